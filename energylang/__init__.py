@@ -1,0 +1,42 @@
+"""Energy Language: survey and edit the energy landscape of a neural network, basin by basin.
+
+    import energylang as el
+
+    s = el.Session("tiny")
+    s.survey(layer=1)                 # an object that is also a mapping
+    s.run("inject L1 seed 42")        # the same session, in the language
+
+Names are loaded on first use, so that ``import energylang`` costs nothing and leaves torch alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["ElError", "ScriptError", "Session", "__version__", "check"]
+
+if TYPE_CHECKING:
+    from .checker import check
+    from .errors import ElError
+    from .runtime.interpreter import ScriptError
+    from .runtime.session import Session
+
+_HOMES = {
+    "Session": "energylang.runtime.session",
+    "ScriptError": "energylang.runtime.interpreter",
+    "check": "energylang.checker",
+    "ElError": "energylang.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'energylang' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

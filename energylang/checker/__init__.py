@@ -1,0 +1,69 @@
+"""Checking a script before anything runs. Pure: never loads weights, never imports torch for bundled,
+sandbox and safetensors models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from energylang import types as t
+from energylang.diagnostics import Diagnostic
+from energylang.ops import TABLE
+from energylang.syntax import ast
+from energylang.syntax.parser import Parser
+from energylang.syntax.source import Source
+
+from .check import Checker
+from .modules import Modules
+from .scope import NO_MODEL, Call, ModelState, Procedure, Scope
+
+__all__ = ["Checked", "check", "parser"]
+
+
+@lru_cache(maxsize=1)
+def parser() -> Parser:
+    """The parser for the operations there are."""
+    return Parser({op.name: op.tail for op in TABLE.values() if op.tail is not None})
+
+
+@dataclass
+class Checked:
+    """A program, what was found wrong with it, and what the interpreter needs to run it.
+
+    ``constants`` are the ``let`` statements of imported modules, by ``import`` statement.
+    """
+
+    program: ast.Program
+    diagnostics: list[Diagnostic]
+    calls: Mapping[int, Call] = field(default_factory=dict)
+    procedures: dict[str, Procedure] = field(default_factory=dict)
+    constants: Mapping[int, list[ast.Statement]] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return not any(diagnostic.is_error for diagnostic in self.diagnostics)
+
+
+def check(
+    source: Source | str,
+    *,
+    model: ModelState = NO_MODEL,
+    variables: Mapping[str, t.Type] | None = None,
+    procedures: Mapping[str, Procedure] | None = None,
+) -> Checked:
+    """Parse and check a script. ``model``, ``variables`` and ``procedures`` are what is there already."""
+    if isinstance(source, str):
+        source = Source(source)
+    program, problems = parser().parse(source)
+    checker = Checker(
+        Modules(parser().parse),
+        source.base,
+        model,
+        Scope(variables=variables),
+        dict(procedures or {}),
+    )
+    checker.top_level(program)
+    found = [*problems, *checker.problems.sorted()]
+    found.sort(key=lambda item: item.span.start if item.span and item.span.source is source else -1)
+    return Checked(program, found, checker.calls, checker.procedures, checker.constants)

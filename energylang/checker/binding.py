@@ -1,0 +1,280 @@
+"""Which argument belongs to which parameter, and may it stand there?
+
+One rule for all operations:
+
+* positional arguments fill the parameters in order; a basin alone fills layer and target at once;
+* ``seed 42`` fills a direction, and so does ``seed=42`` in an operation that has no ``seed`` of its own;
+* in a Concept parameter a name is a concept; in a Direction parameter a name is a variable if there is one,
+  else a concept; in a parameter with choices a name is one of them.
+
+What cannot be decided from the text (the value of a variable) is checked when the script runs, by the same
+``coerce``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from energylang import types as t
+from energylang.errors import ElError
+from energylang.ops.coerce import article, coerce, suggestion
+from energylang.ops.declaration import Op, Param
+from energylang.ops.settings import SETTINGS
+from energylang.syntax import ast
+from energylang.values import BasinRef, Concept, Layer
+
+from .scope import Argument, Call, Given, LayerOf, Procedure, SeedOf
+
+if TYPE_CHECKING:
+    from .check import Checker
+
+NO_CONSTANT = object()
+
+
+def constant(expr: ast.Expr) -> Any:
+    """The value of an expression that is written out, or ``NO_CONSTANT``."""
+    if isinstance(expr, ast.Int | ast.Float | ast.Bool):
+        return expr.value
+    if isinstance(expr, ast.Text):
+        return expr.constant if expr.constant is not None else NO_CONSTANT
+    if isinstance(expr, ast.LayerRef):
+        return Layer(expr.index)
+    if isinstance(expr, ast.BasinRef):
+        return BasinRef(expr.layer, expr.basin)
+    return NO_CONSTANT
+
+
+def bind(checker: Checker, command: ast.Command, op: Op) -> Call:
+    """Bind a command's arguments to an operation's parameters, reporting what does not fit."""
+    bound: dict[str, Argument] = {}
+    spans: dict[str, ast.Expr] = {}
+    arguments = list(command.arguments)
+    params = list(op.positional)
+    if op.takes_layer_and_target and arguments and _stands_alone(checker, op, arguments):
+        basin = arguments.pop(0)
+        bound[params[0].name] = LayerOf(basin)
+        bound[params[1].name] = basin
+        checker.type_of(basin)
+        params = params[2:]
+    for param in params:
+        if not arguments or any(keyword.name.replace("-", "_") == param.name for keyword in command.keywords):
+            continue
+        expr = arguments.pop(0)
+        if param.type == t.DIRECTION and _is_seed_word(checker, expr) and arguments:
+            number = arguments.pop(0)
+            checker.expect(number, t.INT, "the number of a seed")
+            bound[param.name] = SeedOf(number)
+            continue
+        spans[param.name] = expr
+        bound[param.name] = argument(checker, op, param, expr, bound)
+    if arguments:
+        surplus = arguments[0]
+        most = len(op.positional)
+        checker.problems.add(
+            "EL203",
+            f"`{op.name}` takes {_count(most)}, this is one too many",
+            surplus.span,
+            help=f"usage: {op.usage()}",
+        )
+        for expr in arguments:
+            if not isinstance(expr, ast.Name):
+                checker.type_of(expr)
+    for keyword in command.keywords:
+        _bind_keyword(checker, op, keyword, bound)
+    _check_missing(checker, command, op, bound)
+    if "layer" in bound:
+        checker.check_layer(bound["layer"], spans.get("layer"))
+    return Call(op, bound)
+
+
+def _count(number: int) -> str:
+    return {0: "no arguments", 1: "one argument"}.get(number, f"at most {number} arguments")
+
+
+def _stands_alone(checker: Checker, op: Op, arguments: list[ast.Expr]) -> bool:
+    """Is the first argument a basin that stands for both layer and target?"""
+    first = arguments[0]
+    if isinstance(first, ast.BasinRef):
+        return True
+    if isinstance(first, ast.LayerRef | ast.Int):
+        return False
+    kind = checker.quiet_type(first)
+    return kind == t.BASIN or (kind == t.ANY and len(arguments) == 1)
+
+
+def _is_seed_word(checker: Checker, expr: ast.Expr) -> bool:
+    return isinstance(expr, ast.Name) and expr.name == "seed" and checker.scope.find("seed") is None
+
+
+def _bind_keyword(checker: Checker, op: Op, keyword: ast.Keyword, bound: dict[str, Argument]) -> None:
+    name = keyword.name.replace("-", "_")
+    param = op.param(name)
+    if param is None and name == "seed":
+        param = next((p for p in op.params if p.type == t.DIRECTION and p.name not in bound), None)
+        if param is not None:
+            checker.expect(keyword.value, t.INT, "the number of a seed")
+            bound[param.name] = SeedOf(keyword.value)
+            return
+    if param is None:
+        names = [p.name for p in op.params]
+        listed = ", ".join(names) or "none"
+        checker.problems.add(
+            "EL204",
+            f"`{op.name}` has no parameter `{keyword.name}`",
+            keyword.name_span,
+            help=suggestion(name, names) or f"its parameters: {listed}",
+        )
+        checker.quiet_type(keyword.value)
+        return
+    if name in bound:
+        checker.problems.add("EL209", f"`{name}` is given twice", keyword.span)
+        return
+    bound[name] = argument(checker, op, param, keyword.value, bound)
+
+
+def _check_missing(checker: Checker, command: ast.Command, op: Op, bound: dict[str, Argument]) -> None:
+    missing = [param for param in op.params if param.required and param.name not in bound]
+    if missing:
+        first = missing[0]
+        end = command.span
+        checker.problems.add(
+            "EL202",
+            f"`{op.name}` needs `{first.name}`: {first.help}",
+            end,
+            help=f"usage: {op.usage()}" + (f"   for example: {_example(op)}" if op.examples else ""),
+        )
+    force, reason = bound.get("force"), bound.get("reason")
+    if op.param("force") and isinstance(force, ast.Bool) and force.value and reason is None:
+        checker.problems.add("EL202", "a forced edit needs a reason", command.span,
+                             help='add reason="…"; it goes into the history')  # fmt: skip
+
+
+def _example(op: Op) -> str:
+    lines = [line for line in op.examples[0].script.splitlines() if line.startswith(op.name)]
+    return lines[0] if lines else op.examples[0].script.splitlines()[-1]
+
+
+def argument(
+    checker: Checker, op: Op, param: Param, expr: ast.Expr, bound: dict[str, Argument]
+) -> Argument:
+    """One argument for one parameter."""
+    if param.type == t.VALUE:
+        setting = bound.get("setting")
+        known = SETTINGS.get(setting.value) if isinstance(setting, Given) else None
+        if known is None:
+            if isinstance(expr, ast.Name) and checker.scope.find(expr.name) is None:
+                return Given(expr.name)
+            return expr
+        param = Param(known.name, known.type, known.help, known.default, known.minimum, known.maximum,
+                      known.above, known.choices)  # fmt: skip
+    word = expr.name if isinstance(expr, ast.Name) and checker.scope.find(expr.name) is None else None
+    if param.type == t.CHOICE or (param.choices and word is not None):
+        return _choice(checker, param, expr, word)
+    if param.type == t.CONCEPT:
+        if isinstance(expr, ast.Name | ast.ConceptName):
+            return Given(Concept(expr.name))
+        if isinstance(expr, ast.Text) and expr.constant is not None:
+            return Given(Concept(expr.constant))
+    if param.type == t.DIRECTION and word is not None:
+        return Given(Concept(word))
+    if isinstance(expr, ast.Word):
+        if checker.scope.find(expr.value) is None:
+            return Given(expr.value)
+        expr = ast.Name(expr.span, expr.value)
+    if param.type == t.LAYERS and isinstance(expr, ast.LayersRef):
+        return Given("layers")
+    value = constant(expr)
+    if value is not NO_CONSTANT:
+        checker.type_of(expr)
+        return _check_constant(checker, param, expr, value, bound)
+    found = checker.type_of(expr)
+    if not t.fits(found, param.type) and not (param.type == t.BASIN and found == t.INT):
+        checker.problems.add(
+            "EL201",
+            f"`{param.name}` must be {article(param.type)}, not {found}",
+            expr.span,
+            help=param.help,
+        )
+    return expr
+
+
+def _choice(checker: Checker, param: Param, expr: ast.Expr, word: str | None) -> Argument:
+    text = constant(expr)
+    written = expr.name if isinstance(expr, ast.Name) and param.type == t.CHOICE else word
+    if written is None and isinstance(text, str):
+        written = text
+    if written is None:
+        checker.expect(expr, t.TEXT, f"`{param.name}`")
+        return expr
+    for candidate in (written, written.replace("-", "_"), written.replace("_", "-")):
+        if candidate in param.choices:
+            return Given(candidate)
+    numeric = "" if param.type == t.CHOICE else f", or {article(param.type)}"
+    checker.problems.add(
+        "EL208",
+        f"`{param.name}` cannot be `{written}`",
+        expr.span,
+        help=suggestion(written, param.choices) or f"it is {' or '.join(param.choices)}{numeric}",
+    )
+    return Given(param.choices[0])
+
+
+def _check_constant(
+    checker: Checker, param: Param, expr: ast.Expr, value: Any, bound: dict[str, Argument]
+) -> Argument:
+    layer = bound.get("layer")
+    index = layer.index if isinstance(layer, ast.LayerRef) else layer.value if isinstance(layer, ast.Int) else 0
+    try:
+        coerce(param, value, layer=index)
+    except ElError as error:
+        checker.problems.add(error.code, error.message, expr.span, help=error.hint)
+    return expr
+
+
+def bind_procedure(checker: Checker, command: ast.Command, procedure: Procedure) -> Call:
+    """Bind a command's arguments to a procedure's parameters."""
+    bound: dict[str, Argument] = {}
+    arguments = list(command.arguments)
+    for name, kind, _required in procedure.parameters:
+        if arguments and not any(keyword.name == name for keyword in command.keywords):
+            bound[name] = _procedure_argument(checker, name, kind, arguments.pop(0))
+    if arguments:
+        checker.problems.add(
+            "EL203", f"`{procedure.name}` takes {_count(len(procedure.parameters))}, this is one too many",
+            arguments[0].span, help=f"usage: {procedure.usage()}",
+        )  # fmt: skip
+    kinds = {name: kind for name, kind, _ in procedure.parameters}
+    for keyword in command.keywords:
+        if keyword.name not in kinds:
+            checker.problems.add(
+                "EL204", f"`{procedure.name}` has no parameter `{keyword.name}`", keyword.name_span,
+                help=suggestion(keyword.name, kinds) or f"usage: {procedure.usage()}",
+            )  # fmt: skip
+        elif keyword.name in bound:
+            checker.problems.add("EL209", f"`{keyword.name}` is given twice", keyword.span)
+        else:
+            bound[keyword.name] = _procedure_argument(
+                checker, keyword.name, kinds[keyword.name], keyword.value
+            )
+    for name, kind, required in procedure.parameters:
+        if required and name not in bound:
+            checker.problems.add(
+                "EL202", f"`{procedure.name}` needs `{name}`, {article(kind)}", command.span,
+                help=f"usage: {procedure.usage()}",
+            )  # fmt: skip
+    return Call(procedure, bound)
+
+
+def _procedure_argument(checker: Checker, name: str, kind: t.Type, expr: ast.Expr) -> Argument:
+    if kind == t.CONCEPT and isinstance(expr, ast.Name):
+        return Given(Concept(expr.name))
+    if kind == t.DIRECTION and isinstance(expr, ast.Name) and checker.scope.find(expr.name) is None:
+        return Given(Concept(expr.name))
+    if kind == t.STRENGTH and isinstance(expr, ast.Name) and expr.name == "auto":
+        return Given("auto")
+    found = checker.type_of(expr)
+    if not t.fits(found, kind):
+        checker.problems.add("EL201", f"`{name}` must be {article(kind)}, not {found}", expr.span)
+    if kind == t.LAYER:
+        checker.check_layer(expr, expr)
+    return expr

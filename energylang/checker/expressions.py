@@ -1,0 +1,223 @@
+"""The types of expressions."""
+
+from __future__ import annotations
+
+import re
+from functools import singledispatchmethod
+from typing import TYPE_CHECKING
+
+from energylang import types as t
+from energylang.ops import TABLE
+from energylang.ops.coerce import suggestion
+from energylang.syntax import ast
+
+if TYPE_CHECKING:
+    from energylang.diagnostics import Diagnostics
+    from energylang.syntax.source import Span
+
+    from .scope import Call, Procedure, Scope
+
+NUMBERS = (t.INT, t.FLOAT)
+BASIN_NAME = re.compile(r"B(\d{1,9})\Z")
+MAX_RANGE = 1_000_000
+
+
+class Expressions:
+    """The part of the checker that gives every expression a type."""
+
+    if TYPE_CHECKING:
+        problems: Diagnostics
+        scope: Scope
+        procedures: dict[str, Procedure]
+        calls: dict[int, Call]
+
+        def command(self, node: ast.Command) -> t.Type: ...
+        def needs_model(self, span: Span, what: str) -> None: ...
+        def layer_exists(self, index: int, span: Span) -> None: ...
+        def value_of(self, expr: ast.Expr) -> t.Type: ...
+        def expect(self, expr: ast.Expr, wanted: t.Type, what: str) -> None: ...
+
+    @singledispatchmethod
+    def type_of(self, node: ast.Expr) -> t.Type:
+        raise TypeError(f"no rule for {type(node).__name__}")
+
+    @type_of.register
+    def _(self, node: ast.Int) -> t.Type:
+        return t.INT
+
+    @type_of.register
+    def _(self, node: ast.Float) -> t.Type:
+        return t.FLOAT
+
+    @type_of.register
+    def _(self, node: ast.Bool) -> t.Type:
+        return t.BOOL
+
+    @type_of.register
+    def _(self, node: ast.Text) -> t.Type:
+        for part in node.parts:
+            if isinstance(part, ast.Hole):
+                self._hole(part)
+        return t.TEXT
+
+    def _hole(self, hole: ast.Hole) -> None:
+        kind = self.value_of(hole.value)
+        samples = {t.INT: 1, t.FLOAT: 1.5, t.TEXT: "a"}
+        if hole.format and kind != t.ANY:
+            try:
+                if kind not in samples:
+                    raise ValueError
+                format(samples[kind], hole.format)
+            except ValueError:
+                self.problems.add(
+                    "EL210", f"the format `{hole.format}` does not fit {kind}", hole.span,
+                    help="numbers take formats such as `.2f`, `.1%` or `6d`",
+                )  # fmt: skip
+
+    @type_of.register
+    def _(self, node: ast.Word) -> t.Type:
+        return self.scope.find(node.value) or t.TEXT
+
+    @type_of.register
+    def _(self, node: ast.Name) -> t.Type:
+        found = self.scope.find(node.name)
+        if found is not None:
+            return found
+        if node.name in TABLE or node.name.replace("_", "-") in TABLE or node.name in self.procedures:
+            command = ast.Command(node.span, node.name, node.span, (), ())
+            kind = self.command(command)
+            self.calls[id(node)] = self.calls.pop(id(command))
+            return kind
+        self.problems.add(
+            "EL207", f"there is no variable `{node.name}` here", node.span,
+            help=suggestion(node.name, [*self.scope.names(), *TABLE])
+            or f"a concept is written `@{node.name}` where any value can stand",
+        )  # fmt: skip
+        return t.ANY
+
+    @type_of.register
+    def _(self, node: ast.ConceptName) -> t.Type:
+        return t.CONCEPT
+
+    @type_of.register
+    def _(self, node: ast.LayerRef) -> t.Type:
+        self.layer_exists(node.index, node.span)
+        return t.LAYER
+
+    @type_of.register
+    def _(self, node: ast.LayersRef) -> t.Type:
+        self.needs_model(node.span, "`layers`")
+        return t.list_of(t.LAYER)
+
+    @type_of.register
+    def _(self, node: ast.BasinRef) -> t.Type:
+        self.layer_exists(node.layer, node.span)
+        return t.BASIN
+
+    @type_of.register
+    def _(self, node: ast.List) -> t.Type:
+        kinds = [self.value_of(item) for item in node.items]
+        item = kinds[0] if kinds else t.ANY
+        for position, kind in enumerate(kinds):
+            joined = t.join(item, kind)
+            if joined is None:
+                self.problems.add(
+                    "EL201", f"the items of a list have one type; this is {kind} among {item}",
+                    node.items[position].span,
+                )  # fmt: skip
+                return t.list_of(t.ANY)
+            item = joined
+        return t.list_of(item)
+
+    @type_of.register
+    def _(self, node: ast.Range) -> t.Type:
+        self.expect(node.first, t.INT, "the start of a range")
+        self.expect(node.last, t.INT, "the end of a range")
+        first, last = node.first, node.last
+        if isinstance(first, ast.Int) and isinstance(last, ast.Int) and last.value - first.value >= MAX_RANGE:
+            self.problems.add("EL206", f"a range holds at most {MAX_RANGE:,} numbers", node.span)
+        return t.list_of(t.INT)
+
+    @type_of.register
+    def _(self, node: ast.Unary) -> t.Type:
+        kind = self.value_of(node.operand)
+        if node.operator == "not":
+            self._operator("not", kind == t.BOOL or kind == t.ANY, node, (kind,))
+            return t.BOOL
+        self._operator("-", kind in (*NUMBERS, t.ANY), node, (kind,))
+        return kind
+
+    @type_of.register
+    def _(self, node: ast.Binary) -> t.Type:
+        left, right = self.value_of(node.left), self.value_of(node.right)
+        if t.ANY in (left, right):
+            return t.ANY
+        if left in NUMBERS and right in NUMBERS:
+            if node.operator == "/":
+                return t.FLOAT
+            return t.FLOAT if t.FLOAT in (left, right) else t.INT
+        if node.operator == "+" and left == right and (left == t.TEXT or isinstance(left, t.ListOf)):
+            return left
+        self._operator(node.operator, False, node, (left, right))
+        return t.ANY
+
+    @type_of.register
+    def _(self, node: ast.Logical) -> t.Type:
+        for operand in (node.left, node.right):
+            kind = self.value_of(operand)
+            self._operator(node.operator, kind in (t.BOOL, t.ANY), operand, (kind,))
+        return t.BOOL
+
+    @type_of.register
+    def _(self, node: ast.Compare) -> t.Type:
+        left = self.value_of(node.first)
+        for operator, operand in node.rest:
+            right = self.value_of(operand)
+            if operator in ("==", "!="):
+                fine = t.join(left, right) is not None
+            else:
+                ordered = (left in NUMBERS and right in NUMBERS) or left == right == t.TEXT
+                fine = ordered or t.ANY in (left, right)
+            self._operator(operator, fine, node, (left, right))
+            left = right
+        return t.BOOL
+
+    def _operator(self, operator: str, fine: bool, node: ast.Expr, kinds: tuple[t.Type, ...]) -> None:
+        if not fine:
+            names = " and ".join(str(kind) for kind in kinds)
+            help = "interpolate instead: \"{a}{b}\"" if operator == "+" and t.TEXT in kinds else ""
+            self.problems.add("EL210", f"`{operator}` is not defined for {names}", node.span, help=help)
+
+    @type_of.register
+    def _(self, node: ast.Field) -> t.Type:
+        kind = self.value_of(node.value)
+        if kind == t.ANY:
+            return t.ANY
+        if kind == t.LAYER and BASIN_NAME.match(node.name):
+            return t.BASIN
+        if isinstance(kind, t.ListOf):
+            known = {"count": t.INT}
+        else:
+            known = dict(t.fields_of(kind) or {})
+        if node.name in known:
+            return known[node.name]
+        if known:
+            help = suggestion(node.name, known) or f"its fields: {', '.join(known)}"
+        else:
+            help = "only results have fields"
+        self.problems.add("EL205", f"{kind} has no field `{node.name}`", node.name_span, help=help)
+        return t.ANY
+
+    @type_of.register
+    def _(self, node: ast.Index) -> t.Type:
+        kind = self.value_of(node.value)
+        self.expect(node.index, t.INT, "an index")
+        if isinstance(kind, t.ListOf):
+            return kind.item
+        if kind != t.ANY:
+            self.problems.add("EL210", f"only lists have items; this is {kind}", node.value.span)
+        return t.ANY
+
+    @type_of.register
+    def _(self, node: ast.Command) -> t.Type:
+        return self.command(node)

@@ -1,0 +1,276 @@
+"""``el train``: a language model from a text file.
+
+    el train CORPUS -o model.safetensors [--size tiny|small|base] [--arch hlm|transformer]
+        [--tokenizer char|bpe:1024|word] [--minutes M | --steps N] [--seed 0] [--threads 1]
+        [--turns "user:" "bot:"] [--resume] [--json]
+
+Exit codes: 0 trained, 1 the input cannot be used, 2 usage, 130 interrupted (the state is saved and the
+way to resume is printed). Ctrl-C is noticed between two steps, never inside one. torch is imported when
+the command runs, not when its parser is built.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from energylang.errors import ElError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from energylang.models import train as training
+    from energylang.models.report import Report
+
+INTERRUPTED = 130
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``train`` to the commands of ``el``."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train a language model from a text file",
+        description="Train a language model whose predictions are read from an energy landscape. "
+        "The last tenth of the corpus is held out and measures the result.",
+    )
+    parser.add_argument("corpus", type=Path, metavar="CORPUS", help="a UTF-8 text file")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="model.safetensors")
+    parser.add_argument("--size", choices=("tiny", "small", "base"), default="tiny")
+    parser.add_argument("--arch", choices=("hlm", "transformer"), default="hlm")
+    parser.add_argument("--tokenizer", type=_tokenizer, default="bpe:1024", metavar="char|word|bpe:N")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=_minutes, metavar="M", help="about this long (default 10)")
+    length.add_argument("--steps", type=_steps, metavar="N", help="exactly this many steps")
+    parser.add_argument("--seed", type=_seed, default=0)
+    parser.add_argument("--threads", type=_steps, default=1, help="processor threads (default 1)")
+    parser.add_argument(
+        "--turns",
+        nargs=2,
+        metavar=("USER", "BOT"),
+        default=(),
+        help='turn markers, as in --turns "user:" "bot:"',
+    )
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted training of FILE")
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
+    tuning = parser.add_argument_group("tuning")
+    tuning.add_argument("--learning-rate", type=_positive, default=2e-3, metavar="R")
+    tuning.add_argument("--mode", choices=("release", "drive"), default="release", help="how a state settles")
+    tuning.add_argument("--iterations", type=_steps, default=3, metavar="K", help="steps of settling")
+    tuning.add_argument("--free", type=_seed, default=1, metavar="R", help="of these, without the drive")
+    tuning.add_argument("--settle", type=_weight, default=1.0, metavar="λ", help="weight of the residual")
+    tuning.add_argument("--diversity", type=_weight, default=0.15, metavar="μ", help="weight of the overlap")
+    tuning.add_argument("--beta-floor", type=_positive, default=2.0, metavar="β", help="lowest β of a layer")
+    tuning.add_argument("--decay", type=_weight, default=0.1, metavar="D", help="weight decay")
+    tuning.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train as asked; returns the exit code."""
+    errors = Console(stderr=True)
+    try:
+        import torch
+        from energylang.models import train as training
+
+        torch.set_num_threads(args.threads)
+        options = training.Options(
+            size=args.size,
+            arch=args.arch,
+            tokenizer=args.tokenizer,
+            seed=args.seed,
+            turns=tuple(args.turns),
+            learning_rate=args.learning_rate,
+            mode=args.mode,
+            iterations=args.iterations,
+            free=args.free,
+            settle=args.settle,
+            diversity=args.diversity,
+            beta_floor=args.beta_floor,
+            decay=args.decay,
+            bfloat16=args.precision == "bfloat16" or (args.precision == "auto" and training.bfloat16_helps()),
+        )
+        started = time.monotonic()
+        interrupted: training.Interrupted | None = None
+        with _interruptible() as stopped, _display(args.json) as show:
+            try:
+                model, found = training.train(
+                    args.corpus,
+                    args.output,
+                    options,
+                    steps=args.steps,
+                    minutes=args.minutes,
+                    resume=args.resume,
+                    threads=args.threads,
+                    on_progress=show,
+                    should_stop=stopped,
+                )
+            except training.Interrupted as stop:
+                interrupted = stop
+        if interrupted is not None:
+            command = f"el train {shlex.quote(str(args.corpus))} -o {shlex.quote(str(args.output))} --resume"
+            errors.print(
+                f"Stopped at step {interrupted.step} of {interrupted.steps}; saved in {interrupted.path}.\n"
+                f"Continue with: {command}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+            return INTERRUPTED
+    except ElError as error:
+        hint = f"\n  hint: {error.hint}" if error.hint else ""
+        errors.print(
+            f"error[{error.code}]: {error.message}{hint}", markup=False, highlight=False, soft_wrap=True
+        )
+        return 1
+    if args.json:
+        summary = {"output": str(args.output), "parameters": model.header.parameters, **found.to_dict()}
+        print(json.dumps(summary))
+    else:
+        _print_report(found, args.output, model.header.parameters, time.monotonic() - started)
+    return 0
+
+
+# ------------------------------------------------------------------------------------- display
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """A function that says whether Ctrl-C or a termination was asked for; a second Ctrl-C is immediate."""
+    asked: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        if asked and number == signal.SIGINT:
+            raise SystemExit(INTERRUPTED)
+        asked.append(number)
+
+    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _display(quiet: bool) -> Iterator[Callable[[training.Progress], None]]:
+    """A progress bar on a terminal, a line now and then when piped, nothing with --json."""
+    console = Console(stderr=True)
+    if quiet:
+        yield lambda _: None
+    elif console.is_terminal:
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[facts]}"),
+        )
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("training", total=None, facts="measuring")
+
+            def update(at: training.Progress) -> None:
+                bar.update(task, total=at.steps, completed=at.step, facts=_facts(at))
+
+            yield update
+    else:
+        last = [0.0]
+
+        def line(at: training.Progress) -> None:
+            if at.step == at.steps or time.monotonic() - last[0] >= 5:
+                last[0] = time.monotonic()
+                print(f"step {at.step}/{at.steps}  {_facts(at)}", file=sys.stderr, flush=True)
+
+        yield line
+
+
+def _facts(at: training.Progress) -> str:
+    minutes, seconds = divmod(int(at.seconds_left), 60)
+    return (
+        f"loss {at.loss:.3f}  residual {at.residual:.4f}  {at.tokens_per_second:,.0f} tokens/s  "
+        f"{minutes}:{seconds:02d} left{'  saved' if at.saved else ''}"
+    )
+
+
+def _print_report(found: Report, output: Path, parameters: int, seconds: float) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    console.print(
+        f"{output}  ({os.path.getsize(output) / 1e6:.2f} MB, {parameters:,} parameters, "
+        f"{seconds / 60:.1f} minutes)\n"
+        f"held-out loss {found.loss:.4f} nats/token, {found.loss_per_character:.4f} nats/char, "
+        f"perplexity {found.perplexity:.2f} ({found.tokens:,} tokens)",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    if not found.layers:
+        return
+    table = Table()
+    for title in ("layer", "d", "β", "basins: tokens", "basins: 500 random", "residual", "settled"):
+        table.add_column(title, justify="right")
+    for at in found.layers:
+        table.add_row(
+            str(at.layer),
+            str(at.dim),
+            f"{at.beta:.2f}",
+            str(at.basins_visited),
+            str(at.basins_random),
+            f"{at.residual:.1e}",
+            f"{at.settled:.0%}",
+        )
+    console.print(table)
+    console.print(
+        "residual: median of ‖tanh(βWf(x)) − x‖/‖x‖ over held-out states; "
+        "settled: share within cosine 0.95 of its basin",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+# ----------------------------------------------------------------------------- argument types
+
+
+def _number(text: str, kind: type[int] | type[float], low: float, high: float, what: str) -> float:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return value
+
+
+def _steps(text: str) -> int:
+    return int(_number(text, int, 1, 10**9, "a whole number from 1"))
+
+
+def _seed(text: str) -> int:
+    return int(_number(text, int, 0, 2**63 - 1, "a whole number from 0"))
+
+
+def _minutes(text: str) -> float:
+    return _number(text, float, 1e-3, 1e6, "a number of minutes above 0")
+
+
+def _positive(text: str) -> float:
+    return _number(text, float, 1e-9, 1e6, "a number above 0")
+
+
+def _weight(text: str) -> float:
+    return _number(text, float, 0, 1e6, "a number from 0")
+
+
+def _tokenizer(text: str) -> str:
+    kind, _, size = text.partition(":")
+    if text in ("char", "word") or (kind == "bpe" and size.isdecimal() and 256 <= int(size) <= 65536):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is not char, word, or bpe:N with N from 256 to 65536")

@@ -1,0 +1,211 @@
+"""Which change of the weight installs, removes, scales or moves a basin?
+
+Every function here returns a ``Proposal`` and writes nothing; ``gate.judge`` and the caller decide.
+
+1. Choose the state and the field it shall have: ``m·p*`` with ``p* = 0.9·sign(direction)`` to install, ``0``
+   (or slightly against it) to remove, ``factor·Wf(b)`` to scale. At margin m the field at p* is m·p*.
+2. Solve for the smallest change that does this and leaves the fields of all protected basins alone
+   (``solve.field_edit``); on a symmetric layer the symmetric one.
+3. Where a strength has to be found, the whole grid of candidates, with all noisy copies of all targets, is
+   settled in one low-rank batch and the smallest sufficient one is taken.
+4. Settle the target under the change and report the attractor that is really there.
+
+``redirect`` (its own module) is the exception: hetero-associative, and one-sided on every layer.
+Source: NUMERICS §4.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from energylang.errors import LandscapeError
+from energylang.landscape.clusters import cosine_rows, gram
+from energylang.landscape.draws import relative_noise
+from energylang.landscape.dynamics import Landscape, settle_each, settle_variants
+from energylang.landscape.lowrank import LowRank
+from energylang.landscape.proposal import (
+    RETURNED,
+    Proposal,
+    installed,
+    protected_states,
+    vector,
+    without_related,
+)
+from energylang.landscape.redirect import redirect
+from energylang.landscape.solve import field_edit, field_grid
+
+__all__ = ["Proposal", "inject", "move", "redirect", "remove", "scale_field"]
+
+AMPLITUDE = 0.9
+RELATED = 0.4
+_MARGINS = 44
+_MARGIN_RANGE = (1.2, 60.0)  # of β·m; for p = 3 a lone pattern needs min_a 0.9·artanh(a)/a² = 1.54
+_PUSH_BACK = (0.0, -0.02, -0.05, -0.1, -0.2, -0.35, -0.5, -0.75, -1.0)
+_REMOVAL_NOISE = 0.1
+
+
+def inject(
+    landscape: Landscape,
+    direction: Tensor,
+    protected: Tensor | None,
+    *,
+    strength: float | None = None,
+    generator: torch.Generator,
+    wanted_radius: float = 0.3,
+    trials: int = 16,
+) -> Proposal:
+    """Install an attractor at ``p* = 0.9·sign(direction)``, ``direction`` (d,), ``protected`` (k, d).
+
+    ``strength`` None searches the smallest margin whose attractor returns from ``wanted_radius`` relative
+    noise in all ``trials``; a number s > 0 takes ``‖ΔW‖ = s·‖W‖`` along ``p* rᵀ`` (on a zero weight ‖W‖ is
+    taken as √d, the norm of the identity). Raises ``LandscapeError`` for a wrong dimension, a zero or
+    non-finite direction, or no room.
+    """
+    direction = vector(landscape, direction, "direction")
+    safe = protected_states(landscape, protected)
+    pattern = AMPLITUDE * torch.sign(direction)
+    if strength is not None:
+        return _inject_by_norm(landscape, pattern, safe, strength)
+    return _inject_by_margin(landscape, pattern, safe, generator, wanted_radius, trials)
+
+
+def _inject_by_margin(
+    landscape: Landscape,
+    pattern: Tensor,
+    safe: Tensor,
+    generator: torch.Generator,
+    wanted_radius: float,
+    trials: int,
+) -> Proposal:
+    if trials < 1 or not math.isfinite(wanted_radius) or wanted_radius < 0:
+        raise LandscapeError(
+            f"cannot test a radius of {wanted_radius} with {trials} trials",
+            hint="the radius is a fraction of the state's norm, for example 0.3, with at least one trial",
+        )
+    low, high = (math.log(edge / landscape.beta) for edge in _MARGIN_RANGE)
+    margins = torch.linspace(low, high, _MARGINS, dtype=torch.float64).exp()
+    grid = field_grid(landscape, pattern, margins.to(pattern)[:, None] * pattern, safe)
+    ends = settle_variants(landscape, pattern[None], grid).states
+    noise = relative_noise(pattern[None], trials, generator, 1.0)[0]
+    scale = wanted_radius * torch.linalg.vector_norm(ends, dim=2, keepdim=True)
+    scale = scale / torch.linalg.vector_norm(pattern)
+    back = settle_each(landscape, ends + scale * noise, grid).states
+    rate = (cosine_rows(back, ends) > RETURNED).double().mean(1)
+    near = cosine_rows(ends[:, 0], pattern)
+    wanted_cosine = 0.7 if landscape.symmetric else RETURNED
+    fresh = near > wanted_cosine
+    if safe.shape[0]:
+        fresh &= gram(ends[:, 0], safe).amax(1) <= RETURNED
+    score = torch.where(fresh, rate, rate - 2.0 + near.double() * 1e-3)
+    best = int(torch.argmax(score))  # the first maximum: the smallest margin
+    notes = []
+    if not bool(fresh[best]):
+        notes.append("no margin on the grid installs an attractor near the direction")
+    elif float(rate[best]) < 1.0:
+        returned = f"{float(rate[best]):.0%} of {trials} trials"
+        notes.append(f"the attractor returns from {wanted_radius:.0%} noise in {returned}")
+    return installed(landscape, grid[best], pattern, float(margins[best]), "inject", notes)
+
+
+def _inject_by_norm(landscape: Landscape, pattern: Tensor, safe: Tensor, strength: float) -> Proposal:
+    if not math.isfinite(strength) or strength <= 0:
+        raise LandscapeError(
+            f"the strength must be positive and finite, got {strength}",
+            hint="0.1 writes an edit of a tenth of the weight's norm; leave it out to search for a margin",
+        )
+    # From a zero weight, the field p* at p* is ΔW = p*rᵀ/(rᵀy): the direction, then rescaled.
+    blank = landscape.with_weight(torch.zeros_like(landscape.weight))
+    line = field_edit(blank, pattern[None], pattern[None], safe, symmetric=landscape.symmetric)
+    size, notes = landscape.frobenius, []
+    if size == 0.0:
+        size = math.sqrt(landscape.dim)
+        notes.append("the weight is zero: the strength is relative to the norm of the identity")
+    return installed(landscape, line.scaled(strength * size / line.norm), pattern, None, "inject", notes)
+
+
+def remove(
+    landscape: Landscape,
+    centre: Tensor,
+    protected: Tensor | None,
+    *,
+    strength: float | None = None,
+    generator: torch.Generator,
+    trials: int = 16,
+) -> Proposal:
+    """Drive the field at the basin ``centre`` (d,) to zero, or as far against it as needed until no noisy
+    copy (10 % of the norm) of it returns. Its mirror at −x goes too.
+
+    Protected basins (k, d) with |cos| ≥ 0.4 to the centre are built from it and are not protected.
+    ``strength`` s > 0 takes ``‖ΔW‖ = s·‖W‖`` along the removal instead. Raises ``LandscapeError`` for a
+    wrong dimension, a zero or non-finite centre, or no room.
+    """
+    centre = vector(landscape, centre, "centre")
+    safe = protected_states(landscape, protected)
+    notes = ["the mirror basin at −x shares these weights and goes too"]
+    safe = without_related(safe, centre, RELATED, notes)
+    if trials < 1:
+        raise LandscapeError(f"a removal needs at least one trial, got {trials}", hint="16 is the default")
+    field = landscape.field(centre[None])
+    if strength is not None:
+        if not math.isfinite(strength) or strength <= 0:
+            raise LandscapeError(
+                f"the strength must be positive and finite, got {strength}",
+                hint="leave the strength out to remove the basin completely",
+            )
+        line = field_edit(landscape, centre[None], torch.zeros_like(field), safe)
+        if line.norm == 0.0 or landscape.frobenius == 0.0:
+            return Proposal(
+                LowRank.zero(landscape.weight), centre, None, "remove", ("there is no field here",)
+            )
+        return Proposal(
+            line.scaled(strength * landscape.frobenius / line.norm), centre, None, "remove", tuple(notes)
+        )
+    along = float((centre * field[0]).sum() / (centre * centre).sum())
+    margins = abs(along) * torch.tensor(_PUSH_BACK, dtype=torch.float64)
+    grid = field_grid(landscape, centre, margins.to(centre)[:, None] * centre, safe)
+    copies = centre + relative_noise(centre[None], trials, generator, _REMOVAL_NOISE)[0]
+    copies = torch.cat((centre[None], copies))
+    ends = settle_variants(landscape, copies, grid).states
+    stay = (cosine_rows(ends, centre) > RETURNED).double().mean(1)
+    best = int(torch.argmin(stay))  # the first minimum: the gentlest push
+    if float(stay[best]) > 0:
+        notes.append(f"{float(stay[best]):.0%} of the noisy copies still settle here")
+    return Proposal(grid[best], centre, float(margins[best]), "remove", tuple(notes))
+
+
+def scale_field(landscape: Landscape, centre: Tensor, factor: float, protected: Tensor | None) -> Proposal:
+    """Strengthen (factor > 1) or weaken (factor < 1) a basin: the field at ``centre`` (d,) becomes
+    ``factor·Wf(centre)``. Protected basins equal to the centre or its mirror (|cos| > 0.95) are left out."""
+    centre = vector(landscape, centre, "centre")
+    if not math.isfinite(factor):
+        raise LandscapeError(f"the factor must be finite, got {factor}", hint="2 doubles the field")
+    notes: list[str] = []
+    safe = without_related(protected_states(landscape, protected), centre, RETURNED, [])
+    field = landscape.field(centre[None])
+    factors = field_edit(landscape, centre[None], factor * field, safe)
+    return installed(landscape, factors, centre, None, "strengthen" if factor >= 1 else "weaken", notes)
+
+
+def move(
+    landscape: Landscape,
+    centre: Tensor,
+    direction: Tensor,
+    protected: Tensor | None,
+    *,
+    margin: float | None = None,
+) -> Proposal:
+    """Remove the basin at ``centre`` (d,) and install one at ``0.9·sign(direction)`` as one edit of rank two
+    (one solve for both fields). ``margin`` defaults to ``4/β``, deep enough for a strong attractor."""
+    centre = vector(landscape, centre, "centre")
+    pattern = AMPLITUDE * torch.sign(vector(landscape, direction, "direction"))
+    margin = 4.0 / landscape.beta if margin is None else margin
+    if not math.isfinite(margin):
+        raise LandscapeError(f"the margin must be finite, got {margin}", hint="leave it out for the default")
+    notes = ["the mirror basins move as well"]
+    safe = without_related(protected_states(landscape, protected), centre, RELATED, notes)
+    wanted = torch.stack((torch.zeros_like(pattern), margin * pattern))
+    factors = field_edit(landscape, torch.stack((centre, pattern)), wanted, safe)
+    return installed(landscape, factors, pattern, margin, "move", notes)

@@ -1,0 +1,104 @@
+"""Does an edit keep what it must not touch?
+
+1. Settle every protected basin before and after the edit. All must stay (cosine ≥ 0.85 to where they rest
+   before the edit; for a true basin that is the basin).
+2. Settle seeded cues of every protected basin (15 % of the signs flipped, exactly that many per cue) before
+   and after. The *decision* of a cue is the protected basin it settles on (nearest by cosine, at least
+   0.85), or "elsewhere". At most 2 % of the decisions may change. Cues that lay on the edit's own target
+   before the edit are not counted, nor are protected rows that are the target itself.
+
+Before and after, basins and cues are one low-rank batch: the candidates "no edit" and "the edit" share every
+product with W. Source: NUMERICS §5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from energylang.errors import LandscapeError
+from energylang.landscape.clusters import cosine_rows, gram
+from energylang.landscape.dynamics import Landscape, settle_variants
+from energylang.landscape.lowrank import LowRank
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's answer: ``kept`` of ``protected`` basins stay (rows ``lost`` do not), and
+    ``changed_fraction`` of the decisions change."""
+
+    applied: bool
+    reason: str
+    kept: int
+    protected: int
+    changed_fraction: float
+    lost: tuple[int, ...]
+
+
+def judge(
+    landscape: Landscape,
+    proposal_factors: LowRank,
+    protected: Tensor,
+    *,
+    on_target: Tensor | None = None,
+    generator: torch.Generator,
+    max_changed: float = 0.02,
+    cues: int = 16,
+    flip: float = 0.15,
+    keep_cosine: float = 0.85,
+) -> Verdict:
+    """Judge one edit against ``protected`` (k, d); ``on_target`` (t, d) are the edit's own states (target or
+    removed basin, and mirror). Raises ``LandscapeError`` for wrong shapes or parameters out of range."""
+    if not 0 <= max_changed <= 1 or not 0 <= flip <= 1 or not 0 < keep_cosine < 1 or cues < 0:
+        raise LandscapeError(
+            "the gate's limits are out of range",
+            hint="max_changed and flip lie in [0, 1], keep_cosine in (0, 1), cues ≥ 0",
+        )
+    basins = landscape.states(protected, "protected states")
+    own = None if on_target is None else landscape.states(on_target, "target states")
+    rows = torch.arange(basins.shape[0], device=basins.device)
+    if own is not None and own.shape[0]:
+        rows = rows[gram(basins, own).amax(1) < keep_cosine]
+        basins = basins[rows]
+    k = basins.shape[0]
+    if k == 0:
+        return Verdict(True, "nothing is protected, so nothing was checked", 0, 0, 0.0, ())
+    cue_states = flipped(basins, cues, flip, generator).reshape(k * cues, landscape.dim)
+    both = torch.cat((basins, cue_states))
+    candidates = [LowRank.zero(landscape.weight), proposal_factors]
+    before, after = settle_variants(landscape, both, candidates).states
+    stays = cosine_rows(after[:k], before[:k]) >= keep_cosine
+    stays |= (before[:k] == 0).all(1) & (after[:k] == 0).all(1)
+    lost = tuple(int(row) for row in rows[~stays])
+
+    counted = torch.ones(k * cues, dtype=torch.bool, device=basins.device)
+    if own is not None and own.shape[0]:
+        counted = gram(before[k:], own).amax(1) < keep_cosine
+    changed = _decision(before[k:], basins, keep_cosine) != _decision(after[k:], basins, keep_cosine)
+    total = int(counted.sum())
+    fraction = int((changed & counted).sum()) / total if total else 0.0
+    kept = k - len(lost)
+    if lost:
+        reason = f"{len(lost)} of {k} protected basins no longer settle onto themselves"
+    elif fraction > max_changed:
+        reason = f"{fraction:.1%} of the decisions change, more than {max_changed:.1%}"
+    else:
+        reason = f"all {k} protected basins stay and {fraction:.1%} of the decisions change"
+    return Verdict(not lost and fraction <= max_changed, reason, kept, k, fraction, lost)
+
+
+def flipped(x: Tensor, cues: int, flip: float, generator: torch.Generator) -> Tensor:
+    """Cues (k, cues, d): ``round(flip·d)`` random coordinates of every state (k, d) change sign."""
+    k, dim = x.shape
+    count = round(flip * dim)
+    order = torch.rand(k, cues, dim, generator=generator).argsort(-1)
+    sign = torch.where(order < count, -1.0, 1.0).to(x)
+    return x.unsqueeze(1) * sign
+
+
+def _decision(x: Tensor, basins: Tensor, cosine: float) -> Tensor:
+    """Index of the nearest basin (k, d) for states (n, d) → (n,), −1 where none is within ``cosine``."""
+    best, index = gram(x, basins).max(1)
+    return torch.where(best >= cosine, index, -1)

@@ -1,0 +1,192 @@
+"""What is one Hopfield layer: its weight, its temperature, its interaction?
+
+    field of a state:  W f(x),     f(x) = sign(x)·|x|^(p−1),     image:  tanh(β·W f(x))
+
+``Landscape`` holds W (d, d), β and p, checked once, and answers what follows from them alone (symmetry,
+definiteness, norms); ``residual`` says how far a state is from being its own image.
+
+The origin: without drive and for p ≥ 3 it always attracts (f′(0) = 0). ``‖f(x)‖ ≤ ‖x‖^(p−1)``, so a state
+with ``β‖W‖_F‖x‖^(p−2) < ½`` at least halves its distance to zero in every undamped step; ``origin_radius`` is
+that certain region. Source: NUMERICS §1; Krotov & Hopfield 2016.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from energylang.errors import LandscapeError
+from energylang.landscape.lowrank import LowRank
+
+SYMMETRIC_BELOW = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Landscape:
+    """One Hopfield layer: everything that its dynamics needs.
+
+    ``weight`` is (d, d), floating point, finite; ``beta`` > 0 the inverse temperature; ``degree`` p ≥ 2.
+    The weight is detached but not copied; its properties are cached, so do not change it in place.
+    Raises ``LandscapeError`` when one of these does not hold.
+    """
+
+    weight: Tensor
+    beta: float
+    degree: int = 3
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", self.weight.detach())  # a view: no copy, no graph
+        shape = tuple(self.weight.shape)
+        if len(shape) != 2 or shape[0] != shape[1] or shape[0] < 1:
+            raise LandscapeError(
+                f"a layer's weight must be a square matrix, got shape {shape}",
+                hint="a Hopfield layer maps a state of dimension d to a field of dimension d",
+            )
+        if not self.weight.dtype.is_floating_point:
+            raise LandscapeError(
+                f"a layer's weight must be floating point, got {self.weight.dtype}",
+                hint="convert it to float32",
+            )
+        if not bool(torch.isfinite(self.weight).all()):
+            raise LandscapeError(
+                "the weight holds NaN or infinity", hint="undo the last edit, or load the checkpoint again"
+            )
+        if not math.isfinite(self.beta) or self.beta <= 0:
+            raise LandscapeError(
+                f"the inverse temperature β must be positive and finite, got {self.beta}",
+                hint="typical values lie between 1 and 10",
+            )
+        if isinstance(self.degree, bool) or not isinstance(self.degree, int) or self.degree < 2:
+            raise LandscapeError(
+                f"the degree p must be a whole number of at least 2, got {self.degree!r}",
+                hint="3 is the usual degree",
+            )
+
+    @property
+    def dim(self) -> int:
+        """The state dimension d."""
+        return int(self.weight.shape[0])
+
+    @cached_property
+    def frobenius(self) -> float:
+        """``‖W‖_F``."""
+        return float(torch.linalg.matrix_norm(self.weight))
+
+    @cached_property
+    def asymmetry(self) -> float:
+        """``‖W − Wᵀ‖/‖W‖`` (Frobenius): 0 symmetric, 2 antisymmetric; 0 for a zero weight."""
+        if self.frobenius == 0.0:
+            return 0.0
+        return float(torch.linalg.matrix_norm(self.weight - self.weight.T)) / self.frobenius
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the asymmetry is below 1e-6 (rounding of float32 stays below that)."""
+        return self.asymmetry < SYMMETRIC_BELOW
+
+    @cached_property
+    def _spectrum(self) -> Tensor:
+        """The eigenvalues of the symmetric part, ascending, float64 (d,)."""
+        weight = self.weight.detach().double()
+        values: Tensor = torch.linalg.eigvalsh((weight + weight.T) / 2)
+        return values
+
+    @cached_property
+    def definite(self) -> bool:
+        """Whether W is symmetric and positive semi-definite up to rounding (d·eps relative, at least
+        1e-6). The energy then never rises, whatever the step size."""
+        if not self.symmetric:
+            return False
+        tolerance = max(1e-6, self.dim * torch.finfo(self.weight.dtype).eps)
+        return float(self._spectrum[0]) >= -tolerance * float(self._spectrum.abs().max())
+
+    @cached_property
+    def spectral_norm(self) -> float:
+        """``‖W‖₂``, the largest singular value."""
+        if self.symmetric:
+            return float(self._spectrum.abs().max())
+        return float(torch.linalg.matrix_norm(self.weight.detach().double(), ord=2))
+
+    @cached_property
+    def origin_radius(self) -> float:
+        """Below this norm a state is certain to decay to the origin (module docstring); 0 for
+        p = 2, where the origin need not attract; infinite for a zero weight."""
+        return self.origin_radius_for(self.frobenius)
+
+    def origin_radius_for(self, bound: float) -> float:
+        """The same for any weight of Frobenius norm at most ``bound``."""
+        if self.degree == 2:
+            return math.inf if bound == 0.0 else 0.0
+        product = 2.0 * self.beta * bound
+        return math.inf if product == 0.0 else product ** (-1.0 / (self.degree - 2))
+
+    def with_weight(self, weight: Tensor) -> Landscape:
+        """The same layer with another weight."""
+        return Landscape(weight, self.beta, self.degree)
+
+    def edited(self, factors: LowRank) -> Landscape:
+        """The same layer with ``W + ΔW``; this one is left alone."""
+        return self.with_weight(factors.added_to(self.weight))
+
+    def field(self, x: Tensor) -> Tensor:
+        """``W f(x)`` for states (n, d), without β."""
+        return interaction(x, self.degree) @ self.weight.T
+
+    def states(self, x: Tensor, what: str = "states") -> Tensor:
+        """``x`` as a checked batch (n, d) on the device and in the dtype of the weight.
+
+        Raises ``LandscapeError`` for a wrong dimension, NaN, infinity, or values that would overflow."""
+        if x.ndim != 2 or x.shape[1] != self.dim:
+            raise LandscapeError(
+                f"{what} must have shape (n, {self.dim}), got {tuple(x.shape)}",
+                hint=f"this layer's states have dimension {self.dim}",
+            )
+        x = x.detach().to(self.weight)
+        if x.numel():
+            largest = float(x.abs().max())
+            if not math.isfinite(largest):
+                raise LandscapeError(f"{what} hold NaN or infinity", hint="check where the state comes from")
+            if (self.degree - 1) * math.log10(max(largest, 1.0)) > 15:
+                raise LandscapeError(
+                    f"{what} reach {largest:.3g}, far outside the range [-1, 1] of this layer",
+                    hint="scale the state down, or take its sign",
+                )
+        return x
+
+
+def interaction(x: Tensor, degree: int) -> Tensor:
+    """``f(x) = sign(x)·|x|^(p−1)``, elementwise."""
+    if degree == 2:
+        return x
+    if degree == 3:
+        return x * x.abs()
+    if degree % 2 == 0:
+        return x.pow(degree - 1)
+    return x.abs() * x.pow(degree - 2)
+
+
+def interaction_slope(x: Tensor, degree: int) -> Tensor:
+    """``f′(x) = (p−1)·|x|^(p−2)``, elementwise."""
+    if degree == 2:
+        return torch.ones_like(x)
+    return (degree - 1) * x.abs().pow(degree - 2)
+
+
+def residual(landscape: Landscape, x: Tensor) -> Tensor:
+    """``‖tanh(βWf(x)) − x‖ / ‖x‖`` for states (n, d) → (n,); 0 for the zero state, a true fixed point."""
+    x = landscape.states(x)
+    image = torch.tanh(landscape.beta * landscape.field(x))
+    norm = torch.linalg.vector_norm(x, dim=1)
+    gap = torch.linalg.vector_norm(image - x, dim=1)
+    return torch.where(norm > 0, gap / torch.where(norm > 0, norm, 1.0), gap)
+
+
+def cosine_rows(a: Tensor, b: Tensor) -> Tensor:
+    """Cosine of the vectors in the last axis of ``a`` and ``b`` (broadcast); 0 where one of them is zero."""
+    norms = torch.linalg.vector_norm(a, dim=-1) * torch.linalg.vector_norm(b, dim=-1)
+    cosine: Tensor = (a * b).sum(-1) / norms.clamp_min(torch.finfo(a.dtype).tiny)
+    return cosine

@@ -1,0 +1,180 @@
+"""Is this basin the one we saw before?
+
+A ``Registry`` is an immutable list of every basin ever seen in one layer; a session keeps one per layer and
+swaps it on undo. Ids count up from 0 and are never reused.
+
+* ``observe``: a survey's basins are matched one-to-one with all known ones (cosine > 0.95, maximal total
+  cosine). A match keeps its id, also when the basin had been lost; what is left gets new ids in the order of
+  the survey (most populated first). A known basin that a survey did not reach is left as it is: random
+  starts need not find everything.
+* ``after_edit``: all living basins are settled under the new weight in one batch, kicked by a relative 1e-2
+  (so that none rests on a saddle that the edit made of it) and polished. A basin that stays within
+  cosine 0.95 of its centre lives on at its new centre; when two end in one attractor, the nearer one
+  keeps its id and the other is lost. Drift is measured from where the basin was first found.
+
+Source: NUMERICS §3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from energylang.landscape.attractors import escaped, spectrum
+from energylang.landscape.clusters import best_matching, cosine_rows, gram, leaders
+from energylang.landscape.draws import stable_generator
+from energylang.landscape.dynamics import Landscape, residual, settle
+from energylang.landscape.energy import lyapunov
+from energylang.landscape.survey import BasinSet
+
+SAME = 0.95
+MOVED = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Basin:
+    """One basin of one layer. ``centre`` (d,) is where it is now (where it last was, when lost), ``found_at``
+    (d,) where it was first seen, ``drift`` = 1 − cosine between the two; ``lost_by`` is the id of the edit
+    that lost it. ``population`` counts the starts of the last survey that saw it."""
+
+    id: int
+    centre: Tensor
+    population: int
+    energy: float
+    residual: float
+    stability: float
+    status: Literal["alive", "lost"]
+    lost_by: int | None
+    drift: float
+    found_at: Tensor
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What one edit did to the living basins: ids that stayed in place, ids that moved with the drift of
+    this edit (1 − cosine > 1e-3), ids that were lost."""
+
+    edit_id: int
+    kept: tuple[int, ...]
+    moved: tuple[tuple[int, float], ...]
+    lost: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Registry:
+    """Every basin seen so far, by id; a new value after every observation and every edit."""
+
+    basins: tuple[Basin, ...] = field(default=())
+    next_id: int = 0
+
+    def get(self, id: int) -> Basin | None:
+        """The basin with this id, living or lost, or None."""
+        return next((basin for basin in self.basins if basin.id == id), None)
+
+    def alive(self) -> tuple[Basin, ...]:
+        """The living basins, by id."""
+        return tuple(basin for basin in self.basins if basin.status == "alive")
+
+    def centres(self) -> Tensor:
+        """The centres of the living basins (k, d), in the order of ``alive``; (0, 0) when there are none."""
+        return _stacked([basin.centre for basin in self.alive()])
+
+    def observe(self, found: BasinSet) -> tuple[Registry, tuple[int, ...]]:
+        """The registry after a survey, and the id of every row of ``found``."""
+        fresh = _measured(found)
+        match: dict[int, int] = {}
+        if self.basins and len(found):
+            known = _stacked([basin.centre for basin in self.basins]).to(found.centres)
+            match = {j: i for i, j in best_matching(gram(known, found.centres), SAME)}
+        basins = list(self.basins)
+        ids: list[int] = []
+        next_id = self.next_id
+        for j, seen in enumerate(fresh):
+            if j in match:
+                old = basins[match[j]]
+                drift = _drift(old.found_at, seen.centre)
+                basins[match[j]] = replace(seen, id=old.id, drift=drift, found_at=old.found_at)
+                ids.append(old.id)
+            else:
+                basins.append(replace(seen, id=next_id))
+                ids.append(next_id)
+                next_id += 1
+        return Registry(tuple(basins), next_id), tuple(ids)
+
+    def after_edit(self, landscape: Landscape, edit_id: int) -> tuple[Registry, Lineage]:
+        """The registry under the edited ``landscape``, and what happened to every living basin."""
+        living = self.alive()
+        if not living:
+            return self, Lineage(edit_id, (), (), ())
+        old = landscape.states(_stacked([basin.centre for basin in living]), "registered basins")
+        settled = settle(landscape, old).states
+        new, _ = escaped(landscape, settled, stable_generator("after edit", landscape.dim))
+        closeness = cosine_rows(new, old)
+        survives = _one_each(new, closeness)
+        first = _stacked([basin.found_at for basin in living]).to(new)
+        drifts = (1.0 - cosine_rows(new, first)).clamp_min(0.0).tolist()
+        steps = (1.0 - closeness).clamp_min(0.0).tolist()
+        energies = lyapunov(landscape, new).tolist()
+        residuals = residual(landscape, new).tolist()
+        stabilities = spectrum(landscape, new)[0].tolist()
+        updated: dict[int, Basin] = {}
+        kept: list[int] = []
+        moved: list[tuple[int, float]] = []
+        lost: list[int] = []
+        for i, basin in enumerate(living):
+            if not survives[i]:
+                updated[basin.id] = replace(basin, status="lost", lost_by=edit_id)
+                lost.append(basin.id)
+                continue
+            updated[basin.id] = replace(
+                basin,
+                centre=new[i],
+                energy=energies[i],
+                residual=residuals[i],
+                stability=stabilities[i],
+                drift=drifts[i],
+            )
+            if steps[i] > MOVED:
+                moved.append((basin.id, steps[i]))
+            else:
+                kept.append(basin.id)
+        basins = tuple(updated.get(basin.id, basin) for basin in self.basins)
+        return Registry(basins, self.next_id), Lineage(edit_id, tuple(kept), tuple(moved), tuple(lost))
+
+
+def _measured(found: BasinSet) -> list[Basin]:
+    """The rows of a survey as living basins without an id (−1)."""
+    columns = zip(
+        found.centres,
+        found.population.tolist(),
+        found.energy.tolist(),
+        found.residual.tolist(),
+        found.stability.tolist(),
+        strict=True,
+    )
+    return [
+        Basin(-1, centre, population, energy, gap, radius, "alive", None, 0.0, centre)
+        for centre, population, energy, gap, radius in columns
+    ]
+
+
+def _one_each(new: Tensor, closeness: Tensor) -> list[bool]:
+    """Which rows of ``new`` (k, d) live on: within cosine 0.95 of their old centre (``closeness`` (k,)) and
+    the nearest among those that ended in the same attractor."""
+    order = torch.sort(closeness, descending=True, stable=True).indices
+    _, first = leaders(new[order], SAME)  # in order of closeness, the leader is the nearest
+    survives = torch.zeros_like(closeness, dtype=torch.bool)
+    survives[order[first]] = True
+    living: list[bool] = (survives & (closeness > SAME)).tolist()
+    return living
+
+
+def _drift(a: Tensor, b: Tensor) -> float:
+    return max(0.0, 1.0 - float(cosine_rows(a.to(b), b)))
+
+
+def _stacked(rows: list[Tensor]) -> Tensor:
+    return torch.stack(rows) if rows else torch.zeros(0, 0)

@@ -1,0 +1,143 @@
+"""How is a change of the weight written down, added, measured and combined?
+
+Every edit of this package is ``ΔW = left @ right.T`` with a rank of one to a few, so a candidate edit
+costs ``2·d·r`` numbers instead of ``d²`` and many candidates can share one product with ``W``
+(``settle_variants``).
+
+Invariants: ``added_to`` is one ``torch.addmm``, so adding the same factors to the same weight gives the same
+bits. ``symmetric_pair`` writes ``a qᵀ + q aᵀ`` as ``e₊e₊ᵀ − e₋e₋ᵀ``: every column of ``left`` is ± the same
+column of ``right``, which can be read off the factors (``mirrored``). A bit-symmetric weight plus mirrored
+factors is bit-symmetric: a matrix product may round (i, j) and (j, i) differently (float64 on the CPU
+does), so the upper triangle decides.
+Source: NUMERICS §1 and §4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from energylang.errors import LandscapeError
+
+
+@dataclass(frozen=True, eq=False)
+class LowRank:
+    """A low-rank change of a weight, ``ΔW = left @ right.T``.
+
+    ``left`` and ``right`` are (d, r); r = 0 is the change that changes nothing. Raises
+    ``LandscapeError`` when the shapes do not agree or an entry is not finite.
+    """
+
+    left: Tensor
+    right: Tensor
+
+    def __post_init__(self) -> None:
+        if self.left.ndim != 2 or self.left.shape != self.right.shape:
+            raise LandscapeError(
+                f"the factors of an edit must share one shape (d, r), got {tuple(self.left.shape)} "
+                f"and {tuple(self.right.shape)}",
+                hint="give left and right as matrices with one column per rank",
+            )
+        if not bool(torch.isfinite(self.left).all()) or not bool(torch.isfinite(self.right).all()):
+            raise LandscapeError(
+                "the factors of an edit hold NaN or infinity",
+                hint="lower the strength of the edit, or check the state it was built from",
+            )
+
+    @classmethod
+    def zero(cls, like: Tensor) -> LowRank:
+        """The change that changes nothing, for a weight ``like`` (d, d)."""
+        empty = like.new_zeros(like.shape[0], 0)
+        return cls(empty, empty)
+
+    @property
+    def dim(self) -> int:
+        """The state dimension d."""
+        return int(self.left.shape[0])
+
+    @property
+    def rank(self) -> int:
+        """The number of columns r (an upper bound of the rank of ΔW)."""
+        return int(self.left.shape[1])
+
+    @property
+    def norm(self) -> float:
+        """The Frobenius norm of ΔW from two r × r Gram matrices (float64), without the d × d product."""
+        left, right = self.left.double(), self.right.double()
+        squared = ((left.T @ left) * (right.T @ right)).sum()
+        return float(squared.clamp_min(0.0).sqrt())
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether every column of ``left`` is plus or minus that of ``right``: ΔW is symmetric by form."""
+        same = (self.left == self.right).all(0) | (self.left == -self.right).all(0)
+        return bool(same.all())
+
+    def dense(self) -> Tensor:
+        """ΔW as a (d, d) matrix."""
+        return self.left @ self.right.T
+
+    def added_to(self, weight: Tensor) -> Tensor:
+        """``weight + ΔW`` (d, d) by one ``addmm``: same inputs, same bits; ``weight`` is left alone. Mirrored
+        factors keep a symmetric weight symmetric bit for bit."""
+        if weight.shape != (self.dim, self.dim):
+            raise LandscapeError(
+                f"an edit of dimension {self.dim} cannot be added to a weight of shape {tuple(weight.shape)}",
+                hint="edits belong to the layer they were made for",
+            )
+        total = torch.addmm(weight, self.left.to(weight), self.right.to(weight).T)
+        if self.mirrored and torch.equal(weight, weight.T):
+            total = total.triu() + total.triu(1).T
+        return total
+
+    def scaled(self, factor: float) -> LowRank:
+        """``factor·ΔW``. The magnitude is shared evenly (√|factor| on each side) so that factors of the
+        symmetric form keep their bit-exact symmetry; a negative factor changes the sign of ``left``."""
+        root = abs(factor) ** 0.5
+        signed = root if factor >= 0 else -root
+        return LowRank(self.left * signed, self.right * root)
+
+    def joined(self, other: LowRank) -> LowRank:
+        """``ΔW + ΔW'`` as one change of rank r + r'."""
+        if other.dim != self.dim:
+            raise LandscapeError(
+                f"edits of dimensions {self.dim} and {other.dim} cannot be joined",
+                hint="join edits of one layer only",
+            )
+        return LowRank(
+            torch.cat((self.left, other.left.to(self.left)), dim=1),
+            torch.cat((self.right, other.right.to(self.right)), dim=1),
+        )
+
+
+def symmetric_pair(first: Tensor, second: Tensor) -> LowRank:
+    """``A Bᵀ + B Aᵀ`` for ``first`` = A, ``second`` = B (d, r), in the form that keeps a weight symmetric
+    bit for bit: each column pair becomes ``e₊e₊ᵀ − e₋e₋ᵀ`` with ``e± = (a/s ± s·b)/√2``, s² = ‖a‖/‖b‖ (so
+    that the two squares, which cancel, are no larger than they must be)."""
+    norm_first = torch.linalg.vector_norm(first, dim=0)
+    norm_second = torch.linalg.vector_norm(second, dim=0)
+    live = (norm_first > 0) & (norm_second > 0)
+    scale = torch.where(live, norm_first / torch.where(live, norm_second, 1.0), 1.0).sqrt()
+    a, b = first / scale, second * scale
+    plus, minus = (a + b) * 0.5**0.5 * live, (a - b) * 0.5**0.5 * live
+    return LowRank(torch.cat((plus, -minus), dim=1), torch.cat((plus, minus), dim=1))
+
+
+def stacked(candidates: Sequence[LowRank], like: Tensor) -> tuple[Tensor, Tensor]:
+    """Left and right factors of m candidates as two (m, r, d) tensors, padded with zero to one rank r."""
+    rank = max((c.rank for c in candidates), default=0)
+    dim = int(like.shape[0])
+    left = like.new_zeros(len(candidates), rank, dim)
+    right = like.new_zeros(len(candidates), rank, dim)
+    for i, candidate in enumerate(candidates):  # packing only: the arithmetic is batched
+        if candidate.dim != dim:
+            raise LandscapeError(
+                f"a candidate edit has dimension {candidate.dim}, the layer has {dim}",
+                hint="build the edit from states of this layer",
+            )
+        left[i, : candidate.rank] = candidate.left.T
+        right[i, : candidate.rank] = candidate.right.T
+    return left, right

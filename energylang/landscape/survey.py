@@ -1,0 +1,190 @@
+"""Which basins does a layer have, and what does each look like?
+
+1. Settle all starting states in one batch. Rows that still move after ``max_iter`` are counted
+   (``num_unsettled``) and set aside; rows that decayed to the origin are counted apart
+   (``origin_population``): for p ≥ 3 the origin attracts in every landscape and stores nothing.
+2. Cluster the settled states by cosine (one Gram matrix) and polish one state per cluster.
+3. A cluster is *restless* when polishing moved its state out of the cluster or the polished state does not
+   attract under damped steps (a saddle). All its members are kicked by a relative 1e-2 and polished one by
+   one, so each is counted where it really ends. A state that polishing leaves with a residual above 10·eps
+   (what ``settle`` accepts at its smallest step) passed for settled on the way through: it is unsettled.
+4. Merge once more (two clusters may polish to one point), count, sort by population (ties: first start).
+
+Invariants: every start is counted exactly once in ``population``, ``origin_population`` or
+``num_unsettled``; the same starts and generator give the same bits; a basin's centre is one of the polished
+states, not a mean. What could not be resolved is reported, not hidden: ``is_fixed_point`` and ``attracts``
+say whether a listed basin is what its name promises. Source: NUMERICS §3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from energylang.errors import LandscapeError
+from energylang.landscape import probes
+from energylang.landscape.attractors import FIXED_POINT, escaped, polish, spectrum, stability
+from energylang.landscape.clusters import cosine_rows, gram, leaders
+from energylang.landscape.draws import stable_generator
+from energylang.landscape.dynamics import EPS, MAX_ITER, TAU, Landscape, residual, settle
+from energylang.landscape.energy import lyapunov, reference
+from energylang.landscape.probes import radius, return_rate
+
+__all__ = ["BasinSet", "radius", "return_rate", "stability", "survey"]
+
+
+@dataclass(frozen=True, eq=False)
+class BasinSet:
+    """The basins that one survey found, most populated first (ties: the one reached first).
+
+    ``centres`` (k, d); ``population`` (k,) starts per basin; ``assignment`` (n,) basin of every start, −1 for
+    a start that did not settle or went to the origin; ``energy``, ``energy_reference`` (k,) float64;
+    ``residual``, ``stability`` (k,); ``attracts`` (k,) bool, see ``attractors``; ``mirror`` (k,) index of the
+    basin at −x or −1; ``radius`` (k,) or None when it was not asked for.
+    ``origin_population`` starts went to the zero state, which is not listed.
+    ``usage_entropy`` is the entropy of the population over the listed basins, in nats.
+    """
+
+    centres: Tensor
+    population: Tensor
+    assignment: Tensor
+    energy: Tensor
+    energy_reference: Tensor
+    residual: Tensor
+    stability: Tensor
+    attracts: Tensor
+    mirror: Tensor
+    radius: Tensor | None
+    mean_iterations: float
+    usage_entropy: float
+    num_starts: int
+    num_unsettled: int
+    origin_population: int
+
+    def __len__(self) -> int:
+        return int(self.centres.shape[0])
+
+    @property
+    def is_fixed_point(self) -> Tensor:
+        """(k,) bool: residual below 1e-3."""
+        return self.residual < FIXED_POINT
+
+
+def survey(
+    landscape: Landscape,
+    start_states: Tensor,
+    *,
+    eps: float = EPS,
+    max_iter: int = MAX_ITER,
+    radius: bool = False,
+    generator: torch.Generator | None = None,
+    merge_cosine: float = 0.95,
+    polish_iter: int = 500,
+    radius_trials: int = 16,
+) -> BasinSet:
+    """Find the basins that the states (n, d) settle into; see the module docstring for the steps.
+
+    ``radius=True`` measures the radius of every basin as well (up to nine more batches). ``generator`` draws
+    the kicks and the radius noise; without one it is seeded from the dimensions. Raises ``LandscapeError``
+    for starts of the wrong shape, NaN, or parameters out of range.
+    """
+    if not 0.0 < merge_cosine < 1.0:
+        raise LandscapeError(
+            f"merge_cosine must lie between 0 and 1, got {merge_cosine}", hint="0.95 is the default"
+        )
+    run = settle(landscape, start_states, max_iter=max_iter, eps=eps)
+    generator = generator or stable_generator("survey", landscape.dim, run.states.shape[0])
+    live = (run.settled & (torch.linalg.vector_norm(run.states, dim=1) > 0)).nonzero().squeeze(1)
+    points = _resting_points(landscape, run.states[live], merge_cosine, polish_iter, generator)
+    moving = points.gap > eps / TAU[1]
+    kept = (points.states.any(1) & ~moving).nonzero().squeeze(1)
+    label, first = leaders(points.states[kept], merge_cosine)
+    cluster_of_point = kept.new_full((points.states.shape[0],), -1)
+    cluster_of_point[kept] = label
+    cluster = cluster_of_point[points.of_row]
+
+    population = torch.bincount(cluster[cluster >= 0], minlength=first.numel())
+    order = torch.sort(population, descending=True, stable=True).indices
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(order.numel(), device=order.device)
+    assignment = torch.full((run.states.shape[0],), -1, dtype=torch.long, device=run.states.device)
+    found = cluster >= 0
+    assignment[live[found]] = rank[cluster[found]]
+    chosen, population = kept[first][order], population[order]
+    centres, stability, attracts = points.states[chosen], points.stability[chosen], points.attracts[chosen]
+    unknown = stability.isnan().nonzero().squeeze(1)
+    stability[unknown], attracts[unknown] = spectrum(landscape, centres[unknown])
+    num_unsettled = int((~run.settled).sum()) + int(moving[points.of_row].sum())
+    share = population.double() / max(1, int(population.sum()))
+    return BasinSet(
+        centres=centres,
+        population=population,
+        assignment=assignment,
+        energy=lyapunov(landscape, centres),
+        energy_reference=reference(landscape, centres),
+        residual=residual(landscape, centres),
+        stability=stability,
+        attracts=attracts,
+        mirror=_mirrors(centres, merge_cosine),
+        radius=probes.radius(landscape, centres, generator, radius_trials) if radius else None,
+        mean_iterations=float(run.iterations.double().mean()) if run.iterations.numel() else 0.0,
+        usage_entropy=abs(float(-torch.xlogy(share, share).sum())),
+        num_starts=int(run.states.shape[0]),
+        num_unsettled=num_unsettled,
+        origin_population=int(run.states.shape[0]) - num_unsettled - int(population.sum()),
+    )
+
+
+class _Points(NamedTuple):
+    """Resting points in the order of their first rows: ``states`` (c, d), residual ``gap`` (c,),
+    ``stability`` (c,) (NaN where not measured yet), ``attracts`` (c,); and the point ``of_row`` (n,)."""
+
+    states: Tensor
+    gap: Tensor
+    stability: Tensor
+    attracts: Tensor
+    of_row: Tensor
+
+
+def _resting_points(
+    landscape: Landscape, states: Tensor, merge_cosine: float, polish_iter: int, generator: torch.Generator
+) -> _Points:
+    """Steps 2 and 3 of the survey, for settled states (n, d) away from the origin."""
+    label, first = leaders(states, merge_cosine)
+    polished, gap = polish(landscape, states[first], max_iter=polish_iter)
+    left = cosine_rows(polished, states[first]) <= merge_cosine
+    left &= torch.linalg.vector_norm(polished, dim=1) > 0
+    radii, attracts = spectrum(landscape, polished)
+    restless = left | ~attracts
+    if not bool(restless.any()):
+        return _Points(polished, gap, radii, attracts, label)
+    rows = restless[label].nonzero().squeeze(1)
+    ends, end_gap = escaped(landscape, states[rows], generator, max_iter=polish_iter)
+    calm = (~restless).nonzero().squeeze(1)
+    all_rows = torch.cat((first[calm], rows))
+    order = torch.sort(all_rows, stable=True).indices
+    place = torch.empty_like(order)
+    place[order] = torch.arange(order.numel(), device=order.device)
+    place_of_cluster = torch.full_like(first, -1)
+    place_of_cluster[calm] = place[: calm.numel()]
+    of_row = place_of_cluster[label]
+    of_row[rows] = place[calm.numel() :]
+    unknown = torch.full_like(end_gap, torch.nan)
+    return _Points(
+        torch.cat((polished[calm], ends))[order],
+        torch.cat((gap[calm], end_gap))[order],
+        torch.cat((radii[calm], unknown))[order],
+        torch.cat((attracts[calm], unknown.isfinite()))[order],
+        of_row,
+    )
+
+
+def _mirrors(centres: Tensor, merge_cosine: float) -> Tensor:
+    """Index of the basin at −x for every centre (k, d), or −1 → (k,)."""
+    if centres.shape[0] == 0:
+        return torch.zeros(0, dtype=torch.long, device=centres.device)
+    lowest, index = gram(centres, centres).min(1)
+    return torch.where(lowest < -merge_cosine, index, -1)

@@ -1,0 +1,54 @@
+"""The models: what they are, how they are read and written, how they are trained.
+
+``header`` answers what a checker asks and leaves torch out; everything else is imported when it is
+first used (PEP 562), so ``import energylang.models`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from energylang.models.checkpoint import fingerprint, load, save
+    from energylang.models.header import ModelHeader, bundled_names, read_header
+    from energylang.models.protocol import Forward, Generation, Intervention, Model
+    from energylang.models.text import TextModel
+
+_HOME = {
+    "ModelHeader": "header",
+    "bundled_names": "header",
+    "read_header": "header",
+    "Forward": "protocol",
+    "Generation": "protocol",
+    "Intervention": "protocol",
+    "Model": "protocol",
+    "TextModel": "text",
+    "fingerprint": "checkpoint",
+    "load": "checkpoint",
+    "save": "checkpoint",
+}
+
+__all__ = [
+    "Forward",
+    "Generation",
+    "Intervention",
+    "Model",
+    "ModelHeader",
+    "TextModel",
+    "bundled_names",
+    "fingerprint",
+    "load",
+    "read_header",
+    "save",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

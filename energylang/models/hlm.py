@@ -1,0 +1,188 @@
+"""The open model: a decoder-only language model whose channel mixer is a Hopfield layer.
+
+    h ← embed(token) + position
+    h ← h + attention(norm(h));  h ← h + W_out x_K(norm(h))          blocks 0 … L−2
+    h ← W_out x_K(norm(h))                                           block L−1 (the bottleneck)
+    logits = head(norm(h))
+
+and the Hopfield layer, for a normed stream z, drive u and state x:
+
+    u = W_in z + b        x₀ = tanh(β u)        f(x) = sign(x)|x|^(p−1)
+    x ← (1−τ) x + τ tanh(β (W f(x) + g_k u))    k = 1 … K
+
+``release``: g = 1 for the first K−R steps and 0 for the last R, so the drive chooses and the state
+then settles by itself: what is read is (nearly) a basin of W. ``drive``: g = 1 throughout.
+
+The bottleneck has no attention and no skip connection: every prediction is read from a basin, which
+is why an edit of the last landscape changes what is said (MODEL, sections 1 and 3).
+
+Everything is a function of a dictionary of tensors. At inference W is used as it stands, symmetric
+or not; the trainer hands over (A + Aᵀ)/2 and exports that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from energylang.models.attention import Cache, attention, embed, head, norm
+from energylang.models.protocol import Forward, Intervention
+
+Shapes = dict[str, tuple[int, ...]]
+_NOTHING = Intervention()
+
+
+@dataclass(frozen=True, slots=True)
+class HLMConfig:
+    """The numbers of an open model; ``problem()`` says what is wrong with them, if anything."""
+
+    vocabulary: int
+    context: int = 96  # tokens the model can look back
+    layers: int = 4
+    width: int = 128  # m, of the stream
+    dim: int = 192  # d, of a Hopfield state
+    heads: int = 4
+    steps: int = 3  # K
+    free_steps: int = 1  # R, of a "release"
+    tau: float = 0.7
+    mode: Literal["release", "drive"] = "release"
+    bottleneck: bool = True
+    degree: int = 3
+
+    def problem(self) -> str | None:
+        """What makes these numbers impossible, in a few words; None when they are sound."""
+        limits = {
+            "vocabulary": (1, 2**20), "context": (2, 65536), "layers": (1, 256), "width": (1, 8192),
+            "dim": (1, 8192), "heads": (1, 256), "steps": (1, 1000),
+            "free_steps": (0, 1000), "degree": (2, 64),
+        }  # fmt: skip
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if type(value) is not int or not low <= value <= high:
+                return f"{name} is {value!r}, not a whole number from {low} to {high}"
+        if self.width % self.heads:
+            return f"width {self.width} is not a multiple of heads {self.heads}"
+        if self.free_steps > self.steps:
+            return f"free_steps {self.free_steps} exceeds steps {self.steps}"
+        if not isinstance(self.tau, (int, float)) or not 0 < self.tau <= 1:
+            return f"tau is {self.tau!r}, not in (0, 1]"
+        if self.mode not in ("release", "drive"):
+            return f"mode is {self.mode!r}, not 'release' or 'drive'"
+        return None if isinstance(self.bottleneck, bool) else "bottleneck is not true or false"
+
+
+def has_attention(config: HLMConfig, block: int) -> bool:
+    """Every block but the last of a model with a bottleneck."""
+    return not (config.bottleneck and block == config.layers - 1)
+
+
+def shapes(config: HLMConfig) -> Shapes:
+    """The tensors that such a model has, all of them, by canonical name."""
+    m, d = config.width, config.dim
+    found: Shapes = {
+        "embed.weight": (config.vocabulary, m),
+        "position.weight": (config.context, m),
+        "norm.weight": (m,),
+        "norm.bias": (m,),
+    }
+    for i in range(config.layers):
+        block = f"blocks.{i}"
+        if has_attention(config, i):
+            found |= {f"{block}.norm1.weight": (m,), f"{block}.norm1.bias": (m,)}
+            found |= {f"{block}.attention.qkv.weight": (3 * m, m), f"{block}.attention.out.weight": (m, m)}
+        found |= {f"{block}.norm2.weight": (m,), f"{block}.norm2.bias": (m,)}
+        found |= {f"{block}.hopfield.W": (d, d), f"{block}.hopfield.log_beta": ()}
+        found |= {f"{block}.hopfield.input.weight": (d, m), f"{block}.hopfield.input.bias": (d,)}
+        found |= {f"{block}.hopfield.output.weight": (m, d)}
+    return found
+
+
+def initial(config: HLMConfig, generator: torch.Generator) -> dict[str, Tensor]:
+    """Fresh float32 tensors.
+
+    W has entries of standard deviation 1/(2√d) before it is symmetrised and β = 2: strong enough to
+    latch, too weak to trap the drive (of standard deviation 1) in accidental basins. What is added to
+    the stream starts small; the bottleneck's output, which IS the stream, at full size.
+    """
+    small = 0.02 / math.sqrt(2 * config.layers)
+    scales = {
+        "hopfield.W": 0.5 / math.sqrt(config.dim),
+        "hopfield.input.weight": 1 / math.sqrt(config.width),
+        "attention.out.weight": small,
+        "hopfield.output.weight": small,
+    }
+    if config.bottleneck:
+        scales = {f"blocks.{config.layers - 1}.hopfield.output.weight": 1 / math.sqrt(config.dim), **scales}
+    tensors = {}
+    for name, shape in shapes(config).items():
+        if name.endswith("log_beta"):
+            tensors[name] = torch.tensor(math.log(2.0))
+        elif len(shape) == 1:
+            tensors[name] = torch.ones(shape) if "norm" in name and "weight" in name else torch.zeros(shape)
+        else:
+            scale = next((s for n, s in scales.items() if name.endswith(n)), 0.02)
+            tensors[name] = scale * torch.randn(shape, generator=generator)
+    return tensors
+
+
+def interaction(state: Tensor, degree: int) -> Tensor:
+    """f(x) = sign(x)|x|^(p−1), elementwise."""
+    return state * state.abs() if degree == 3 else state.sign() * state.abs() ** (degree - 1)
+
+
+def settle(weight: Tensor, log_beta: Tensor, drive: Tensor, config: HLMConfig, truncate: int = 0) -> Tensor:
+    """x_K (…, d) for a drive u (…, d). With ``truncate`` gradients flow through the last steps only."""
+    beta = log_beta.reshape(()).exp()
+    state = torch.tanh(beta * drive)
+    for k in range(config.steps):
+        driven = config.mode == "drive" or k < config.steps - config.free_steps
+        with torch.set_grad_enabled(
+            torch.is_grad_enabled() and (not truncate or k >= config.steps - truncate)
+        ):
+            field = functional.linear(interaction(state, config.degree), weight).to(drive.dtype)
+            state = torch.lerp(state, torch.tanh(beta * (field + drive if driven else field)), config.tau)
+    return state
+
+
+def forward(
+    tensors: Mapping[str, Tensor],
+    config: HLMConfig,
+    tokens: Tensor,
+    *,
+    intervention: Intervention | None = None,
+    cache: Cache | None = None,
+    offset: int = 0,
+    truncate: int = 0,
+) -> Forward:
+    """(b, t) tokens at positions offset … offset + t − 1 -> logits (b, t, v), states L × (b, t, d).
+
+    With a ``cache`` the keys and values of earlier tokens come from it and these are added to it.
+    """
+    change = intervention or _NOTHING
+    stream = embed(tensors, tokens, offset)
+    states = []
+    for i in range(config.layers):
+        name = f"blocks.{i}.hopfield"
+        if has_attention(config, i):
+            stream = stream + attention(
+                tensors, i, norm(tensors, f"blocks.{i}.norm1", stream), config.heads, cache
+            )
+        normed = norm(tensors, f"blocks.{i}.norm2", stream)
+        drive = functional.linear(normed, tensors[f"{name}.input.weight"], tensors[f"{name}.input.bias"])
+        drive = drive.to(stream.dtype)  # float32 also under autocast
+        if i in change.drive:
+            drive = drive + change.drive[i]
+        weight = change.weights.get(i, tensors[f"{name}.W"])
+        state = settle(weight, tensors[f"{name}.log_beta"], drive, config, truncate)
+        if i in change.state:
+            state = change.state[i](state)
+        states.append(state)
+        read = functional.linear(state, tensors[f"{name}.output.weight"])
+        stream = stream + read if has_attention(config, i) else read
+    return Forward(head(tensors, stream), tuple(states))

@@ -1,0 +1,167 @@
+"""What a safetensors file says it contains, checked before a byte of it is believed.  (PURE.)
+
+The layout: 8 bytes, little-endian length ``n``; ``n`` bytes of JSON that map a tensor's name to dtype,
+shape and byte range (and ``__metadata__`` to strings); then the bytes of all tensors without gaps. Every
+one of these claims is compared with the length of the file, before anything of that size is allocated,
+so a truncated or forged file is reported as such and not as a failure further down.
+
+Source: https://github.com/huggingface/safetensors (format section of its README).
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from energylang.errors import CheckpointError
+
+Kind = Literal["hlm", "transformer", "weights", "sandbox"]
+
+#: Version of the layout that ``save`` writes; a file with another one is refused.
+LAYOUT_VERSION = 1
+#: The one metadata key of a saved model: a JSON object (see ``energylang.models.checkpoint``).
+METADATA_KEY = "energylang"
+PT_SUFFIXES = (".pt", ".pth")
+
+_ITEM_BYTES = {
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1,
+    "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
+    "U32": 4, "I32": 4, "F32": 4,
+    "U64": 8, "I64": 8, "F64": 8, "C64": 8,
+}  # fmt: skip
+_MAX_HEADER_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One tensor as its file describes it."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def numel(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def floating(self) -> bool:
+        return self.dtype.startswith(("F", "BF"))
+
+
+def check_file(path: Path) -> None:
+    """Raise ``CheckpointError`` when ``path`` is missing, a directory, unreadable or empty."""
+    try:
+        if path.is_dir():
+            raise CheckpointError(f"{path} is a directory, not a model file", hint="name the file inside it")
+        size = path.stat().st_size
+    except FileNotFoundError:
+        names = [p.name for p in path.parent.glob("*") if p.suffix in (".safetensors", *PT_SUFFIXES)]
+        close = difflib.get_close_matches(path.name, names, n=1)
+        raise CheckpointError(
+            f"there is no file {path}",
+            hint=f"did you mean {close[0]}?" if close else "check the path; it is relative to the script",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}", hint="check the path") from None
+    if size == 0:
+        raise CheckpointError(f"{path} is empty", hint="it was probably never written to the end")
+
+
+def read_index(path: Path) -> tuple[dict[str, Entry], dict[str, object]]:
+    """(tensors by name, this package's metadata or {}) of a safetensors file; no tensor is read.
+
+    Raises ``CheckpointError`` for everything that does not add up, naming the file.
+    """
+
+    def bad(what: str, hint: str = "the file is damaged or is not a safetensors file") -> CheckpointError:
+        return CheckpointError(f"{path} {what}", hint=hint)
+
+    check_file(path)
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            if size < 8:
+                raise bad("is truncated: shorter than the header of a safetensors file")
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > _MAX_HEADER_BYTES:
+                raise bad("is not a safetensors file")
+            if 8 + length > size:
+                raise bad("is truncated: it ends inside its own header")
+            raw = file.read(length)
+    except OSError as error:
+        raise bad(f"cannot be read: {error.strerror or error}", "check the permissions") from None
+    try:
+        header = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError):
+        raise bad("is not a safetensors file") from None
+    if not isinstance(header, dict):
+        raise bad("is not a safetensors file")
+    metadata = header.pop("__metadata__", {})
+    entries: dict[str, Entry] = {}
+    ranges: list[tuple[int, int]] = []
+    for name, item in header.items():
+        if (
+            not isinstance(item, dict)
+            or item.get("dtype") not in _ITEM_BYTES
+            or not _natural_numbers(item.get("shape"))
+            or not _natural_numbers(item.get("data_offsets"))
+            or len(item["data_offsets"]) != 2
+        ):
+            raise bad(f"has a header that does not describe tensor '{name}'")
+        entry = Entry(item["dtype"], tuple(item["shape"]))
+        start, end = item["data_offsets"]
+        if end - start != entry.numel * _ITEM_BYTES[entry.dtype]:
+            raise bad(f"claims {entry.shape} {entry.dtype} for '{name}' in {end - start} bytes")
+        entries[name] = entry
+        ranges.append((start, end))
+    position = 0
+    for start, end in sorted(ranges):
+        if start != position:
+            raise bad("has a gap or an overlap between its tensors")
+        position = end
+    held = size - 8 - length
+    if held < position:
+        raise bad(
+            f"is truncated: its header promises {position:,} bytes of tensors and {held:,} are there",
+            "copy or download it again",
+        )
+    if held > position:
+        raise bad(f"has {held - position:,} bytes after its last tensor")
+    return entries, _own_metadata(path, metadata)
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("duplicate key")
+    return result
+
+
+def _natural_numbers(value: object) -> bool:
+    return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
+
+
+def _own_metadata(path: Path, metadata: object) -> dict[str, object]:
+    text = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
+    if text is None:
+        return {}
+    try:
+        own = json.loads(text)
+        version, kind = own["version"], own["kind"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise CheckpointError(
+            f"{path} has unreadable model metadata", hint="it was not written by this tool"
+        ) from None
+    if type(version) is not int or version != LAYOUT_VERSION:
+        raise CheckpointError(
+            f"{path} has layout version {version!r}; this version reads {LAYOUT_VERSION}",
+            hint="update energylang, or save the model again with the version that wrote it",
+        )
+    if kind not in get_args(Kind):
+        raise CheckpointError(f"{path} holds a model of the unknown kind {kind!r}", hint="update energylang")
+    return cast("dict[str, object]", own)

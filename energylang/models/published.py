@@ -1,0 +1,128 @@
+"""Reading .pt and .pth files without running what is inside them.
+
+The published layout is ``{"model_state": {...}}`` or ``{"model": {...}}`` or the bare state
+dictionary, with ``blocks.{i}.hopfield.W`` and ``blocks.{i}.hopfield.log_beta`` among its keys.
+
+A pickle is a program. ``torch.load(weights_only=True)`` interprets only the opcodes and the few
+names that tensors need, and a file that asks for anything else is refused before it ran. Two more
+checks come first, because that interpreter trusts sizes: records of the zip must be stored
+uncompressed and fit into the file, and no tensor may claim more numbers than the file can hold.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import struct
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from energylang.errors import CheckpointError
+from energylang.models.index import Entry
+
+_DTYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
+    torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
+_DAMAGE = (
+    RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OSError,
+    AssertionError, OverflowError, MemoryError, struct.error, zipfile.BadZipFile,
+    RecursionError, NotImplementedError,
+)  # fmt: skip
+_REFUSED_NAME = re.compile(r"(?:GLOBAL|function|class|global)\s+`?([A-Za-z_][\w.]*)")
+
+
+def entries_of(tensors: Mapping[str, Tensor]) -> dict[str, Entry]:
+    """Tensors as a header describes them."""
+    return {n: Entry(_DTYPES.get(t.dtype, str(t.dtype)), tuple(t.shape)) for n, t in tensors.items()}
+
+
+def read_entries(path: Path) -> dict[str, Entry]:
+    """Names, dtypes and shapes in the file; for a zip, no tensor is read."""
+    return entries_of(read_tensors(path, "meta"))
+
+
+def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
+    """The tensors of the state dictionary. ``device="meta"`` reads their shapes alone.
+
+    Raises ``CheckpointError`` for a damaged file and for one that wants to run code.
+    """
+    if device != "meta":
+        read_tensors(path, "meta")  # the claims first, the memory afterwards
+    size = path.stat().st_size
+    zipped = _check_container(path, size)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice to torch's own developers
+            content = torch.load(path, map_location=device if zipped else "cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise _refusal(path, str(error)) from None
+    except _DAMAGE as error:
+        raise CheckpointError(
+            f"{path} is damaged or truncated",
+            hint=f"torch says: {_first_line(error)}",
+        ) from None
+    state: object = content
+    for key in ("model_state", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            state = content[key]
+            break
+    if not isinstance(state, Mapping):
+        raise CheckpointError(
+            f"{path} holds no state dictionary",
+            hint='expected {"model_state": {...}}, {"model": {...}} or the dictionary itself',
+        )
+    tensors = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.numel() * tensor.element_size() > size:
+            raise CheckpointError(
+                f"{path}: '{name}' claims {list(tensor.shape)} numbers, more than the file holds",
+                hint="the file is damaged or forged",
+            )
+    return {k: v.detach() for k, v in tensors.items()}
+
+
+def _check_container(path: Path, size: int) -> bool:
+    """True for a sound zip, False for the older format; raises for anything else."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+        if start != b"PK\x03\x04":
+            if start[:1] != b"\x80":
+                raise CheckpointError(
+                    f"{path} is not a checkpoint", hint="it is neither a torch file nor a safetensors file"
+                )
+            return False
+        with zipfile.ZipFile(path) as archive:
+            records = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, struct.error, NotImplementedError):
+        raise CheckpointError(
+            f"{path} is truncated or damaged", hint="its table of contents is missing: copy it again"
+        ) from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
+    if any(r.compress_type != zipfile.ZIP_STORED or r.file_size > size for r in records):
+        raise CheckpointError(f"{path} has compressed records", hint="torch.save never writes such a file")
+    return True
+
+
+def _refusal(path: Path, message: str) -> CheckpointError:
+    if "truncated" in message or "Ran out of input" in message:
+        return CheckpointError(f"{path} is truncated", hint="copy or download it again")
+    match = _REFUSED_NAME.search(message)
+    what = f" ({match[1]})" if match else ""
+    return CheckpointError(
+        f"{path} contains pickled code{what} and was refused; nothing in it was run",
+        hint="ask for the weights as a .safetensors file, or save the bare state dictionary",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:160] if lines else type(error).__name__

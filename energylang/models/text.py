@@ -1,0 +1,364 @@
+"""A model that reads and writes text: tokens in, logits and settled states out.
+
+*Where* a state is read decides what it means. The **decision state** is the one from which the model
+is about to speak. In a dialogue model that is the state at the marker that opens the bot's turn; what
+a text does to it is seen by making the text an earlier reply of the conversation:
+
+    user: <neutral question>   bot: <text>   user: <another neutral question>   bot: ← here
+
+averaged over a few pairs of neutral questions. In a plain-text model it is the state at the last
+token of the text. Neutral states are those of ``user: <neutral question> bot:`` or of seeded
+positions of the held-out text.
+
+All passes read the live weights of the model; an ``Intervention`` changes one pass only. Sequences of
+unequal length are padded on the right, which a causal model does not see. Sampling draws from the
+given generator alone, on the CPU, so a seed means the same on every device.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from energylang.errors import CheckpointError, LandscapeError
+from energylang.models.architectures import Config, network, read_config
+from energylang.models.attention import Cache
+from energylang.models.protocol import Forward, Generation, Intervention, Model
+from energylang.models.sandbox import generator as seeded
+from energylang.models.tokenizer import Tokenizer
+
+_BATCH = 64  # sequences per pass
+_QUESTION_PAIRS = 4
+
+
+class TextModel:
+    """The text side of a ``Model``. Without ``markers`` it is a plain-text model.
+
+    ``markers`` are the user's and the bot's turn marker; ``heldout`` (n,) tokens that no training
+    step saw; ``neutral_prompts`` first turns (or, for plain text, passages) that favour no concept.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        config: Config,
+        tokenizer: Tokenizer,
+        *,
+        markers: tuple[str, str] | None = None,
+        neutral_prompts: Sequence[str] = (),
+    ) -> None:
+        self._model = model
+        self._network = network(model.header.kind)
+        self.config = config
+        self.tokenizer = tokenizer
+        self.markers = markers
+        self.neutral_prompts: tuple[str, ...] = tuple(neutral_prompts)
+        self.max_length: int = config.context
+
+    @property
+    def heldout(self) -> Tensor | None:
+        """(n,) int64 tokens that training did not see, or None."""
+        tokens = self._model.extra.get("heldout")
+        return None if tokens is None else tokens.to(self._model.device, torch.int64)
+
+    # -------------------------------------------------------------------------------- tokens
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of ``text``."""
+        return self.tokenizer.encode(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of token ids."""
+        return self.tokenizer.decode(ids)
+
+    def token(self, token_id: int) -> str:
+        """One token as it looks on its own."""
+        return self.tokenizer.decode([token_id])
+
+    def windows(self, limit: int | None = None, tokens: Tensor | None = None) -> Tensor:
+        """(n, context + 1) consecutive windows of ``tokens`` (the held-out text without it)."""
+        source = self._heldout() if tokens is None else tokens.to(self._model.device, torch.int64)
+        count = (len(source) - 1) // self.max_length
+        if count < 1:
+            length = max(2, len(source))
+            return source.reshape(1, -1) if len(source) >= 2 else source.new_zeros(0, length)
+        count = min(count, limit or count)
+        return source[: count * self.max_length + 1].unfold(0, self.max_length + 1, self.max_length)
+
+    # -------------------------------------------------------------------------------- passes
+
+    def forward(self, tokens: Tensor, *, intervention: Intervention | None = None) -> Forward:
+        """(b, t) -> logits (b, t, v) and per layer x_K (b, t, d), with the live weights.
+
+        Gradients flow (to ``intervention``); wrap in ``torch.no_grad()`` when they are not wanted.
+        """
+        if tokens.dim() != 2 or not 1 <= tokens.shape[1] <= self.max_length:
+            raise LandscapeError(
+                f"the model reads (batch, 1 to {self.max_length}) tokens, not {list(tokens.shape)}"
+            )
+        if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.tokenizer.size:
+            raise LandscapeError(f"a token is outside the vocabulary of {self.tokenizer.size}")
+        return self._pass(tokens, intervention)
+
+    def loss(self, tokens: Tensor, *, intervention: Intervention | None = None) -> Tensor:
+        """(b, t) windows -> (b, t − 1) negative log-likelihood of every next token, in nats."""
+        rows = []
+        for chunk in _chunks(tokens):
+            logits = self.forward(chunk[:, :-1], intervention=intervention).logits
+            rows.append(
+                functional.cross_entropy(logits.transpose(1, 2).float(), chunk[:, 1:], reduction="none")
+            )
+        return torch.cat(rows) if rows else tokens.new_zeros(tokens.shape, dtype=torch.float32)
+
+    def _pass(
+        self,
+        tokens: Tensor,
+        intervention: Intervention | None,
+        cache: Cache | None = None,
+        offset: int = 0,
+    ) -> Forward:
+        result: Forward = self._network.forward(
+            self._model.live, self.config, tokens, intervention=intervention, cache=cache, offset=offset
+        )
+        return result
+
+    # ---------------------------------------------------------------------------- generation
+
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """What the model is given: in a dialogue the prompt as the user's turn, ready for a reply."""
+        if self.markers is None:
+            return (self.encode(prompt) or [0])[-(self.max_length - 1) :]
+        return self._conversation([prompt])[-(self.max_length - 1) :]
+
+    def generate(
+        self,
+        prompt: str,
+        *,
+        tokens: int = 50,
+        temp: float = 0.8,
+        topk: int = 40,
+        generator: torch.Generator,
+        intervention: Intervention | None = None,
+    ) -> Generation:
+        """A sampled continuation; in a dialogue the bot's reply, which ends with its turn.
+
+        ``temp`` > 0 and ``topk`` ≥ 1 (1 is greedy). A function of its arguments and the live weights.
+        """
+        return self.generate_batch(
+            [prompt], tokens=tokens, temp=temp, topk=topk, generator=generator, intervention=intervention
+        )[0]
+
+    @torch.no_grad()
+    def generate_batch(
+        self,
+        prompts: Sequence[str],
+        *,
+        tokens: int = 50,
+        temp: float = 0.8,
+        topk: int = 40,
+        generator: torch.Generator,
+        intervention: Intervention | None = None,
+    ) -> list[Generation]:
+        """``generate`` for many prompts at once: those of equal length share their passes."""
+        if tokens < 1 or topk < 1 or not 0 < temp < float("inf"):
+            raise LandscapeError(
+                f"cannot sample with tokens={tokens}, temp={temp}, topk={topk}",
+                hint="tokens and topk are at least 1 and temp is above 0",
+            )
+        ids = [self.prompt_ids(p) for p in prompts]
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+        results: dict[int, Generation] = {}
+        for _, group in itertools.groupby(order, key=lambda i: len(ids[i])):
+            rows = list(group)
+            for start in range(0, len(rows), _BATCH):
+                part = rows[start : start + _BATCH]
+                made = self._sample([ids[i] for i in part], tokens, temp, topk, generator, intervention)
+                results.update(zip(part, made, strict=True))
+        return [results[i] for i in range(len(ids))]
+
+    def _sample(
+        self,
+        rows: list[list[int]],
+        tokens: int,
+        temp: float,
+        topk: int,
+        generator: torch.Generator,
+        intervention: Intervention | None,
+    ) -> list[Generation]:
+        """Sampling for prompts of one length, with cached keys and values."""
+        device = self._model.device
+        context = torch.tensor(rows, device=device)
+        cache: Cache = {}
+        pending, offset = context, 0
+        done = torch.zeros(len(rows), dtype=torch.bool)
+        chosen: list[Tensor] = []
+        states: list[tuple[Tensor, ...]] = []
+        stops = torch.arange(len(self.tokenizer.specials))
+        while len(chosen) < tokens and not bool(done.all()):
+            if offset + pending.shape[1] > self.max_length:  # forget the older half and read the rest anew
+                pending, offset, cache = context[:, -max(1, self.max_length // 2) :], 0, {}
+            result = self._pass(pending, intervention, cache, offset)
+            offset += pending.shape[1]
+            logits = result.logits[:, -1].float().cpu() / temp
+            if self.tokenizer.unknown is not None:
+                logits[:, self.tokenizer.unknown] = -float("inf")
+            best = logits.topk(min(topk, logits.shape[1]), dim=1)
+            draw = torch.multinomial(best.values.softmax(dim=1), 1, generator=generator)
+            token = best.indices.gather(1, draw)[:, 0]
+            done |= torch.isin(token, stops)
+            chosen.append(torch.where(done, -1, token))
+            states.append(tuple(s[:, -1] for s in result.states))
+            pending = token[:, None].to(device)
+            context = torch.cat((context, pending), dim=1)
+        table = torch.stack(chosen, dim=1)
+        generations = []
+        for row in range(len(rows)):
+            length = int((table[row] >= 0).sum())
+            ids = tuple(table[row, :length].tolist())
+            kept = tuple(
+                torch.stack([s[layer][row] for s in states])[:length]
+                for layer in range(self._model.num_layers)
+            )
+            text = self.decode(ids)
+            generations.append(Generation(text.strip() if self.markers else text, ids, kept))
+        return generations
+
+    # -------------------------------------------------------------------------------- states
+
+    @torch.no_grad()
+    def decision_states(self, texts: Sequence[str], layer: int) -> Tensor:
+        """(n, d): the state from which the model is about to speak, having just heard each text."""
+        if self.markers is None:
+            return self._last_states([self.encode(t) or [0] for t in texts], layer)
+        asked = self._questions()
+        pairs = [(asked[k % len(asked)], asked[(k + 1) % len(asked)]) for k in range(_QUESTION_PAIRS)]
+        rows = [self._conversation([first, text, second]) for text in texts for first, second in pairs]
+        states = self._last_states(rows, layer)
+        return states.reshape(len(texts), len(pairs), -1).mean(dim=1)
+
+    @torch.no_grad()
+    def neutral_states(self, layer: int, n: int = 64) -> Tensor:
+        """(k, d) with k ≤ n: decision states where nothing was said yet (one per neutral prompt), or
+        states at ``n`` seeded positions of the held-out text."""
+        if self.markers is None:
+            return self.token_states(layer, n, seeded("neutral", layer, n))
+        return self._last_states([self._conversation([q]) for q in self._questions()[:n]], layer)
+
+    @torch.no_grad()
+    def token_states(self, layer: int, n: int, generator: torch.Generator) -> Tensor:
+        """(k, d) with k ≤ n: states of real held-out tokens, drawn without repetition."""
+        self._model.block(layer)
+        windows = self.windows()[:, :-1]
+        order = torch.randperm(len(windows), generator=generator).to(windows.device)
+        needed = min(len(windows), -(-n // windows.shape[1]) * 4)
+        found = [self._pass(c, None).states[layer].flatten(0, 1) for c in _chunks(windows[order[:needed]])]
+        states = torch.cat(found)
+        pick = torch.randperm(len(states), generator=generator)[:n].to(states.device)
+        return states[pick]
+
+    @torch.no_grad()
+    def concept_log_prob(
+        self,
+        texts: Sequence[str],
+        prompts: Sequence[str] | None = None,
+        *,
+        intervention: Intervention | None = None,
+    ) -> Tensor:
+        """(n,): mean log-probability per token (nats) of each text as the reply to neutral prompts, or,
+        in a plain-text model, as what follows neutral passages; averaged over the prompts."""
+        asked = [self.prompt_ids(p) for p in prompts or self._questions()[:16]]
+        rows, spans = [], []
+        for text in texts:
+            reply = self.encode(text)[: self.max_length - 1]
+            if not reply:
+                raise LandscapeError("an empty text has no probability")
+            for question in asked:
+                kept = question[-max(1, self.max_length - len(reply)) :]
+                rows.append(kept + reply)
+                spans.append((len(kept) - 1, len(reply)))
+        values = []
+        for padded, lengths, start in self._padded([r[:-1] for r in rows]):
+            logs = self._pass(padded, intervention).logits.float().log_softmax(dim=2)
+            for k in range(len(lengths)):
+                first, count = spans[start + k]
+                target = torch.tensor(rows[start + k][-count:], device=logs.device)
+                values.append(logs[k, first : first + count].gather(1, target[:, None]).mean())
+        return torch.stack(values).reshape(len(texts), len(asked)).mean(dim=1)
+
+    # ------------------------------------------------------------------------------- helpers
+
+    def _heldout(self) -> Tensor:
+        tokens = self.heldout
+        if tokens is None or len(tokens) < 2:
+            raise LandscapeError(f"{self._model.spec} carries no held-out text")
+        return tokens
+
+    def _questions(self) -> tuple[str, ...]:
+        if not self.neutral_prompts:
+            raise LandscapeError(f"{self._model.spec} carries no neutral prompts")
+        return self.neutral_prompts
+
+    def _conversation(self, turns: Sequence[str]) -> list[int]:
+        """Tokens of user, bot, user, … turns and the marker of the turn that comes next."""
+        assert self.markers is not None  # callers have checked
+        text = "".join(f"{self.markers[k % 2]} {turn.strip()}\n" for k, turn in enumerate(turns))
+        ids = self.encode(f"{text}{self.markers[len(turns) % 2]} ")
+        return ids[-self.max_length :]
+
+    def _last_states(self, rows: list[list[int]], layer: int) -> Tensor:
+        """(n, d) states of a layer at the last token of each row."""
+        self._model.block(layer)
+        found = []
+        for padded, lengths, _ in self._padded([r[-self.max_length :] for r in rows]):
+            states = self._pass(padded, None).states[layer]
+            found.append(states[torch.arange(len(lengths)), torch.tensor(lengths) - 1])
+        if not found:
+            raise LandscapeError("no text was given")
+        return torch.cat(found)
+
+    def _padded(self, rows: list[list[int]]) -> Iterator[tuple[Tensor, list[int], int]]:
+        """(tokens (b, t) padded on the right, lengths, number of the first row), batch by batch."""
+        for start in range(0, len(rows), _BATCH):
+            part = rows[start : start + _BATCH]
+            lengths = [len(r) for r in part]
+            padded = torch.zeros(len(part), max(lengths), dtype=torch.int64)
+            for k, row in enumerate(part):
+                padded[k, : len(row)] = torch.tensor(row)
+            yield padded.to(self._model.device), lengths, start
+
+
+def _chunks(rows: Tensor) -> list[Tensor]:
+    return [rows[i : i + _BATCH] for i in range(0, len(rows), _BATCH)]
+
+
+def attach_text(model: Model, where: str) -> None:
+    """Give a freshly loaded model its text side from its metadata."""
+    if model.header.kind not in ("hlm", "transformer"):
+        raise CheckpointError(f"{where} has a tokenizer and no language model")
+    config = read_config(where, model.metadata)
+    tokenizer = Tokenizer.from_json(model.metadata.get("tokenizer"), where)
+    if tokenizer.size != config.vocabulary:
+        raise CheckpointError(
+            f"{where}: its tokenizer has {tokenizer.size} tokens and its embedding {config.vocabulary}"
+        )
+    dialogue = model.metadata.get("dialogue")
+    markers = None
+    prompts: object = model.metadata.get("neutral_prompts", [])
+    if dialogue is not None:
+        if not isinstance(dialogue, list) or len(dialogue) != 2:
+            raise CheckpointError(f"{where} has unreadable turn markers")
+        markers = (str(dialogue[0]), str(dialogue[1]))
+    if not isinstance(prompts, list) or not all(isinstance(p, str) for p in prompts):
+        raise CheckpointError(f"{where} has unreadable neutral prompts")
+    heldout = model.extra.get("heldout")
+    if heldout is not None and (
+        heldout.dim() != 1
+        or heldout.is_floating_point()
+        or (len(heldout) and not 0 <= int(heldout.min()) <= int(heldout.max()) < tokenizer.size)
+    ):
+        raise CheckpointError(f"{where}: its held-out text is not a list of tokens")
+    model.text = TextModel(model, config, tokenizer, markers=markers, neutral_prompts=prompts)

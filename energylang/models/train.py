@@ -1,0 +1,382 @@
+"""Training a language model from a text file, interruptible at any moment.
+
+One step: windows of the corpus → loss + λ(step)·residual + μ·overlap → AdamW.
+
+* ``residual``  mean of ‖tanh(βWf(x)) − x‖²/‖x‖² over settled states: makes what is read a basin.
+  λ rises from a twentieth to its full value between 15 % and 70 % of the training; at full strength
+  from the start it empties the landscapes.
+* ``overlap``   ‖mean n nᵀ‖²_F with n = x/‖x‖: the mean squared cosine between states of different
+  tokens; keeps the basins apart.
+* W is trained as (A + Aᵀ)/2 and exported symmetric. No weight decay on W, β, norms and biases; cosine
+  schedule with warm-up; gradient norm clipped at 1; β is kept above a floor.
+
+Everything is scheduled by steps. With ``minutes`` the rate is measured on steps whose result is thrown
+away, and the number of steps is fixed then. Batches are a function of (seed, step), so the state of a
+training is: the parameters, AdamW's two moments, and the step. It is written to ``OUT.train`` every
+minute, atomically (safetensors: nothing in it can run). Law (tested): a training killed at any moment
+and resumed ends with the same bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from energylang.errors import CheckpointError, CorpusError
+from energylang.models import data, hlm, transformer
+from energylang.models.architectures import Config, network
+from energylang.models.checkpoint import check_writable, save, serialise, write_atomic
+from energylang.models.header import header_of
+from energylang.models.index import read_index
+from energylang.models.protocol import Model
+from energylang.models.published import entries_of
+from energylang.models.report import Report, report
+from energylang.models.sandbox import generator
+from energylang.models.text import attach_text
+from energylang.models.tokenizer import Tokenizer, check_kind
+
+#: (architecture, windows per step) by size name; the vocabulary is the corpus's.
+SIZES: dict[str, tuple[hlm.HLMConfig, int]] = {
+    "tiny": (hlm.HLMConfig(1, context=96, layers=4, width=128, dim=192, heads=4), 12),
+    "small": (hlm.HLMConfig(1, context=128, layers=5, width=192, dim=256, heads=6), 16),
+    "base": (hlm.HLMConfig(1, context=256, layers=7, width=384, dim=512, heads=8), 16),
+}
+ARCHITECTURES = ("hlm", "transformer")
+_HELDOUT_STORED = 32768
+_WARM_UP = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What decides a training, bit for bit (with the corpus, the machine and the thread count)."""
+
+    size: str = "tiny"
+    arch: str = "hlm"
+    tokenizer: str = "bpe:1024"
+    seed: int = 0
+    turns: tuple[str, ...] = ()
+    learning_rate: float = 2e-3
+    mode: str = "release"
+    iterations: int = 3  # K
+    free: int = 1  # R, of a release
+    settle: float = 1.0  # λ
+    diversity: float = 0.15  # μ
+    beta_floor: float = 2.0
+    decay: float = 0.1
+    bfloat16: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """After a step. ``loss`` in nats/token and ``residual`` are means since the last report."""
+
+    step: int
+    steps: int
+    loss: float
+    residual: float
+    tokens_per_second: float
+    seconds_left: float
+    saved: bool
+
+
+class Interrupted(Exception):
+    """Training was asked to stop; its state is in ``path`` and it can be resumed."""
+
+    def __init__(self, path: Path, step: int, steps: int) -> None:
+        super().__init__(f"stopped at step {step} of {steps}")
+        self.path, self.step, self.steps = path, step, steps
+
+
+def bfloat16_helps() -> bool:
+    """True where half precision is faster: processors with the instruction for it."""
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(probe()) if callable(probe) else False
+
+
+def check(options: Options) -> None:
+    """Raise ``CorpusError`` for an option that names nothing."""
+    for name, value, known in (
+        ("size", options.size, tuple(SIZES)),
+        ("architecture", options.arch, ARCHITECTURES),
+    ):
+        if value not in known:
+            raise CorpusError(f"there is no {name} '{value}'", hint=f"one of {', '.join(known)}")
+    check_kind(options.tokenizer)
+    if len(options.turns) not in (0, 2):
+        raise CorpusError("turn markers come in pairs", hint='for example --turns "user:" "bot:"')
+
+
+def state_path(output: Path) -> Path:
+    """Where the state of an unfinished training is kept."""
+    return output.with_name(f"{output.name}.train")
+
+
+class Trainer:
+    """A training in progress: parameters, optimiser and step, all of it in ``state()``."""
+
+    def __init__(
+        self, corpus: data.Corpus, options: Options, steps: int, tokenizer: Tokenizer | None = None
+    ) -> None:
+        check(options)
+        shape, self.batch_size = SIZES[options.size]
+        self.corpus, self.options, self.steps, self.step = corpus, options, steps, 0
+        self.markers = data.check_markers(corpus, options.turns)
+        self.tokens = data.tokenise(corpus, options.tokenizer, self.markers, shape.context, tokenizer)
+        wide = dataclasses.replace(
+            shape,
+            vocabulary=self.tokens.tokenizer.size,
+            mode=cast("Literal['release', 'drive']", options.mode),
+            steps=options.iterations,
+            free_steps=options.free,
+        )
+        if problem := wide.problem():
+            raise CorpusError(f"no model can be made so: {problem}")
+        self.config: Config = wide if options.arch == "hlm" else transformer.equal_budget(wide)
+        self.network = network(options.arch)
+        self.parameters: dict[str, Tensor] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to step 0: fresh parameters from the seed, fresh moments."""
+        draw = generator("parameters", self.options.seed)
+        self.parameters = self.network.initial(self.config, draw)
+        for tensor in self.parameters.values():
+            tensor.requires_grad_()
+        decayed = [p for n, p in self.parameters.items() if p.dim() == 2 and not n.endswith("hopfield.W")]
+        others = [p for n, p in self.parameters.items() if p.dim() != 2 or n.endswith("hopfield.W")]
+        self.optimiser = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": self.options.decay},
+                {"params": others, "weight_decay": 0.0},
+            ],
+            lr=self.options.learning_rate,
+            betas=(0.9, 0.98),
+            fused=True,
+        )
+        self.step = 0
+
+    # ---------------------------------------------------------------------------------- steps
+
+    def live(self) -> dict[str, Tensor]:
+        """The tensors the network reads: the parameters with W symmetrised."""
+        return {n: (p + p.T) / 2 if n.endswith("hopfield.W") else p for n, p in self.parameters.items()}
+
+    def advance(self) -> tuple[float, float]:
+        """One step; returns its loss (nats/token) and mean residual term."""
+        options, context = self.options, self.config.context
+        inputs, targets = data.batch(self.tokens, context, self.batch_size, options.seed, self.step)
+        live = self.live()
+        residual = overlap = torch.zeros(())
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
+            result = self.network.forward(live, self.config, inputs)
+            loss = functional.cross_entropy(result.logits.float().flatten(0, 1), targets.flatten())
+            if result.states:
+                terms = [self._terms(live, i, s) for i, s in enumerate(result.states)]
+                residual = torch.stack([t[0] for t in terms]).mean()
+                overlap = torch.stack([t[1] for t in terms]).mean()
+        progress = self.step / self.steps
+        ramp = 0.05 + 0.95 * min(1.0, max(0.0, (progress - 0.15) / 0.55))
+        total = loss + options.settle * ramp * residual + options.diversity * overlap
+        warm = min(1.0, (self.step + 1) / min(_WARM_UP, max(1, self.steps // 10)))
+        rate = options.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), 1.0)
+        self.optimiser.step()
+        with torch.no_grad():
+            for name, tensor in self.parameters.items():
+                if name.endswith("log_beta"):
+                    tensor.clamp_(min=math.log(options.beta_floor))
+        self.step += 1
+        return float(loss.detach()), float(residual.detach())
+
+    def _terms(self, live: Mapping[str, Tensor], layer: int, states: Tensor) -> tuple[Tensor, Tensor]:
+        """(residual, overlap) of the settled states (b, t, d) of a layer."""
+        beta = live[f"blocks.{layer}.hopfield.log_beta"].exp()
+        flat = states.flatten(0, 1)
+        field = functional.linear(hlm.interaction(flat, 3), live[f"blocks.{layer}.hopfield.W"]).float()
+        moved = (torch.tanh(beta * field) - flat).pow(2).sum(1)
+        unit = functional.normalize(flat, dim=1)
+        gram = (unit.T @ unit).float() / len(unit)
+        return (moved / (flat.pow(2).sum(1) + 1e-3)).mean(), gram.pow(2).sum()
+
+    def measure_steps(self, seconds: float) -> int:
+        """How many steps fit into ``seconds``, from the median of a few that are thrown away."""
+        times = []
+        for _ in range(12):
+            started = time.perf_counter()
+            self.advance()
+            times.append(time.perf_counter() - started)
+        self.reset()
+        return max(20, int(seconds / sorted(times)[len(times) // 2]))
+
+    # ---------------------------------------------------------------------------------- state
+
+    def state(self) -> bytes:
+        """Everything a resumed training needs besides the corpus, as a safetensors file."""
+        tensors = {f"p.{n}": p for n, p in self.parameters.items()}
+        for name, parameter in self.parameters.items():
+            for key, value in self.optimiser.state.get(parameter, {}).items():
+                tensors[f"o.{key}.{name}"] = value
+        description = {
+            "version": 1,
+            "kind": self.options.arch,
+            "training": {
+                "options": dataclasses.asdict(self.options),
+                "config": dataclasses.asdict(self.config),
+                "step": self.step,
+                "steps": self.steps,
+                "corpus_sha256": self.corpus.digest,
+                "tokenizer": self.tokens.tokenizer.to_json(),
+            },
+        }
+        return serialise(tensors, description)
+
+    @classmethod
+    def restore(cls, corpus: data.Corpus, path: Path) -> Trainer:
+        """The training whose state is in ``path``; raises ``CheckpointError`` when it is not one, or not
+        of this corpus."""
+        _, metadata = read_index(path)
+        try:
+            stored = metadata["training"]
+            assert isinstance(stored, dict)
+            given = dict(stored["options"])
+            options = Options(**{**given, "turns": tuple(given["turns"])})
+            steps, step, digest = int(stored["steps"]), int(stored["step"]), stored["corpus_sha256"]
+            tokenizer = Tokenizer.from_json(stored["tokenizer"], str(path))
+        except (KeyError, TypeError, ValueError, AssertionError):
+            raise CheckpointError(f"{path} is not the state of a training") from None
+        if digest != corpus.digest:
+            raise CorpusError(
+                f"{corpus.path} is not the corpus this training began with",
+                hint=f"its SHA-256 was {digest[:16]}…; train without --resume to start over",
+            )
+        trainer = cls(corpus, options, steps, tokenizer)
+        if stored.get("config") != dataclasses.asdict(trainer.config):
+            raise CheckpointError(
+                f"{path} was begun with another version, whose '{options.size}' models have another shape",
+                hint="train without --resume to start over",
+            )
+        try:
+            tensors = safetensors.torch.load(path.read_bytes())
+            with torch.no_grad():
+                for name, parameter in trainer.parameters.items():
+                    parameter.copy_(tensors[f"p.{name}"])
+                    moments = {k: tensors.get(f"o.{k}.{name}") for k in ("step", "exp_avg", "exp_avg_sq")}
+                    kept = {k: v.clone() for k, v in moments.items() if v is not None}
+                    if kept:
+                        trainer.optimiser.state[parameter] = kept
+        except (KeyError, RuntimeError, safetensors.SafetensorError):
+            raise CheckpointError(f"{path} does not fit the training it describes") from None
+        trainer.step = step
+        return trainer
+
+    def finish(self) -> tuple[Model, Report]:
+        """The model as it stands, with its report in its metadata."""
+        options = self.options
+        tensors = {n: t.detach().clone() for n, t in self.live().items()}
+        metadata: dict[str, object] = {
+            "kind": options.arch,
+            "config": dataclasses.asdict(self.config),
+            "tokenizer": self.tokens.tokenizer.to_json(),
+            "dialogue": list(self.markers) if self.markers else None,
+            "neutral_prompts": data.neutral_prompts(self.corpus, self.markers, options.seed),
+            "training": {
+                **dataclasses.asdict(options),
+                "steps": self.step,
+                "batch": self.batch_size,
+                "corpus_sha256": self.corpus.digest,
+                "training_tokens": len(self.tokens.train),
+                "heldout_share": data.HELDOUT_SHARE,
+            },
+        }
+        header = header_of("trained", "the trained model", entries_of(tensors), metadata)
+        heldout = self.tokens.heldout[:_HELDOUT_STORED].to(torch.int32)
+        model = Model(header, tensors, extra={"heldout": heldout}, metadata=metadata)
+        attach_text(model, "the trained model")
+        found = report(model, self.tokens.heldout, self.tokens.heldout_characters)
+        model.metadata["report"] = found.to_dict()
+        return model, found
+
+
+def train(
+    corpus_path: Path,
+    output: Path,
+    options: Options,
+    *,
+    steps: int | None = None,
+    minutes: float | None = None,
+    resume: bool = False,
+    threads: int | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    save_every: float = 60.0,
+    report_every: int = 10,
+) -> tuple[Model, Report]:
+    """Train and write ``output``; returns the model and its report.
+
+    ``steps`` or ``minutes`` fixes the length (10 minutes without either); ``resume`` takes length and
+    options from ``OUT.train``; ``threads`` is set for the process. ``should_stop`` is asked after every
+    step: when it says yes the state is saved and ``Interrupted`` raised. Raises ``CorpusError`` and
+    ``CheckpointError`` for bad input, all of it before the first step.
+    """
+    check(options)
+    check_writable(output)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    kept = state_path(output)
+    if output.suffix != ".safetensors":
+        raise CheckpointError(
+            f"{output}: models are saved as .safetensors files", hint="-o model.safetensors"
+        )
+    corpus = data.read_corpus(corpus_path)
+    if resume:
+        if not kept.exists():
+            raise CheckpointError(f"there is no interrupted training {kept}", hint="train without --resume")
+        trainer = Trainer.restore(corpus, kept)
+    else:
+        trainer = Trainer(corpus, options, steps or 100)
+        if steps is None:
+            trainer.steps = trainer.measure_steps(60 * (minutes or 10.0))
+    began, last_saved, since = time.monotonic(), time.monotonic(), trainer.step
+    losses: list[tuple[float, float]] = []
+    while trainer.step < trainer.steps:
+        losses.append(trainer.advance())
+        stop, now = should_stop(), time.monotonic()
+        saved = stop or now - last_saved >= save_every or trainer.step == trainer.steps
+        if saved:
+            write_atomic(kept, trainer.state())
+            last_saved = time.monotonic()
+        if saved or trainer.step % report_every == 0:
+            each = (now - began) / (trainer.step - since)
+            on_progress(
+                Progress(
+                    step=trainer.step,
+                    steps=trainer.steps,
+                    loss=sum(a for a, _ in losses) / len(losses),
+                    residual=sum(b for _, b in losses) / len(losses),
+                    tokens_per_second=trainer.batch_size * trainer.config.context / each,
+                    seconds_left=each * (trainer.steps - trainer.step),
+                    saved=saved,
+                )
+            )
+            losses.clear()
+        if stop and trainer.step < trainer.steps:
+            raise Interrupted(kept, trainer.step, trainer.steps)
+    model, found = trainer.finish()
+    save(model, output)
+    kept.unlink(missing_ok=True)
+    return model, found

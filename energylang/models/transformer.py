@@ -1,0 +1,117 @@
+"""The baseline: the same decoder with a GELU layer where the open model has its landscape.
+
+It has no Hopfield layer, so there is nothing to operate on; it exists to say what the landscape costs
+in loss. ``hidden`` is chosen so that it holds as many parameters as the model it is compared with.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from energylang.models.attention import Cache, attention, embed, head, norm
+from energylang.models.hlm import HLMConfig
+from energylang.models.hlm import shapes as hlm_shapes
+from energylang.models.protocol import Forward, Intervention
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerConfig:
+    """The numbers of a baseline; ``problem()`` says what is wrong with them, if anything."""
+
+    vocabulary: int
+    context: int = 96
+    layers: int = 4
+    width: int = 128
+    hidden: int = 512
+    heads: int = 4
+
+    def problem(self) -> str | None:
+        """What makes these numbers impossible, in a few words; None when they are sound."""
+        for name in ("vocabulary", "context", "layers", "width", "hidden", "heads"):
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= 2**20:
+                return f"{name} is {value!r}, not a whole number from 1 to {2**20}"
+        if self.width % self.heads:
+            return f"width {self.width} is not a multiple of heads {self.heads}"
+        return None
+
+
+def equal_budget(config: HLMConfig) -> TransformerConfig:
+    """The baseline with the same layers and width and, to within one hidden unit per layer, the same
+    number of parameters."""
+    base = {
+        "vocabulary": config.vocabulary,
+        "context": config.context,
+        "layers": config.layers,
+        "width": config.width,
+        "heads": config.heads,
+    }
+    budget = sum(math.prod(s) for s in hlm_shapes(config).values())
+    fixed = sum(math.prod(s) for s in shapes(TransformerConfig(**base, hidden=1)).values())
+    per_unit = config.layers * (2 * config.width + 1)
+    return TransformerConfig(**base, hidden=max(1, 1 + (budget - fixed) // per_unit))
+
+
+def shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
+    """The tensors that such a model has, all of them, by canonical name."""
+    m = config.width
+    found: dict[str, tuple[int, ...]] = {
+        "embed.weight": (config.vocabulary, m),
+        "position.weight": (config.context, m),
+        "norm.weight": (m,),
+        "norm.bias": (m,),
+    }
+    for i in range(config.layers):
+        block = f"blocks.{i}"
+        found |= {f"{block}.norm1.weight": (m,), f"{block}.norm1.bias": (m,)}
+        found |= {f"{block}.attention.qkv.weight": (3 * m, m), f"{block}.attention.out.weight": (m, m)}
+        found |= {f"{block}.norm2.weight": (m,), f"{block}.norm2.bias": (m,)}
+        found |= {
+            f"{block}.mlp.input.weight": (config.hidden, m),
+            f"{block}.mlp.input.bias": (config.hidden,),
+        }
+        found |= {f"{block}.mlp.output.weight": (m, config.hidden)}
+    return found
+
+
+def initial(config: TransformerConfig, generator: torch.Generator) -> dict[str, Tensor]:
+    """Fresh float32 tensors: standard deviation 0.02, less where the result is added to the stream."""
+    small = 0.02 / math.sqrt(2 * config.layers)
+    tensors = {}
+    for name, shape in shapes(config).items():
+        if len(shape) == 1:
+            tensors[name] = torch.ones(shape) if "norm" in name and "weight" in name else torch.zeros(shape)
+        else:
+            scale = small if name.endswith(("attention.out.weight", "mlp.output.weight")) else 0.02
+            tensors[name] = scale * torch.randn(shape, generator=generator)
+    return tensors
+
+
+def forward(
+    tensors: Mapping[str, Tensor],
+    config: TransformerConfig,
+    tokens: Tensor,
+    *,
+    intervention: Intervention | None = None,
+    cache: Cache | None = None,
+    offset: int = 0,
+    truncate: int = 0,
+) -> Forward:
+    """(b, t) tokens -> logits (b, t, v) and no states; ``intervention`` and ``truncate`` find nothing to
+    change here and are accepted so that both architectures are called alike."""
+    stream = embed(tensors, tokens, offset)
+    for i in range(config.layers):
+        stream = stream + attention(
+            tensors, i, norm(tensors, f"blocks.{i}.norm1", stream), config.heads, cache
+        )
+        normed = norm(tensors, f"blocks.{i}.norm2", stream)
+        name = f"blocks.{i}.mlp"
+        inner = functional.linear(normed, tensors[f"{name}.input.weight"], tensors[f"{name}.input.bias"])
+        stream = stream + functional.linear(functional.gelu(inner), tensors[f"{name}.output.weight"])
+    return Forward(head(tensors, stream), ())

@@ -1,0 +1,18 @@
+"""The operations of the language: one declaration with its body each, one file per category.
+
+``TABLE`` maps every name to its declaration, in the order of the modules listed here. To add an operation,
+write it in the file of its category; a new category is one more module in ``MODULES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from . import concept, control, history, modify, observe, text
+from .declaration import Op
+
+MODULES = (observe, modify, concept, control, history, text)
+
+TABLE: Mapping[str, Op] = {
+    value.name: value for module in MODULES for value in vars(module).values() if isinstance(value, Op)
+}

@@ -1,0 +1,218 @@
+"""Control: the model, the settings, and what is staged, live and saved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from energylang import results
+from energylang import types as t
+from energylang.errors import ElError
+
+from .coerce import coerce
+from .declaration import Effect, Example, Param, operation
+from .observe import LAYER
+from .settings import SETTINGS
+
+if TYPE_CHECKING:
+    from energylang.runtime.session import Session
+
+
+@operation(
+    "load",
+    category="Control",
+    summary="Load a model.",
+    details="A bundled name (tiny), a sandbox (random:256, random:256x4, planted:256x20), or the path of a "
+    ".safetensors, .pt or .pth file. Concepts and history belong to the model before and are left behind.",
+    params=(Param("model", t.MODEL, "a bundled name, random:D, planted:DxK, or a path"),),
+    effects=Effect.LOADS | Effect.FILES,
+    result=results.Info,
+    examples=(Example("load random:32", "it.num_layers == 1 and it.dims[0] == 32"),),
+)
+def load(session: Session, model: str) -> results.Info:
+    session.read_model(model)
+    return _info(session)
+
+
+@operation(
+    "info",
+    category="Control",
+    summary="What the model is and what it can do.",
+    result=results.Info,
+    examples=(Example("info", 'it.kind == "sandbox" and it.dims[0] == 64'),),
+)
+def info(session: Session) -> results.Info:
+    return _info(session)
+
+
+def _info(session: Session) -> results.Info:
+    model = session.model
+    header = model.header
+    return results.Info(
+        model=header.spec,
+        kind=header.kind,
+        num_layers=model.num_layers,
+        dims=tuple(header.dims),
+        betas=tuple(model.beta(layer) for layer in range(model.num_layers)),
+        degree=header.degree,
+        parameters=header.parameters,
+        vocabulary=header.vocabulary,
+        capabilities=("landscape", *sorted(header.capabilities)),
+        hash=session.original_hash,
+    )
+
+
+@operation(
+    "set",
+    category="Control",
+    summary="Change a setting of the session.",
+    details="\n".join(f"{param.name}: {param.help} ({param.range_text()})" for param in SETTINGS.values()),
+    params=(
+        Param("setting", t.CHOICE, "which", choices=tuple(SETTINGS)),
+        Param("value", t.VALUE, "the new value"),
+    ),
+    effects=Effect.CHANGES | Effect.ALWAYS,
+    result=results.Setting,
+    examples=(
+        Example("set inits 50\nsurvey L0", "it.inits == 50"),
+        Example("set beta 3.5\nsurvey L0", "it.beta == 3.5"),
+    ),
+)
+def set_(session: Session, setting: str, value: float | str) -> results.Setting:
+    before = session.setting(setting)
+    after = coerce(SETTINGS[setting], value)
+    session.change_setting(setting, after)
+    return results.Setting(setting, after, before)
+
+
+@operation(
+    "apply",
+    category="Control",
+    summary="Write the staged weight into the live model.",
+    params=(Param("layer", t.LAYERS, "a layer, or layers for all of them"),),
+    effects=Effect.CHANGES,
+    result=results.Applied,
+    examples=(
+        Example("inject L0 42\napply L0", "it.changed and (status).live_hash == it.hash"),
+        Example("apply layers", "not it.changed"),
+    ),
+)
+def apply(session: Session, layer: tuple[int, ...]) -> results.Applied:
+    before = session.live_hash()
+    chosen = layer or tuple(range(session.model.num_layers))
+    for index in chosen:
+        session.make_live(index)
+    after = session.live_hash()
+    return results.Applied(chosen, after != before, after)
+
+
+@operation(
+    "restore",
+    category="Control",
+    summary="Bring back a layer's original weight, bit for bit, staged and live.",
+    params=(LAYER,),
+    effects=Effect.CHANGES,
+    result=results.Applied,
+    examples=(Example("inject L0 42\napply L0\nrestore L0", "it.changed and it.hash == (info).hash"),),
+)
+def restore(session: Session, layer: int) -> results.Applied:
+    return _restore(session, (layer,))
+
+
+@operation(
+    "restore-all",
+    category="Control",
+    summary="Bring back every layer's original weight.",
+    effects=Effect.CHANGES,
+    result=results.Applied,
+    examples=(Example("inject L0 42\nrestore-all", "(status).is_original"),),
+)
+def restore_all(session: Session) -> results.Applied:
+    return _restore(session, tuple(range(session.model.num_layers)))
+
+
+def _restore(session: Session, layers: tuple[int, ...]) -> results.Applied:
+    before = session.live_hash(), session.staged_hash()
+    for layer in layers:
+        session.make_original(layer)
+    after = session.live_hash(), session.staged_hash()
+    return results.Applied(layers, before != after, after[0])
+
+
+@operation(
+    "status",
+    category="Control",
+    summary="What is original, staged and live, layer by layer.",
+    result=results.Status,
+    examples=(
+        Example("status", 'it.is_original and it.layers[0].state == "original"'),
+        Example("inject L0 42\nstatus", 'it.layers[0].state == "staged" and it.live_hash == it.original_hash'),
+    ),
+)
+def status(session: Session) -> results.Status:
+    layers = tuple(_layer_status(session, index) for index in range(session.model.num_layers))
+    staged = session.staged_hash()
+    return results.Status(
+        model=session.model.spec,
+        layers=layers,
+        concepts=len(session.state.concepts),
+        undoable=session.timeline.undoable,
+        redoable=session.timeline.redoable,
+        original_hash=session.original_hash,
+        live_hash=session.live_hash(),
+        staged_hash=staged,
+        is_original=staged == session.original_hash == session.live_hash(),
+    )
+
+
+def _layer_status(session: Session, index: int) -> results.LayerStatus:
+    layer = session.state.layers[index]
+    if layer.staged is layer.live:
+        state = "live" if layer.staged.depth else "original"
+    else:
+        state = "live, staged" if layer.live.depth else "staged"
+    basins = layer.staged.registry.basins
+    refused = sum(entry.status == "REFUSED" and entry.layer == index for entry in session.timeline.log)
+    return results.LayerStatus(
+        layer=index,
+        state=state,
+        edits=layer.staged.depth,
+        refused=refused,
+        basins=sum(basin.status == "alive" for basin in basins),
+        lost=sum(basin.status == "lost" for basin in basins),
+        relative_norm=session.relative_change(index),
+    )
+
+
+@operation(
+    "save",
+    category="Control",
+    summary="Write the model with everything staged into a file that load reads back.",
+    details="The file is written beside its place and moved there when it is complete.",
+    params=(Param("path", t.PATH, "a path ending in .safetensors"),),
+    effects=Effect.FILES,
+    result=results.Saved,
+    examples=(Example('inject L0 42\nsave "edited.safetensors"', "it.hash == (status).staged_hash"),),
+)
+def save(session: Session, path: str) -> results.Saved:
+    if not path.endswith(".safetensors"):
+        raise ElError(
+            f"cannot save to {path}", code="EL504", hint="models are saved as .safetensors; end the path in that"
+        )
+    written, size = session.write_model(path)
+    return results.Saved(written, size, session.staged_hash())
+
+
+@operation(
+    "diff",
+    category="Safety",
+    summary="A layer's staged weight against the original.",
+    params=(LAYER,),
+    effects=Effect.READS,
+    result=results.Diff,
+    examples=(
+        Example("diff L0", "not it.changed and it.norm == 0"),
+        Example("survey L0\ninject L0 42\ndiff L0", "it.changed and it.rank >= 1 and it.edits == 1"),
+    ),
+)
+def diff(session: Session, layer: int) -> results.Diff:
+    return session.difference(layer)

@@ -1,0 +1,210 @@
+"""How an operation is declared.
+
+One ``Op`` per operation, made by the ``@operation`` decorator on the function that carries it out. The
+parser's terminals, the checker, ``el ops``, the Python method and the tests are derived from it; nothing
+about an operation is written down twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from energylang import types as t
+from energylang.results import Result
+from energylang.syntax.parser import Tail
+
+if TYPE_CHECKING:
+    from energylang.runtime.session import Session
+
+
+class Effect(Flag):
+    """What an operation does to the world; the checker and the history read this."""
+
+    NONE = 0
+    READS = auto()  # looks at a layer of the model
+    EDITS = auto()  # proposes an edit of a layer's staged weight
+    CHANGES = auto()  # changes other state of the session (undoable)
+    TEXT = auto()  # needs a model that reads and writes text
+    FILES = auto()  # touches files
+    LOADS = auto()  # brings a model
+    TRAVELS = auto()  # moves through the history (undo, redo)
+    ALWAYS = auto()  # works without a model
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "required"
+
+
+REQUIRED = _Required()
+
+
+@dataclass(frozen=True)
+class FromSetting:
+    """A default that is the session's setting of this name (``set inits 400``)."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter: its name, type, meaning, default and what values it allows.
+
+    ``minimum`` and ``maximum`` are allowed values, ``above`` is not. ``choices`` are the words of a
+    parameter of type ``Choice``. ``keyword_only`` parameters are always written with their name.
+    """
+
+    name: str
+    type: t.Type
+    help: str
+    default: Any = REQUIRED
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    choices: tuple[str, ...] = ()
+    keyword_only: bool = False
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+    def range_text(self) -> str:
+        """The allowed values in words, or an empty text."""
+        if self.type == t.CHOICE:
+            return "one of " + ", ".join(self.choices)
+        low, high = self.minimum, self.maximum
+        text = ""
+        if low is not None:
+            text = f"{low:,} to {high:,}" if high is not None and high < 2**62 else f"{low:,} or more"
+        elif self.above is not None:
+            text = f"more than {self.above:g}" + (f", at most {high:,g}" if high else "")
+        elif high is not None:
+            text = f"at most {high:,g}"
+        return " or ".join([*self.choices, text] if text else self.choices)
+
+    def allows(self, value: float) -> bool:
+        """Is the number within the parameter's range? (NaN never is.)"""
+        if self.minimum is not None and not value >= self.minimum:
+            return False
+        if self.maximum is not None and not value <= self.maximum:
+            return False
+        return (self.above is None or value > self.above) and value == value
+
+
+@dataclass(frozen=True)
+class Example:
+    """A script that shows the operation at work, and an expression about its outcome that must be true.
+
+    ``on`` is the model to load first. The last command's result is the variable ``it`` in ``check``.
+    """
+
+    script: str
+    check: str
+    on: str = "planted:64x4"
+
+
+@dataclass(frozen=True)
+class Op:
+    """An operation."""
+
+    name: str
+    category: str
+    summary: str
+    params: tuple[Param, ...]
+    effects: Effect
+    result: type[Result]
+    examples: tuple[Example, ...]
+    run: Callable[..., Result]
+    details: str = ""
+
+    @property
+    def method(self) -> str:
+        """The name of the Python method."""
+        return self.name.replace("-", "_").replace(" ", "_")
+
+    @property
+    def result_type(self) -> t.Type:
+        return t.record(self.result)
+
+    @property
+    def needs_model(self) -> bool:
+        return not self.effects & (Effect.LOADS | Effect.ALWAYS)
+
+    @property
+    def tail(self) -> Tail | None:
+        """How the arguments end, for the parser: in unquoted text, in an unquoted path, or neither."""
+        for index, param in enumerate(self.positional):
+            if param.type == t.TEXT:
+                return Tail("text", index)
+            if param.type in (t.PATH, t.MODEL):
+                return Tail("path", index)
+        return None
+
+    def param(self, name: str) -> Param | None:
+        return next((param for param in self.params if param.name == name), None)
+
+    @property
+    def positional(self) -> tuple[Param, ...]:
+        return tuple(param for param in self.params if not param.keyword_only)
+
+    @property
+    def takes_layer_and_target(self) -> bool:
+        """True for ``L D`` and ``L B``: there, a basin alone stands for both."""
+        first = self.positional[:2]
+        return len(first) == 2 and first[0].type == t.LAYER and first[1].type in (t.DIRECTION, t.BASIN)
+
+    def usage(self) -> str:
+        """The operation with its parameters, as it would be typed."""
+        words = [self.name]
+        for param in self.params:
+            if param.required:
+                words.append(f"<{param.name}>")
+            elif param.keyword_only or isinstance(param.default, FromSetting) or param.default is not None:
+                words.append(f"[{param.name}={default_text(param)}]")
+            else:
+                words.append(f"[{param.name}]")
+        return " ".join(words)
+
+
+def default_text(param: Param) -> str:
+    """A parameter's default as it would be typed."""
+    if isinstance(param.default, FromSetting):
+        return f"setting {param.default.name}"
+    if param.default is None:
+        return "none"
+    if isinstance(param.default, bool):
+        return "true" if param.default else "false"
+    return str(param.default)
+
+
+P = ParamSpec("P")
+R = TypeVar("R", bound=Result)
+
+
+def operation(
+    name: str,
+    *,
+    category: str,
+    summary: str,
+    params: tuple[Param, ...] = (),
+    effects: Effect = Effect.NONE,
+    result: type[R],
+    examples: tuple[Example, ...],
+    details: str = "",
+) -> Callable[[Callable[Concatenate[Session, P], R]], Op]:
+    """Declare an operation. The decorated function gets the session and one argument per parameter."""
+
+    def declare(function: Callable[Concatenate[Session, P], R]) -> Op:
+        return Op(name, category, summary, params, effects, result, examples, function, details)
+
+    return declare
+
+
+FORCE = (
+    Param("force", t.BOOL, "keep the edit even if the gate refuses it; needs a reason", False, keyword_only=True),
+    Param("reason", t.TEXT, "why a refused edit is kept; goes into the history", "", keyword_only=True),
+)
+"""The two parameters that every gated edit has."""

@@ -1,0 +1,196 @@
+"""Observe: look at a landscape and change nothing."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import TYPE_CHECKING
+
+from energylang import results
+from energylang import types as t
+
+from .declaration import Effect, Example, FromSetting, Param, operation
+
+if TYPE_CHECKING:
+    from energylang.landscape.survey import BasinSet
+    from energylang.runtime.session import Session
+    from energylang.values import BasinRef, Concept, Seed
+
+LAYER = Param("layer", t.LAYER, "the layer, such as L0")
+TARGET = Param("target", t.DIRECTION, "a basin (L0.B3), a concept, or the seed of a random direction")
+INITS = Param("inits", t.INT, "random starts", FromSetting("inits"), minimum=1, maximum=1_000_000)
+SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 1)
+
+
+@operation(
+    "survey",
+    category="Observe",
+    summary="Find the basins of a layer.",
+    details="Random starts, and real token states when the model reads text, are settled in one batch, "
+    "clustered and polished to fixed points. Basins keep their numbers from survey to survey.",
+    params=(
+        LAYER,
+        INITS,
+        SEED,
+        Param("seeds", t.INT, "survey with as many seeds: mean ± std of the count", 1, minimum=1, maximum=1000),
+        Param("radius", t.BOOL, "also measure how far each basin reaches", False),
+    ),
+    effects=Effect.READS,
+    result=results.Survey,
+    examples=(
+        Example("survey L0", "it.num_basins >= 8 and it.basins[0].is_fixed_point"),
+        Example("survey L0 inits=50 seeds=3", "it.count_mean > 0 and it.inits == 50"),
+        Example("survey L0 radius=true", "it.basins[0].radius > 0.1"),
+    ),
+)
+def survey(session: Session, layer: int, inits: int, seed: int, seeds: int, radius: bool) -> results.Survey:
+    started = time.perf_counter()
+    first = session.find_basins(layer, inits, seed, radius=radius)
+    others = [session.find_basins(layer, inits, seed + k, radius=False) for k in range(1, seeds)]
+    registry, ids = session.fresh_registry(session.staged(layer)).observe(first)
+    session.keep_registry(session.staged(layer), registry, surveyed=True)
+    landscape = session.landscape_of(layer)
+    counts = (len(first), *(len(other) for other in others))
+    return results.Survey(
+        layer=layer,
+        num_basins=len(first),
+        basins=_rows(layer, first, ids),
+        dim=landscape.dim,
+        beta=landscape.beta,
+        degree=landscape.degree,
+        inits=inits,
+        token_starts=first.num_starts - inits,
+        num_starts=first.num_starts,
+        origin_population=first.origin_population,
+        unsettled=first.num_unsettled,
+        mean_iters=first.mean_iterations,
+        usage_entropy_nats=first.usage_entropy,
+        spectral_norm=landscape.spectral_norm,
+        symmetric=landscape.symmetric,
+        definite=landscape.definite,
+        asymmetry=landscape.asymmetry,
+        seed=seed,
+        counts=counts,
+        count_mean=statistics.fmean(counts),
+        count_std=statistics.stdev(counts) if seeds > 1 else 0.0,
+        elapsed=time.perf_counter() - started,
+    )
+
+
+def _rows(layer: int, found: BasinSet, ids: tuple[int, ...]) -> tuple[results.Basin, ...]:
+    populations = found.population.tolist()
+    radii: list[float | None] = found.radius.tolist() if found.radius is not None else [None] * len(found)
+    columns = zip(
+        ids,
+        populations,
+        found.energy.tolist(),
+        found.energy_reference.tolist(),
+        found.residual.tolist(),
+        found.stability.tolist(),
+        found.is_fixed_point.tolist(),
+        found.mirror.tolist(),
+        radii,
+        strict=True,
+    )
+    return tuple(
+        results.Basin(
+            layer=layer,
+            id=id,
+            population=population,
+            fraction=population / found.num_starts,
+            energy=energy,
+            energy_reference=reference,
+            residual=residual,
+            stability=stability,
+            is_fixed_point=fixed,
+            mirror=ids[mirror] if mirror >= 0 else None,
+            radius=radius,
+        )
+        for id, population, energy, reference, residual, stability, fixed, mirror, radius in columns
+    )
+
+
+@operation(
+    "survey-all",
+    category="Observe",
+    summary="Survey every layer, in one table.",
+    params=(INITS, SEED),
+    effects=Effect.READS,
+    result=results.SurveyAll,
+    examples=(
+        Example("survey-all inits=50", "it.num_layers == 1 and it.layers[0].inits == 50"),
+        Example("survey-all", "it.num_layers == 3", on="random:24x3"),
+    ),
+)
+def survey_all(session: Session, inits: int, seed: int) -> results.SurveyAll:
+    started = time.perf_counter()
+    layers = tuple(
+        survey.run(session, layer=layer, inits=inits, seed=seed, seeds=1, radius=False)
+        for layer in range(session.model.num_layers)
+    )
+    return results.SurveyAll(
+        num_layers=len(layers),
+        num_basins=sum(layer.num_basins for layer in layers),  # type: ignore[attr-defined]
+        layers=layers,  # type: ignore[arg-type]
+        elapsed=time.perf_counter() - started,
+    )
+
+
+@operation(
+    "verify",
+    category="Observe",
+    summary="Is there a basin in this direction?",
+    details="Settles from the direction. It is a basin when it comes to rest nearby at a stable fixed point; "
+    "the return rates are those of 32 noisy starts, the noise measured relative to the state's norm.",
+    params=(LAYER, TARGET),
+    effects=Effect.READS,
+    result=results.Verdict,
+    examples=(
+        Example("survey L0\nverify L0.B0", "it.is_basin and it.return_10 > 0.9"),
+        Example("verify L0 12345", "not it.is_basin"),
+    ),
+)
+def verify(session: Session, layer: int, target: BasinRef | Concept | Seed) -> results.Verdict:
+    place = session.look(layer, target)
+    return_10, return_20, return_30 = session.returns(layer, place.rest)
+    return results.Verdict(
+        layer=layer,
+        target=str(target),
+        is_basin=place.is_basin,
+        basin=place.basin,
+        cosine=place.cosine,
+        residual=place.residual,
+        stability=place.stability,
+        return_10=return_10,
+        return_20=return_20,
+        return_30=return_30,
+        energy=place.energy_rest,
+        energy_reference=place.energy_rest_reference,
+    )
+
+
+@operation(
+    "energy",
+    category="Observe",
+    summary="The energy at a direction, at the basin it settles in, and the gap between them.",
+    params=(LAYER, TARGET),
+    effects=Effect.READS,
+    result=results.Energy,
+    examples=(
+        Example("energy L0 7", "it.gap >= 0"),
+        Example("survey L0\nenergy L0.B0", "it.basin == 0 and it.symmetric"),
+    ),
+)
+def energy(session: Session, layer: int, target: BasinRef | Concept | Seed) -> results.Energy:
+    place = session.look(layer, target)
+    return results.Energy(
+        layer=layer,
+        target=str(target),
+        energy=place.energy_start,
+        energy_reference=place.energy_start_reference,
+        basin=place.basin,
+        basin_energy=place.energy_rest,
+        basin_energy_reference=place.energy_rest_reference,
+        gap=place.energy_start - place.energy_rest,
+        symmetric=session.landscape_of(layer).symmetric,
+    )

@@ -1,0 +1,386 @@
+"""What operations give back: one frozen record per kind of result.
+
+Every record is an object (``s.num_basins``) and a read-only mapping (``s["num_basins"]``), and
+``to_dict()`` gives plain data for JSON. The checker derives the fields of the language's record types from
+the annotations below, so that a field exists in scripts exactly when it exists here. Fields hold numbers,
+texts, booleans, ``None``, other records, and tuples of these; tensors stay in the session.
+
+Units: energies are those of ``energylang.landscape.energy``; residuals, drifts and fractions are relative
+(0…1); entropies are in nats; losses are nats per token; times are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+VOLATILE = {"volatile": True}
+"""Metadata of a field that may differ between two equal runs (a time): left out of digests and of plain output."""
+
+
+class Result(Mapping[str, Any]):
+    """Base of all results."""
+
+    __dataclass_fields__: Any
+
+    def __getitem__(self, key: str) -> Any:
+        if key in self.__dataclass_fields__:
+            return getattr(self, key)
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__dataclass_fields__)
+
+    def __len__(self) -> int:
+        return len(self.__dataclass_fields__)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def to_dict(self, *, volatile: bool = True) -> dict[str, Any]:
+        """Plain data: dicts, lists, numbers, texts. ``volatile=False`` leaves times out."""
+        return {
+            item.name: _plain(getattr(self, item.name), volatile)
+            for item in fields(self)
+            if volatile or not item.metadata.get("volatile")
+        }
+
+
+def _plain(value: Any, volatile: bool) -> Any:
+    if isinstance(value, Result):
+        return value.to_dict(volatile=volatile)
+    if isinstance(value, (tuple, list)):
+        return [_plain(item, volatile) for item in value]
+    return value
+
+
+# ----------------------------------------------------------------------------------------- observing
+
+
+@dataclass(frozen=True, eq=False)
+class Basin(Result):
+    """One basin of a layer. In a script it can stand wherever a basin is asked for."""
+
+    layer: int
+    id: int
+    population: int
+    fraction: float
+    energy: float
+    energy_reference: float
+    residual: float
+    stability: float
+    is_fixed_point: bool
+    mirror: int | None
+    radius: float | None
+
+    def __str__(self) -> str:
+        return f"L{self.layer}.B{self.id}"
+
+
+@dataclass(frozen=True, eq=False)
+class Survey(Result):
+    """The basins of one layer, the most visited first.
+
+    ``num_starts`` states were settled: ``inits`` random ones and ``token_starts`` real token states.
+    ``origin_population`` of them ended in the zero state, ``unsettled`` did not settle.
+    ``count_mean`` and ``count_std`` are over the surveys of ``seeds`` (the first of them is shown).
+    """
+
+    layer: int
+    num_basins: int
+    basins: tuple[Basin, ...]
+    dim: int
+    beta: float
+    degree: int
+    inits: int
+    token_starts: int
+    num_starts: int
+    origin_population: int
+    unsettled: int
+    mean_iters: float
+    usage_entropy_nats: float
+    spectral_norm: float
+    symmetric: bool
+    definite: bool
+    asymmetry: float
+    seed: int
+    counts: tuple[int, ...]
+    count_mean: float
+    count_std: float
+    elapsed: float = field(metadata=VOLATILE)
+
+
+@dataclass(frozen=True, eq=False)
+class SurveyAll(Result):
+    """A survey of every layer."""
+
+    num_layers: int
+    num_basins: int
+    layers: tuple[Survey, ...]
+    elapsed: float = field(metadata=VOLATILE)
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict(Result):
+    """Is there a basin in this direction? ``cosine`` is between the direction and where it settles;
+    ``return_10`` … are the shares of noisy starts (noise norm 10 %, 20 %, 30 % of the state's) that come back."""
+
+    layer: int
+    target: str
+    is_basin: bool
+    basin: int | None
+    cosine: float
+    residual: float
+    stability: float
+    return_10: float
+    return_20: float
+    return_30: float
+    energy: float
+    energy_reference: float
+
+
+@dataclass(frozen=True, eq=False)
+class Energy(Result):
+    """Energies at a direction and at the basin it settles in; ``gap`` is the first minus the second."""
+
+    layer: int
+    target: str
+    energy: float
+    energy_reference: float
+    basin: int | None
+    basin_energy: float
+    basin_energy_reference: float
+    gap: float
+    symmetric: bool
+
+
+# ----------------------------------------------------------------------------------------- modifying
+
+
+@dataclass(frozen=True, eq=False)
+class Effect(Result):
+    """What an edit does to text, against its control.
+
+    ``log_prob_change`` is the change of the mean log-probability per token (nats) of the concept's own
+    texts as continuations of neutral prompts; ``placebo_mean`` and ``placebo_std`` are the same over
+    ``placebos`` edits of equal norm at the same key with random values; ``z`` is the distance in units of
+    the placebos' spread. ``loss_before`` and ``loss_after`` are on held-out text, ``loss_change`` is
+    relative, ``loss_change_error`` its standard error.
+    """
+
+    log_prob_before: float
+    log_prob_after: float
+    log_prob_change: float
+    placebos: int
+    placebo_mean: float
+    placebo_std: float
+    z: float
+    loss_before: float
+    loss_after: float
+    loss_change: float
+    loss_change_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Edit(Result):
+    """A proposed edit of a layer's staged weight and what became of it.
+
+    A refused edit (``applied`` is false) leaves no trace; ``reason`` says why. ``basin`` is the id of the
+    basin that was installed or aimed at, ``lost`` those that the edit lost, ``kept`` of ``protected``
+    basins re-settle onto themselves, ``changed_fraction`` of noisy cues are decided differently.
+    """
+
+    operation: str
+    layer: int
+    target: str
+    applied: bool
+    reason: str
+    forced: bool
+    basin: int | None
+    strength: float | None
+    norm: float
+    relative_norm: float
+    rank: int
+    kept: int
+    protected: int
+    changed_fraction: float
+    lost: tuple[int, ...]
+    notes: tuple[str, ...]
+    method: str | None
+    effect: Effect | None
+
+
+@dataclass(frozen=True, eq=False)
+class Entry(Result):
+    """One changed weight."""
+
+    row: int
+    column: int
+    change: float
+
+
+@dataclass(frozen=True, eq=False)
+class Diff(Result):
+    """The staged weight of a layer against the original."""
+
+    layer: int
+    changed: bool
+    norm: float
+    relative_norm: float
+    rank: int
+    edits: int
+    spectral_before: float
+    spectral_after: float
+    largest: tuple[Entry, ...]
+    basins_kept: tuple[int, ...]
+    basins_lost: tuple[int, ...]
+    basins_gained: tuple[int, ...]
+    max_drift: float
+
+
+# ------------------------------------------------------------------------------------------- concepts
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptInfo(Result):
+    """A captured concept: where, from how many texts, and how it stands to neutral text."""
+
+    name: str
+    layer: int
+    samples: int
+    dim: int
+    norm: float
+    coherence: float
+    cosine_to_neutral: float
+    installed: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Concepts(Result):
+    concepts: tuple[ConceptInfo, ...]
+
+
+# -------------------------------------------------------------------------------------------- control
+
+
+@dataclass(frozen=True, eq=False)
+class Info(Result):
+    """A model: what it is and what it can do."""
+
+    model: str
+    kind: str
+    num_layers: int
+    dims: tuple[int, ...]
+    betas: tuple[float, ...]
+    degree: int
+    parameters: int
+    vocabulary: int
+    capabilities: tuple[str, ...]
+    hash: str
+
+
+@dataclass(frozen=True, eq=False)
+class Applied(Result):
+    """Layers whose live weight was replaced, and the hash of the live model."""
+
+    layers: tuple[int, ...]
+    changed: bool
+    hash: str
+
+
+@dataclass(frozen=True, eq=False)
+class LayerStatus(Result):
+    """``state`` is ``original``, ``staged`` (edited, not applied), ``live`` (edited and applied) or
+    ``live, staged`` (applied, then edited again)."""
+
+    layer: int
+    state: str
+    edits: int
+    refused: int
+    basins: int
+    lost: int
+    relative_norm: float
+
+
+@dataclass(frozen=True, eq=False)
+class Status(Result):
+    """Where the session stands. The hashes are those of the whole model's weights."""
+
+    model: str
+    layers: tuple[LayerStatus, ...]
+    concepts: int
+    undoable: int
+    redoable: int
+    original_hash: str
+    live_hash: str
+    staged_hash: str
+    is_original: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Setting(Result):
+    name: str
+    value: int | float | str
+    before: int | float | str
+
+
+@dataclass(frozen=True, eq=False)
+class Saved(Result):
+    path: str
+    bytes: int
+    hash: str
+
+
+@dataclass(frozen=True, eq=False)
+class Undone(Result):
+    """``statements`` were undone (or done again); ``hash`` is that of the staged weights now."""
+
+    direction: str
+    statements: tuple[str, ...]
+    hash: str
+    is_original: bool
+
+
+@dataclass(frozen=True, eq=False)
+class HistoryEntry(Result):
+    id: int
+    statement: str
+    state: str
+    detail: str
+
+
+@dataclass(frozen=True, eq=False)
+class History(Result):
+    """Every operation that changed, or tried to change, the session. ``state`` is OK, REFUSED, FORCED,
+    FAILED or UNDONE."""
+
+    entries: tuple[HistoryEntry, ...]
+
+
+# ----------------------------------------------------------------------------------------------- text
+
+
+@dataclass(frozen=True, eq=False)
+class TokenStep(Result):
+    """A generated token and the basin it settled in at every layer (``None``: not a known basin)."""
+
+    token: str
+    basins: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Generation(Result):
+    """Generated text. ``text`` is the continuation alone."""
+
+    prompt: str
+    text: str
+    tokens: int
+    seed: int
+    temp: float
+    topk: int
+    steps: tuple[TokenStep, ...]
+
+    def __str__(self) -> str:
+        return self.text

@@ -1,0 +1,1 @@
+"""Running a checked script against a model: the session, its history, the interpreter."""

@@ -1,0 +1,157 @@
+"""From a proposed edit to a staged one, or to a refusal.
+
+1. The layer's basins are known (a layer that was never surveyed is surveyed first).
+2. A proposal is made: a low-rank change of the weight, leaving the protected basins' fields alone.
+3. The gate judges it: every basin stays, and at most ``max_changed`` of the noisy decisions change.
+4. If it passes (or is forced, with a reason), the change becomes a new version of the staged weight; the
+   basins are settled again under it, so that each keeps its number or is marked lost.
+
+A refusal changes nothing and is a result, not an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from energylang.errors import ElError, LandscapeError
+from energylang.landscape.clusters import gram
+from energylang.landscape.gate import judge
+from energylang.landscape.layer import Landscape
+from energylang.landscape.lineage import Basin
+from energylang.landscape.proposal import Proposal
+from energylang.landscape.survey import survey
+from energylang.results import Edit, Effect
+
+from .observing import SAME
+
+if TYPE_CHECKING:
+    from .session import Session
+
+EXACTLY_PROTECTED = 0.5
+"""At most this share of the dimension is spent on leaving fields exactly as they are; the most visited
+basins come first. The gate judges all of them."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an operation wants done: how to propose it, and what belongs to it.
+
+    ``own`` (t, d) are states the edit is about (the basin to remove): they, and basins with a cosine above
+    ``related`` to them, are neither protected nor judged.
+    ``installs`` says that the proposal's target must be a basin afterwards.
+    """
+
+    operation: str
+    layer: int
+    target: str
+    propose: Callable[[Landscape, Tensor], Proposal]
+    own: Tensor | None = None
+    related: float = SAME
+    installs: bool = False
+    basin: int | None = None
+    method: str | None = None
+    strength: float | None = None
+    effect: Effect | None = None
+    judged: bool = True
+
+
+def carry_out(session: Session, plan: Plan, *, force: bool, reason: str) -> Edit:
+    """Propose, judge, and stage or refuse. Raises ``ElError`` when forced without a reason."""
+    if force and not reason.strip():
+        raise ElError("a forced edit needs a reason", code="EL202", hint='add reason="…"; it goes into the history')
+    if reason.strip() and not force:
+        raise ElError("a reason without force", code="EL202", hint="add force=true, or leave the reason out")
+    landscape = session.landscape_of(plan.layer)
+    basins = session.known_basins(plan.layer).alive()
+    protected = _protected(basins, plan, landscape)
+    room = max(1, int(EXACTLY_PROTECTED * landscape.dim))
+    by_use = sorted(range(len(protected)), key=lambda i: -protected[i][1])[:room]
+    centres = torch.stack([centre for centre, _ in protected]) if protected else landscape.weight.new_zeros(
+        0, landscape.dim
+    )  # fmt: skip
+    try:
+        proposal = plan.propose(landscape, centres[sorted(by_use)])
+    except LandscapeError as error:
+        if error.code != "EL502":
+            raise
+        return _refusal(plan, f"{error.message}; {error.hint}" if error.hint else error.message, len(protected))
+
+    own = [proposal.target[None], -proposal.target[None]]
+    if plan.own is not None:
+        own += [plan.own, -plan.own]
+    verdict = judge(
+        landscape,
+        proposal.factors,
+        centres,
+        on_target=torch.cat([state.to(landscape.weight) for state in own]),
+        generator=session.generator("gate", plan.operation, plan.layer),
+        max_changed=float(session.setting("max_changed")),
+    )
+    accepted, why = (verdict.applied, verdict.reason) if plan.judged else (True, "kept")
+    if plan.installs and accepted and any(note.startswith("no margin") for note in proposal.notes):
+        accepted, why = False, "no strength installs a basin there without harm"
+    edit = Edit(
+        operation=plan.operation,
+        layer=plan.layer,
+        target=plan.target,
+        applied=accepted or force,
+        reason=why if accepted else (f"forced: {reason} (the gate said: {why})" if force else why),
+        forced=force and not accepted,
+        basin=plan.basin,
+        strength=plan.strength if plan.strength is not None else proposal.margin,
+        norm=proposal.factors.norm,
+        relative_norm=proposal.factors.norm / landscape.frobenius if landscape.frobenius else 0.0,
+        rank=proposal.factors.rank,
+        kept=verdict.kept,
+        protected=verdict.protected,
+        changed_fraction=verdict.changed_fraction,
+        lost=(),
+        notes=proposal.notes,
+        method=plan.method,
+        effect=plan.effect,
+    )
+    return _stage(session, plan, proposal, edit) if edit.applied else edit
+
+
+def _protected(basins: Sequence[Basin], plan: Plan, landscape: Landscape) -> list[tuple[Tensor, int]]:
+    """Centres and populations of the basins an edit must keep: all but its own and their mirrors."""
+    if not basins:
+        return []
+    centres = torch.stack([basin.centre for basin in basins]).to(landscape.weight)
+    keep = torch.ones(len(basins), dtype=torch.bool)
+    if plan.own is not None:
+        keep = (gram(centres, plan.own.to(centres)).abs() < plan.related).all(dim=1)
+    return [(centres[i], basins[i].population) for i in range(len(basins)) if bool(keep[i])]
+
+
+def _refusal(plan: Plan, why: str, protected: int) -> Edit:
+    return Edit(
+        operation=plan.operation, layer=plan.layer, target=plan.target, applied=False, reason=why, forced=False,
+        basin=plan.basin, strength=plan.strength, norm=0.0, relative_norm=0.0, rank=0, kept=protected,
+        protected=protected, changed_fraction=0.0, lost=(), notes=(), method=plan.method, effect=None,
+    )  # fmt: skip
+
+
+def _stage(session: Session, plan: Plan, proposal: Proposal, edit: Edit) -> Edit:
+    """Make the proposal the layer's new staged version and follow its basins."""
+    number = session.timeline.next_id()
+    before = session.state.layers[plan.layer]
+    factors = proposal.factors
+    weight = session.weight(before.staged)
+    version = before.staged.after(type(factors)(factors.left.to(weight), factors.right.to(weight)), number)
+    session.set_layer(plan.layer, replace(before, staged=version))
+    landscape = session.landscape_of(plan.layer, version)
+    registry, lineage = session.fresh_registry(before.staged).after_edit(landscape, number)
+    version.surveyed = before.staged.surveyed
+    basin = plan.basin
+    if plan.installs:
+        found = survey(landscape, proposal.target[None].to(landscape.weight))
+        if len(found) and float(gram(found.centres[:1], proposal.target[None].to(landscape.weight))) > SAME:
+            registry, (basin,) = registry.observe(found)
+    session.keep_registry(version, registry, surveyed=False)
+    return replace(edit, basin=basin, lost=lineage.lost)

@@ -1,0 +1,522 @@
+"""The interpreter: carries out a checked program against a session.
+
+It walks the tree in the order in which the checker did. What is displayed, and how, is the caller's
+business: every value that a statement shows is handed to ``show``. The first statement that fails ends the
+run with a ``ScriptError`` that says where in the script it happened and through which procedures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import singledispatchmethod
+from typing import Any
+
+from energylang import types as t
+from energylang.checker import Checked, check
+from energylang.checker.binding import NO_CONSTANT, constant
+from energylang.checker.scope import (
+    NO_MODEL,
+    Argument,
+    Call,
+    Given,
+    LayerOf,
+    ModelState,
+    Procedure,
+    SeedOf,
+    type_of_value,
+)
+from energylang.diagnostics import Diagnostic, Note
+from energylang.errors import ElError
+from energylang.ops.coerce import as_statement, coerce, describe, type_name
+from energylang.ops.declaration import Op, Param
+from energylang.results import Basin, Result
+from energylang.syntax import ast
+from energylang.syntax.source import Source, Span
+from energylang.values import BasinRef, Concept, Layer, Seed
+
+from .session import Session
+
+Show = Callable[[Any, ast.Statement], None]
+
+MAX_ITEMS = 1_000_000
+
+
+class ScriptError(Exception):
+    """A script that did not check, or failed while it ran. ``diagnostics`` says why and where."""
+
+    def __init__(self, diagnostics: list[Diagnostic], *, checked: bool) -> None:
+        self.diagnostics = diagnostics
+        self.checked = checked
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        lines = []
+        for item in self.diagnostics:
+            place = ""
+            if item.span is not None:
+                line, column = item.span.start_location()
+                place = f"{item.span.source.name}:{line}:{column}: "
+            lines.append(f"{place}[{item.code}] {item.message}" + (f" ({item.help})" if item.help else ""))
+        return "\n".join(lines)
+
+
+class _Return(Exception):
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Interpreter:
+    """Runs one program."""
+
+    def __init__(self, session: Session, checked: Checked, show: Show) -> None:
+        self.session = session
+        self.checked = checked
+        self.show = show
+        self.scopes: list[dict[str, Any]] = [session.variables]
+        self.calls = checked.calls
+        self.frames: list[tuple[str, Span]] = []
+
+    def run(self) -> Any:
+        """Run every statement; the value of the last command that stands alone."""
+        last = None
+        for statement in self.checked.program.statements:
+            last = self.statement(statement)
+        return last
+
+    # -- errors -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _at(self, span: Span) -> Iterator[None]:
+        """Say where an error happened."""
+        try:
+            yield
+        except ElError as error:
+            raise self.failure(error, span) from error
+
+    def failure(self, error: ElError, span: Span) -> ScriptError:
+        notes = tuple(Note(f"in `{name}`, called here", call) for name, call in reversed(self.frames))
+        return ScriptError([Diagnostic(error.code, error.message, span, notes, error.hint)], checked=True)
+
+    # -- statements ---------------------------------------------------------------------------------
+
+    def block(self, statements: tuple[ast.Statement, ...], variables: dict[str, Any] | None = None) -> None:
+        self.scopes.append(dict(variables or {}))
+        try:
+            for statement in statements:
+                self.statement(statement)
+        finally:
+            self.scopes.pop()
+
+    @singledispatchmethod
+    def statement(self, node: ast.Statement) -> Any:
+        raise TypeError(f"no rule for {type(node).__name__}")
+
+    @statement.register
+    def _(self, node: ast.Do) -> Any:
+        expr = node.command
+        if isinstance(expr, ast.Command) and id(expr) not in self.calls:
+            value = self.variable(expr.name)
+        else:
+            value = self.value(expr)
+        if value is not None:
+            self.show(value, node)
+        return value
+
+    @statement.register
+    def _(self, node: ast.Let) -> None:
+        value = self.value(node.value)
+        if node.new:
+            self.scopes[-1][node.name] = value
+            return
+        for scope in reversed(self.scopes):
+            if node.name in scope:
+                scope[node.name] = value
+                return
+
+    @statement.register
+    def _(self, node: ast.Print) -> None:
+        value = self.value(node.value)
+        self.show(value if isinstance(value, str) else shown(value), node)
+
+    @statement.register
+    def _(self, node: ast.Require) -> None:
+        condition, values = node.condition, ""
+        if isinstance(condition, ast.Compare) and len(condition.rest) == 1:
+            operator, operand = condition.rest[0]
+            left, right = self.value(condition.first), self.value(operand)
+            with self._at(condition.span):
+                met = _compare(operator, left, right)
+            values = f" ({shown(left)} {operator} {shown(right)} is false)"
+        else:
+            met = self.condition(condition)
+        if not met:
+            message = str(self.value(node.message)) if node.message is not None else ""
+            text = f"`{' '.join(condition.span.text.split())}` does not hold{values}"
+            raise self.failure(ElError(text, code="EL520", hint=message), node.span)
+
+    @statement.register
+    def _(self, node: ast.Pass) -> None:
+        pass
+
+    @statement.register
+    def _(self, node: ast.If) -> None:
+        for condition, body in node.branches:
+            if self.condition(condition):
+                self.block(body)
+                return
+        self.block(node.otherwise)
+
+    @statement.register
+    def _(self, node: ast.For) -> None:
+        items = self.value(node.items)
+        if not isinstance(items, list | tuple):
+            with self._at(node.items.span):
+                raise ElError(f"`for` goes through a list, not through {type_name(items)}", code="EL201")
+        for item in items:
+            self.block(node.body, {node.name: item})
+
+    @statement.register
+    def _(self, node: ast.Def) -> None:
+        pass
+
+    @statement.register
+    def _(self, node: ast.Return) -> None:
+        raise _Return(self.value(node.value) if node.value is not None else None)
+
+    @statement.register
+    def _(self, node: ast.Import) -> None:
+        for statement in self.checked.constants.get(id(node), ()):
+            self.statement(statement)
+
+    # -- commands --------------------------------------------------------------------------------------
+
+    def call(self, node: ast.Command | ast.Name, call: Call) -> Any:
+        if isinstance(call.target, Procedure):
+            return self.procedure(node, call.target, call)
+        with self._at(node.span):
+            return self.operation(node, call.target, call)
+
+    def operation(self, node: ast.Command | ast.Name, op: Op, call: Call) -> Any:
+        values: dict[str, Any] = {}
+        for param in op.params:
+            if param.name not in call.arguments:
+                continue
+            argument = call.arguments[param.name]
+            values[param.name] = value = self.argument(argument)
+            span = argument.span if isinstance(argument, ast.Expr) else node.span
+            layer = values.get("layer", 0)
+            with self._at(span):
+                coerce(param, value, layer=layer.index if isinstance(layer, Layer) else layer)
+        return self.session.execute(op, values, statement=self.written(node, call, op, values))
+
+    def written(self, node: ast.Command | ast.Name, call: Call, op: Op, values: dict[str, Any]) -> str:
+        """The statement for the history: as typed, or with the values in place of what was computed."""
+        if all(_written_out(argument) for argument in call.arguments.values()):
+            return " ".join(node.span.text.split())
+        return as_statement(op, values)
+
+    def argument(self, argument: Argument) -> Any:
+        if isinstance(argument, Given):
+            return argument.value
+        if isinstance(argument, LayerOf):
+            basin = self.value(argument.basin)
+            if isinstance(basin, BasinRef | Basin):
+                return Layer(basin.layer)
+            with self._at(argument.basin.span):
+                raise ElError(f"a layer is missing: {describe(basin)} is not a basin", code="EL202")
+        if isinstance(argument, SeedOf):
+            number = self.value(argument.number)
+            with self._at(argument.number.span):
+                return Seed(coerce(_SEED, number))
+        return self.value(argument)
+
+    def procedure(self, node: ast.Command | ast.Name, procedure: Procedure, call: Call) -> Any:
+        variables: dict[str, Any] = {}
+        given = {name: self.argument(argument) for name, argument in call.arguments.items()}
+        scopes, self.scopes = self.scopes, [self.scopes[0]]
+        calls, self.calls = self.calls, procedure.calls
+        self.frames.append((procedure.name, node.span))
+        try:
+            self.block(procedure.definition.body, self.parameters(node, procedure, given))
+        except _Return as result:
+            return result.value
+        finally:
+            self.frames.pop()
+            self.scopes, self.calls = scopes, calls
+        return None
+
+    def parameters(
+        self, node: ast.Command | ast.Name, procedure: Procedure, given: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The values of a procedure's parameters: what was given, else the defaults."""
+        variables: dict[str, Any] = {}
+        for parameter, (name, kind, _required) in zip(
+            procedure.definition.parameters, procedure.parameters, strict=True
+        ):
+            default = parameter.default
+            if name in given:
+                value = given[name]
+            elif isinstance(default, ast.Name) and id(default) not in procedure.calls:
+                value = default.name
+            else:
+                value = self.value(default) if default is not None else None
+            with self._at(node.span):
+                choices = ("auto",) if kind == t.STRENGTH else ()
+                fitting = coerce(Param(name, kind, "", choices=choices), value)
+            variables[name] = Layer(fitting) if kind == t.LAYER else fitting
+        return variables
+
+    # -- expressions ---------------------------------------------------------------------------------------
+
+    def variable(self, name: str) -> Any:
+        for scope in reversed(self.scopes):
+            if name in scope:
+                return scope[name]
+        raise KeyError(name)
+
+    def condition(self, node: ast.Expr) -> bool:
+        value = self.value(node)
+        if not isinstance(value, bool):
+            with self._at(node.span):
+                raise ElError(f"a condition is true or false, not {type_name(value)}", code="EL201")
+        return value
+
+    @singledispatchmethod
+    def value(self, node: ast.Expr) -> Any:
+        raise TypeError(f"no rule for {type(node).__name__}")
+
+    @value.register(ast.Int)
+    @value.register(ast.Float)
+    @value.register(ast.Bool)
+    def _(self, node: ast.Int | ast.Float | ast.Bool) -> Any:
+        return node.value
+
+    @value.register
+    def _(self, node: ast.Text) -> str:
+        return "".join(part if isinstance(part, str) else self.hole(part) for part in node.parts)
+
+    def hole(self, hole: ast.Hole) -> str:
+        value = self.value(hole.value)
+        if not hole.format:
+            return shown(value)
+        with self._at(hole.span):
+            try:
+                return format(value if isinstance(value, int | float | str) else shown(value), hole.format)
+            except ValueError:
+                raise ElError(
+                    f"the format `{hole.format}` does not fit {describe(value)}", code="EL210"
+                ) from None
+
+    @value.register
+    def _(self, node: ast.Word) -> Any:
+        return self.variable(node.value)
+
+    @value.register
+    def _(self, node: ast.Name) -> Any:
+        call = self.calls.get(id(node))
+        return self.call(node, call) if call is not None else self.variable(node.name)
+
+    @value.register
+    def _(self, node: ast.ConceptName) -> Concept:
+        return Concept(node.name)
+
+    @value.register
+    def _(self, node: ast.LayerRef) -> Layer:
+        return Layer(node.index)
+
+    @value.register
+    def _(self, node: ast.LayersRef) -> list[Layer]:
+        with self._at(node.span):
+            return [Layer(index) for index in range(self.session.model.num_layers)]
+
+    @value.register
+    def _(self, node: ast.BasinRef) -> BasinRef:
+        return BasinRef(node.layer, node.basin)
+
+    @value.register
+    def _(self, node: ast.List) -> list[Any]:
+        return [self.value(item) for item in node.items]
+
+    @value.register
+    def _(self, node: ast.Range) -> list[int]:
+        first, last = self.value(node.first), self.value(node.last)
+        with self._at(node.span):
+            if not _is_number(first, int) or not _is_number(last, int):
+                raise ElError("a range goes from a whole number to a whole number", code="EL201")
+            if last - first >= MAX_ITEMS:
+                raise ElError(f"a range holds at most {MAX_ITEMS:,} numbers", code="EL206")
+        return list(range(first, last + 1))
+
+    @value.register
+    def _(self, node: ast.Unary) -> Any:
+        value = self.value(node.operand)
+        with self._at(node.span):
+            if node.operator == "not":
+                if not isinstance(value, bool):
+                    raise ElError(f"`not` is not defined for {type_name(value)}", code="EL210")
+                return not value
+            if not _is_number(value):
+                raise ElError(f"`-` is not defined for {type_name(value)}", code="EL210")
+            return -value
+
+    @value.register
+    def _(self, node: ast.Binary) -> Any:
+        left, right = self.value(node.left), self.value(node.right)
+        with self._at(node.span):
+            return _arithmetic(node.operator, left, right)
+
+    @value.register
+    def _(self, node: ast.Logical) -> bool:
+        left = self.condition(node.left)
+        if left is (node.operator == "or"):
+            return left
+        return self.condition(node.right)
+
+    @value.register
+    def _(self, node: ast.Compare) -> bool:
+        left = self.value(node.first)
+        for operator, operand in node.rest:
+            right = self.value(operand)
+            with self._at(node.span):
+                if not _compare(operator, left, right):
+                    return False
+            left = right
+        return True
+
+    @value.register
+    def _(self, node: ast.Field) -> Any:
+        value = self.value(node.value)
+        with self._at(node.name_span):
+            if isinstance(value, Result) and node.name in value:
+                return value[node.name]
+            if isinstance(value, list | tuple) and node.name == "count":
+                return len(value)
+            if isinstance(value, Layer) and node.name[:1] == "B" and node.name[1:].isdecimal():
+                return BasinRef(value.index, int(node.name[1:]))
+            raise ElError(f"{type_name(value)} has no field `{node.name}`", code="EL205")
+
+    @value.register
+    def _(self, node: ast.Index) -> Any:
+        items, index = self.value(node.value), self.value(node.index)
+        with self._at(node.index.span):
+            if not isinstance(items, list | tuple) or not _is_number(index, int):
+                raise ElError("a list is indexed by a whole number", code="EL210")
+            if not -len(items) <= index < len(items):
+                raise ElError(
+                    f"index {index} is outside of a list of {len(items)}", code="EL521",
+                    hint="items are counted from 0; -1 is the last one",
+                )  # fmt: skip
+            return items[index]
+
+    @value.register
+    def _(self, node: ast.Command) -> Any:
+        return self.call(node, self.calls[id(node)])
+
+
+_SEED = Param("seed", t.INT, "the number of a seed", minimum=0, maximum=2**63 - 1)
+
+
+def _written_out(argument: Argument) -> bool:
+    """Does an argument stand for itself, without variables?"""
+    if isinstance(argument, LayerOf):
+        argument = argument.basin
+    elif isinstance(argument, SeedOf):
+        argument = argument.number
+    return isinstance(argument, Given | ast.LayersRef) or constant(argument) is not NO_CONSTANT
+
+
+def _is_number(value: Any, kind: type | tuple[type, ...] = (int, float)) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _arithmetic(operator: str, left: Any, right: Any) -> Any:
+    if operator == "+" and isinstance(left, str) and isinstance(right, str):
+        return left + right
+    if operator == "+" and isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        if len(left) + len(right) > MAX_ITEMS:
+            raise ElError(f"a list holds at most {MAX_ITEMS:,} items", code="EL521")
+        return [*left, *right]
+    if not _is_number(left) or not _is_number(right):
+        raise ElError(f"`{operator}` is not defined for {type_name(left)} and {type_name(right)}", code="EL210")
+    if operator in "/%" and right == 0:
+        raise ElError("division by zero", code="EL521")
+    try:
+        result = {
+            "+": lambda: left + right,
+            "-": lambda: left - right,
+            "*": lambda: left * right,
+            "/": lambda: left / right,
+            "%": lambda: left % right,
+        }[operator]()
+    except OverflowError:
+        raise ElError("the result is too large", code="EL521") from None
+    if isinstance(result, int) and result.bit_length() > 4096:
+        raise ElError("the result is too large", code="EL521")
+    if isinstance(result, float) and math.isinf(result) and not math.isinf(left) and not math.isinf(right):
+        raise ElError("the result is too large", code="EL521")
+    return result
+
+
+def _compare(operator: str, left: Any, right: Any) -> bool:
+    if operator == "==":
+        return bool(left == right)
+    if operator == "!=":
+        return bool(left != right)
+    comparable = (_is_number(left) and _is_number(right)) or (isinstance(left, str) and isinstance(right, str))
+    if not comparable:
+        raise ElError(f"`{operator}` is not defined for {type_name(left)} and {type_name(right)}", code="EL210")
+    return bool({"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[operator])
+
+
+def shown(value: Any) -> str:
+    """A value in a text: numbers in short form, lists in brackets, results by their name."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(shown(item) for item in value) + "]"
+    if value is None:
+        return "none"
+    if isinstance(value, Result) and type(value).__str__ is Result.__str__:
+        return type(value).__name__
+    return str(value)
+
+
+# ------------------------------------------------------------------------------------------------ doors
+
+
+def model_state(session: Session) -> ModelState:
+    """What the checker may know about a session's model."""
+    return ModelState(True, session.model.header) if session.has_model else NO_MODEL
+
+
+def check_in(session: Session, source: Source) -> Checked:
+    """Check a script that continues a session."""
+    return check(
+        source,
+        model=model_state(session),
+        variables={name: type_of_value(value) for name, value in session.variables.items()},
+        procedures=session.procedures,
+    )
+
+
+def run_source(session: Session, source: Source, show: Show) -> Any:
+    """Check and run a script in a session. Raises ``ScriptError``."""
+    checked = check_in(session, source)
+    if not checked.ok:
+        raise ScriptError(checked.diagnostics, checked=False)
+    return run_checked(session, checked, show)
+
+
+def run_checked(session: Session, checked: Checked, show: Show) -> Any:
+    """Run a program that was checked for this session. Raises ``ScriptError``."""
+    session.procedures.update(checked.procedures)
+    return Interpreter(session, checked, show).run()
+
+
+def run_text(session: Session, text: str, *, name: str = "<input>") -> Any:
+    """Check and run a text; nothing is displayed."""
+    return run_source(session, Source(text, name, session.base), lambda value, statement: None)

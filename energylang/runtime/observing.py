@@ -1,0 +1,124 @@
+"""Looking at a session's landscapes: surveys, and what there is in one direction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from energylang.landscape.attractors import polish, spectrum
+from energylang.landscape.clusters import cosine_rows
+from energylang.landscape.draws import starts
+from energylang.landscape.dynamics import settle
+from energylang.landscape.energy import lyapunov, reference
+from energylang.landscape.layer import residual
+from energylang.landscape.lineage import Registry
+from energylang.landscape.probes import return_rate
+from energylang.landscape.survey import BasinSet, survey
+from energylang.values import BasinRef, Seed
+
+if TYPE_CHECKING:
+    from energylang.values import Concept
+
+    from .session import Session
+
+TOKEN_STARTS = 200
+"""Real token states that a survey of a text model settles besides its random starts."""
+
+SAME = 0.95
+NEAR = 0.7
+"""Cosine from which an attractor counts as the one a *direction* names. On symmetric layers the attractor
+that an edit installs has a cosine of about 0.8 to the pattern asked for; chance gives about 1/√d."""
+
+TRIALS = 32
+
+
+def find_basins(session: Session, layer: int, inits: int, seed: int, *, radius: bool) -> BasinSet:
+    """Survey a layer's staged landscape from seeded random starts and, in a text model, token states."""
+    landscape = session.landscape_of(layer)
+    states = starts(inits, landscape.dim, session.generator("survey", layer, seed), landscape.weight)
+    text = session.model.text
+    if text is not None and text.heldout is not None:
+        tokens = text.token_states(layer, TOKEN_STARTS, session.generator("survey tokens", layer, seed))
+        states = torch.cat((states, tokens.to(landscape.weight)))
+    kicks = session.generator("survey kicks", layer, seed)
+    return survey(landscape, states, eps=float(session.setting("eps")), radius=radius, generator=kicks)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a direction leads to: the start (d,), where it comes to rest (d,), and what was measured there."""
+
+    start: Tensor
+    rest: Tensor
+    basin: int | None
+    cosine: float
+    residual: float
+    stability: float
+    energy_start: float
+    energy_start_reference: float
+    energy_rest: float
+    energy_rest_reference: float
+    is_basin: bool
+
+
+def look(session: Session, layer: int, target: BasinRef | Concept | Seed) -> Place:
+    """Settle from where ``target`` points and measure the energies on the way."""
+    landscape = session.landscape_of(layer)
+    direction = session.direction(layer, target)
+    # A seed names a direction, not a state: its pattern is 0.9 times the signs, as an injection writes it.
+    start = 0.9 * torch.sign(direction) if isinstance(target, Seed) else direction
+    run = settle(landscape, start[None], eps=float(session.setting("eps")))
+    rest = polish(landscape, run.states)[0]
+    cosine = float(cosine_rows(rest, start)[0])
+    radii, attracts = spectrum(landscape, rest)
+    off = float(residual(landscape, rest)[0])
+    height = torch.cat((start[None], rest))
+    energies, references = lyapunov(landscape, height).tolist(), reference(landscape, height).tolist()
+    wanted = SAME if isinstance(target, BasinRef) else NEAR
+    alive = bool(torch.linalg.vector_norm(rest) > 0)
+    return Place(
+        start=start,
+        rest=rest[0],
+        basin=name_of(session.registry(layer), rest)[0],
+        cosine=cosine,
+        residual=off,
+        stability=float(radii[0]),
+        energy_start=energies[0],
+        energy_start_reference=references[0],
+        energy_rest=energies[1],
+        energy_rest_reference=references[1],
+        is_basin=alive and cosine >= wanted and off < 1e-3 and bool(attracts[0]),
+    )
+
+
+def returns(session: Session, layer: int, rest: Tensor) -> tuple[float, float, float]:
+    """Shares of noisy starts (10, 20, 30 % of the norm) that come back to ``rest`` (d,)."""
+    landscape = session.landscape_of(layer)
+    rates = [
+        return_rate(landscape, rest[None], noise, TRIALS, session.generator("verify", layer, noise))
+        for noise in (0.1, 0.2, 0.3)
+    ]
+    return float(rates[0]), float(rates[1]), float(rates[2])
+
+
+def name_of(registry: Registry, rests: Tensor) -> list[int | None]:
+    """Ids of the living basins that the states (n, d) rest in; ``None`` where none is known."""
+    alive = registry.alive()
+    if not alive or not len(rests):
+        return [None] * len(rests)
+    centres = torch.stack([basin.centre for basin in alive]).to(rests)
+    normal = torch.nn.functional.normalize
+    best = (normal(rests, dim=1) @ normal(centres, dim=1).T).max(dim=1)
+    pairs = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    return [alive[index].id if value > SAME else None for value, index in pairs]
+
+
+def settled_basins(session: Session, layer: int, states: Tensor) -> list[int | None]:
+    """Known basins in which token states (n, d) of the LIVE layer settle."""
+    version = session.state.layers[layer].live
+    landscape = session.landscape_of(layer, version)
+    run = settle(landscape, states.to(landscape.weight), eps=float(session.setting("eps")))
+    return name_of(version.registry, run.states)

@@ -1,0 +1,92 @@
+"""The weight of a layer, at every stage of its editing, without a copy per edit.
+
+A ``Version`` is the original weight, or another version plus one low-rank change. Its dense weight is
+rebuilt from the nearest version whose dense weight is at hand by the same ``addmm`` calls in the same order,
+so what comes back after an undo is the same to the last bit. The registry of basins belongs to the version
+whose landscape it describes: undoing an edit brings its basins back by itself.
+
+Memory per edit: ``2·d·r`` numbers, and a dense keyframe every ``KEYFRAME`` edits.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import Tensor
+
+from energylang.landscape.lineage import Registry
+from energylang.landscape.lowrank import LowRank
+
+KEYFRAME = 64
+RECENT = 8
+
+
+class Version:
+    """One stage of a layer's weight. ``edit`` is the id of the edit that made it (``None``: the original)."""
+
+    def __init__(
+        self, layer: int, parent: Version | None, factors: LowRank | None, edit: int | None, original: Tensor
+    ) -> None:
+        self.layer = layer
+        self.parent = parent
+        self.factors = factors
+        self.edit = edit
+        self.depth: int = parent.depth + 1 if parent else 0
+        self.root: Version = parent.root if parent else self
+        self.registry = Registry()
+        self.surveyed = False
+        self.keyframe: Tensor | None = original if parent is None else None
+
+    def after(self, factors: LowRank, edit: int) -> Version:
+        """The version one edit later."""
+        return Version(self.layer, self, factors, edit, self.root_weight)
+
+    @property
+    def root_weight(self) -> Tensor:
+        assert self.root.keyframe is not None
+        return self.root.keyframe
+
+    @property
+    def chain(self) -> list[Version]:
+        """The edited versions from the first edit to this one."""
+        versions: list[Version] = []
+        version: Version | None = self
+        while version is not None and version.parent is not None:
+            versions.append(version)
+            version = version.parent
+        return versions[::-1]
+
+
+class DenseCache:
+    """Dense weights of versions: the most recently used ones and the keyframes."""
+
+    def __init__(self) -> None:
+        self._recent: OrderedDict[Version, Tensor] = OrderedDict()
+
+    def dense(self, version: Version) -> Tensor:
+        """The weight (d, d) of a version. Do not write into it."""
+        missing: list[Version] = []
+        current = version
+        while (weight := self._at_hand(current)) is None:
+            missing.append(current)
+            assert current.parent is not None
+            current = current.parent
+        for step in reversed(missing):
+            assert step.factors is not None
+            weight = step.factors.added_to(weight)
+            if step.depth % KEYFRAME == 0:
+                step.keyframe = weight
+        self._remember(version, weight)
+        return weight
+
+    def _at_hand(self, version: Version) -> Tensor | None:
+        if version.keyframe is not None:
+            return version.keyframe
+        return self._recent.get(version)
+
+    def _remember(self, version: Version, weight: Tensor) -> None:
+        if version.keyframe is None:
+            self._recent[version] = weight
+            self._recent.move_to_end(version)
+            while len(self._recent) > RECENT:
+                self._recent.popitem(last=False)

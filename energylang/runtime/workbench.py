@@ -1,0 +1,199 @@
+"""What the operations' bodies ask of a session.
+
+The declarations in ``energylang.ops`` must not know torch, so the work that needs tensors is done here, in
+one short method each. ``Session`` inherits them; together they are the seam between the language and the
+engine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from energylang import results
+from energylang.errors import ElError
+from energylang.landscape.draws import stable_generator
+from energylang.landscape.edits import RELATED, inject, remove
+from energylang.landscape.layer import Landscape
+from energylang.landscape.proposal import Proposal
+from energylang.models import checkpoint
+from energylang.values import BasinRef, Concept, Seed
+
+from . import concepts as concept_work
+from . import observing
+from .editing import Plan, carry_out
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from energylang.landscape.survey import BasinSet
+
+    from .session import Session
+
+LARGEST_SHOWN = 5
+
+
+class Workbench:
+    """Methods of ``Session`` that do an operation's work."""
+
+    # -- looking -----------------------------------------------------------------------------------
+
+    def find_basins(self: Session, layer: int, inits: int, seed: int, *, radius: bool) -> BasinSet:
+        return observing.find_basins(self, layer, inits, seed, radius=radius)
+
+    def look(self: Session, layer: int, target: BasinRef | Concept | Seed) -> observing.Place:
+        return observing.look(self, layer, target)
+
+    def returns(self: Session, layer: int, rest: Tensor) -> tuple[float, float, float]:
+        return observing.returns(self, layer, rest)
+
+    def difference(self: Session, layer: int) -> results.Diff:
+        """The staged weight against the original: size, rank, largest entries, fate of the basins."""
+        version = self.staged(layer)
+        original, weight = self.weight(version.root), self.weight(version)
+        change = (weight - original).double()
+        size = float(torch.linalg.matrix_norm(original.double()))
+        norm = float(torch.linalg.matrix_norm(change))
+        spectrum = torch.linalg.svdvals(change) if norm else change.new_zeros(1)
+        count = min(LARGEST_SHOWN, int((change != 0).sum()))
+        order = change.abs().flatten().topk(count).indices.tolist()
+        before = {basin.id for basin in version.root.registry.alive()}
+        known = {basin.id: basin for basin in version.registry.basins}
+        now = {basin.id for basin in version.registry.alive()}
+        return results.Diff(
+            layer=layer,
+            changed=norm > 0,
+            norm=norm,
+            relative_norm=norm / size if size else 0.0,
+            rank=int((spectrum > 1e-5 * spectrum[0]).sum()) if norm else 0,
+            edits=version.depth,
+            spectral_before=float(torch.linalg.matrix_norm(original.double(), 2)),
+            spectral_after=float(torch.linalg.matrix_norm(weight.double(), 2)),
+            largest=tuple(
+                results.Entry(k // len(change), k % len(change), float(change.flatten()[k])) for k in order
+            ),
+            basins_kept=tuple(sorted(now & before)),
+            basins_lost=tuple(sorted(before - now)),
+            basins_gained=tuple(sorted(now - before)),
+            max_drift=max((known[i].drift for i in now & before), default=0.0),
+        )
+
+    def relative_change(self: Session, layer: int) -> float:
+        """``‖ΔW‖/‖W‖`` of the staged weight against the original."""
+        version = self.staged(layer)
+        if version.depth == 0:
+            return 0.0
+        original = self.weight(version.root).double()
+        change = torch.linalg.matrix_norm(self.weight(version).double() - original)
+        size = float(torch.linalg.matrix_norm(original))
+        return float(change) / size if size else float(change)
+
+    # -- editing -------------------------------------------------------------------------------------
+
+    def inject_direction(
+        self: Session, layer: int, target: BasinRef | Concept | Seed, strength: float | None, *,
+        force: bool, reason: str,
+    ) -> results.Edit:  # fmt: skip
+        direction = self.direction(layer, target)
+        generator = self.generator("inject", layer, str(target))
+
+        def propose(landscape: Landscape, protected: Tensor) -> Proposal:
+            return inject(landscape, direction, protected, strength=strength, generator=generator)
+
+        plan = Plan("inject", layer, str(target), propose, installs=True, strength=strength)
+        return carry_out(self, plan, force=force, reason=reason)
+
+    def remove_basin(
+        self: Session, layer: int, target: BasinRef | Concept | Seed, strength: float | None, *,
+        force: bool, reason: str,
+    ) -> results.Edit:  # fmt: skip
+        self.known_basins(layer)
+        if isinstance(target, BasinRef):
+            centre, basin = self.direction(layer, target), target.basin
+        else:
+            place = self.look(layer, target)
+            if not place.is_basin:
+                raise ElError(
+                    f"there is no basin near {target} in L{layer}",
+                    code="EL510",
+                    hint="name one that `survey` found, such as L0.B3",
+                )
+            centre, basin = place.rest, place.basin  # type: ignore[assignment]
+        generator = self.generator("remove", layer, str(target))
+
+        def propose(landscape: Landscape, protected: Tensor) -> Proposal:
+            return remove(landscape, centre.to(landscape.weight), protected, strength=strength, generator=generator)
+
+        plan = Plan("remove", layer, str(target), propose, own=centre[None], related=RELATED, basin=basin,
+                    strength=strength)  # fmt: skip
+        return carry_out(self, plan, force=force, reason=reason)
+
+    # -- concepts ---------------------------------------------------------------------------------------
+
+    def capture_text(self: Session, layer: int, name: str, text: str, contrast: str | None) -> results.ConceptInfo:
+        return concept_work.describe(self, concept_work.capture(self, layer, name, text, contrast))
+
+    def describe_concept(self: Session, name: str) -> results.ConceptInfo:
+        return concept_work.describe(self, self.concept(name))
+
+    def install_concept(
+        self: Session, layer: int, name: str, strength: float | None, *, method: str, damage: float,
+        force: bool, reason: str,
+    ) -> results.Edit:  # fmt: skip
+        concept = self.concept(name)
+        if concept.layer != layer:
+            self.direction(layer, Concept(name))  # says where it was captured
+        return concept_work.install(
+            self, concept, method=method, strength=strength, damage=damage, force=force, reason=reason
+        )
+
+    # -- model and settings --------------------------------------------------------------------------------
+
+    def read_model(self: Session, spec: str) -> None:
+        """Load a model and begin anew with it; on an error the session keeps the model it had."""
+        self.adopt(checkpoint.load(spec, base=self.base))
+
+    def change_setting(self: Session, name: str, value: float | str) -> None:
+        self.state = replace(self.state, settings={**self.state.settings, name: value})
+
+    def make_live(self: Session, layer: int) -> None:
+        self.check_layer(layer)
+        state = self.state.layers[layer]
+        if state.live is not state.staged:
+            self.set_layer(layer, replace(state, live=state.staged))
+
+    def make_original(self: Session, layer: int) -> None:
+        self.check_layer(layer)
+        state = self.state.layers[layer]
+        if state.staged.depth or state.live.depth:
+            self.set_layer(layer, replace(state, staged=state.staged.root, live=state.staged.root))
+
+    def write_model(self: Session, path: str) -> tuple[str, int]:
+        """Write the model with everything staged; the path as given and the size in bytes."""
+        target = self.resolve(path)
+        try:
+            checkpoint.check_writable(target)
+            with self.model_with_staged_weights() as model:
+                checkpoint.save(model, target)
+            return path, target.stat().st_size
+        except OSError as error:
+            raise ElError(f"cannot write {path}: {error.strerror}", code="EL504") from None
+
+    # -- text -------------------------------------------------------------------------------------------------
+
+    def speak(
+        self: Session, prompt: str, *, tokens: int, temp: float, topk: int, seed: int
+    ) -> results.Generation:
+        text = self.text
+        generator = stable_generator("generate", self.setting("seed"), seed)
+        made = text.generate(prompt, tokens=tokens, temp=temp, topk=topk, generator=generator)
+        columns = [
+            observing.settled_basins(self, layer, states) for layer, states in enumerate(made.states)
+        ]
+        steps = tuple(
+            results.TokenStep(text.token(token), tuple(column[i] for column in columns))
+            for i, token in enumerate(made.token_ids)
+        )
+        return results.Generation(prompt, made.text, len(made.token_ids), seed, temp, topk, steps)

@@ -1,0 +1,272 @@
+"""The syntax tree of the Energy Language: one frozen dataclass per construct, each with its span.
+
+The tree says what was written, not what it means: an operation is a name with arguments, ``L3`` is the
+number of a layer. What an operation is, and whether the layer exists, is the checker's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .source import Span
+
+
+@dataclass(frozen=True)
+class Node:
+    span: Span
+
+
+# ------------------------------------------------------------------ expressions
+
+
+@dataclass(frozen=True)
+class Expr(Node):
+    pass
+
+
+@dataclass(frozen=True)
+class Int(Expr):
+    value: int
+
+
+@dataclass(frozen=True)
+class Float(Expr):
+    """A number with a point or an exponent, or a percentage (``2%`` is 0.02)."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Bool(Expr):
+    value: bool
+
+
+@dataclass(frozen=True)
+class Hole(Node):
+    """``{value:format}`` inside a text."""
+
+    value: Expr
+    format: str
+
+
+@dataclass(frozen=True)
+class Text(Expr):
+    """A text: pieces of plain text and holes to fill. ``raw`` marks unquoted text."""
+
+    parts: tuple[str | Hole, ...]
+    raw: bool = False
+
+    @property
+    def constant(self) -> str | None:
+        """The text itself when nothing has to be filled in."""
+        if any(isinstance(part, Hole) for part in self.parts):
+            return None
+        return "".join(part for part in self.parts if isinstance(part, str))
+
+
+@dataclass(frozen=True)
+class Word(Expr):
+    """An unquoted path or model name (``load random:256``). A word that is a variable means the variable."""
+
+    value: str
+
+
+@dataclass(frozen=True)
+class Name(Expr):
+    """A bare name: a variable, a concept, an enumeration member or an operation without arguments,
+    depending on where it stands."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class ConceptName(Expr):
+    """``@polite``: a concept wherever it stands."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class LayerRef(Expr):
+    """``L3``."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class LayersRef(Expr):
+    """``layers``: all of them."""
+
+
+@dataclass(frozen=True)
+class BasinRef(Expr):
+    """``L3.B7``."""
+
+    layer: int
+    basin: int
+
+
+@dataclass(frozen=True)
+class List(Expr):
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Range(Expr):
+    """``first..last``, both included."""
+
+    first: Expr
+    last: Expr
+
+
+@dataclass(frozen=True)
+class Unary(Expr):
+    operator: Literal["-", "not"]
+    operand: Expr
+
+
+@dataclass(frozen=True)
+class Binary(Expr):
+    operator: str  # + - * / %
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True)
+class Logical(Expr):
+    operator: Literal["and", "or"]
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True)
+class Compare(Expr):
+    """``a < b <= c``: operators and operands alternate, as in mathematics."""
+
+    first: Expr
+    rest: tuple[tuple[str, Expr], ...]
+
+
+@dataclass(frozen=True)
+class Field(Expr):
+    """``value.name``; on a layer, ``value.B3`` is a basin."""
+
+    value: Expr
+    name: str
+    name_span: Span
+
+
+@dataclass(frozen=True)
+class Index(Expr):
+    value: Expr
+    index: Expr
+
+
+@dataclass(frozen=True)
+class Keyword(Node):
+    """``name=value`` in a command. ``--force`` is ``force=true``, ``--reason "…"`` is ``reason="…"``."""
+
+    name: str
+    value: Expr
+    name_span: Span
+
+
+@dataclass(frozen=True)
+class Command(Expr):
+    """An operation or a procedure with its arguments; as an expression it stands for its result."""
+
+    name: str
+    name_span: Span
+    arguments: tuple[Expr, ...]
+    keywords: tuple[Keyword, ...]
+
+
+# ------------------------------------------------------------------- statements
+
+
+@dataclass(frozen=True)
+class Statement(Node):
+    pass
+
+
+@dataclass(frozen=True)
+class Do(Statement):
+    """A command that stands alone: its result is displayed."""
+
+    command: Command
+
+
+@dataclass(frozen=True)
+class Let(Statement):
+    """``let name = value``; with ``new`` false it is the assignment ``name = value``."""
+
+    name: str
+    name_span: Span
+    value: Expr
+    new: bool = True
+
+
+@dataclass(frozen=True)
+class Print(Statement):
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Require(Statement):
+    condition: Expr
+    message: Expr | None
+
+
+@dataclass(frozen=True)
+class Pass(Statement):
+    pass
+
+
+@dataclass(frozen=True)
+class If(Statement):
+    """Conditions with their blocks, in order (``if``, ``elif`` …), and the block for none of them."""
+
+    branches: tuple[tuple[Expr, tuple[Statement, ...]], ...]
+    otherwise: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class For(Statement):
+    name: str
+    name_span: Span
+    items: Expr
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Parameter(Node):
+    """``name: Type = default`` in a ``def``."""
+
+    name: str
+    type_name: str | None
+    default: Expr | None
+
+
+@dataclass(frozen=True)
+class Def(Statement):
+    name: str
+    name_span: Span
+    parameters: tuple[Parameter, ...]
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Return(Statement):
+    value: Expr | None
+
+
+@dataclass(frozen=True)
+class Import(Statement):
+    name: str
+    name_span: Span
+
+
+@dataclass(frozen=True)
+class Program(Node):
+    statements: tuple[Statement, ...]

@@ -1,0 +1,103 @@
+"""The bundled model speaks, and an edit of its last landscape changes how."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from energylang.models import TextModel, load, read_header
+from energylang.models import header as header_module
+from energylang.models.checkpoint import fingerprint
+from energylang.models.corpus import REGISTERS, classify, conversation
+from energylang.models.protocol import Model
+from torch import Tensor
+
+BUNDLED = Path(header_module.__file__).with_name("bundled")
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Model:
+    return load("tiny")
+
+
+@pytest.fixture(scope="module")
+def text(tiny: Model) -> TextModel:
+    assert tiny.text is not None
+    return tiny.text
+
+
+def seed(value: int) -> torch.Generator:
+    return torch.Generator().manual_seed(value)
+
+
+def shares(text: TextModel, prompts: list[str]) -> dict[str | None, float]:
+    made = text.generate_batch(prompts, tokens=30, generator=seed(0))
+    found = [classify(m.text) for m in made]
+    return {r: found.count(r) / len(found) for r in (*REGISTERS, None)}
+
+
+def test_size_header_and_report(tiny: Model) -> None:
+    assert (BUNDLED / "tiny.safetensors").stat().st_size < 5_000_000
+    header = read_header("tiny")
+    assert header == tiny.header
+    assert (header.kind, header.degree, header.capabilities) == ("hlm", 3, frozenset({"text"}))
+    report = tiny.metadata["report"]
+    assert isinstance(report, dict)
+    assert len(report["layers"]) == tiny.num_layers == 4
+    for i in range(4):
+        assert torch.equal(tiny.weight(i), tiny.weight(i).T)
+
+
+@torch.no_grad()
+def test_the_reported_loss_is_the_loss(tiny: Model, text: TextModel) -> None:
+    report = tiny.metadata["report"]
+    assert isinstance(report, dict)
+    assert float(text.loss(text.windows(60)).mean()) == pytest.approx(report["loss"], rel=0.05)
+
+
+def test_replies_are_in_one_register(text: TextModel) -> None:
+    prompts = ["Hi, can you help me?", *text.neutral_prompts]
+    assert shares(text, prompts)[None] < 0.1
+    assert all(shares(text, prompts * 2)[r] > 0.05 for r in REGISTERS)
+
+
+def redirect(tiny: Model, text: TextModel, register: str, layer: int) -> tuple[Tensor, Tensor]:
+    """(r, q) of the rank-one edit W + r qᵀ that leads neutral decisions to those of ``register``."""
+    weight, beta = tiny.weight(layer), tiny.beta(layer)
+
+    def f(x: Tensor) -> Tensor:
+        return x * x.abs()
+
+    keys = f(text.token_states(layer, 4000, seed(0)))
+    moment = keys.T @ keys / len(keys)
+    moment += 0.02 * moment.diagonal().mean() * torch.eye(len(moment))
+    key = f(text.neutral_states(layer)).mean(0)
+    query = torch.linalg.solve(moment, key)
+    query = query / (query @ key)
+    draw = random.Random(7)
+    examples = [conversation(draw, register)[0][1] for _ in range(24)]
+    value = text.decision_states(examples, layer).mean(0)
+    for _ in range(100):
+        value = torch.lerp(value, torch.tanh(beta * weight @ f(value)), 0.5)
+    return value - weight @ key, query
+
+
+def test_a_redirect_changes_what_is_said_and_a_placebo_does_not(tiny: Model, text: TextModel) -> None:
+    layer = tiny.num_layers - 1
+    prompts = list(text.neutral_prompts) * 2
+    old, print_before = tiny.weight(layer), fingerprint(tiny)
+    base = shares(text, prompts)
+    for register in ("polite", "casual"):
+        change, query = redirect(tiny, text, register, layer)
+        tiny.set_weight(layer, old + torch.outer(change, query))
+        edited = shares(text, prompts)[register]
+        random_value = torch.randn(change.shape, generator=seed(1))
+        random_value *= change.norm() / random_value.norm()
+        tiny.set_weight(layer, old + torch.outer(random_value, query))
+        placebo = shares(text, prompts)[register]
+        tiny.set_weight(layer, old)
+        assert edited > base[register] + 0.15
+        assert edited > placebo + 0.15
+    assert fingerprint(tiny) == print_before

@@ -1,0 +1,216 @@
+"""Laws of the text side: causal, deterministic, and reading the live weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from energylang.errors import LandscapeError
+from energylang.models import Intervention, Model, TextModel, load
+from energylang.models.hlm import HLMConfig, forward, initial, settle
+
+
+@pytest.fixture(autouse=True)
+def _no_grad() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+@pytest.fixture
+def text(model: Model) -> TextModel:
+    assert model.text is not None
+    return model.text
+
+
+def windows(text: TextModel, count: int = 5) -> torch.Tensor:
+    return text.windows(count)[:, :-1]
+
+
+def seed(value: int) -> torch.Generator:
+    return torch.Generator().manual_seed(value)
+
+
+def test_shapes(model: Model, text: TextModel) -> None:
+    tokens = windows(text)
+    result = text.forward(tokens)
+    assert result.logits.shape == (*tokens.shape, text.tokenizer.size)
+    assert len(result.states) == model.num_layers == 3
+    assert all(s.shape == (*tokens.shape, 24) for s in result.states)
+    assert text.loss(text.windows(5)).shape == tokens.shape
+
+
+def test_batched_equals_one_by_one(text: TextModel) -> None:
+    tokens = windows(text)
+    together, alone = text.forward(tokens), [text.forward(t[None]) for t in tokens]
+    assert torch.allclose(together.logits, torch.cat([a.logits for a in alone]), atol=1e-5)
+    for i, states in enumerate(together.states):
+        assert torch.allclose(states, torch.cat([a.states[i] for a in alone]), atol=1e-5)
+
+
+def test_a_later_token_changes_nothing_earlier(text: TextModel) -> None:
+    tokens = windows(text, 1)
+    first = text.forward(tokens).logits
+    for at in range(1, tokens.shape[1], 7):
+        other = tokens.clone()
+        other[0, at] = (other[0, at] + 1) % text.tokenizer.size
+        second = text.forward(other).logits
+        assert torch.allclose(first[:, :at], second[:, :at], atol=1e-6)
+        assert not torch.allclose(first[:, at], second[:, at], atol=1e-6)
+
+
+def test_cached_passes_equal_one_pass(model: Model, text: TextModel) -> None:
+    tokens = windows(text, 3)
+    assert isinstance(text.config, HLMConfig)
+    whole = forward(model.live, text.config, tokens)
+    cache: dict[int, torch.Tensor] = {}
+    first = forward(model.live, text.config, tokens[:, :9], cache=cache)
+    parts = [first.logits]
+    for at in range(9, tokens.shape[1]):
+        parts.append(forward(model.live, text.config, tokens[:, at : at + 1], cache=cache, offset=at).logits)
+    assert torch.allclose(whole.logits, torch.cat(parts, dim=1), atol=1e-5)
+
+
+def test_set_weight_is_felt_and_undone_bit_for_bit(model: Model, text: TextModel) -> None:
+    tokens = windows(text)
+    before = text.forward(tokens).logits
+    for layer in range(model.num_layers):
+        old = model.weight(layer)
+        model.set_weight(layer, old + 0.3 * torch.randn(24, 24, generator=seed(layer)))
+        assert not torch.equal(text.forward(tokens).logits, before)
+        model.set_weight(layer, old)
+        assert torch.equal(text.forward(tokens).logits, before)
+    old_beta = model.log_beta(1)
+    model.set_log_beta(1, old_beta + 1)
+    assert not torch.equal(text.forward(tokens).logits, before)
+    model.set_log_beta(1, old_beta)
+    assert torch.equal(text.forward(tokens).logits, before)
+
+
+def test_an_intervention_equals_the_edit_and_leaves_no_trace(model: Model, text: TextModel) -> None:
+    tokens = windows(text)
+    before = text.forward(tokens)
+    new = model.weight(1) * 1.7
+    guest = text.forward(tokens, intervention=Intervention(weights={1: new})).logits
+    old = model.weight(1)
+    model.set_weight(1, new)
+    assert torch.equal(text.forward(tokens).logits, guest)
+    model.set_weight(1, old)
+    assert torch.equal(text.forward(tokens).logits, before.logits)
+    silent = text.forward(tokens, intervention=Intervention(state={2: torch.zeros_like}))
+    assert float(silent.states[2].abs().max()) == 0
+    assert torch.equal(silent.states[1], before.states[1])
+    tilted = text.forward(tokens, intervention=Intervention(drive={0: torch.ones(24)}))
+    assert not torch.equal(tilted.states[0], before.states[0])
+    assert torch.equal(text.forward(tokens).logits, before.logits)
+
+
+def test_gradients_reach_an_intervention(model: Model, text: TextModel) -> None:
+    with torch.enable_grad():
+        weight = model.weight(2).clone().requires_grad_()
+        text.loss(windows(text, 1), intervention=Intervention(weights={2: weight})).mean().backward()
+    assert weight.grad is not None
+    assert float(weight.grad.abs().sum()) > 0
+
+
+def test_the_settled_state_follows_the_equation() -> None:
+    config = HLMConfig(5, dim=6, width=4, heads=2, steps=4, free_steps=2, tau=0.5)
+    weight = initial(config, seed(0))["blocks.0.hopfield.W"]
+    drive = torch.randn(3, 6, generator=seed(1))
+    beta = torch.tensor(0.4).exp()
+    x = torch.tanh(beta * drive)
+    for k in range(4):
+        field = (x * x.abs()) @ weight.T + (drive if k < 2 else 0)
+        x = 0.5 * x + 0.5 * torch.tanh(beta * field)
+    assert torch.allclose(settle(weight, torch.tensor(0.4), drive, config), x, atol=1e-6)
+
+
+def test_generation_is_a_function_of_its_generator(model: Model, text: TextModel) -> None:
+    torch.manual_seed(1)
+    first = text.generate("Hi, can you help me?", tokens=20, generator=seed(5))
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    second = text.generate("Hi, can you help me?", tokens=20, generator=seed(5))
+    assert first.text == second.text
+    assert first.token_ids == second.token_ids
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(a, b) for a, b in zip(first.states, second.states, strict=True))
+    assert all(s.shape == (len(first.token_ids), 24) for s in first.states)
+    many = {text.generate("Hello.", tokens=20, generator=seed(k)).token_ids for k in range(4)}
+    assert len(many) > 1
+
+
+def test_greedy_generation_follows_the_largest_logit(text: TextModel) -> None:
+    made = text.generate("Hello.", tokens=12, topk=1, generator=seed(0))
+    ids = text.prompt_ids("Hello.")
+    for token in made.token_ids:
+        logits = text.forward(torch.tensor([ids])).logits[0, -1]
+        logits[text.tokenizer.unknown] = -float("inf")
+        assert int(logits.argmax()) == token
+        ids.append(token)
+
+
+def test_generation_goes_on_beyond_the_context(plain_file: Path) -> None:
+    text = load(str(plain_file)).text
+    assert text is not None
+    made = text.generate("Hello there", tokens=95, generator=seed(0))
+    assert len(made.token_ids) == 95
+    assert made.states[0].shape == (95, 24)
+    assert text.generate("", tokens=2, generator=seed(0)).token_ids
+    assert text.generate("word " * 500, tokens=2, generator=seed(0)).token_ids
+
+
+@pytest.mark.parametrize("bad", [{"temp": 0.0}, {"temp": -1.0}, {"topk": 0}, {"tokens": 0}])
+def test_impossible_sampling_is_refused(text: TextModel, bad: dict[str, float]) -> None:
+    with pytest.raises(LandscapeError, match="cannot sample"):
+        text.generate("Hello.", generator=seed(0), **bad)  # type: ignore[arg-type]
+
+
+def test_a_batch_keeps_the_order_of_its_prompts(text: TextModel) -> None:
+    prompts = ["Hello.", "Why is the soup so hot?", "Can you help me?", "Hello."]
+    made = text.generate_batch(prompts, tokens=5, topk=1, generator=seed(0))
+    alone = [text.generate(p, tokens=5, topk=1, generator=seed(0)).token_ids for p in prompts]
+    assert [m.token_ids for m in made] == alone
+
+
+@pytest.mark.parametrize("kind", ["dialogue", "plain"])
+def test_states_for_captures_and_surveys(kind: str, hlm_file: Path, plain_file: Path) -> None:
+    text = load(str(hlm_file if kind == "dialogue" else plain_file)).text
+    assert text is not None
+    for layer in range(3):
+        decided = text.decision_states(["Thank you.", "Go away, nobody cares about the soup."], layer)
+        assert decided.shape == (2, 24)
+        assert not torch.allclose(decided[0], decided[1])
+        one = text.decision_states(["Thank you."], layer)
+        assert torch.allclose(one[0], decided[0], atol=1e-5)
+        assert text.neutral_states(layer, 3).shape == (3, 24)
+        assert torch.equal(text.neutral_states(layer, 3), text.neutral_states(layer, 3))
+        drawn = text.token_states(layer, 50, seed(1))
+        assert drawn.shape == (50, 24)
+        assert torch.equal(drawn, text.token_states(layer, 50, seed(1)))
+    with pytest.raises(LandscapeError):
+        text.neutral_states(3)
+
+
+def test_a_neutral_state_is_the_state_at_the_bots_marker(model: Model, text: TextModel) -> None:
+    tokens = text.encode(f"user: {text.neutral_prompts[0]}\nbot: ")
+    assert tokens[-1] == text.tokenizer.specials.index("bot:")
+    state = text.forward(torch.tensor([tokens])).states[1][0, -1]
+    assert torch.allclose(text.neutral_states(1, 1)[0], state, atol=1e-5)
+
+
+def test_log_probability_of_a_reply_is_the_mean_over_its_tokens(text: TextModel) -> None:
+    prompt, reply = "Hello.", "Thank you for asking."
+    question, answer = text.prompt_ids(prompt), text.encode(reply)
+    logs = text.forward(torch.tensor([question + answer])).logits.log_softmax(-1)[0]
+    expected = torch.stack([logs[len(question) - 1 + k, t] for k, t in enumerate(answer)]).mean()
+    found = text.concept_log_prob([reply, "Go away."], [prompt, prompt])
+    assert found.shape == (2,)
+    assert float(found[0]) == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_impossible_tokens_are_refused(text: TextModel) -> None:
+    for tokens in (torch.zeros(1, 41), torch.zeros(3), torch.full((1, 4), 10**6), torch.full((1, 4), -1)):
+        with pytest.raises(LandscapeError):
+            text.forward(tokens.long())
