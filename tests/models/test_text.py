@@ -214,3 +214,11 @@ def test_impossible_tokens_are_refused(text: TextModel) -> None:
     for tokens in (torch.zeros(1, 41), torch.zeros(3), torch.full((1, 4), 10**6), torch.full((1, 4), -1)):
         with pytest.raises(LandscapeError):
             text.forward(tokens.long())
+
+
+def test_double_precision_tells_the_same_story(hlm_file: Path, text: TextModel) -> None:
+    double = load(str(hlm_file), dtype="float64").text
+    assert double is not None
+    one, two = text.forward(windows(text)), double.forward(windows(text))
+    assert two.logits.dtype == torch.float64
+    assert torch.allclose(one.logits.double(), two.logits, atol=1e-4)

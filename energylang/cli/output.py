@@ -1,0 +1,93 @@
+"""What the subcommands print: results as they come, or kept for JSON; help on operations and codes."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from energylang.diagnostics.codes import Code
+from energylang.ops.declaration import Op, default_text
+from energylang.results import Result
+from energylang.syntax import ast
+
+
+class Recorder:
+    """Shows each value as it comes, or keeps it for one JSON document at the end."""
+
+    def __init__(self, *, json: bool) -> None:
+        self.items: list[object] = []
+        self.json = json
+        if not json:
+            from energylang.render.terminal import Screen
+
+            self.screen = Screen()
+
+    def show(self, value: Any, statement: ast.Statement) -> None:
+        if not self.json:
+            self.screen.show(value, statement)
+            return
+        line, _ = statement.span.start_location()
+        item: dict[str, object] = {"line": line, "statement": " ".join(statement.span.text.split())}
+        if isinstance(statement, ast.Print):
+            item["printed"] = value
+        elif isinstance(value, Result):
+            item["type"] = type(value).__name__
+            item["result"] = value.to_dict()
+        else:
+            item["result"] = plain(value)
+        self.items.append(item)
+
+    @staticmethod
+    def print(value: Any) -> None:
+        from energylang.render.terminal import make_console, render
+
+        make_console().print(render(value))
+
+
+def plain(value: Any) -> Any:
+    """A value of the language as JSON data."""
+    if isinstance(value, Result):
+        return value.to_dict()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)
+
+
+def list_operations(table: Mapping[str, Op]) -> None:
+    category = ""
+    width = max(len(name) for name in table)
+    for op in sorted(table.values(), key=lambda op: list(dict.fromkeys(o.category for o in table.values())).index(op.category)):
+        if op.category != category:
+            print(("\n" if category else "") + op.category)
+            category = op.category
+        print(f"  {op.name:<{width}}  {op.summary}")
+    print("\n`el ops NAME` explains one.")
+
+
+def show_operation(op: Op) -> None:
+    print(f"{op.usage()}\n")
+    print(textwrap.fill(op.summary, 100))
+    if op.details:
+        print("\n" + "\n".join(textwrap.fill(line, 100) for line in op.details.splitlines()))
+    if op.params:
+        print("\nparameters")
+        width = max(len(param.name) for param in op.params)
+        for param in op.params:
+            notes = [str(param.type), param.range_text(), "required" if param.required else f"default: {default_text(param)}"]
+            print(f"  {param.name:<{width}}  {param.help}  ({'; '.join(note for note in notes if note)})")
+    print(f"\nresult\n  {op.result.__name__}: {', '.join(op.result.__dataclass_fields__)}")
+    print("\nexamples")
+    for example in op.examples:
+        print(textwrap.indent(f"load {example.on}\n{example.script}", "  ") + "\n")
+
+
+def show_code(code: Code) -> None:
+    print(f"{code.code}: {code.title} ({code.severity})\n")
+    print(textwrap.fill(code.explanation, 100))
+    if code.wrong:
+        print("\nwrong\n" + textwrap.indent(code.wrong.rstrip() if len(code.wrong) < 400 else code.wrong[:60] + " …", "    "))
+    if code.right:
+        print("\nright\n" + textwrap.indent(code.right.rstrip(), "    "))

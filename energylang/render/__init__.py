@@ -1,0 +1,1 @@
+"""How things look: diagnostics, results on a terminal, JSON. Only this package makes text for a screen."""

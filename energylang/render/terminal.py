@@ -1,0 +1,408 @@
+"""Results on a terminal: tables, bars and verdicts. Plain text, without colour, when it goes into a pipe.
+
+One function per kind of result, chosen by its type; each returns something that rich can print. Nothing
+here depends on time, so that two equal runs print the same.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import singledispatch
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from energylang import results
+from energylang.syntax import ast
+
+SHOWN_BASINS = 12
+BAR = 16
+PLAIN_WIDTH = 110
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console that is plain in a pipe and honours NO_COLOR."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PLAIN_WIDTH
+    return Console(file=stream, highlight=False, width=width, soft_wrap=not stream.isatty())
+
+
+class Screen:
+    """Prints what a running script shows: the statement, then its result."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or make_console()
+
+    def show(self, value: Any, statement: ast.Statement) -> None:
+        if isinstance(statement, ast.Print):
+            self.console.print(Text(str(value)))
+            return
+        line = " ".join(statement.span.text.split())
+        self.console.print(Text.assemble(("▸ ", "bold cyan"), (line, "bold")))
+        self.display(value)
+
+    def display(self, value: Any) -> None:
+        """Print a value, indented; in a pipe without blanks at the ends of lines."""
+        picture = Padding(render(value), (0, 0, 1, 2))
+        if self.console.is_terminal:
+            self.console.print(picture)
+            return
+        with self.console.capture() as capture:
+            self.console.print(picture)
+        for text in capture.get().split("\n")[:-1]:
+            self.console.file.write(text.rstrip() + "\n")
+
+
+def number(value: float) -> str:
+    """A number as short as it can be said."""
+    return f"{value:.4g}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.1e}"
+
+
+def small(value: float) -> str:
+    """A quantity that is noise below 1e-5."""
+    return f"{value:.0e}" if value >= 1e-5 else "<1e-5"
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def short(digest: str) -> str:
+    return digest[:12]
+
+
+def bar(fraction: float, width: int = BAR) -> str:
+    """A horizontal bar in eighths of a character."""
+    eighths = round(max(0.0, min(1.0, fraction)) * width * 8)
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")) or "▏"
+
+
+def table(*columns: str, right: tuple[int, ...] = ()) -> Table:
+    """A table without a frame; ``right`` are the columns with numbers."""
+    made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for index, name in enumerate(columns):
+        made.add_column(name, justify="right" if index in right else "left", no_wrap=True)
+    return made
+
+
+def facts(**values: str) -> Text:
+    """Label and value pairs on one line."""
+    text = Text()
+    for index, (label, value) in enumerate(values.items()):
+        if index:
+            text.append("   ")
+        text.append(label.replace("_", " ") + " ", style="dim")
+        text.append(value)
+    return text
+
+
+@singledispatch
+def render(value: Any) -> RenderableType:
+    """A value as something rich can print."""
+    if isinstance(value, list | tuple):
+        from energylang.runtime.interpreter import shown
+
+        return Text(shown(value))
+    if isinstance(value, bool):
+        return Text("true" if value else "false")
+    if isinstance(value, float):
+        return Text(f"{value:.6g}")
+    return Text(str(value))
+
+
+@render.register
+def _(value: results.Result) -> RenderableType:
+    rows = table("", "")
+    for name, item in value.items():
+        rows.add_row(Text(name, style="dim"), Text(str(item)))
+    return rows
+
+
+# --------------------------------------------------------------------------------------- observing
+
+
+@render.register
+def _(survey: results.Survey) -> RenderableType:
+    count = f"{survey.num_basins}"
+    if len(survey.counts) > 1:
+        count += f" ({survey.count_mean:.1f} ± {survey.count_std:.1f} over {len(survey.counts)} seeds)"
+    shape = "symmetric" if survey.symmetric else f"asymmetry {survey.asymmetry:.2f}"
+    if survey.definite:
+        shape += ", positive semi-definite"
+    starts = f"{survey.inits}" + (f" random + {survey.token_starts} tokens" if survey.token_starts else " random")
+    title = Text.assemble((f"L{survey.layer}", "bold"), "  ", (count, "bold green"), " basins")
+    parts: list[RenderableType] = [
+        title,
+        facts(d=str(survey.dim), beta=f"{survey.beta:.2f}", starts=starts, usage=f"{survey.usage_entropy_nats:.2f} nats",
+              iterations=f"{survey.mean_iters:.1f}", norm=f"{survey.spectral_norm:.2f}"),
+        facts(weight=shape, to_zero=str(survey.origin_population), unsettled=str(survey.unsettled)),
+    ]  # fmt: skip
+    if survey.basins:
+        parts.append(_basins(survey))
+    hidden = survey.num_basins - SHOWN_BASINS
+    if hidden > 0:
+        rest = sum(basin.population for basin in survey.basins[SHOWN_BASINS:])
+        parts.append(Text(f"… and {hidden} more, with {rest} of the starts", style="dim"))
+    return Group(*parts)
+
+
+def _basins(survey: results.Survey) -> Table:
+    shown = survey.basins[:SHOWN_BASINS]
+    most = max(basin.population for basin in shown)
+    with_radius = any(basin.radius is not None for basin in shown)
+    names = ["basin", "starts", "", "share", "energy", "residual", "stability", "mirror"]
+    rows = table(*names, *(["radius"] if with_radius else []), right=(1, 3, 4, 5, 6, 8))
+    for basin in shown:
+        cells: list[RenderableType] = [
+            Text(str(basin), style="cyan" if basin.is_fixed_point else "yellow"),
+            Text(str(basin.population)),
+            Text(bar(basin.population / most), style="blue"),
+            Text(percent(basin.fraction)),
+            Text(f"{basin.energy:.3f}"),
+            Text(small(basin.residual), style="" if basin.is_fixed_point else "yellow"),
+            Text(f"{basin.stability:.2f}"),
+            Text(f"B{basin.mirror}" if basin.mirror is not None else "–", style="dim"),
+        ]
+        if with_radius:
+            cells.append(Text(f"{basin.radius:.2f}" if basin.radius is not None else "–"))
+        rows.add_row(*cells)
+    return rows
+
+
+@render.register
+def _(survey: results.SurveyAll) -> RenderableType:
+    most = max((layer.num_basins for layer in survey.layers), default=1) or 1
+    rows = table("layer", "basins", "", "d", "beta", "usage", "norm", "fixed", "unsettled", right=(1, 3, 4, 5, 6, 7, 8))
+    for layer in survey.layers:
+        fixed = sum(basin.is_fixed_point for basin in layer.basins)
+        rows.add_row(
+            Text(f"L{layer.layer}", style="cyan"), str(layer.num_basins), Text(bar(layer.num_basins / most), style="blue"),
+            str(layer.dim), f"{layer.beta:.2f}", f"{layer.usage_entropy_nats:.2f} nats", f"{layer.spectral_norm:.2f}",
+            str(fixed), str(layer.unsettled),
+        )  # fmt: skip
+    return rows
+
+
+@render.register
+def _(verdict: results.Verdict) -> RenderableType:
+    if verdict.is_basin:
+        name = f" L{verdict.layer}.B{verdict.basin}" if verdict.basin is not None else ""
+        head = Text.assemble(("✓ a basin", "bold green"), name)
+    else:
+        head = Text.assemble(("✗ not a basin", "bold red"), f" at {verdict.target} in L{verdict.layer}")
+    return Group(
+        head,
+        facts(cosine=f"{verdict.cosine:.3f}", residual=small(verdict.residual), stability=f"{verdict.stability:.2f}",
+              energy=f"{verdict.energy:.3f}"),
+        facts(returns_from_noise_of="", **{"10 %": percent(verdict.return_10), "20 %": percent(verdict.return_20),
+                                          "30 %": percent(verdict.return_30)}),
+    )  # fmt: skip
+
+
+@render.register
+def _(energy: results.Energy) -> RenderableType:
+    rows = table("", "energy", "published formula", right=(1, 2))
+    name = f"L{energy.layer}.B{energy.basin}" if energy.basin is not None else "where it settles"
+    rows.add_row(escape(energy.target), f"{energy.energy:.4f}", f"{energy.energy_reference:.4f}")
+    rows.add_row(name, f"{energy.basin_energy:.4f}", f"{energy.basin_energy_reference:.4f}")
+    rows.add_row("gap", f"{energy.gap:.4f}", "")
+    if not energy.symmetric:
+        return Group(rows, Text("the weight is not symmetric: energies are those of its symmetric part", style="yellow"))
+    return rows
+
+
+# --------------------------------------------------------------------------------------- modifying
+
+
+@render.register
+def _(edit: results.Edit) -> RenderableType:
+    if edit.forced:
+        head = Text.assemble(("! kept by force", "bold yellow"), f"  {edit.target} in L{edit.layer}")
+    elif edit.applied:
+        head = Text.assemble(("✓ staged", "bold green"), f"  {edit.target} in L{edit.layer}")
+        if edit.basin is not None and edit.operation != "remove" and f".B{edit.basin}" not in edit.target:
+            head.append(f" is now L{edit.layer}.B{edit.basin}", style="bold")
+    else:
+        head = Text.assemble(("✗ refused", "bold red"), f"  {edit.target} in L{edit.layer}: {edit.reason}")
+    strength = "–" if edit.strength is None else number(edit.strength)
+    values = {"change": f"{number(edit.norm)} ({percent(edit.relative_norm)} of the weight)", "rank": str(edit.rank),
+              "strength": strength}  # fmt: skip
+    if edit.method:
+        values["method"] = edit.method
+    parts: list[RenderableType] = [head, facts(**values)]
+    if edit.forced:
+        parts.append(Text(edit.reason, style="yellow"))
+    if edit.norm:
+        text = f"{edit.kept} of {edit.protected} protected basins stay, {percent(edit.changed_fraction)} of decisions change"
+        if edit.lost:
+            shown = ", ".join(f"B{id}" for id in edit.lost[:8]) + (" …" if len(edit.lost) > 8 else "")
+            text += f"; lost: {shown}"
+        parts.append(Text(text))
+    if edit.effect is not None:
+        parts.append(render(edit.effect))
+    parts += [Text(f"note: {note}", style="dim") for note in edit.notes]
+    return Group(*parts)
+
+
+@render.register
+def _(effect: results.Effect) -> RenderableType:
+    rows = table("effect", "before", "after", "change", "placebo", "z", right=(1, 2, 3, 4, 5))
+    rows.add_row(
+        "log-probability of the concept", f"{effect.log_prob_before:.3f}", f"{effect.log_prob_after:.3f}",
+        Text(f"{effect.log_prob_change:+.3f}", style="bold"),
+        f"{effect.placebo_mean:+.3f} ± {effect.placebo_std:.3f}", f"{effect.z:+.1f}",
+    )  # fmt: skip
+    rows.add_row(
+        "loss on held-out text", f"{effect.loss_before:.4f}", f"{effect.loss_after:.4f}",
+        f"{100 * effect.loss_change:+.2f} ± {100 * effect.loss_change_error:.2f} %", "", "",
+    )  # fmt: skip
+    return rows
+
+
+@render.register
+def _(diff: results.Diff) -> RenderableType:
+    if not diff.changed:
+        return Text(f"L{diff.layer} is as it was loaded", style="green")
+    parts: list[RenderableType] = [
+        facts(change=f"{number(diff.norm)} ({percent(diff.relative_norm)} of the weight)", rank=str(diff.rank),
+              edits=str(diff.edits), spectral_norm=f"{diff.spectral_before:.4f} → {diff.spectral_after:.4f}"),
+    ]  # fmt: skip
+    rows = table("largest changes", "", right=(1,))
+    for entry in diff.largest:
+        rows.add_row(f"W[{entry.row}, {entry.column}]", f"{entry.change:+.5f}")
+    parts.append(rows)
+    parts.append(
+        facts(basins_kept=str(len(diff.basins_kept)), lost=_ids(diff.basins_lost), gained=_ids(diff.basins_gained),
+              largest_drift=small(diff.max_drift))
+    )  # fmt: skip
+    return Group(*parts)
+
+
+def _ids(ids: tuple[int, ...]) -> str:
+    if not ids:
+        return "none"
+    return ", ".join(f"B{id}" for id in ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
+
+
+# --------------------------------------------------------------------------------- concepts, control
+
+
+@render.register
+def _(concept: results.ConceptInfo) -> RenderableType:
+    return Group(
+        Text.assemble((concept.name, "bold"), f" at L{concept.layer}, from {concept.samples} text"
+                      + ("" if concept.samples == 1 else "s")),
+        facts(norm=f"{concept.norm:.2f}", agreement=f"{concept.coherence:.3f}",
+              cosine_to_neutral=f"{concept.cosine_to_neutral:.3f}"),
+    )  # fmt: skip
+
+
+@render.register
+def _(concepts: results.Concepts) -> RenderableType:
+    if not concepts.concepts:
+        return Text("no concepts have been captured", style="dim")
+    rows = table("concept", "layer", "texts", "norm", "agreement", "to neutral", "installed", right=(2, 3, 4, 5))
+    for concept in concepts.concepts:
+        rows.add_row(
+            escape(concept.name), f"L{concept.layer}", str(concept.samples), f"{concept.norm:.2f}",
+            f"{concept.coherence:.3f}", f"{concept.cosine_to_neutral:.3f}", ", ".join(concept.installed) or "–",
+        )  # fmt: skip
+    return rows
+
+
+@render.register
+def _(info: results.Info) -> RenderableType:
+    dims = ", ".join(str(d) for d in dict.fromkeys(info.dims))
+    parts: list[RenderableType] = [
+        Text.assemble((info.model, "bold"), f"  {info.kind}, {info.num_layers} Hopfield layer"
+                      + ("" if info.num_layers == 1 else "s")),
+        facts(d=dims, degree=str(info.degree), beta=", ".join(f"{beta:.2f}" for beta in info.betas),
+              parameters=f"{info.parameters:,}"),
+        facts(can=", ".join(info.capabilities), hash=short(info.hash)),
+    ]  # fmt: skip
+    return Group(*parts)
+
+
+@render.register
+def _(applied: results.Applied) -> RenderableType:
+    layers = ", ".join(f"L{layer}" for layer in applied.layers)
+    return Text.assemble(
+        ("✓ " if applied.changed else "= ", "green"), f"{layers} {'changed' if applied.changed else 'unchanged'}   ",
+        ("live ", "dim"), short(applied.hash),
+    )  # fmt: skip
+
+
+@render.register
+def _(status: results.Status) -> RenderableType:
+    rows = table("layer", "state", "edits", "refused", "basins", "lost", "change", right=(2, 3, 4, 5, 6))
+    for layer in status.layers:
+        style = "green" if layer.state == "original" else "yellow"
+        rows.add_row(
+            f"L{layer.layer}", Text(layer.state, style=style), str(layer.edits), str(layer.refused), str(layer.basins),
+            str(layer.lost), percent(layer.relative_norm),
+        )  # fmt: skip
+    return Group(
+        Text.assemble((status.model, "bold"), f"  {status.concepts} concepts, {status.undoable} change{'' if status.undoable == 1 else 's'} to undo"),
+        rows,
+        facts(original=short(status.original_hash), live=short(status.live_hash), staged=short(status.staged_hash)),
+    )
+
+
+@render.register
+def _(setting: results.Setting) -> RenderableType:
+    return Text.assemble(f"{setting.name} ", (str(setting.before), "dim"), " → ", (str(setting.value), "bold"))
+
+
+@render.register
+def _(saved: results.Saved) -> RenderableType:
+    return Text.assemble(("✓ ", "green"), f"{saved.path}   {saved.bytes:,} bytes   ", ("hash ", "dim"), short(saved.hash))
+
+
+@render.register
+def _(undone: results.Undone) -> RenderableType:
+    verb = "undone" if undone.direction == "undo" else "done again"
+    lines = [Text.assemble(("↶ " if undone.direction == "undo" else "↷ ", "cyan"), f"{verb}: {s}") for s in undone.statements]
+    end = "identical to the original" if undone.is_original else "differs from the original"
+    style = "bold green" if undone.is_original else "yellow"
+    return Group(*lines, Text.assemble(("weights ", "dim"), short(undone.hash), "  ", (end, style)))
+
+
+@render.register
+def _(history: results.History) -> RenderableType:
+    if not history.entries:
+        return Text("nothing has been changed", style="dim")
+    styles = {"OK": "green", "REFUSED": "red", "FORCED": "yellow", "FAILED": "red", "UNDONE": "dim"}
+    rows = table("", "state", "statement", "", right=(0,))
+    for entry in history.entries:
+        rows.add_row(
+            str(entry.id), Text(entry.state, style=styles[entry.state]), Text(entry.statement),
+            Text(entry.detail, style="dim"),
+        )  # fmt: skip
+    return rows
+
+
+# --------------------------------------------------------------------------------------------- text
+
+
+@render.register
+def _(made: results.Generation) -> RenderableType:
+    said = Text.assemble(("“", "dim"), (made.text, "bold"), ("”", "dim"))
+    last = [step.basins[-1] for step in made.steps if step.basins]
+    named = [f"{step.token.strip() or '␣'}:B{basin}" if basin is not None else f"{step.token.strip() or '␣'}:?"
+             for step, basin in zip(made.steps, last, strict=True)]  # fmt: skip
+    if not any(basin is not None for basin in last):
+        return said
+    layer = len(made.steps[0].basins) - 1
+    shown = " ".join(named[:14]) + (" …" if len(named) > 14 else "")
+    return Group(said, Text.assemble((f"basins in L{layer}  ", "dim"), (shown, "dim")))
+
+
+def wants_color(stream: Any) -> bool:
+    """Colour on a terminal, unless NO_COLOR is set."""
+    return bool(stream.isatty()) and not os.environ.get("NO_COLOR")
