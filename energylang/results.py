@@ -82,7 +82,8 @@ class Basin(Result):
 class Survey(Result):
     """The basins of one layer, the most visited first.
 
-    ``num_starts`` states were settled: ``inits`` random ones and ``token_starts`` real token states.
+    ``num_starts`` states were settled: ``inits`` random ones, ``token_starts`` real token states, and the
+    ``installed_starts`` basins that edits have installed.
     ``origin_population`` of them ended in the zero state, ``unsettled`` did not settle.
     ``count_mean`` and ``count_std`` are over the surveys of ``seeds`` (the first of them is shown).
     """
@@ -95,6 +96,7 @@ class Survey(Result):
     degree: int
     inits: int
     token_starts: int
+    installed_starts: int
     num_starts: int
     origin_population: int
     unsettled: int

@@ -237,7 +237,13 @@ def bind_procedure(checker: Checker, command: ast.Command, procedure: Procedure)
     arguments = list(command.arguments)
     for name, kind, _required in procedure.parameters:
         if arguments and not any(keyword.name == name for keyword in command.keywords):
-            bound[name] = _procedure_argument(checker, name, kind, arguments.pop(0))
+            expr = arguments.pop(0)
+            if kind == t.DIRECTION and arguments and _is_seed_word(checker, expr):
+                expr = arguments.pop(0)
+                checker.expect(expr, t.INT, "the number of a seed")
+                bound[name] = SeedOf(expr)
+            else:
+                bound[name] = _procedure_argument(checker, name, kind, expr)
     if arguments:
         checker.problems.add(
             "EL203", f"`{procedure.name}` takes {_count(len(procedure.parameters))}, this is one too many",
@@ -245,7 +251,11 @@ def bind_procedure(checker: Checker, command: ast.Command, procedure: Procedure)
         )  # fmt: skip
     kinds = {name: kind for name, kind, _ in procedure.parameters}
     for keyword in command.keywords:
-        if keyword.name not in kinds:
+        direction = next((n for n, kind in kinds.items() if kind == t.DIRECTION and n not in bound), None)
+        if keyword.name == "seed" and "seed" not in kinds and direction is not None:
+            checker.expect(keyword.value, t.INT, "the number of a seed")
+            bound[direction] = SeedOf(keyword.value)
+        elif keyword.name not in kinds:
             checker.problems.add(
                 "EL204", f"`{procedure.name}` has no parameter `{keyword.name}`", keyword.name_span,
                 help=suggestion(keyword.name, kinds) or f"usage: {procedure.usage()}",

@@ -73,8 +73,8 @@ def _info(session: Session) -> results.Info:
     effects=Effect.CHANGES | Effect.ALWAYS,
     result=results.Setting,
     examples=(
-        Example("set inits 50\nsurvey L0", "it.inits == 50"),
-        Example("set beta 3.5\nsurvey L0", "it.beta == 3.5"),
+        Example("set inits 50", "it.value == 50 and (survey L0).inits == 50"),
+        Example("set beta 3.5", "(survey L0).beta == 3.5"),
     ),
 )
 def set_(session: Session, setting: str, value: float | str) -> results.Setting:

@@ -60,7 +60,7 @@ def inject(
     effects=Effect.EDITS,
     result=results.Edit,
     examples=(
-        Example("survey L0\nremove L0.B0", "it.applied and not (verify L0.B1).is_basin or it.lost[0] == 0"),
+        Example("survey L0\nset max_changed 10%\nremove L0.B0", "it.applied and it.lost[0] == 0"),
         Example("inject L0 42\nremove L0 42", "it.applied and not (verify L0 42).is_basin"),
     ),
 )

@@ -26,8 +26,9 @@ SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 
     "survey",
     category="Observe",
     summary="Find the basins of a layer.",
-    details="Random starts, and real token states when the model reads text, are settled in one batch, "
-    "clustered and polished to fixed points. Basins keep their numbers from survey to survey.",
+    details="Random starts, real token states when the model reads text, and the basins installed by edits "
+    "are settled in one batch, clustered and polished to fixed points. Basins keep their numbers from survey "
+    "to survey.",
     params=(
         LAYER,
         INITS,
@@ -46,6 +47,7 @@ SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 
 def survey(session: Session, layer: int, inits: int, seed: int, seeds: int, radius: bool) -> results.Survey:
     started = time.perf_counter()
     first = session.find_basins(layer, inits, seed, radius=radius)
+    installed = session.count_installed(layer)
     others = [session.find_basins(layer, inits, seed + k, radius=False) for k in range(1, seeds)]
     registry, ids = session.fresh_registry(session.staged(layer)).observe(first)
     session.keep_registry(session.staged(layer), registry, surveyed=True)
@@ -59,7 +61,8 @@ def survey(session: Session, layer: int, inits: int, seed: int, seeds: int, radi
         beta=landscape.beta,
         degree=landscape.degree,
         inits=inits,
-        token_starts=first.num_starts - inits,
+        token_starts=first.num_starts - inits - installed,
+        installed_starts=installed,
         num_starts=first.num_starts,
         origin_population=first.origin_population,
         unsettled=first.num_unsettled,

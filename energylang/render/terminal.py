@@ -135,7 +135,9 @@ def _(survey: results.Survey) -> RenderableType:
     shape = "symmetric" if survey.symmetric else f"asymmetry {survey.asymmetry:.2f}"
     if survey.definite:
         shape += ", positive semi-definite"
-    starts = f"{survey.inits}" + (f" random + {survey.token_starts} tokens" if survey.token_starts else " random")
+    starts = f"{survey.inits} random"
+    starts += f" + {survey.token_starts} tokens" if survey.token_starts else ""
+    starts += f" + {survey.installed_starts} installed" if survey.installed_starts else ""
     title = Text.assemble((f"L{survey.layer}", "bold"), "  ", (count, "bold green"), " basins")
     parts: list[RenderableType] = [
         title,
@@ -196,10 +198,14 @@ def _(verdict: results.Verdict) -> RenderableType:
         head = Text.assemble(("✓ a basin", "bold green"), name)
     else:
         head = Text.assemble(("✗ not a basin", "bold red"), f" at {verdict.target} in L{verdict.layer}")
+    place = facts(cosine=f"{verdict.cosine:.3f}", residual=small(verdict.residual),
+                  stability=f"{verdict.stability:.2f}", energy=f"{verdict.energy:.3f}")  # fmt: skip
+    if not verdict.is_basin:
+        name = f"L{verdict.layer}.B{verdict.basin}" if verdict.basin is not None else "elsewhere"
+        return Group(head, Text.assemble("it settles ", f"in {name}" if name != "elsewhere" else name, "   ", place))
     return Group(
         head,
-        facts(cosine=f"{verdict.cosine:.3f}", residual=small(verdict.residual), stability=f"{verdict.stability:.2f}",
-              energy=f"{verdict.energy:.3f}"),
+        place,
         facts(returns_from_noise_of="", **{"10 %": percent(verdict.return_10), "20 %": percent(verdict.return_20),
                                           "30 %": percent(verdict.return_30)}),
     )  # fmt: skip

@@ -36,15 +36,26 @@ TRIALS = 32
 
 
 def find_basins(session: Session, layer: int, inits: int, seed: int, *, radius: bool) -> BasinSet:
-    """Survey a layer's staged landscape from seeded random starts and, in a text model, token states."""
+    """Survey a layer's staged landscape from seeded random starts, in a text model also from token states,
+    and from the basins that edits have installed (chance alone would rarely meet those)."""
     landscape = session.landscape_of(layer)
     states = starts(inits, landscape.dim, session.generator("survey", layer, seed), landscape.weight)
     text = session.model.text
     if text is not None and text.heldout is not None:
         tokens = text.token_states(layer, TOKEN_STARTS, session.generator("survey tokens", layer, seed))
         states = torch.cat((states, tokens.to(landscape.weight)))
+    installed = installed_centres(session, layer)
+    if installed:
+        states = torch.cat((states, torch.stack(installed).to(landscape.weight)))
     kicks = session.generator("survey kicks", layer, seed)
     return survey(landscape, states, eps=float(session.setting("eps")), radius=radius, generator=kicks)
+
+
+def installed_centres(session: Session, layer: int) -> list[Tensor]:
+    """Centres (d,) of the living basins that edits have installed."""
+    version = session.staged(layer)
+    found = [version.registry.get(id) for id in version.installed]
+    return [basin.centre for basin in found if basin is not None and basin.status == "alive"]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,11 @@ RECENT = 8
 
 
 class Version:
-    """One stage of a layer's weight. ``edit`` is the id of the edit that made it (``None``: the original)."""
+    """One stage of a layer's weight.
+
+    ``edit`` is the id of the edit that made it (``None``: the original), ``installed`` the ids of the basins
+    that edits have installed so far.
+    """
 
     def __init__(
         self, layer: int, parent: Version | None, factors: LowRank | None, edit: int | None, original: Tensor
@@ -35,6 +39,7 @@ class Version:
         self.root: Version = parent.root if parent else self
         self.registry = Registry()
         self.surveyed = False
+        self.installed: tuple[int, ...] = parent.installed if parent else ()
         self.keyframe: Tensor | None = original if parent is None else None
 
     def after(self, factors: LowRank, edit: int) -> Version:

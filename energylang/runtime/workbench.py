@@ -43,6 +43,10 @@ class Workbench:
     def find_basins(self: Session, layer: int, inits: int, seed: int, *, radius: bool) -> BasinSet:
         return observing.find_basins(self, layer, inits, seed, radius=radius)
 
+    def count_installed(self: Session, layer: int) -> int:
+        """How many living basins of the staged landscape were installed by edits."""
+        return len(observing.installed_centres(self, layer))
+
     def look(self: Session, layer: int, target: BasinRef | Concept | Seed) -> observing.Place:
         return observing.look(self, layer, target)
 

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""The one entry for everything: ``python3 dev.py demo | test | lint | format | wheel``.
+
+Needs Python ≥ 3.10 and nothing else. The first call makes a virtual environment in ``.venv`` and installs
+the package with its dependencies there; later calls find it and start at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+VENV = HERE / ".venv"
+CONSTRAINTS = HERE / "constraints.txt"
+USAGE = """usage: python3 dev.py COMMAND
+
+  demo     set up, then run examples/make_polite.el on the bundled model
+  test     set up, then run the tests              (further words go to pytest)
+  lint     ruff, mypy and the import rules
+  format   format the code and sort the imports
+  wheel    build the wheel, install it elsewhere, and run an example from there
+"""
+
+
+def python_of(environment: Path) -> Path:
+    return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def call(*words: str | Path, cwd: Path = HERE) -> int:
+    return subprocess.run([str(word) for word in words], cwd=cwd, check=False).returncode
+
+
+def need(*words: str | Path, cwd: Path = HERE) -> None:
+    """Run a command; end with its exit code if it fails."""
+    code = call(*words, cwd=cwd)
+    if code:
+        sys.exit(code)
+
+
+def make_environment(folder: Path) -> Path:
+    """A new virtual environment; its Python."""
+    try:
+        venv.create(folder, with_pip=True, clear=True)
+    except (subprocess.CalledProcessError, OSError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        sys.exit(f"cannot make a virtual environment ({error}).\nOn Debian and Ubuntu: apt install python3-venv")
+    return python_of(folder)
+
+
+def set_up(extra: str) -> Path:
+    """Make sure that .venv holds the package with an extra; the Python in it."""
+    python = python_of(VENV)
+    wanted = hashlib.sha256((HERE / "pyproject.toml").read_bytes() + CONSTRAINTS.read_bytes()).hexdigest()
+    stamp = VENV / f"installed-{extra or 'run'}"
+    covering = [stamp, VENV / "installed-dev"] + ([VENV / "installed-test"] if not extra else [])
+    if python.exists() and any(s.is_file() and s.read_text() == wanted for s in covering):
+        return python
+    if not python.exists():
+        print("making a virtual environment in .venv …", flush=True)
+        make_environment(VENV)
+    print("installing energylang and what it needs (the first time, PyTorch takes a while) …", flush=True)
+    target = f"{HERE}[{extra}]" if extra else str(HERE)
+    need(python, "-m", "pip", "install", "--quiet", "-c", CONSTRAINTS, "-e", target)
+    stamp.write_text(wanted)
+    return python
+
+
+def demo() -> int:
+    return call(set_up(""), "-m", "energylang", "run", "examples/make_polite.el")
+
+
+def test(words: list[str]) -> int:
+    return call(set_up("test"), "-m", "pytest", *words)
+
+
+def lint() -> int:
+    python = set_up("dev")
+    tools = python.parent
+    codes = [
+        call(python, "-m", "ruff", "check", "."),
+        call(python, "-m", "ruff", "format", "--check", "."),
+        call(python, "-m", "mypy"),
+        call(tools / "lint-imports"),
+    ]
+    return max(codes)
+
+
+def format_() -> int:
+    python = set_up("dev")
+    return max(call(python, "-m", "ruff", "check", "--fix", "."), call(python, "-m", "ruff", "format", "."))
+
+
+def wheel() -> int:
+    """Prove that what is installed from the wheel is complete: grammar, standard library and model."""
+    python = set_up("test")
+    with tempfile.TemporaryDirectory(prefix="energylang-wheel-") as folder:
+        place = Path(folder)
+        need(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", place / "dist", HERE)
+        built = next((place / "dist").glob("*.whl"))
+        print(f"built {built.name}, {built.stat().st_size / 1e6:.1f} MB", flush=True)
+        clean = make_environment(place / "clean")
+        need(clean, "-m", "pip", "install", "--quiet", "-c", CONSTRAINTS, built)
+        shutil.copytree(HERE / "examples", place / "examples")
+        el = clean.parent / ("el.exe" if os.name == "nt" else "el")
+        need(el, "--version", cwd=place)
+        for example in sorted((place / "examples").glob("*.el")):
+            print(f"from the installed wheel: el run examples/{example.name}", flush=True)
+            need(el, "run", example, cwd=place)
+    print("the wheel is complete")
+    return 0
+
+
+def main() -> int:
+    if sys.version_info < (3, 10):
+        sys.exit(f"energylang needs Python 3.10 or newer, this is {sys.version.split()[0]}")
+    command, words = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
+    if command == "test":
+        return test(words)
+    simple = {"demo": demo, "lint": lint, "format": format_, "wheel": wheel}
+    if command not in simple or words:
+        print(USAGE, file=sys.stderr)
+        return 2
+    return simple[command]()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

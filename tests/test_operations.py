@@ -1,0 +1,148 @@
+"""Every operation, from its declaration alone: nobody writes a test here for operation 37."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from energylang import Session, check
+from energylang.cli.output import show_operation
+from energylang.ops import MODULES, TABLE
+from energylang.ops.declaration import Effect, Example, FromSetting, Op
+from energylang.ops.settings import SETTINGS
+from energylang.render.terminal import render
+from energylang.results import Result
+from energylang.types import record_fields
+
+OPS = list(TABLE.values())
+EXAMPLES = [(op, example) for op in OPS for example in op.examples]
+FIRST = """load info set survey survey-all verify energy inject remove apply restore restore-all undo redo diff
+status save history generate capture concepts inject-concept""".split()
+
+
+def example_name(pair: tuple[Op, Example]) -> str:
+    return pair[0].name + "/" + " ; ".join(pair[1].script.splitlines())[:60]
+
+
+def run_example(example: Example) -> tuple[Session, Result]:
+    session = Session(example.on)
+    return session, session.run(example.script)
+
+
+def test_the_operations_of_this_version_are_there():
+    assert set(FIRST) <= set(TABLE)
+
+
+def test_every_module_declares_operations_and_no_name_twice():
+    declared = [v for module in MODULES for v in vars(module).values() if isinstance(v, Op)]
+    assert len({op.name for op in declared}) == len({id(op) for op in declared}) == len(TABLE)
+
+
+@pytest.mark.parametrize("pair", EXAMPLES, ids=example_name)
+def test_example_does_what_it_says(pair, in_tmp: Path):
+    op, example = pair
+    session, result = run_example(example)
+    assert type(result) is op.result
+    session.variables["it"] = result
+    session.run(f"require {example.check}")
+
+
+@pytest.mark.parametrize("pair", EXAMPLES, ids=example_name)
+def test_example_checks_and_leaves_no_change_after_undo(pair, in_tmp: Path):
+    op, example = pair
+    assert check(f'load "{example.on}"\n{example.script}\n').ok
+    session, _ = run_example(example)
+    if session.timeline.undoable:
+        result = session.undo(session.timeline.undoable)
+        assert result.is_original
+    assert session.status().is_original
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_operation_has_examples_help_and_a_method(op: Op):
+    assert op.examples
+    assert op.summary.endswith((".", "?"))
+    method = getattr(Session, op.method)
+    names = [name for name in inspect.signature(method).parameters if name != "self"]
+    assert sorted(names) == sorted(param.name for param in op.params)
+    assert op.summary in (method.__doc__ or "")
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_body_takes_exactly_the_declared_parameters(op: Op):
+    names = list(inspect.signature(op.run).parameters)[1:]
+    assert names == [param.name for param in op.params]
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_result_is_object_mapping_json_and_picture(op: Op, in_tmp: Path):
+    _, result = run_example(op.examples[0])
+    fields = record_fields(op.result.__name__)
+    assert set(result) == set(fields)
+    for name in fields:
+        assert result[name] is getattr(result, name)
+    assert json.loads(json.dumps(result.to_dict()))
+    with pytest.raises(KeyError):
+        result["no such field"]
+    for width in (60, 110):
+        stream = io.StringIO()
+        Console(file=stream, width=width).print(render(result))
+        assert stream.getvalue().strip()
+        assert "\x1b" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_help_names_every_parameter(op: Op, capsys):
+    show_operation(op)
+    printed = capsys.readouterr().out
+    assert all(param.name in printed and param.help in printed for param in op.params)
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if any(p.required for p in op.params)], ids=lambda op: op.name)
+def test_missing_argument_is_named(op: Op):
+    found = check(f'load "tiny"\n{op.name}\n').diagnostics
+    first = next(param for param in op.params if param.required)
+    assert [item.code for item in found if item.is_error] == ["EL202"]
+    assert f"`{first.name}`" in found[0].message
+    assert found[0].span.text == op.name
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_surplus_and_unknown_arguments_are_errors(op: Op):
+    given = " ".join(
+        {"Layer": "L0", "Layers": "L0", "Concept": "polite", "Model": '"tiny"', "Path": '"x.safetensors"', "Text": '"x"',
+         "Direction": "3", "Strength": "0.1", "Choice": param.choices[0] if param.choices else "", "Value": "auto", "Bool": "true"}
+        .get(str(param.type), "1") for param in op.positional
+    )  # fmt: skip
+    line = f"{op.name} {given}"
+    assert [d.code for d in check(f'load "tiny"\n{line}\n').diagnostics] == []
+    if op.tail is None:
+        assert "EL203" in [d.code for d in check(f'load "tiny"\n{line} 1\n').diagnostics]
+    assert "EL204" in [d.code for d in check(f'load "tiny"\n{line} nonsense=1\n').diagnostics]
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if Effect.EDITS in op.effects], ids=lambda op: op.name)
+def test_every_edit_can_be_forced_only_with_a_reason(op: Op):
+    assert op.param("force") and op.param("reason")
+    words = "L0 3" if op.takes_layer_and_target else "L0 polite"
+    assert "EL202" in [d.code for d in check(f'load "tiny"\n{op.name} {words} --force\n').diagnostics]
+    fine = check(f'load "tiny"\n{op.name} {words} --force --reason "an experiment"\n')
+    assert fine.diagnostics == []
+
+
+def test_defaults_are_allowed_values():
+    from energylang.ops.coerce import coerce
+
+    for op in OPS:
+        for param in op.params:
+            if isinstance(param.default, FromSetting):
+                assert param.default.name in SETTINGS
+            elif not param.required and param.default is not None:
+                assert coerce(param, param.default) == param.default
+    for param in SETTINGS.values():
+        assert coerce(param, param.default) == param.default
