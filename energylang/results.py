@@ -162,22 +162,28 @@ class Energy(Result):
 
 @dataclass(frozen=True, eq=False)
 class Effect(Result):
-    """What an edit does to text, against its control.
+    """What an edit does to text, against its control: ``placebos`` edits of equal norm at the same key, with
+    random values.
 
-    ``log_prob_change`` is the change of the mean log-probability per token (nats) of the concept's own
-    texts as continuations of neutral prompts; ``placebo_mean`` and ``placebo_std`` are the same over
-    ``placebos`` edits of equal norm at the same key with random values; ``z`` is the distance in units of
-    the placebos' spread. ``loss_before`` and ``loss_after`` are on held-out text, ``loss_change`` is
+    ``share`` is the part of sampled replies to neutral prompts that count as the concept: the unedited model,
+    having just heard such a reply, is in a state nearer to the concept's than to a neutral one. It is
+    measured in dialogue models only (``None`` elsewhere). ``log_prob`` is the mean log-probability per token
+    (nats) of the concept's own texts after neutral prompts. ``…_z`` is the distance of the edit's change from
+    the placebos' in units of their standard deviation. ``loss`` is on held-out text; ``loss_change`` is
     relative, ``loss_change_error`` its standard error.
     """
 
+    share_before: float | None
+    share_after: float | None
+    share_placebo: float | None
+    share_placebo_std: float | None
+    share_z: float | None
     log_prob_before: float
     log_prob_after: float
-    log_prob_change: float
+    log_prob_placebo: float
+    log_prob_placebo_std: float
+    log_prob_z: float
     placebos: int
-    placebo_mean: float
-    placebo_std: float
-    z: float
     loss_before: float
     loss_after: float
     loss_change: float

@@ -23,10 +23,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from energylang.errors import ElError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
+
+from energylang.errors import ElError
 
 if TYPE_CHECKING:
     from energylang.models import train as training
@@ -79,10 +80,8 @@ def run(args: argparse.Namespace) -> int:
     """Train as asked; returns the exit code."""
     errors = Console(stderr=True)
     try:
-        import torch
         from energylang.models import train as training
 
-        torch.set_num_threads(args.threads)
         options = training.Options(
             size=args.size,
             arch=args.arch,

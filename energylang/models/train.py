@@ -55,6 +55,7 @@ SIZES: dict[str, tuple[hlm.HLMConfig, int]] = {
 ARCHITECTURES = ("hlm", "transformer")
 _HELDOUT_STORED = 32768
 _WARM_UP = 100
+_DRIVEN_GRADIENT = 4  # steps of a driven settling that gradients follow; all of a released one
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,8 @@ class Trainer:
         live = self.live()
         residual = overlap = torch.zeros(())
         with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
-            result = self.network.forward(live, self.config, inputs)
+            followed = _DRIVEN_GRADIENT if options.mode == "drive" else 0
+            result = self.network.forward(live, self.config, inputs, truncate=followed)
             loss = functional.cross_entropy(result.logits.float().flatten(0, 1), targets.flatten())
             if result.states:
                 terms = [self._terms(live, i, s) for i, s in enumerate(result.states)]

@@ -58,8 +58,9 @@ def concepts(session: Session) -> results.Concepts:
     category="Concept",
     summary="Write a concept into its layer and say what that does to text.",
     details="redirect: neutral prompts flow into the concept's basin, by one edit of rank one; attractor: the "
-    "concept's state becomes a basin of its own; auto: redirect. The result carries the effect on the "
-    "concept's texts, the loss on held-out text, and ten placebo edits of equal norm.",
+    "concept's state becomes a basin of its own; auto: redirect. The result carries the share of replies that "
+    "are the concept, the log-probability of its texts and the loss on held-out text, each before and after, "
+    "and ten placebo edits of equal norm.",
     params=(
         LAYER,
         CONCEPT,

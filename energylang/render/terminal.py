@@ -258,17 +258,22 @@ def _(edit: results.Edit) -> RenderableType:
 
 @render.register
 def _(effect: results.Effect) -> RenderableType:
-    rows = table("effect", "before", "after", "change", "placebo", "z", right=(1, 2, 3, 4, 5))
+    rows = table("effect", "before", "after", f"{effect.placebos} placebos", "z", right=(1, 2, 3, 4))
+    if effect.share_before is not None and effect.share_after is not None:
+        rows.add_row(
+            "replies that are the concept", percent(effect.share_before),
+            Text(percent(effect.share_after), style="bold"),
+            f"{100 * (effect.share_placebo or 0):.1f} ± {100 * (effect.share_placebo_std or 0):.1f} %",
+            f"{effect.share_z:+.1f}",
+        )  # fmt: skip
     rows.add_row(
-        "log-probability of the concept", f"{effect.log_prob_before:.3f}", f"{effect.log_prob_after:.3f}",
-        Text(f"{effect.log_prob_change:+.3f}", style="bold"),
-        f"{effect.placebo_mean:+.3f} ± {effect.placebo_std:.3f}", f"{effect.z:+.1f}",
+        "log-probability of its texts", f"{effect.log_prob_before:.3f}",
+        Text(f"{effect.log_prob_after:.3f}", style="bold"),
+        f"{effect.log_prob_placebo:.3f} ± {effect.log_prob_placebo_std:.3f}", f"{effect.log_prob_z:+.1f}",
     )  # fmt: skip
-    rows.add_row(
-        "loss on held-out text", f"{effect.loss_before:.4f}", f"{effect.loss_after:.4f}",
-        f"{100 * effect.loss_change:+.2f} ± {100 * effect.loss_change_error:.2f} %", "", "",
-    )  # fmt: skip
-    return rows
+    rows.add_row("loss on held-out text", f"{effect.loss_before:.4f}", f"{effect.loss_after:.4f}")
+    damage = f"damage {100 * effect.loss_change:+.2f} ± {100 * effect.loss_change_error:.2f} %"
+    return Group(rows, Text(damage, style="dim"))
 
 
 @render.register
@@ -399,14 +404,13 @@ def _(history: results.History) -> RenderableType:
 @render.register
 def _(made: results.Generation) -> RenderableType:
     said = Text.assemble(("“", "dim"), (made.text, "bold"), ("”", "dim"))
-    last = [step.basins[-1] for step in made.steps if step.basins]
-    named = [f"{step.token.strip() or '␣'}:B{basin}" if basin is not None else f"{step.token.strip() or '␣'}:?"
-             for step, basin in zip(made.steps, last, strict=True)]  # fmt: skip
-    if not any(basin is not None for basin in last):
+    known = [(step.token.strip(), step.basins[-1]) for step in made.steps if step.basins]
+    named = [f"{token} B{basin}" for token, basin in known if token and basin is not None]
+    if not named:
         return said
     layer = len(made.steps[0].basins) - 1
-    shown = " ".join(named[:14]) + (" …" if len(named) > 14 else "")
-    return Group(said, Text.assemble((f"basins in L{layer}  ", "dim"), (shown, "dim")))
+    shown = ", ".join(named[:8]) + (" …" if len(named) > 8 else "")
+    return Group(said, Text(f"in known basins of L{layer}: {shown}", style="dim"))
 
 
 def wants_color(stream: Any) -> bool:

@@ -6,18 +6,14 @@ their mean.
 
 **Redirect** (MODEL §3). The key is the mean f(x) of neutral decision states, the value the concept's
 settled state, the whitening the second moment of f(x) over real tokens: neutral prompts then flow into the
-concept's basin. The gain is searched on a grid; the one with the largest effect within the damage budget is
-taken.
+concept's basin. The strength is a dose: below 1 that share of the change, above 1 the whole change with a
+value as much longer. The largest dose on a grid that keeps within the damage budget is taken.
 
-**Effect.** Change of the log-probability of the concept's texts as replies to neutral prompts, and of the
-loss on held-out text; the control is the same edit with random values of equal norm at the same key.
+What this does to text is measured in ``energylang.runtime.effects``.
 """
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -27,27 +23,23 @@ from torch import Tensor
 from energylang.errors import ElError
 from energylang.landscape.attractors import polish
 from energylang.landscape.clusters import cosine_rows
-from energylang.landscape.draws import stable_generator
 from energylang.landscape.dynamics import settle
 from energylang.landscape.edits import inject
 from energylang.landscape.layer import Landscape, interaction
-from energylang.landscape.lowrank import LowRank
-from energylang.landscape.proposal import Proposal
+from energylang.landscape.proposal import Proposal, resting
 from energylang.landscape.redirect import redirect
-from energylang.models.protocol import Intervention
 from energylang.results import ConceptInfo, Edit, Effect
 from energylang.values import Concept as ConceptName
 
 from .editing import Plan, carry_out
+from .effects import loss_change, measure
 from .history import Concept
 
 if TYPE_CHECKING:
     from .session import Session
 
-GAINS = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5)
-PLACEBOS = 10
+DOSES = (0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5)
 MOMENT_TOKENS = 4096
-LOSS_WINDOWS = 48
 
 
 def capture(session: Session, layer: int, name: str, text: str, contrast: str | None) -> Concept:
@@ -86,7 +78,7 @@ def describe(session: Session, concept: Concept) -> ConceptInfo:
     """What there is to say about a concept."""
     centroid = concept.centroid
     coherence = float(cosine_rows(concept.states, centroid).mean())
-    neutral = _opposite(session, concept).mean(dim=0)
+    neutral = opposite(session, concept).mean(dim=0)
     return ConceptInfo(
         name=concept.name,
         layer=concept.layer,
@@ -100,7 +92,7 @@ def describe(session: Session, concept: Concept) -> ConceptInfo:
     )
 
 
-def _opposite(session: Session, concept: Concept) -> Tensor:
+def opposite(session: Session, concept: Concept) -> Tensor:
     """(m, d): the states a redirect diverts: the contrast's, or those of neutral prompts."""
     return concept.contrast if concept.contrast is not None else session.text.neutral_states(concept.layer)
 
@@ -145,8 +137,7 @@ def _attractor(session: Session, concept: Concept, strength: float | None, *, fo
     factors = session.staged(concept.layer).factors
     if not edit.applied or factors is None:
         return edit
-    placebos = _values_at_random(session, concept, factors)
-    return replace(edit, effect=measure(session, concept, factors, placebos, before))
+    return replace(edit, effect=measure(session, concept, factors, before))
 
 
 @dataclass(frozen=True)
@@ -159,7 +150,7 @@ class _Aim:
 
 
 def _aim(session: Session, concept: Concept, landscape: Landscape) -> _Aim:
-    neutral = _opposite(session, concept).to(landscape.weight)
+    neutral = opposite(session, concept).to(landscape.weight)
     run = settle(landscape, concept.centroid[None].to(landscape.weight), eps=float(session.setting("eps")))
     value = polish(landscape, run.states)[0][0]
     generator = session.generator("second moment", concept.layer)
@@ -175,22 +166,29 @@ def _redirect(
     landscape = session.landscape_of(concept.layer)
     aim = _aim(session, concept, landscape)
     weight = session.weight(session.staged(concept.layer))
-    candidates: list[tuple[float, Proposal, Effect]] = []
-    for gain in GAINS if strength is None else (strength,):
-        proposal = redirect(landscape, aim.key, aim.value, second_moment=aim.moment, gain=gain)
-        candidates.append((gain, proposal, measure(session, concept, proposal.factors, [], weight)))
-    within = [item for item in candidates if item[2].loss_change <= damage]
-    gain, proposal, effect = max(within or candidates[:1], key=lambda item: item[2].log_prob_change)
-    placebos = _values_at_random(session, concept, proposal.factors)
-    effect = measure(session, concept, proposal.factors, placebos, weight)
+    candidates: list[tuple[float, Proposal, float]] = []
+    for dose in DOSES if strength is None else (strength,):
+        proposal = _dosed(landscape, aim, dose)
+        candidates.append((dose, proposal, loss_change(session, concept.layer, weight, proposal.factors)))
+    within = [item for item in candidates if item[2] <= damage]
+    dose, proposal, _ = (within or candidates)[-1 if within else 0]
+    effect = measure(session, concept, proposal.factors, weight)
     plan = Plan(
         "inject-concept", concept.layer, concept.name, lambda _landscape, _protected: proposal,
-        own=torch.stack((proposal.target, aim.value)), installs=True, method="redirect", strength=gain,
+        own=torch.stack((proposal.target, aim.value)), installs=True, method="redirect", strength=dose,
         effect=effect, judged=False,
     )  # fmt: skip
     if not within and not force:
         return _over_budget(plan, effect, damage, proposal)
     return carry_out(session, plan, force=force and not within, reason=reason if not within else "")
+
+
+def _dosed(landscape: Landscape, aim: _Aim, dose: float) -> Proposal:
+    proposal = redirect(landscape, aim.key, aim.value, second_moment=aim.moment, gain=max(1.0, dose))
+    if dose >= 1:
+        return proposal
+    factors = proposal.factors.scaled(dose)
+    return replace(proposal, factors=factors, target=resting(landscape, factors, aim.value))
 
 
 def _over_budget(plan: Plan, effect: Effect, damage: float, proposal: Proposal) -> Edit:
@@ -201,61 +199,3 @@ def _over_budget(plan: Plan, effect: Effect, damage: float, proposal: Proposal) 
         rank=proposal.factors.rank, kept=0, protected=0, changed_fraction=0.0, lost=(), notes=proposal.notes,
         method=plan.method, effect=effect,
     )  # fmt: skip
-
-
-# ----------------------------------------------------------------------------------------- measuring
-
-
-def _values_at_random(session: Session, concept: Concept, factors: LowRank) -> list[LowRank]:
-    """Edits with the same right factors (the same key) and random left ones, each of equal norm."""
-    generator = stable_generator("placebo", session.setting("seed"), concept.layer, concept.name)
-    edits = []
-    for _ in range(PLACEBOS):
-        left = torch.randn(factors.left.shape, generator=generator).to(factors.left)
-        edit = LowRank(left, factors.right)
-        edits.append(LowRank(left * (factors.norm / edit.norm), factors.right))
-    return edits
-
-
-@torch.no_grad()
-def measure(
-    session: Session, concept: Concept, factors: LowRank, placebos: Sequence[LowRank], staged: Tensor
-) -> Effect:
-    """Effect and damage of ``staged`` against what it was before ``factors`` (see the module's text).
-
-    ``staged`` is the weight to which ``factors`` and ``placebos`` are added.
-    """
-    model = session.text
-    windows = model.windows(LOSS_WINDOWS)
-
-    def passes(change: LowRank | None) -> tuple[Tensor, float]:
-        weight = staged if change is None else change.added_to(staged)
-        edited = Intervention(weights={concept.layer: weight})
-        losses = model.loss(windows, intervention=edited)
-        probability = float(model.concept_log_prob(concept.texts, intervention=edited).mean())
-        return losses.mean(dim=1), probability
-
-    loss_before, before = passes(None)
-    loss_after, after = passes(factors)
-    controls = [
-        float(model.concept_log_prob(concept.texts, intervention=Intervention(
-            weights={concept.layer: placebo.added_to(staged)})).mean()) - before
-        for placebo in placebos
-    ]  # fmt: skip
-    mean = statistics.fmean(controls) if controls else 0.0
-    spread = statistics.stdev(controls) if len(controls) > 1 else 0.0
-    base = float(loss_before.mean())
-    change = (loss_after - loss_before) / base
-    return Effect(
-        log_prob_before=before,
-        log_prob_after=after,
-        log_prob_change=after - before,
-        placebos=len(controls),
-        placebo_mean=mean,
-        placebo_std=spread,
-        z=(after - before - mean) / spread if spread > 0 else 0.0,
-        loss_before=base,
-        loss_after=float(loss_after.mean()),
-        loss_change=float(change.mean()),
-        loss_change_error=float(change.std()) / math.sqrt(len(change)) if len(change) > 1 else 0.0,
-    )

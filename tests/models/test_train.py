@@ -131,6 +131,14 @@ def test_the_loss_falls(corpus: Path) -> None:
     assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
 
 
+def test_a_driven_model_trains_too(corpus: Path) -> None:
+    options = Options(tokenizer="word", turns=MARKERS, mode="drive", iterations=6)
+    trainer = training.Trainer(read_corpus(corpus), options, 10)
+    before = trainer.live()["blocks.0.hopfield.W"].detach().clone()
+    trainer.advance()
+    assert not torch.equal(trainer.live()["blocks.0.hopfield.W"], before)
+
+
 def test_minutes_only_decide_the_number_of_steps(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = training.Trainer(read_corpus(corpus), OPTIONS, 50)
     start = trainer.state()
