@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The one entry for everything: ``python3 dev.py demo | test | lint | format | wheel``.
+"""The one entry for everything: ``python3 dev.py demo | test | lint | format | docs | wheel``.
 
 Needs Python ≥ 3.10 and nothing else. The first call makes a virtual environment in ``.venv`` and installs
 the package with its dependencies there; later calls find it and start at once.
@@ -25,6 +25,7 @@ USAGE = """usage: python3 dev.py COMMAND
   test     set up, then run the tests              (further words go to pytest)
   lint     ruff, mypy and the import rules
   format   format the code and sort the imports
+  docs     write docs/operations.md from the declarations
   wheel    build the wheel, install it elsewhere, and run an example from there
 """
 
@@ -97,6 +98,12 @@ def format_() -> int:
     return max(call(python, "-m", "ruff", "check", "--fix", "."), call(python, "-m", "ruff", "format", "."))
 
 
+def docs() -> int:
+    page = "from energylang.ops import TABLE; from energylang.render.markdown import operations_page as page; "
+    page += "from pathlib import Path; Path('docs/operations.md').write_text(page(TABLE), encoding='utf-8')"
+    return call(set_up(""), "-c", page)
+
+
 def wheel() -> int:
     """Prove that what is installed from the wheel is complete: grammar, standard library and model."""
     python = set_up("test")
@@ -123,7 +130,7 @@ def main() -> int:
     command, words = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
     if command == "test":
         return test(words)
-    simple = {"demo": demo, "lint": lint, "format": format_, "wheel": wheel}
+    simple = {"demo": demo, "lint": lint, "format": format_, "docs": docs, "wheel": wheel}
     if command not in simple or words:
         print(USAGE, file=sys.stderr)
         return 2

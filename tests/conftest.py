@@ -21,6 +21,10 @@ settings.register_profile(
 settings.load_profile("energylang")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-examples", action="store_true", help="write the examples' expected outputs anew")
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     import torch
