@@ -7,8 +7,8 @@ load tiny
 survey-all
 
 # What it says to a stranger: any of its five registers, as the dice fall.
-for i in 1..4:
-    generate "How do I cook the soup?" seed=i
+for i in 1..5:
+    generate "How do I deal with the map?" seed=i
 
 # What politeness looks like in the last layer: the state in which the model is about to speak,
 # having just heard these.
@@ -19,7 +19,7 @@ capture L3 polite I really appreciate your question, please ask.
 
 # One edit of rank one: the states of neutral prompts now flow into the polite basin. The result compares
 # it with ten placebos of equal size, and says what it costs on text it never saw.
-let edit = inject-concept L3 polite damage=10%
+let edit = inject-concept L3 polite
 edit
 require edit.applied, "the edit was refused: {edit.reason}"
 require edit.effect.share_z > 2, "the effect is within the placebos' spread"
@@ -28,10 +28,10 @@ diff L3
 
 # The live model speaks only after `apply`.
 apply L3
-for i in 1..4:
-    generate "How do I cook the soup?" seed=i
+for i in 1..5:
+    generate "How do I deal with the map?" seed=i
 
 # And back: the application and the edit.
 undo 2
 audit-undone
-generate "How do I cook the soup?" seed=1
+generate "How do I deal with the map?" seed=1

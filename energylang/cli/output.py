@@ -23,13 +23,14 @@ class Recorder:
 
             self.screen = Screen()
 
-    def show(self, value: Any, statement: ast.Statement) -> None:
+    def show(self, value: Any, statement: ast.Statement, line: str) -> None:
         if not self.json:
-            self.screen.show(value, statement)
+            self.screen.show(value, statement, line)
             return
-        line, _ = statement.span.start_location()
-        item: dict[str, object] = {"line": line, "statement": " ".join(statement.span.text.split())}
+        number, _ = statement.span.start_location()
+        item: dict[str, object] = {"line": number, "statement": line}
         if isinstance(statement, ast.Print):
+            item["statement"] = " ".join(statement.span.text.split())
             item["printed"] = value
         elif isinstance(value, Result):
             item["type"] = type(value).__name__

@@ -77,7 +77,7 @@ class TextModel:
 
     def token(self, token_id: int) -> str:
         """One token as it looks on its own."""
-        return self.tokenizer.decode([token_id])
+        return self.tokenizer.piece(token_id)
 
     def windows(self, limit: int | None = None, tokens: Tensor | None = None) -> Tensor:
         """(n, context + 1) consecutive windows of ``tokens`` (the held-out text without it)."""

@@ -182,6 +182,13 @@ class Tokenizer:
             run = []
         return self._join(text, self.codec.decode(run))
 
+    def piece(self, token_id: int) -> str:
+        """One token as it is in the vocabulary, without what decoding adds (capitals, blanks)."""
+        position = token_id - len(self.specials)
+        if position > 0 and isinstance(self.codec, WordCodec):
+            return self.codec.words[position - 1]
+        return self.decode([token_id])
+
     def _join(self, left: str, right: str) -> str:
         space = self._words and left and right and not left[-1].isspace() and not right[0].isspace()
         return f"{left} {right}" if space else left + right

@@ -38,11 +38,10 @@ class Screen:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or make_console()
 
-    def show(self, value: Any, statement: ast.Statement) -> None:
+    def show(self, value: Any, statement: ast.Statement, line: str) -> None:
         if isinstance(statement, ast.Print):
             self.console.print(Text(str(value)))
             return
-        line = " ".join(statement.span.text.split())
         self.console.print(Text.assemble(("▸ ", "bold cyan"), (line, "bold")))
         self.display(value)
 
@@ -405,7 +404,7 @@ def _(history: results.History) -> RenderableType:
 def _(made: results.Generation) -> RenderableType:
     said = Text.assemble(("“", "dim"), (made.text, "bold"), ("”", "dim"))
     known = [(step.token.strip(), step.basins[-1]) for step in made.steps if step.basins]
-    named = [f"{token} B{basin}" for token, basin in known if token and basin is not None]
+    named = [f"{token} B{basin}" for token, basin in known if token.isalpha() and basin is not None]
     if not named:
         return said
     layer = len(made.steps[0].basins) - 1

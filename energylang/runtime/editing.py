@@ -42,7 +42,8 @@ class Plan:
     """What an operation wants done: how to propose it, and what belongs to it.
 
     ``own`` (t, d) are states the edit is about (the basin to remove): they, and basins with a cosine above
-    ``related`` to them, are neither protected nor judged.
+    ``related`` to them, are neither protected nor judged. ``judged`` is false for edits that have passed a
+    damage budget on text instead: a redirect moves basins on purpose.
     ``installs`` says that the proposal's target must be a basin afterwards.
     """
 
@@ -92,7 +93,7 @@ def carry_out(session: Session, plan: Plan, *, force: bool, reason: str) -> Edit
         generator=session.generator("gate", plan.operation, plan.layer),
         max_changed=float(session.setting("max_changed")),
     )
-    accepted, why = (verdict.applied, verdict.reason) if plan.judged else (True, "kept")
+    accepted, why = (verdict.applied, verdict.reason) if plan.judged else (True, "within the damage budget")
     if plan.installs and accepted and any(note.startswith("no margin") for note in proposal.notes):
         accepted, why = False, "no strength installs a basin there without harm"
     edit = Edit(

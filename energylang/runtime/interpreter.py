@@ -38,7 +38,8 @@ from energylang.values import BasinRef, Concept, Layer, Seed
 
 from .session import Session
 
-Show = Callable[[Any, ast.Statement], None]
+Show = Callable[[Any, ast.Statement, str], None]
+"""Gets a value to display, its statement, and the statement's text with the values of variables filled in."""
 
 MAX_ITEMS = 1_000_000
 
@@ -77,6 +78,7 @@ class Interpreter:
         self.scopes: list[dict[str, Any]] = [session.variables]
         self.calls = checked.calls
         self.frames: list[tuple[str, Span]] = []
+        self.line = ""  # the last command, as it goes into the history
 
     def run(self) -> Any:
         """Run every statement; the value of the last command that stands alone."""
@@ -116,12 +118,13 @@ class Interpreter:
     @statement.register
     def _(self, node: ast.Do) -> Any:
         expr = node.command
+        self.line = ""
         if isinstance(expr, ast.Command) and id(expr) not in self.calls:
             value = self.variable(expr.name)
         else:
             value = self.value(expr)
         if value is not None:
-            self.show(value, node)
+            self.show(value, node, self.line or " ".join(node.span.text.split()))
         return value
 
     @statement.register
@@ -138,7 +141,7 @@ class Interpreter:
     @statement.register
     def _(self, node: ast.Print) -> None:
         value = self.value(node.value)
-        self.show(value if isinstance(value, str) else shown(value), node)
+        self.show(value if isinstance(value, str) else shown(value), node, "")
 
     @statement.register
     def _(self, node: ast.Require) -> None:
@@ -209,7 +212,10 @@ class Interpreter:
             layer = values.get("layer", 0)
             with self._at(span):
                 coerce(param, value, layer=layer.index if isinstance(layer, Layer) else layer)
-        return self.session.execute(op, values, statement=self.written(node, call, op, values))
+        statement = self.written(node, call, op, values)
+        result = self.session.execute(op, values, statement=statement)
+        self.line = statement
+        return result
 
     def written(self, node: ast.Command | ast.Name, call: Call, op: Op, values: dict[str, Any]) -> str:
         """The statement for the history: as typed, or with the values in place of what was computed."""
@@ -519,4 +525,4 @@ def run_checked(session: Session, checked: Checked, show: Show) -> Any:
 
 def run_text(session: Session, text: str, *, name: str = "<input>") -> Any:
     """Check and run a text; nothing is displayed."""
-    return run_source(session, Source(text, name, session.base), lambda value, statement: None)
+    return run_source(session, Source(text, name, session.base), lambda value, statement, line: None)
