@@ -51,7 +51,9 @@ def make_environment(folder: Path) -> Path:
         venv.create(folder, with_pip=True, clear=True)
     except (subprocess.CalledProcessError, OSError) as error:
         shutil.rmtree(folder, ignore_errors=True)
-        sys.exit(f"cannot make a virtual environment ({error}).\nOn Debian and Ubuntu: apt install python3-venv")
+        sys.exit(
+            f"cannot make a virtual environment ({error}).\nOn Debian and Ubuntu: apt install python3-venv"
+        )
     return python_of(folder)
 
 
@@ -99,7 +101,9 @@ def format_() -> int:
 
 
 def docs() -> int:
-    page = "from energylang.ops import TABLE; from energylang.render.markdown import operations_page as page; "
+    page = (
+        "from energylang.ops import TABLE; from energylang.render.markdown import operations_page as page; "
+    )
     page += "from pathlib import Path; Path('docs/operations.md').write_text(page(TABLE), encoding='utf-8')"
     return call(set_up(""), "-c", page)
 

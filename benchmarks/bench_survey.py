@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 
 import torch
+
 from energylang.landscape.dynamics import Landscape, stable_generator, starts
 from energylang.landscape.survey import survey
 

@@ -11,7 +11,7 @@ import types as pytypes
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cache
 
 from . import results
 
@@ -111,7 +111,7 @@ def join(left: Type, right: Type) -> Type | None:
     return None
 
 
-@lru_cache(maxsize=None)
+@cache
 def record_fields(name: str) -> Mapping[str, Type]:
     """Field names and types of a result class (``Basin`` for a basin)."""
     cls = getattr(results, name)

@@ -22,15 +22,16 @@ settings.load_profile("energylang")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-examples", action="store_true", help="write the examples' expected outputs anew")
+    parser.addoption(
+        "--update-examples", action="store_true", help="write the examples' expected outputs anew"
+    )
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
+def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
-    yield
 
 
 @pytest.fixture

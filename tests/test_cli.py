@@ -21,9 +21,13 @@ ROOT = Path(__file__).resolve().parents[1]
 def el(*words: str, input: str | None = None, cwd: Path | None = None, env: dict[str, str] | None = None):
     return subprocess.run(
         [sys.executable, "-m", "energylang", *words],
-        capture_output=True, text=True, input=input, cwd=cwd, check=False,
+        capture_output=True,
+        text=True,
+        input=input,
+        cwd=cwd,
+        check=False,
         env={"PATH": "", "PYTHONPATH": str(ROOT), **(env or {})},
-    )  # fmt: skip
+    )
 
 
 def script(folder: Path, text: str) -> str:
@@ -74,7 +78,11 @@ def test_check_json_has_the_documented_form(tmp_path: Path):
 
 
 def test_run_json_is_one_document(tmp_path: Path):
-    result = el("run", "--json", script(tmp_path, 'load planted:32x2\nlet s = survey L0\ns\nprint "x"\ns.num_basins\n'))
+    result = el(
+        "run",
+        "--json",
+        script(tmp_path, 'load planted:32x2\nlet s = survey L0\ns\nprint "x"\ns.num_basins\n'),
+    )
     document = json.loads(result.stdout)
     assert document["ok"] is True
     kinds = [item.get("type") for item in document["results"]]
@@ -99,7 +107,8 @@ def test_a_script_that_fails_stops_there_and_exits_1(tmp_path: Path):
 
 
 def test_errors_in_procedures_name_the_calls(tmp_path: Path):
-    text = "load random:16\ndef inner(l: Layer):\n    energy l.B999\ndef outer(l: Layer):\n    inner l\nsurvey L0\nouter L0\n"
+    text = "load random:16\ndef inner(l: Layer):\n    energy l.B999\n"
+    text += "def outer(l: Layer):\n    inner l\nsurvey L0\nouter L0\n"
     result = el("run", script(tmp_path, text))
     assert result.returncode == 1
     assert "in `inner`, called here" in result.stderr
@@ -156,7 +165,12 @@ def checkpoint_files(folder: Path) -> dict[str, Path]:
     safetensors("nan.safetensors", blocks__0__hopfield__W=torch.full((8, 8), float("nan")))
     safetensors("oblong.safetensors", blocks__0__hopfield__W=torch.zeros(8, 4))
     safetensors("no-beta.safetensors", blocks__0__hopfield__log_beta=None)
-    safetensors("no-layers.safetensors", blocks__0__hopfield__W=None, blocks__0__hopfield__log_beta=None, x=torch.eye(2))
+    safetensors(
+        "no-layers.safetensors",
+        blocks__0__hopfield__W=None,
+        blocks__0__hopfield__log_beta=None,
+        x=torch.eye(2),
+    )
     torch.save({"model_state": {**weights, "blocks.0.hopfield.W": torch.zeros(8, 4)}}, folder / "oblong.pt")
     torch.save({"model": {"other": torch.eye(2)}}, folder / "no-layers.pt")
     torch.save({"model": weights}, folder / "whole.pt")
@@ -190,7 +204,11 @@ def test_published_layouts_load(tmp_path: Path, capsys):
     for block in range(12):
         weights[f"blocks.{block}.hopfield.W"] = torch.eye(8) * (block + 1)
         weights[f"blocks.{block}.hopfield.log_beta"] = torch.tensor(0.5)
-    for name, content in {"a.pt": {"model_state": weights}, "b.pt": {"model": weights}, "c.pth": weights}.items():
+    for name, content in {
+        "a.pt": {"model_state": weights},
+        "b.pt": {"model": weights},
+        "c.pth": weights,
+    }.items():
         torch.save(content, tmp_path / name)
         code, out, _ = run(capsys, "run", script(tmp_path, f"load {name}\nsurvey 2 inits=5\ninfo\n"))
         assert code == 0
@@ -228,7 +246,9 @@ def test_old_scripts_run_unchanged(tmp_path: Path, capsys):
 
 
 def test_old_text_script_runs_unchanged(tmp_path: Path, capsys):
-    text = "load tiny\ncapture 3 polite Thank you so much\ncapture 3 polite That's very kind of you # really\n"
+    text = (
+        "load tiny\ncapture 3 polite Thank you so much\ncapture 3 polite That's very kind of you # really\n"
+    )
     text += "inject-concept 3 polite auto\napply 3\ngenerate Tell me about the weather\nrestore 3\n"
     code, out, err = run(capsys, "run", script(tmp_path, text))
     assert (code, err) == (0, "")
@@ -277,7 +297,7 @@ def test_interrupt_exits_130(tmp_path: Path, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("energylang.runtime.observing.survey", stop)
-    code, out, err = run(capsys, "run", script(tmp_path, "load planted:16x2\nsurvey L0\n"))
+    code, _, err = run(capsys, "run", script(tmp_path, "load planted:16x2\nsurvey L0\n"))
     assert code == 130
     assert "EL590" in err
     assert "Traceback" not in err

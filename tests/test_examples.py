@@ -30,8 +30,12 @@ BASIN = re.compile(r"\b(?:L\d+\.)?B\d+\b")
 def printed(script: Path) -> str:
     result = subprocess.run(
         [sys.executable, "-m", "energylang", "run", f"examples/{script.name}"],
-        cwd=ROOT, capture_output=True, text=True, check=False, encoding="utf-8",
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
+    )
     assert (result.returncode, result.stderr) == (0, "")
     return result.stdout
 

@@ -15,14 +15,36 @@ from energylang.cli.output import show_operation
 from energylang.ops import MODULES, TABLE
 from energylang.ops.declaration import Effect, Example, FromSetting, Op
 from energylang.ops.settings import SETTINGS
-from energylang.render.terminal import render
+from energylang.render.pictures import render
 from energylang.results import Result
 from energylang.types import record_fields
 
 OPS = list(TABLE.values())
 EXAMPLES = [(op, example) for op in OPS for example in op.examples]
-FIRST = """load info set survey survey-all verify energy inject remove apply restore restore-all undo redo diff
-status save history generate capture concepts inject-concept""".split()
+FIRST = [
+    "load",
+    "info",
+    "set",
+    "survey",
+    "survey-all",
+    "verify",
+    "energy",
+    "inject",
+    "remove",
+    "apply",
+    "restore",
+    "restore-all",
+    "undo",
+    "redo",
+    "diff",
+    "status",
+    "save",
+    "history",
+    "generate",
+    "capture",
+    "concepts",
+    "inject-concept",
+]
 
 
 def example_name(pair: tuple[Op, Example]) -> str:
@@ -54,7 +76,7 @@ def test_example_does_what_it_says(pair, in_tmp: Path):
 
 @pytest.mark.parametrize("pair", EXAMPLES, ids=example_name)
 def test_example_checks_and_leaves_no_change_after_undo(pair, in_tmp: Path):
-    op, example = pair
+    _, example = pair
     assert check(f'load "{example.on}"\n{example.script}\n').ok
     session, _ = run_example(example)
     if session.timeline.undoable:
@@ -103,7 +125,9 @@ def test_help_names_every_parameter(op: Op, capsys):
     assert all(param.name in printed and param.help in printed for param in op.params)
 
 
-@pytest.mark.parametrize("op", [op for op in OPS if any(p.required for p in op.params)], ids=lambda op: op.name)
+@pytest.mark.parametrize(
+    "op", [op for op in OPS if any(p.required for p in op.params)], ids=lambda op: op.name
+)
 def test_missing_argument_is_named(op: Op):
     found = check(f'load "tiny"\n{op.name}\n').diagnostics
     first = next(param for param in op.params if param.required)
@@ -115,10 +139,21 @@ def test_missing_argument_is_named(op: Op):
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 def test_surplus_and_unknown_arguments_are_errors(op: Op):
     given = " ".join(
-        {"Layer": "L0", "Layers": "L0", "Concept": "polite", "Model": '"tiny"', "Path": '"x.safetensors"', "Text": '"x"',
-         "Direction": "3", "Strength": "0.1", "Choice": param.choices[0] if param.choices else "", "Value": "auto", "Bool": "true"}
-        .get(str(param.type), "1") for param in op.positional
-    )  # fmt: skip
+        {
+            "Layer": "L0",
+            "Layers": "L0",
+            "Concept": "polite",
+            "Model": '"tiny"',
+            "Path": '"x.safetensors"',
+            "Text": '"x"',
+            "Direction": "3",
+            "Strength": "0.1",
+            "Choice": param.choices[0] if param.choices else "",
+            "Value": "auto",
+            "Bool": "true",
+        }.get(str(param.type), "1")
+        for param in op.positional
+    )
     line = f"{op.name} {given}"
     assert [d.code for d in check(f'load "tiny"\n{line}\n').diagnostics] == []
     if op.tail is None:

@@ -40,7 +40,9 @@ def test_pitfall_01_quoting_works_and_surplus_arguments_are_errors():
 def test_pitfall_02_a_failing_line_stops_the_script(tmp_path: Path):
     path = tmp_path / "x.el"
     path.write_text('load random:16\nsurvey L0\nremove L0.B999\nprint "went on"\n')
-    result = subprocess.run([sys.executable, "-m", "energylang", "run", str(path)], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-m", "energylang", "run", str(path)], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 1
     assert "went on" not in result.stdout
 
@@ -76,7 +78,9 @@ def test_pitfall_06_basin_numbers_persist(planted: Session):
         assert torch.cosine_similarity(centre, after[number], dim=0) > 0.95
 
 
-def test_pitfall_08_energy_falls_along_the_dynamics_and_the_published_formula_has_its_own_name(planted: Session):
+def test_pitfall_08_energy_falls_along_the_dynamics_and_the_published_formula_has_its_own_name(
+    planted: Session,
+):
     for seed in range(8):
         found = planted.energy(0, seed)
         assert found.gap >= -1e-9
@@ -114,8 +118,25 @@ def test_pitfall_15_force_needs_a_reason_and_the_reason_is_kept(planted: Session
     assert "to see what happens" in entry.detail
 
 
-@pytest.mark.parametrize("bad", ["beta nan", "beta -1", "beta 0", "inits -3", "inits 0", "eps 2", "degree 1", "seed -1",
-                                 "max_changed 2", "temp 0", "tokens 0", "topk 0", "dtype float8", "strength 0"])  # fmt: skip
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "beta nan",
+        "beta -1",
+        "beta 0",
+        "inits -3",
+        "inits 0",
+        "eps 2",
+        "degree 1",
+        "seed -1",
+        "max_changed 2",
+        "temp 0",
+        "tokens 0",
+        "topk 0",
+        "dtype float8",
+        "strength 0",
+    ],
+)
 def test_pitfall_16_settings_are_typed_and_ranged(bad: str):
     found = codes(f"set {bad}\n")
     assert found in (["EL206"], ["EL208"], ["EL207"])
@@ -229,7 +250,9 @@ def test_pitfall_30_every_parameter_is_read_by_its_body():
     for op in TABLE.values():
         code = op.run.__code__
         names = code.co_varnames[1 : code.co_argcount]
-        loaded = {i.argval for i in __import__("dis").get_instructions(code) if i.opname.startswith("LOAD_FAST")}
+        loaded = {
+            i.argval for i in __import__("dis").get_instructions(code) if i.opname.startswith("LOAD_FAST")
+        }
         flat = {name for item in loaded for name in (item if isinstance(item, tuple) else (item,))}
         flat |= set(code.co_cellvars)
         assert set(names) <= flat, op.name

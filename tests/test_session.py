@@ -22,7 +22,7 @@ OPERATIONS = st.sampled_from(
     [
         "inject L0 seed {n} strength=0.2",
         "inject L1 {n}",
-        "inject L1 {n} strength=0.05 force=true reason=\"a test\"",
+        'inject L1 {n} strength=0.05 force=true reason="a test"',
         "remove L0.B{b}",
         "remove L1 {n}",
         "apply L0",
@@ -52,7 +52,10 @@ def run_sequence(session: Session, sequence) -> None:
 def bits(session: Session) -> list[bytes]:
     weights = []
     for layer in session.state.layers:
-        weights += [session.weight(layer.staged).numpy().tobytes(), session.weight(layer.live).numpy().tobytes()]
+        weights += [
+            session.weight(layer.staged).numpy().tobytes(),
+            session.weight(layer.live).numpy().tobytes(),
+        ]
     return [*weights, *(t.numpy().tobytes() for t in session.model.tensors().values())]
 
 

@@ -42,16 +42,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except Exception as error:  # noqa: BLE001 - the last resort: a sentence instead of a traceback
+    except Exception as error:
         if os.environ.get("EL_DEBUG"):
             raise
         message = f"{type(error).__name__}: {error}"
-        _report([Diagnostic("EL599", message, None, help="please report this; EL_DEBUG=1 shows where it happened")])
+        _report(
+            [
+                Diagnostic(
+                    "EL599", message, None, help="please report this; EL_DEBUG=1 shows where it happened"
+                )
+            ]
+        )
         return FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="el", description="Survey and edit the energy landscape of a neural network.")
+    parser = argparse.ArgumentParser(
+        prog="el", description="Survey and edit the energy landscape of a neural network."
+    )
     parser.add_argument("--version", action="version", version=f"el {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
@@ -209,7 +217,16 @@ def _ops(chosen: argparse.Namespace) -> int:
     name = " ".join(chosen.name)
     op = TABLE.get(name) or TABLE.get(name.replace("_", "-"))
     if op is None:
-        _report([Diagnostic("EL101", f"there is no operation `{name}`", None, help=suggestion(name, TABLE) or "`el ops` lists them")])
+        _report(
+            [
+                Diagnostic(
+                    "EL101",
+                    f"there is no operation `{name}`",
+                    None,
+                    help=suggestion(name, TABLE) or "`el ops` lists them",
+                )
+            ]
+        )
         return WRONG
     show_operation(op)
     return OK
@@ -223,7 +240,16 @@ def _explain(chosen: argparse.Namespace) -> int:
 
     code = CODES.get(chosen.code.upper())
     if code is None:
-        _report([Diagnostic("EL101", f"there is no code {chosen.code}", None, help=suggestion(chosen.code.upper(), CODES))])
+        _report(
+            [
+                Diagnostic(
+                    "EL101",
+                    f"there is no code {chosen.code}",
+                    None,
+                    help=suggestion(chosen.code.upper(), CODES),
+                )
+            ]
+        )
         return WRONG
     show_code(code)
     return OK

@@ -41,9 +41,9 @@ class Recorder:
 
     @staticmethod
     def print(value: Any) -> None:
-        from energylang.render.terminal import make_console, render
+        from energylang.render.terminal import Screen
 
-        make_console().print(render(value))
+        Screen().display(value)
 
 
 def plain(value: Any) -> Any:
@@ -60,7 +60,10 @@ def plain(value: Any) -> Any:
 def list_operations(table: Mapping[str, Op]) -> None:
     category = ""
     width = max(len(name) for name in table)
-    for op in sorted(table.values(), key=lambda op: list(dict.fromkeys(o.category for o in table.values())).index(op.category)):
+    for op in sorted(
+        table.values(),
+        key=lambda op: list(dict.fromkeys(o.category for o in table.values())).index(op.category),
+    ):
         if op.category != category:
             print(("\n" if category else "") + op.category)
             category = op.category
@@ -77,7 +80,11 @@ def show_operation(op: Op) -> None:
         print("\nparameters")
         width = max(len(param.name) for param in op.params)
         for param in op.params:
-            notes = [str(param.type), param.range_text(), "required" if param.required else f"default: {default_text(param)}"]
+            notes = [
+                str(param.type),
+                param.range_text(),
+                "required" if param.required else f"default: {default_text(param)}",
+            ]
             print(f"  {param.name:<{width}}  {param.help}  ({'; '.join(note for note in notes if note)})")
     print(f"\nresult\n  {op.result.__name__}: {', '.join(op.result.__dataclass_fields__)}")
     print("\nexamples")
@@ -89,6 +96,11 @@ def show_code(code: Code) -> None:
     print(f"{code.code}: {code.title} ({code.severity})\n")
     print(textwrap.fill(code.explanation, 100))
     if code.wrong:
-        print("\nwrong\n" + textwrap.indent(code.wrong.rstrip() if len(code.wrong) < 400 else code.wrong[:60] + " …", "    "))
+        print(
+            "\nwrong\n"
+            + textwrap.indent(
+                code.wrong.rstrip() if len(code.wrong) < 400 else code.wrong[:60] + " …", "    "
+            )
+        )
     if code.right:
         print("\nright\n" + textwrap.indent(code.right.rstrip(), "    "))

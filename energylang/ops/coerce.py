@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import numbers
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from energylang import results
@@ -58,7 +59,9 @@ def as_statement(op: Op, values: Mapping[str, Any]) -> str:
     words = [op.name]
     for param in op.params:
         value = values.get(param.name)
-        if value is None or (param.name == "layer" and op.takes_layer_and_target and _is_basin(values.get("target"))):
+        if value is None or (
+            param.name == "layer" and op.takes_layer_and_target and _is_basin(values.get("target"))
+        ):
             continue
         if param.type in (t.LAYER, t.LAYERS) and isinstance(value, int):
             shown = f"L{value}"
@@ -156,8 +159,6 @@ def _bool(value: Any, layer: int | None) -> bool | None:
 
 
 def _text(value: Any, layer: int | None) -> str | None:
-    import os
-
     return os.fspath(value) if isinstance(value, str | os.PathLike) else None
 
 
@@ -208,7 +209,7 @@ def _direction(value: Any, layer: int | None) -> BasinRef | Concept | Seed | Non
     return as_basin(value, layer) or _concept(value, layer)
 
 
-_CONVERTERS = {
+_CONVERTERS: Mapping[t.Type, Callable[[Any, int | None], Any]] = {
     t.INT: _int,
     t.FLOAT: _float,
     t.STRENGTH: _float,

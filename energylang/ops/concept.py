@@ -33,7 +33,9 @@ CONCEPT = Param("concept", t.CONCEPT, "the concept's name")
     result=results.ConceptInfo,
     examples=(
         Example('capture L1 polite "Thank you so much"', "it.samples == 1", on="tiny"),
-        Example("capture L1 polite Thank you\ncapture L1 polite I appreciate it", "it.samples == 2", on="tiny"),
+        Example(
+            "capture L1 polite Thank you\ncapture L1 polite I appreciate it", "it.samples == 2", on="tiny"
+        ),
     ),
 )
 def capture(
@@ -47,7 +49,9 @@ def capture(
     category="Concept",
     summary="The captured concepts.",
     result=results.Concepts,
-    examples=(Example('capture L1 polite "Thank you"\nconcepts', 'it.concepts[0].name == "polite"', on="tiny"),),
+    examples=(
+        Example('capture L1 polite "Thank you"\nconcepts', 'it.concepts[0].name == "polite"', on="tiny"),
+    ),
 )
 def concepts(session: Session) -> results.Concepts:
     return results.Concepts(tuple(session.describe_concept(name) for name in session.state.concepts))
@@ -66,7 +70,9 @@ def concepts(session: Session) -> results.Concepts:
         CONCEPT,
         STRENGTH,
         Param("method", t.CHOICE, "how", "auto", choices=("auto", "redirect", "attractor")),
-        Param("damage", t.FLOAT, "by how much the loss may rise", 0.02, minimum=0, maximum=1, keyword_only=True),
+        Param(
+            "damage", t.FLOAT, "by how much the loss may rise", 0.02, minimum=0, maximum=1, keyword_only=True
+        ),
         *FORCE,
     ),
     effects=Effect.EDITS | Effect.TEXT,

@@ -145,7 +145,9 @@ def _restore(session: Session, layers: tuple[int, ...]) -> results.Applied:
     result=results.Status,
     examples=(
         Example("status", 'it.is_original and it.layers[0].state == "original"'),
-        Example("inject L0 42\nstatus", 'it.layers[0].state == "staged" and it.live_hash == it.original_hash'),
+        Example(
+            "inject L0 42\nstatus", 'it.layers[0].state == "staged" and it.live_hash == it.original_hash'
+        ),
     ),
 )
 def status(session: Session) -> results.Status:
@@ -196,7 +198,9 @@ def _layer_status(session: Session, index: int) -> results.LayerStatus:
 def save(session: Session, path: str) -> results.Saved:
     if not path.endswith(".safetensors"):
         raise ElError(
-            f"cannot save to {path}", code="EL504", hint="models are saved as .safetensors; end the path in that"
+            f"cannot save to {path}",
+            code="EL504",
+            hint="models are saved as .safetensors; end the path in that",
         )
     written, size = session.write_model(path)
     return results.Saved(written, size, session.staged_hash())

@@ -204,7 +204,9 @@ def operation(
 
 
 FORCE = (
-    Param("force", t.BOOL, "keep the edit even if the gate refuses it; needs a reason", False, keyword_only=True),
+    Param(
+        "force", t.BOOL, "keep the edit even if the gate refuses it; needs a reason", False, keyword_only=True
+    ),
     Param("reason", t.TEXT, "why a refused edit is kept; goes into the history", "", keyword_only=True),
 )
 """The two parameters that every gated edit has."""

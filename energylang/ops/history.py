@@ -36,7 +36,7 @@ def undo(session: Session, steps: int) -> results.Undone:
         node = session.timeline.undo()
         if node is None:
             break
-        session.travel(node.before)
+        session.restore_state(node.before)
         undone.append(node.statement)
     return _travelled(session, "undo", undone)
 
@@ -58,7 +58,7 @@ def redo(session: Session, steps: int) -> results.Undone:
         node = session.timeline.redo()
         if node is None:
             break
-        session.travel(node.after)
+        session.restore_state(node.after)
         done.append(node.statement)
     return _travelled(session, "redo", done)
 

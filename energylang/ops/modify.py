@@ -46,7 +46,12 @@ def as_number(strength: float | str) -> float | None:
     ),
 )
 def inject(
-    session: Session, layer: int, target: BasinRef | Concept | Seed, strength: float | str, force: bool, reason: str
+    session: Session,
+    layer: int,
+    target: BasinRef | Concept | Seed,
+    strength: float | str,
+    force: bool,
+    reason: str,
 ) -> results.Edit:
     return session.inject_direction(layer, target, as_number(strength), force=force, reason=reason)
 
@@ -65,6 +70,11 @@ def inject(
     ),
 )
 def remove(
-    session: Session, layer: int, target: BasinRef | Concept | Seed, strength: float | str, force: bool, reason: str
+    session: Session,
+    layer: int,
+    target: BasinRef | Concept | Seed,
+    strength: float | str,
+    force: bool,
+    reason: str,
 ) -> results.Edit:
     return session.remove_basin(layer, target, as_number(strength), force=force, reason=reason)

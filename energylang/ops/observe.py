@@ -33,7 +33,9 @@ SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 
         LAYER,
         INITS,
         SEED,
-        Param("seeds", t.INT, "survey with as many seeds: mean ± std of the count", 1, minimum=1, maximum=1000),
+        Param(
+            "seeds", t.INT, "survey with as many seeds: mean ± std of the count", 1, minimum=1, maximum=1000
+        ),
         Param("radius", t.BOOL, "also measure how far each basin reaches", False),
     ),
     effects=Effect.READS,

@@ -36,13 +36,13 @@ from .effects import loss_change, measure
 from .history import Concept
 
 if TYPE_CHECKING:
-    from .session import Session
+    from .workbench import Workbench
 
 DOSES = (0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5)
 MOMENT_TOKENS = 4096
 
 
-def capture(session: Session, layer: int, name: str, text: str, contrast: str | None) -> Concept:
+def capture(session: Workbench, layer: int, name: str, text: str, contrast: str | None) -> Concept:
     """Add a text (and a text that is not the concept) to a concept."""
     if not text.strip():
         raise ElError("there is nothing to capture in an empty text", code="EL201")
@@ -70,11 +70,11 @@ def capture(session: Session, layer: int, name: str, text: str, contrast: str | 
     return concept
 
 
-def keep(session: Session, concept: Concept) -> None:
+def keep(session: Workbench, concept: Concept) -> None:
     session.state = replace(session.state, concepts={**session.state.concepts, concept.name: concept})
 
 
-def describe(session: Session, concept: Concept) -> ConceptInfo:
+def describe(session: Workbench, concept: Concept) -> ConceptInfo:
     """What there is to say about a concept."""
     centroid = concept.centroid
     coherence = float(cosine_rows(concept.states, centroid).mean())
@@ -92,7 +92,7 @@ def describe(session: Session, concept: Concept) -> ConceptInfo:
     )
 
 
-def opposite(session: Session, concept: Concept) -> Tensor:
+def opposite(session: Workbench, concept: Concept) -> Tensor:
     """(m, d): the states a redirect diverts: the contrast's, or those of neutral prompts."""
     return concept.contrast if concept.contrast is not None else session.text.neutral_states(concept.layer)
 
@@ -101,7 +101,7 @@ def opposite(session: Session, concept: Concept) -> Tensor:
 
 
 def install(
-    session: Session,
+    session: Workbench,
     concept: Concept,
     *,
     method: str,
@@ -123,15 +123,24 @@ def install(
     return edit
 
 
-def _attractor(session: Session, concept: Concept, strength: float | None, *, force: bool, reason: str) -> Edit:
+def _attractor(
+    session: Workbench, concept: Concept, strength: float | None, *, force: bool, reason: str
+) -> Edit:
     direction = session.direction(concept.layer, ConceptName(concept.name))
     generator = session.generator("inject-concept", concept.layer, concept.name)
 
     def propose(landscape: Landscape, protected: Tensor) -> Proposal:
         return inject(landscape, direction, protected, strength=strength, generator=generator)
 
-    plan = Plan("inject-concept", concept.layer, concept.name, propose, installs=True, method="attractor",
-                strength=strength)  # fmt: skip
+    plan = Plan(
+        "inject-concept",
+        concept.layer,
+        concept.name,
+        propose,
+        installs=True,
+        method="attractor",
+        strength=strength,
+    )
     before = session.weight(session.staged(concept.layer))
     edit = carry_out(session, plan, force=force, reason=reason)
     factors = session.staged(concept.layer).factors
@@ -149,7 +158,7 @@ class _Aim:
     moment: Tensor
 
 
-def _aim(session: Session, concept: Concept, landscape: Landscape) -> _Aim:
+def _aim(session: Workbench, concept: Concept, landscape: Landscape) -> _Aim:
     neutral = opposite(session, concept).to(landscape.weight)
     run = settle(landscape, concept.centroid[None].to(landscape.weight), eps=float(session.setting("eps")))
     value = polish(landscape, run.states)[0][0]
@@ -161,7 +170,7 @@ def _aim(session: Session, concept: Concept, landscape: Landscape) -> _Aim:
 
 
 def _redirect(
-    session: Session, concept: Concept, strength: float | None, damage: float, *, force: bool, reason: str
+    session: Workbench, concept: Concept, strength: float | None, damage: float, *, force: bool, reason: str
 ) -> Edit:
     landscape = session.landscape_of(concept.layer)
     aim = _aim(session, concept, landscape)
@@ -174,10 +183,17 @@ def _redirect(
     dose, proposal, _ = (within or candidates)[-1 if within else 0]
     effect = measure(session, concept, proposal.factors, weight)
     plan = Plan(
-        "inject-concept", concept.layer, concept.name, lambda _landscape, _protected: proposal,
-        own=torch.stack((proposal.target, aim.value)), installs=True, method="redirect", strength=dose,
-        effect=effect, judged=False,
-    )  # fmt: skip
+        "inject-concept",
+        concept.layer,
+        concept.name,
+        lambda _landscape, _protected: proposal,
+        own=torch.stack((proposal.target, aim.value)),
+        installs=True,
+        method="redirect",
+        strength=dose,
+        effect=effect,
+        judged=False,
+    )
     if not within and not force:
         return _over_budget(plan, effect, damage, proposal)
     return carry_out(session, plan, force=force and not within, reason=reason if not within else "")
@@ -193,9 +209,22 @@ def _dosed(landscape: Landscape, aim: _Aim, dose: float) -> Proposal:
 
 def _over_budget(plan: Plan, effect: Effect, damage: float, proposal: Proposal) -> Edit:
     return Edit(
-        operation=plan.operation, layer=plan.layer, target=plan.target, applied=False,
+        operation=plan.operation,
+        layer=plan.layer,
+        target=plan.target,
+        applied=False,
         reason=f"the loss would rise by {effect.loss_change:.1%}, more than the budget of {damage:.1%}",
-        forced=False, basin=None, strength=plan.strength, norm=proposal.factors.norm, relative_norm=0.0,
-        rank=proposal.factors.rank, kept=0, protected=0, changed_fraction=0.0, lost=(), notes=proposal.notes,
-        method=plan.method, effect=effect,
-    )  # fmt: skip
+        forced=False,
+        basin=None,
+        strength=plan.strength,
+        norm=proposal.factors.norm,
+        relative_norm=0.0,
+        rank=proposal.factors.rank,
+        kept=0,
+        protected=0,
+        changed_fraction=0.0,
+        lost=(),
+        notes=proposal.notes,
+        method=plan.method,
+        effect=effect,
+    )

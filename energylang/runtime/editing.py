@@ -30,7 +30,7 @@ from energylang.results import Edit, Effect
 from .observing import SAME
 
 if TYPE_CHECKING:
-    from .session import Session
+    from .workbench import Workbench
 
 EXACTLY_PROTECTED = 0.5
 """At most this share of the dimension is spent on leaving fields exactly as they are; the most visited
@@ -61,10 +61,12 @@ class Plan:
     judged: bool = True
 
 
-def carry_out(session: Session, plan: Plan, *, force: bool, reason: str) -> Edit:
+def carry_out(session: Workbench, plan: Plan, *, force: bool, reason: str) -> Edit:
     """Propose, judge, and stage or refuse. Raises ``ElError`` when forced without a reason."""
     if force and not reason.strip():
-        raise ElError("a forced edit needs a reason", code="EL202", hint='add reason="…"; it goes into the history')
+        raise ElError(
+            "a forced edit needs a reason", code="EL202", hint='add reason="…"; it goes into the history'
+        )
     if reason.strip() and not force:
         raise ElError("a reason without force", code="EL202", hint="add force=true, or leave the reason out")
     landscape = session.landscape_of(plan.layer)
@@ -72,15 +74,19 @@ def carry_out(session: Session, plan: Plan, *, force: bool, reason: str) -> Edit
     protected = _protected(basins, plan, landscape)
     room = max(1, int(EXACTLY_PROTECTED * landscape.dim))
     by_use = sorted(range(len(protected)), key=lambda i: -protected[i][1])[:room]
-    centres = torch.stack([centre for centre, _ in protected]) if protected else landscape.weight.new_zeros(
-        0, landscape.dim
-    )  # fmt: skip
+    centres = (
+        torch.stack([centre for centre, _ in protected])
+        if protected
+        else landscape.weight.new_zeros(0, landscape.dim)
+    )
     try:
         proposal = plan.propose(landscape, centres[sorted(by_use)])
     except LandscapeError as error:
         if error.code != "EL502":
             raise
-        return _refusal(plan, f"{error.message}; {error.hint}" if error.hint else error.message, len(protected))
+        return _refusal(
+            plan, f"{error.message}; {error.hint}" if error.hint else error.message, len(protected)
+        )
 
     own = [proposal.target[None], -proposal.target[None]]
     if plan.own is not None:
@@ -132,13 +138,28 @@ def _protected(basins: Sequence[Basin], plan: Plan, landscape: Landscape) -> lis
 
 def _refusal(plan: Plan, why: str, protected: int) -> Edit:
     return Edit(
-        operation=plan.operation, layer=plan.layer, target=plan.target, applied=False, reason=why, forced=False,
-        basin=plan.basin, strength=plan.strength, norm=0.0, relative_norm=0.0, rank=0, kept=protected,
-        protected=protected, changed_fraction=0.0, lost=(), notes=(), method=plan.method, effect=None,
-    )  # fmt: skip
+        operation=plan.operation,
+        layer=plan.layer,
+        target=plan.target,
+        applied=False,
+        reason=why,
+        forced=False,
+        basin=plan.basin,
+        strength=plan.strength,
+        norm=0.0,
+        relative_norm=0.0,
+        rank=0,
+        kept=protected,
+        protected=protected,
+        changed_fraction=0.0,
+        lost=(),
+        notes=(),
+        method=plan.method,
+        effect=None,
+    )
 
 
-def _stage(session: Session, plan: Plan, proposal: Proposal, edit: Edit) -> Edit:
+def _stage(session: Workbench, plan: Plan, proposal: Proposal, edit: Edit) -> Edit:
     """Make the proposal the layer's new staged version and follow its basins."""
     number = session.timeline.next_id()
     before = session.state.layers[plan.layer]

@@ -31,7 +31,7 @@ from energylang.results import Effect
 
 if TYPE_CHECKING:
     from .history import Concept
-    from .session import Session
+    from .workbench import Workbench
 
 PLACEBOS = 10
 LOSS_WINDOWS = 48
@@ -40,16 +40,18 @@ REPLY_TOKENS = 16
 
 
 @torch.no_grad()
-def loss_change(session: Session, layer: int, weight: Tensor, factors: LowRank) -> float:
+def loss_change(session: Workbench, layer: int, weight: Tensor, factors: LowRank) -> float:
     """Relative change of the loss on held-out text when ``factors`` are added to ``weight`` (d, d)."""
     before, after = _losses(session, layer, weight), _losses(session, layer, factors.added_to(weight))
     return float((after.mean() - before.mean()) / before.mean())
 
 
-def _losses(session: Session, layer: int, weight: Tensor) -> Tensor:
+def _losses(session: Workbench, layer: int, weight: Tensor) -> Tensor:
     """(n,): the loss of every held-out window with a layer's weight replaced."""
     text = session.text
-    return text.loss(text.windows(LOSS_WINDOWS), intervention=Intervention(weights={layer: weight})).mean(dim=1)
+    return text.loss(text.windows(LOSS_WINDOWS), intervention=Intervention(weights={layer: weight})).mean(
+        dim=1
+    )
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class _Sample:
 class _Ruler:
     """Measures share and log-probability of one concept under any weight."""
 
-    def __init__(self, session: Session, concept: Concept) -> None:
+    def __init__(self, session: Workbench, concept: Concept) -> None:
         self.session = session
         self.concept = concept
         text = session.text
@@ -79,13 +81,15 @@ class _Ruler:
         if not self.prompts:
             return _Sample(None, log_prob)
         generator = stable_generator("replies", self.session.setting("seed"), self.concept.name)
-        replies = text.generate_batch(self.prompts, tokens=REPLY_TOKENS, generator=generator, intervention=edited)
+        replies = text.generate_batch(
+            self.prompts, tokens=REPLY_TOKENS, generator=generator, intervention=edited
+        )
         states = text.decision_states([reply.text for reply in replies], self.concept.layer)
         similar = cosine_rows(states, self.centroid) > self.threshold
         return _Sample(float(similar.double().mean()), log_prob)
 
 
-def placebos(session: Session, concept: Concept, factors: LowRank) -> list[LowRank]:
+def placebos(session: Workbench, concept: Concept, factors: LowRank) -> list[LowRank]:
     """Edits with the same right factors (the same key) and random left ones, each of equal norm."""
     generator = stable_generator("placebo", session.setting("seed"), concept.layer, concept.name)
     edits = []
@@ -97,7 +101,7 @@ def placebos(session: Session, concept: Concept, factors: LowRank) -> list[LowRa
 
 
 @torch.no_grad()
-def measure(session: Session, concept: Concept, factors: LowRank, weight: Tensor) -> Effect:
+def measure(session: Workbench, concept: Concept, factors: LowRank, weight: Tensor) -> Effect:
     """Effect, damage and control of adding ``factors`` to ``weight`` (d, d); see the module's text."""
     ruler = _Ruler(session, concept)
     before, after = ruler.sample(weight), ruler.sample(factors.added_to(weight))

@@ -239,7 +239,6 @@ class Interpreter:
         return self.value(argument)
 
     def procedure(self, node: ast.Command | ast.Name, procedure: Procedure, call: Call) -> Any:
-        variables: dict[str, Any] = {}
         given = {name: self.argument(argument) for name, argument in call.arguments.items()}
         scopes, self.scopes = self.scopes, [self.scopes[0]]
         calls, self.calls = self.calls, procedure.calls
@@ -411,9 +410,10 @@ class Interpreter:
                 raise ElError("a list is indexed by a whole number", code="EL210")
             if not -len(items) <= index < len(items):
                 raise ElError(
-                    f"index {index} is outside of a list of {len(items)}", code="EL521",
+                    f"index {index} is outside of a list of {len(items)}",
+                    code="EL521",
                     hint="items are counted from 0; -1 is the last one",
-                )  # fmt: skip
+                )
             return items[index]
 
     @value.register
@@ -445,7 +445,9 @@ def _arithmetic(operator: str, left: Any, right: Any) -> Any:
             raise ElError(f"a list holds at most {MAX_ITEMS:,} items", code="EL521")
         return [*left, *right]
     if not _is_number(left) or not _is_number(right):
-        raise ElError(f"`{operator}` is not defined for {type_name(left)} and {type_name(right)}", code="EL210")
+        raise ElError(
+            f"`{operator}` is not defined for {type_name(left)} and {type_name(right)}", code="EL210"
+        )
     if operator in "/%" and right == 0:
         raise ElError("division by zero", code="EL521")
     try:
@@ -470,9 +472,13 @@ def _compare(operator: str, left: Any, right: Any) -> bool:
         return bool(left == right)
     if operator == "!=":
         return bool(left != right)
-    comparable = (_is_number(left) and _is_number(right)) or (isinstance(left, str) and isinstance(right, str))
+    comparable = (_is_number(left) and _is_number(right)) or (
+        isinstance(left, str) and isinstance(right, str)
+    )
     if not comparable:
-        raise ElError(f"`{operator}` is not defined for {type_name(left)} and {type_name(right)}", code="EL210")
+        raise ElError(
+            f"`{operator}` is not defined for {type_name(left)} and {type_name(right)}", code="EL210"
+        )
     return bool({"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[operator])
 
 

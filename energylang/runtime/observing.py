@@ -22,7 +22,7 @@ from energylang.values import BasinRef, Seed
 if TYPE_CHECKING:
     from energylang.values import Concept
 
-    from .session import Session
+    from .workbench import Workbench
 
 TOKEN_STARTS = 200
 """Real token states that a survey of a text model settles besides its random starts."""
@@ -35,7 +35,7 @@ that an edit installs has a cosine of about 0.8 to the pattern asked for; chance
 TRIALS = 32
 
 
-def find_basins(session: Session, layer: int, inits: int, seed: int, *, radius: bool) -> BasinSet:
+def find_basins(session: Workbench, layer: int, inits: int, seed: int, *, radius: bool) -> BasinSet:
     """Survey a layer's staged landscape from seeded random starts, in a text model also from token states,
     and from the basins that edits have installed (chance alone would rarely meet those)."""
     landscape = session.landscape_of(layer)
@@ -51,7 +51,7 @@ def find_basins(session: Session, layer: int, inits: int, seed: int, *, radius: 
     return survey(landscape, states, eps=float(session.setting("eps")), radius=radius, generator=kicks)
 
 
-def installed_centres(session: Session, layer: int) -> list[Tensor]:
+def installed_centres(session: Workbench, layer: int) -> list[Tensor]:
     """Centres (d,) of the living basins that edits have installed."""
     version = session.staged(layer)
     found = [version.registry.get(id) for id in version.installed]
@@ -75,7 +75,7 @@ class Place:
     is_basin: bool
 
 
-def look(session: Session, layer: int, target: BasinRef | Concept | Seed) -> Place:
+def look(session: Workbench, layer: int, target: BasinRef | Concept | Seed) -> Place:
     """Settle from where ``target`` points and measure the energies on the way."""
     landscape = session.landscape_of(layer)
     direction = session.direction(layer, target)
@@ -105,7 +105,7 @@ def look(session: Session, layer: int, target: BasinRef | Concept | Seed) -> Pla
     )
 
 
-def returns(session: Session, layer: int, rest: Tensor) -> tuple[float, float, float]:
+def returns(session: Workbench, layer: int, rest: Tensor) -> tuple[float, float, float]:
     """Shares of noisy starts (10, 20, 30 % of the norm) that come back to ``rest`` (d,)."""
     landscape = session.landscape_of(layer)
     rates = [
@@ -127,7 +127,7 @@ def name_of(registry: Registry, rests: Tensor) -> list[int | None]:
     return [alive[index].id if value > SAME else None for value, index in pairs]
 
 
-def settled_basins(session: Session, layer: int, states: Tensor) -> list[int | None]:
+def settled_basins(session: Workbench, layer: int, states: Tensor) -> list[int | None]:
     """Known basins in which token states (n, d) of the LIVE layer settle."""
     version = session.state.layers[layer].live
     landscape = session.landscape_of(layer, version)

@@ -23,37 +23,47 @@ from energylang.values import BasinRef, Concept, Seed
 
 from . import concepts as concept_work
 from . import observing
+from .core import Core
 from .editing import Plan, carry_out
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from energylang.landscape.lineage import Registry
     from energylang.landscape.survey import BasinSet
 
-    from .session import Session
 
 LARGEST_SHOWN = 5
 
 
-class Workbench:
+class Workbench(Core):
     """Methods of ``Session`` that do an operation's work."""
 
     # -- looking -----------------------------------------------------------------------------------
 
-    def find_basins(self: Session, layer: int, inits: int, seed: int, *, radius: bool) -> BasinSet:
+    def find_basins(self, layer: int, inits: int, seed: int, *, radius: bool) -> BasinSet:
         return observing.find_basins(self, layer, inits, seed, radius=radius)
 
-    def count_installed(self: Session, layer: int) -> int:
+    def known_basins(self, layer: int) -> Registry:
+        """The basins of a layer's staged landscape; one that was never surveyed is surveyed first."""
+        version = self.staged(layer)
+        if not version.surveyed and not version.registry.basins:
+            found = self.find_basins(layer, int(self.setting("inits")), 0, radius=False)
+            registry, _ = self.fresh_registry(version).observe(found)
+            self.keep_registry(version, registry, surveyed=True)
+        return version.registry
+
+    def count_installed(self, layer: int) -> int:
         """How many living basins of the staged landscape were installed by edits."""
         return len(observing.installed_centres(self, layer))
 
-    def look(self: Session, layer: int, target: BasinRef | Concept | Seed) -> observing.Place:
+    def look(self, layer: int, target: BasinRef | Concept | Seed) -> observing.Place:
         return observing.look(self, layer, target)
 
-    def returns(self: Session, layer: int, rest: Tensor) -> tuple[float, float, float]:
+    def returns(self, layer: int, rest: Tensor) -> tuple[float, float, float]:
         return observing.returns(self, layer, rest)
 
-    def difference(self: Session, layer: int) -> results.Diff:
+    def difference(self, layer: int) -> results.Diff:
         """The staged weight against the original: size, rank, largest entries, fate of the basins."""
         version = self.staged(layer)
         original, weight = self.weight(version.root), self.weight(version)
@@ -84,7 +94,7 @@ class Workbench:
             max_drift=max((known[i].drift for i in now & before), default=0.0),
         )
 
-    def relative_change(self: Session, layer: int) -> float:
+    def relative_change(self, layer: int) -> float:
         """``‖ΔW‖/‖W‖`` of the staged weight against the original."""
         version = self.staged(layer)
         if version.depth == 0:
@@ -97,9 +107,14 @@ class Workbench:
     # -- editing -------------------------------------------------------------------------------------
 
     def inject_direction(
-        self: Session, layer: int, target: BasinRef | Concept | Seed, strength: float | None, *,
-        force: bool, reason: str,
-    ) -> results.Edit:  # fmt: skip
+        self,
+        layer: int,
+        target: BasinRef | Concept | Seed,
+        strength: float | None,
+        *,
+        force: bool,
+        reason: str,
+    ) -> results.Edit:
         direction = self.direction(layer, target)
         generator = self.generator("inject", layer, str(target))
 
@@ -110,9 +125,14 @@ class Workbench:
         return carry_out(self, plan, force=force, reason=reason)
 
     def remove_basin(
-        self: Session, layer: int, target: BasinRef | Concept | Seed, strength: float | None, *,
-        force: bool, reason: str,
-    ) -> results.Edit:  # fmt: skip
+        self,
+        layer: int,
+        target: BasinRef | Concept | Seed,
+        strength: float | None,
+        *,
+        force: bool,
+        reason: str,
+    ) -> results.Edit:
         self.known_basins(layer)
         if isinstance(target, BasinRef):
             centre, basin = self.direction(layer, target), target.basin
@@ -128,24 +148,41 @@ class Workbench:
         generator = self.generator("remove", layer, str(target))
 
         def propose(landscape: Landscape, protected: Tensor) -> Proposal:
-            return remove(landscape, centre.to(landscape.weight), protected, strength=strength, generator=generator)
+            return remove(
+                landscape, centre.to(landscape.weight), protected, strength=strength, generator=generator
+            )
 
-        plan = Plan("remove", layer, str(target), propose, own=centre[None], related=RELATED, basin=basin,
-                    strength=strength)  # fmt: skip
+        plan = Plan(
+            "remove",
+            layer,
+            str(target),
+            propose,
+            own=centre[None],
+            related=RELATED,
+            basin=basin,
+            strength=strength,
+        )
         return carry_out(self, plan, force=force, reason=reason)
 
     # -- concepts ---------------------------------------------------------------------------------------
 
-    def capture_text(self: Session, layer: int, name: str, text: str, contrast: str | None) -> results.ConceptInfo:
+    def capture_text(self, layer: int, name: str, text: str, contrast: str | None) -> results.ConceptInfo:
         return concept_work.describe(self, concept_work.capture(self, layer, name, text, contrast))
 
-    def describe_concept(self: Session, name: str) -> results.ConceptInfo:
+    def describe_concept(self, name: str) -> results.ConceptInfo:
         return concept_work.describe(self, self.concept(name))
 
     def install_concept(
-        self: Session, layer: int, name: str, strength: float | None, *, method: str, damage: float,
-        force: bool, reason: str,
-    ) -> results.Edit:  # fmt: skip
+        self,
+        layer: int,
+        name: str,
+        strength: float | None,
+        *,
+        method: str,
+        damage: float,
+        force: bool,
+        reason: str,
+    ) -> results.Edit:
         concept = self.concept(name)
         if concept.layer != layer:
             self.direction(layer, Concept(name))  # says where it was captured
@@ -155,26 +192,26 @@ class Workbench:
 
     # -- model and settings --------------------------------------------------------------------------------
 
-    def read_model(self: Session, spec: str) -> None:
+    def read_model(self, spec: str) -> None:
         """Load a model and begin anew with it; on an error the session keeps the model it had."""
         self.adopt(checkpoint.load(spec, base=self.base))
 
-    def change_setting(self: Session, name: str, value: float | str) -> None:
+    def change_setting(self, name: str, value: float | str) -> None:
         self.state = replace(self.state, settings={**self.state.settings, name: value})
 
-    def make_live(self: Session, layer: int) -> None:
+    def make_live(self, layer: int) -> None:
         self.check_layer(layer)
         state = self.state.layers[layer]
         if state.live is not state.staged:
             self.set_layer(layer, replace(state, live=state.staged))
 
-    def make_original(self: Session, layer: int) -> None:
+    def make_original(self, layer: int) -> None:
         self.check_layer(layer)
         state = self.state.layers[layer]
         if state.staged.depth or state.live.depth:
             self.set_layer(layer, replace(state, staged=state.staged.root, live=state.staged.root))
 
-    def write_model(self: Session, path: str) -> tuple[str, int]:
+    def write_model(self, path: str) -> tuple[str, int]:
         """Write the model with everything staged; the path as given and the size in bytes."""
         target = self.resolve(path)
         try:
@@ -187,15 +224,11 @@ class Workbench:
 
     # -- text -------------------------------------------------------------------------------------------------
 
-    def speak(
-        self: Session, prompt: str, *, tokens: int, temp: float, topk: int, seed: int
-    ) -> results.Generation:
+    def speak(self, prompt: str, *, tokens: int, temp: float, topk: int, seed: int) -> results.Generation:
         text = self.text
         generator = stable_generator("generate", self.setting("seed"), seed)
         made = text.generate(prompt, tokens=tokens, temp=temp, topk=topk, generator=generator)
-        columns = [
-            observing.settled_basins(self, layer, states) for layer, states in enumerate(made.states)
-        ]
+        columns = [observing.settled_basins(self, layer, states) for layer, states in enumerate(made.states)]
         steps = tuple(
             results.TokenStep(text.token(token), tuple(column[i] for column in columns))
             for i, token in enumerate(made.token_ids)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from energylang.landscape.dynamics import Landscape, stable_generator
 from torch import Tensor
+
+from energylang.landscape.dynamics import Landscape, stable_generator
 
 Planted = Callable[..., tuple[Landscape, Tensor]]
 

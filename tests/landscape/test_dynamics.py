@@ -8,6 +8,9 @@ import sys
 import pytest
 import torch
 from conftest import random_layer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from energylang.errors import LandscapeError
 from energylang.landscape.dynamics import (
     Landscape,
@@ -22,8 +25,6 @@ from energylang.landscape.dynamics import (
     stable_generator,
     starts,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 kinds = st.sampled_from(["psd", "symmetric", "free"])
 dims = st.integers(1, 24)

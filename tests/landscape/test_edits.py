@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from conftest import Planted, random_layer, tilted
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from energylang.errors import LandscapeError
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.dynamics import (
@@ -20,8 +23,6 @@ from energylang.landscape.edits import Proposal, inject, move, redirect, remove,
 from energylang.landscape.lowrank import symmetric_pair
 from energylang.landscape.solve import field_edit, field_grid
 from energylang.landscape.survey import return_rate
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def basins(layer: Landscape, patterns: torch.Tensor) -> torch.Tensor:

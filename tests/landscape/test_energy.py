@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from conftest import random_layer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from energylang.errors import LandscapeError
 from energylang.landscape.dynamics import (
     Landscape,
@@ -15,8 +18,6 @@ from energylang.landscape.dynamics import (
     starts,
 )
 from energylang.landscape.energy import lyapunov, reference, wall
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 quick = settings(max_examples=25, deadline=None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from conftest import Planted, random_layer, tilted
+
 from energylang.errors import LandscapeError
 from energylang.landscape.dynamics import Landscape, LowRank, settle, stable_generator
 from energylang.landscape.edits import inject, remove

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from conftest import Planted
+
 from energylang.landscape.dynamics import Landscape, LowRank, settle, stable_generator, starts
 from energylang.landscape.edits import inject, remove
 from energylang.landscape.lineage import Registry

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import Planted, random_layer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from energylang.errors import LandscapeError
 from energylang.landscape.attractors import polish, spectrum
 from energylang.landscape.clusters import best_matching, gram, leaders
@@ -20,8 +23,6 @@ from energylang.landscape.dynamics import (
     starts,
 )
 from energylang.landscape.survey import BasinSet, radius, return_rate, stability, survey
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def ordinary(layer: Landscape, n: int = 200, key: object = 0) -> BasinSet:

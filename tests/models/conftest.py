@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from energylang.models import hlm, transformer
 from energylang.models.architectures import network
 from energylang.models.checkpoint import load, save

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save as to_bytes
+
 from energylang.errors import CheckpointError
 from energylang.models import load, read_header, save
 from energylang.models.index import METADATA_KEY
-from safetensors.torch import save as to_bytes
 
 from .conftest import published
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
+
 from energylang.models import TextModel, load, read_header
 from energylang.models import header as header_module
 from energylang.models.checkpoint import fingerprint
 from energylang.models.corpus import REGISTERS, classify, conversation
 from energylang.models.protocol import Model
-from torch import Tensor
 
 BUNDLED = Path(header_module.__file__).with_name("bundled")
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+
 from energylang.errors import CheckpointError, LandscapeError
 from energylang.models import fingerprint, load, save
 from energylang.models.protocol import Model, natural_key
-from torch import Tensor
 
 from .conftest import published, untrained
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from energylang.errors import CheckpointError
 from energylang.models import load, read_header, save
 from energylang.models.header import ModelHeader, bundled_names, parse_spec

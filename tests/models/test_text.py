@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from energylang.errors import LandscapeError
 from energylang.models import Intervention, Model, TextModel, load
 from energylang.models.hlm import HLMConfig, forward, initial, settle

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from energylang.errors import CheckpointError, CorpusError
-from energylang.models.tokenizer import Tokenizer, train_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
+
+from energylang.errors import CheckpointError, CorpusError
+from energylang.models.tokenizer import Tokenizer, train_tokenizer
 
 from .conftest import CORPUS, MARKERS
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from energylang.cli.train import add_parser
 from energylang.errors import CheckpointError, CorpusError, ElError
 from energylang.models import hlm, load, transformer

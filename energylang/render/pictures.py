@@ -1,0 +1,417 @@
+"""A picture for every kind of result: what is printed when a statement shows it.
+
+One function per result, chosen by its type; each returns something that rich can print. Nothing here
+depends on time, so that two equal runs print the same.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from energylang import results
+
+from .marks import bar, facts, number, percent, short, small, table
+
+SHOWN_BASINS = 12
+
+
+@singledispatch
+def render(value: Any) -> RenderableType:
+    """A value as something rich can print."""
+    if isinstance(value, list | tuple):
+        from energylang.runtime.interpreter import shown
+
+        return Text(shown(value))
+    if isinstance(value, bool):
+        return Text("true" if value else "false")
+    if isinstance(value, float):
+        return Text(f"{value:.6g}")
+    return Text(str(value))
+
+
+@render.register
+def _(value: results.Result) -> RenderableType:
+    rows = table("", "")
+    for name, item in value.items():
+        rows.add_row(Text(name, style="dim"), Text(str(item)))
+    return rows
+
+
+# --------------------------------------------------------------------------------------- observing
+
+
+@render.register
+def _(survey: results.Survey) -> RenderableType:
+    count = f"{survey.num_basins}"
+    if len(survey.counts) > 1:
+        count += f" ({survey.count_mean:.1f} ± {survey.count_std:.1f} over {len(survey.counts)} seeds)"
+    shape = "symmetric" if survey.symmetric else f"asymmetry {survey.asymmetry:.2f}"
+    if survey.definite:
+        shape += ", positive semi-definite"
+    starts = f"{survey.inits} random"
+    starts += f" + {survey.token_starts} tokens" if survey.token_starts else ""
+    starts += f" + {survey.installed_starts} installed" if survey.installed_starts else ""
+    title = Text.assemble((f"L{survey.layer}", "bold"), "  ", (count, "bold green"), " basins")
+    parts: list[RenderableType] = [
+        title,
+        facts(
+            d=str(survey.dim),
+            beta=f"{survey.beta:.2f}",
+            starts=starts,
+            usage=f"{survey.usage_entropy_nats:.2f} nats",
+            iterations=f"{survey.mean_iters:.1f}",
+            norm=f"{survey.spectral_norm:.2f}",
+        ),
+        facts(weight=shape, to_zero=str(survey.origin_population), unsettled=str(survey.unsettled)),
+    ]
+    if survey.basins:
+        parts.append(_basins(survey))
+    hidden = survey.num_basins - SHOWN_BASINS
+    if hidden > 0:
+        rest = sum(basin.population for basin in survey.basins[SHOWN_BASINS:])
+        parts.append(Text(f"… and {hidden} more, with {rest} of the starts", style="dim"))
+    return Group(*parts)
+
+
+def _basins(survey: results.Survey) -> Table:
+    shown = survey.basins[:SHOWN_BASINS]
+    most = max(basin.population for basin in shown)
+    with_radius = any(basin.radius is not None for basin in shown)
+    names = ["basin", "starts", "", "share", "energy", "residual", "stability", "mirror"]
+    rows = table(*names, *(["radius"] if with_radius else []), right=(1, 3, 4, 5, 6, 8))
+    for basin in shown:
+        cells: list[RenderableType] = [
+            Text(str(basin), style="cyan" if basin.is_fixed_point else "yellow"),
+            Text(str(basin.population)),
+            Text(bar(basin.population / most), style="blue"),
+            Text(percent(basin.fraction)),
+            Text(f"{basin.energy:.3f}"),
+            Text(small(basin.residual), style="" if basin.is_fixed_point else "yellow"),
+            Text(f"{basin.stability:.2f}"),
+            Text(f"B{basin.mirror}" if basin.mirror is not None else "–", style="dim"),
+        ]
+        if with_radius:
+            cells.append(Text(f"{basin.radius:.2f}" if basin.radius is not None else "–"))
+        rows.add_row(*cells)
+    return rows
+
+
+@render.register
+def _(survey: results.SurveyAll) -> RenderableType:
+    most = max((layer.num_basins for layer in survey.layers), default=1) or 1
+    rows = table(
+        "layer", "basins", "", "d", "beta", "usage", "norm", "fixed", "unsettled", right=(1, 3, 4, 5, 6, 7, 8)
+    )
+    for layer in survey.layers:
+        fixed = sum(basin.is_fixed_point for basin in layer.basins)
+        rows.add_row(
+            Text(f"L{layer.layer}", style="cyan"),
+            str(layer.num_basins),
+            Text(bar(layer.num_basins / most), style="blue"),
+            str(layer.dim),
+            f"{layer.beta:.2f}",
+            f"{layer.usage_entropy_nats:.2f} nats",
+            f"{layer.spectral_norm:.2f}",
+            str(fixed),
+            str(layer.unsettled),
+        )
+    return rows
+
+
+@render.register
+def _(verdict: results.Verdict) -> RenderableType:
+    if verdict.is_basin:
+        name = f" L{verdict.layer}.B{verdict.basin}" if verdict.basin is not None else ""
+        head = Text.assemble(("✓ a basin", "bold green"), name)
+    else:
+        head = Text.assemble(("✗ not a basin", "bold red"), f" at {verdict.target} in L{verdict.layer}")
+    place = facts(
+        cosine=f"{verdict.cosine:.3f}",
+        residual=small(verdict.residual),
+        stability=f"{verdict.stability:.2f}",
+        energy=f"{verdict.energy:.3f}",
+    )
+    if not verdict.is_basin:
+        name = f"L{verdict.layer}.B{verdict.basin}" if verdict.basin is not None else "elsewhere"
+        return Group(
+            head, Text.assemble("it settles ", f"in {name}" if name != "elsewhere" else name, "   ", place)
+        )
+    return Group(
+        head,
+        place,
+        facts(
+            returns_from_noise_of="",
+            **{
+                "10 %": percent(verdict.return_10),
+                "20 %": percent(verdict.return_20),
+                "30 %": percent(verdict.return_30),
+            },
+        ),
+    )
+
+
+@render.register
+def _(energy: results.Energy) -> RenderableType:
+    rows = table("", "energy", "published formula", right=(1, 2))
+    name = f"L{energy.layer}.B{energy.basin}" if energy.basin is not None else "where it settles"
+    rows.add_row(escape(energy.target), f"{energy.energy:.4f}", f"{energy.energy_reference:.4f}")
+    rows.add_row(name, f"{energy.basin_energy:.4f}", f"{energy.basin_energy_reference:.4f}")
+    rows.add_row("gap", f"{energy.gap:.4f}", "")
+    if not energy.symmetric:
+        return Group(
+            rows,
+            Text("the weight is not symmetric: energies are those of its symmetric part", style="yellow"),
+        )
+    return rows
+
+
+# --------------------------------------------------------------------------------------- modifying
+
+
+@render.register
+def _(edit: results.Edit) -> RenderableType:
+    if edit.forced:
+        head = Text.assemble(("! kept by force", "bold yellow"), f"  {edit.target} in L{edit.layer}")
+    elif edit.applied:
+        head = Text.assemble(("✓ staged", "bold green"), f"  {edit.target} in L{edit.layer}")
+        if edit.basin is not None and edit.operation != "remove" and f".B{edit.basin}" not in edit.target:
+            head.append(f" is now L{edit.layer}.B{edit.basin}", style="bold")
+    else:
+        head = Text.assemble(("✗ refused", "bold red"), f"  {edit.target} in L{edit.layer}: {edit.reason}")
+    strength = "–" if edit.strength is None else number(edit.strength)
+    values = {
+        "change": f"{number(edit.norm)} ({percent(edit.relative_norm)} of the weight)",
+        "rank": str(edit.rank),
+        "strength": strength,
+    }
+    if edit.method:
+        values["method"] = edit.method
+    parts: list[RenderableType] = [head, facts(**values)]
+    if edit.forced:
+        parts.append(Text(edit.reason, style="yellow"))
+    if edit.norm:
+        text = f"{edit.kept} of {edit.protected} protected basins stay, "
+        text += f"{percent(edit.changed_fraction)} of decisions change"
+        if edit.lost:
+            shown = ", ".join(f"B{id}" for id in edit.lost[:8]) + (" …" if len(edit.lost) > 8 else "")
+            text += f"; lost: {shown}"
+        parts.append(Text(text))
+    if edit.effect is not None:
+        parts.append(render(edit.effect))
+    parts += [Text(f"note: {note}", style="dim") for note in edit.notes]
+    return Group(*parts)
+
+
+@render.register
+def _(effect: results.Effect) -> RenderableType:
+    rows = table("effect", "before", "after", f"{effect.placebos} placebos", "z", right=(1, 2, 3, 4))
+    if effect.share_before is not None and effect.share_after is not None:
+        rows.add_row(
+            "replies that are the concept",
+            percent(effect.share_before),
+            Text(percent(effect.share_after), style="bold"),
+            f"{100 * (effect.share_placebo or 0):.1f} ± {100 * (effect.share_placebo_std or 0):.1f} %",
+            f"{effect.share_z:+.1f}",
+        )
+    rows.add_row(
+        "log-probability of its texts",
+        f"{effect.log_prob_before:.3f}",
+        Text(f"{effect.log_prob_after:.3f}", style="bold"),
+        f"{effect.log_prob_placebo:.3f} ± {effect.log_prob_placebo_std:.3f}",
+        f"{effect.log_prob_z:+.1f}",
+    )
+    rows.add_row("loss on held-out text", f"{effect.loss_before:.4f}", f"{effect.loss_after:.4f}")
+    damage = f"damage {100 * effect.loss_change:+.2f} ± {100 * effect.loss_change_error:.2f} %"
+    return Group(rows, Text(damage, style="dim"))
+
+
+@render.register
+def _(diff: results.Diff) -> RenderableType:
+    if not diff.changed:
+        return Text(f"L{diff.layer} is as it was loaded", style="green")
+    parts: list[RenderableType] = [
+        facts(
+            change=f"{number(diff.norm)} ({percent(diff.relative_norm)} of the weight)",
+            rank=str(diff.rank),
+            edits=str(diff.edits),
+            spectral_norm=f"{diff.spectral_before:.4f} → {diff.spectral_after:.4f}",
+        ),
+    ]
+    rows = table("largest changes", "", right=(1,))
+    for entry in diff.largest:
+        rows.add_row(f"W[{entry.row}, {entry.column}]", f"{entry.change:+.5f}")
+    parts.append(rows)
+    parts.append(
+        facts(
+            basins_kept=str(len(diff.basins_kept)),
+            lost=_ids(diff.basins_lost),
+            gained=_ids(diff.basins_gained),
+            largest_drift=small(diff.max_drift),
+        )
+    )
+    return Group(*parts)
+
+
+def _ids(ids: tuple[int, ...]) -> str:
+    if not ids:
+        return "none"
+    return ", ".join(f"B{id}" for id in ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
+
+
+# --------------------------------------------------------------------------------- concepts, control
+
+
+@render.register
+def _(concept: results.ConceptInfo) -> RenderableType:
+    return Group(
+        Text.assemble(
+            (concept.name, "bold"),
+            f" at L{concept.layer}, from {concept.samples} text" + ("" if concept.samples == 1 else "s"),
+        ),
+        facts(
+            norm=f"{concept.norm:.2f}",
+            agreement=f"{concept.coherence:.3f}",
+            cosine_to_neutral=f"{concept.cosine_to_neutral:.3f}",
+        ),
+    )
+
+
+@render.register
+def _(concepts: results.Concepts) -> RenderableType:
+    if not concepts.concepts:
+        return Text("no concepts have been captured", style="dim")
+    rows = table(
+        "concept", "layer", "texts", "norm", "agreement", "to neutral", "installed", right=(2, 3, 4, 5)
+    )
+    for concept in concepts.concepts:
+        rows.add_row(
+            escape(concept.name),
+            f"L{concept.layer}",
+            str(concept.samples),
+            f"{concept.norm:.2f}",
+            f"{concept.coherence:.3f}",
+            f"{concept.cosine_to_neutral:.3f}",
+            ", ".join(concept.installed) or "–",
+        )
+    return rows
+
+
+@render.register
+def _(info: results.Info) -> RenderableType:
+    dims = ", ".join(str(d) for d in dict.fromkeys(info.dims))
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (info.model, "bold"),
+            f"  {info.kind}, {info.num_layers} Hopfield layer" + ("" if info.num_layers == 1 else "s"),
+        ),
+        facts(
+            d=dims,
+            degree=str(info.degree),
+            beta=", ".join(f"{beta:.2f}" for beta in info.betas),
+            parameters=f"{info.parameters:,}",
+        ),
+        facts(can=", ".join(info.capabilities), hash=short(info.hash)),
+    ]
+    return Group(*parts)
+
+
+@render.register
+def _(applied: results.Applied) -> RenderableType:
+    layers = ", ".join(f"L{layer}" for layer in applied.layers)
+    return Text.assemble(
+        ("✓ " if applied.changed else "= ", "green"),
+        f"{layers} {'changed' if applied.changed else 'unchanged'}   ",
+        ("live ", "dim"),
+        short(applied.hash),
+    )
+
+
+@render.register
+def _(status: results.Status) -> RenderableType:
+    rows = table("layer", "state", "edits", "refused", "basins", "lost", "change", right=(2, 3, 4, 5, 6))
+    for layer in status.layers:
+        style = "green" if layer.state == "original" else "yellow"
+        rows.add_row(
+            f"L{layer.layer}",
+            Text(layer.state, style=style),
+            str(layer.edits),
+            str(layer.refused),
+            str(layer.basins),
+            str(layer.lost),
+            percent(layer.relative_norm),
+        )
+    return Group(
+        Text.assemble(
+            (status.model, "bold"),
+            f"  {status.concepts} concepts, {status.undoable} change{'' if status.undoable == 1 else 's'} to undo",
+        ),
+        rows,
+        facts(
+            original=short(status.original_hash),
+            live=short(status.live_hash),
+            staged=short(status.staged_hash),
+        ),
+    )
+
+
+@render.register
+def _(setting: results.Setting) -> RenderableType:
+    return Text.assemble(
+        f"{setting.name} ", (str(setting.before), "dim"), " → ", (str(setting.value), "bold")
+    )
+
+
+@render.register
+def _(saved: results.Saved) -> RenderableType:
+    return Text.assemble(
+        ("✓ ", "green"), f"{saved.path}   {saved.bytes:,} bytes   ", ("hash ", "dim"), short(saved.hash)
+    )
+
+
+@render.register
+def _(undone: results.Undone) -> RenderableType:
+    verb = "undone" if undone.direction == "undo" else "done again"
+    lines = [
+        Text.assemble(("↶ " if undone.direction == "undo" else "↷ ", "cyan"), f"{verb}: {s}")
+        for s in undone.statements
+    ]
+    end = "identical to the original" if undone.is_original else "differs from the original"
+    style = "bold green" if undone.is_original else "yellow"
+    return Group(*lines, Text.assemble(("weights ", "dim"), short(undone.hash), "  ", (end, style)))
+
+
+@render.register
+def _(history: results.History) -> RenderableType:
+    if not history.entries:
+        return Text("nothing has been changed", style="dim")
+    styles = {"OK": "green", "REFUSED": "red", "FORCED": "yellow", "FAILED": "red", "UNDONE": "dim"}
+    rows = table("", "state", "statement", "", right=(0,))
+    for entry in history.entries:
+        rows.add_row(
+            str(entry.id),
+            Text(entry.state, style=styles[entry.state]),
+            Text(entry.statement),
+            Text(entry.detail, style="dim"),
+        )
+    return rows
+
+
+# --------------------------------------------------------------------------------------------- text
+
+
+@render.register
+def _(made: results.Generation) -> RenderableType:
+    said = Text.assemble(("“", "dim"), (made.text, "bold"), ("”", "dim"))
+    known = [(step.token.strip(), step.basins[-1]) for step in made.steps if step.basins]
+    named = [f"{token} B{basin}" for token, basin in known if token.isalpha() and basin is not None]
+    if not named:
+        return said
+    layer = len(made.steps[0].basins) - 1
+    shown = ", ".join(named[:8]) + (" …" if len(named) > 8 else "")
+    return Group(said, Text(f"in known basins of L{layer}: {shown}", style="dim"))

@@ -1,0 +1,253 @@
+"""The part of a session that is not about running: the model, its weights, basins, concepts and settings.
+
+Invariants:
+
+* the state (``State``) is immutable; operations replace it and never write into it;
+* the live model's weights are those of ``state.layers[i].live``, bit for bit;
+* basin ids are never used twice in a session, not even after an undo;
+* every random draw comes from a generator seeded by the session's seed, the operation, the layer and the
+  operation's own seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from energylang.errors import ElError
+from energylang.landscape.draws import stable_generator
+from energylang.landscape.dynamics import Landscape
+from energylang.landscape.lineage import Registry
+from energylang.models import checkpoint
+from energylang.models.protocol import Model
+from energylang.ops.coerce import suggestion
+from energylang.ops.settings import AUTO, DEFAULTS
+from energylang.values import BasinRef, Seed
+from energylang.values import Concept as ConceptName
+
+from .history import Concept, History, LayerState, State
+from .weights import DenseCache, Version
+
+if TYPE_CHECKING:
+    from energylang.models.text import TextModel
+
+RECENT_LANDSCAPES = 8
+
+
+class Core:
+    """A model and everything that is known and staged about it. See ``Session`` for the way to use it."""
+
+    def __init__(self, base: Path | None) -> None:
+        self.base = base
+        self.state = State(settings=dict(DEFAULTS))
+        self.timeline = History(self.state)
+        self.original_hash = ""
+        self._model: Model | None = None
+        self._weights = DenseCache()
+        self._next_basin: dict[int, int] = {}
+        self._landscapes: dict[tuple[Any, ...], Landscape] = {}
+
+    def restore_state(self, state: State) -> None:
+        """Make ``state`` the session's state, live weights included."""
+        self.state = state
+        if self._model is not None:
+            for index, layer in enumerate(state.layers):
+                self._sync(index, layer.live)
+
+    # -- model -----------------------------------------------------------------------------------
+
+    @property
+    def model(self) -> Model:
+        if self._model is None:
+            raise ElError("no model is loaded", code="EL301", hint='begin with `load "tiny"`')
+        return self._model
+
+    @property
+    def has_model(self) -> bool:
+        return self._model is not None
+
+    @property
+    def text(self) -> TextModel:
+        """The model's text side; an error says so when it has none."""
+        if self.model.text is None:
+            raise ElError(
+                f"{self.model.spec} has a landscape but no words: it holds weights only",
+                code="EL250",
+                hint='load a text model such as "tiny", or one made by `el train`',
+            )
+        return self.model.text
+
+    def adopt(self, model: Model) -> None:
+        """Begin anew with a model: concepts and history belong to the one before and are left behind."""
+        versions = [Version(i, None, None, None, model.weight(i).detach()) for i in range(model.num_layers)]
+        self._model = model
+        self._weights = DenseCache()
+        self._landscapes = {}
+        self._next_basin = {}
+        self.state = State(
+            layers=tuple(LayerState(version, version) for version in versions), settings=self.state.settings
+        )
+        self.timeline = History(self.state)
+        self.original_hash = checkpoint.fingerprint(model)
+
+    def check_layer(self, layer: int) -> None:
+        count = self.model.num_layers
+        if not 0 <= layer < count:
+            names = "only L0" if count == 1 else f"layers L0 to L{count - 1}"
+            raise ElError(f"there is no L{layer}: {self.model.spec} has {names}", code="EL302")
+
+    # -- weights ------------------------------------------------------------------------------------
+
+    def weight(self, version: Version) -> Tensor:
+        """The dense weight (d, d) of a version. Do not write into it."""
+        return self._weights.dense(version)
+
+    def staged(self, layer: int) -> Version:
+        """The version of a layer that edits have led to."""
+        version: Version = self.state.layers[layer].staged
+        return version
+
+    def landscape_of(self, layer: int, version: Version | None = None) -> Landscape:
+        """The landscape of a layer's staged weight (or of another version), as the settings read it."""
+        version = version or self.staged(layer)
+        key = (version, self.setting("beta"), self.setting("degree"), self.setting("dtype"))
+        found = self._landscapes.get(key)
+        if found is None:
+            beta, degree = self.setting("beta"), self.setting("degree")
+            weight = self.weight(version).to(getattr(torch, str(self.setting("dtype"))))
+            found = Landscape(
+                weight,
+                self.model.beta(layer) if beta == AUTO else float(beta),
+                self.model.degree if degree == AUTO else int(degree),
+            )
+            if len(self._landscapes) >= RECENT_LANDSCAPES:
+                self._landscapes.pop(next(iter(self._landscapes)))
+            self._landscapes[key] = found
+        return found
+
+    def _sync(self, layer: int, version: Version) -> None:
+        """Give the live model a version's weight, if it does not have it already."""
+        weight = self.weight(version)
+        if not torch.equal(self.model.weight(layer), weight):
+            self.model.set_weight(layer, weight)
+
+    def set_layer(self, index: int, layer: LayerState) -> None:
+        """Replace a layer's state; the live model follows."""
+        layers = list(self.state.layers)
+        layers[index] = layer
+        self.state = replace(self.state, layers=tuple(layers))
+        self._sync(index, layer.live)
+
+    def live_hash(self) -> str:
+        return checkpoint.fingerprint(self.model)
+
+    def staged_hash(self) -> str:
+        """The hash the model would have if everything staged were applied."""
+        return checkpoint.fingerprint(
+            self.model,
+            {self.model.weight_key(i): self.weight(s.staged) for i, s in enumerate(self.state.layers)},
+        )
+
+    @contextmanager
+    def model_with_staged_weights(self) -> Iterator[Model]:
+        """The model with everything staged in place, for writing it down; the live weights come back."""
+        try:
+            for index, layer in enumerate(self.state.layers):
+                self._sync(index, layer.staged)
+            yield self.model
+        finally:
+            for index, layer in enumerate(self.state.layers):
+                self._sync(index, layer.live)
+
+    # -- basins ---------------------------------------------------------------------------------------
+
+    def registry(self, layer: int) -> Registry:
+        """The basins known in the layer's staged landscape."""
+        return self.staged(layer).registry
+
+    def fresh_registry(self, version: Version) -> Registry:
+        """A version's registry, ready to hand out ids that were never used in this session."""
+        registry = version.registry
+        return replace(registry, next_id=max(registry.next_id, self._next_basin.get(version.layer, 0)))
+
+    def keep_registry(self, version: Version, registry: Registry, *, surveyed: bool) -> None:
+        version.registry = registry
+        version.surveyed = version.surveyed or surveyed
+        self._next_basin[version.layer] = max(self._next_basin.get(version.layer, 0), registry.next_id)
+
+    def basin(self, reference: BasinRef) -> Tensor:
+        """The centre (d,) of a living basin."""
+        self.check_layer(reference.layer)
+        registry = self.registry(reference.layer)
+        basin = registry.get(reference.basin)
+        if basin is None:
+            alive = registry.alive()
+            if not registry.basins:
+                message, hint = (
+                    f"L{reference.layer} has not been surveyed",
+                    f"`survey L{reference.layer}` first",
+                )
+            else:
+                message = f"no basin {reference} is known"
+                hint = (
+                    f"L{reference.layer} has {len(alive)} known basins, B{alive[0].id} to B{alive[-1].id}"
+                    if alive
+                    else f"L{reference.layer} has no living basin"
+                )
+            raise ElError(message, code="EL510", hint=hint)
+        if basin.status == "lost":
+            raise ElError(
+                f"{reference} was lost in edit {basin.lost_by}",
+                code="EL510",
+                hint="`history` shows the edits; `undo` brings it back",
+            )
+        return basin.centre
+
+    def concept(self, name: str) -> Concept:
+        found = self.state.concepts.get(name)
+        if found is None:
+            raise ElError(
+                f"no concept `{name}` has been captured",
+                code="EL511",
+                hint=suggestion(name, self.state.concepts) or f'`capture L0 {name} "some text"` first',
+            )
+        return found
+
+    def direction(self, layer: int, target: BasinRef | ConceptName | Seed) -> Tensor:
+        """The state (d,) that a direction names, at a layer."""
+        dim = self.model.dims[layer]
+        if isinstance(target, Seed):
+            draw = torch.randn(dim, generator=stable_generator("direction", dim, target.seed))
+            return draw.to(self.landscape_of(layer).weight)
+        if isinstance(target, BasinRef):
+            if target.layer != layer:
+                raise ElError(f"{target} is not a basin of L{layer}", code="EL510")
+            return self.basin(target).to(self.landscape_of(layer).weight)
+        concept = self.concept(target.name)
+        if concept.layer != layer:
+            raise ElError(
+                f"`{concept.name}` was captured at L{concept.layer}, not at L{layer}",
+                code="EL511",
+                hint=f"use L{concept.layer}, or capture it at L{layer} under another name",
+            )
+        return concept.centroid.to(self.landscape_of(layer).weight)
+
+    # -- settings and draws ----------------------------------------------------------------------------
+
+    def setting(self, name: str) -> Any:
+        return self.state.settings[name]
+
+    def generator(self, purpose: str, *key: object) -> torch.Generator:
+        """The generator of an operation's draws."""
+        return stable_generator(self.setting("seed"), purpose, *key)
+
+    def resolve(self, path: str) -> Path:
+        """A path of a script: relative ones are seen from the script's folder."""
+        given = Path(path).expanduser()
+        return given if given.is_absolute() or self.base is None else self.base / given
