@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 VOLATILE = {"volatile": True}
 """Metadata of a field that may differ between two equal runs (a time): left out of digests and of plain output."""
@@ -22,7 +22,7 @@ VOLATILE = {"volatile": True}
 class Result(Mapping[str, Any]):
     """Base of all results."""
 
-    __dataclass_fields__: Any
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def __getitem__(self, key: str) -> Any:
         if key in self.__dataclass_fields__:
