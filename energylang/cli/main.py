@@ -166,15 +166,16 @@ def _run(chosen: argparse.Namespace) -> int:
     from .output import Recorder
 
     session = Session(chosen.model, base=source.base, threads=chosen.threads)
-    recorder = Recorder(json=chosen.json)
-    try:
-        run_checked(session, checked, recorder.show)
-    except ScriptError as error:
-        return _finish(chosen, recorder.items, error.diagnostics, FAILED)
-    except KeyboardInterrupt:
-        stopped = Diagnostic("EL590", "interrupted; the statement that was running left no trace", None)
-        return _finish(chosen, recorder.items, [stopped], INTERRUPTED)
-    return _finish(chosen, recorder.items, checked.diagnostics, OK)
+    found, code = checked.diagnostics, OK
+    with Recorder(json=chosen.json) as recorder:
+        try:
+            run_checked(session, checked, recorder.show, recorder.begin)
+        except ScriptError as error:
+            found, code = error.diagnostics, FAILED
+        except KeyboardInterrupt:
+            message = "interrupted; the statement that was running left no trace"
+            found, code = [Diagnostic("EL590", message, None)], INTERRUPTED
+    return _finish(chosen, recorder.items, found, code)
 
 
 def _finish(chosen: argparse.Namespace, items: list[object], diagnostics: list[Diagnostic], code: int) -> int:

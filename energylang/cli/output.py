@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from energylang.diagnostics.codes import Code
 from energylang.ops.declaration import Op, default_text
 from energylang.results import Result
 from energylang.syntax import ast
+
+if TYPE_CHECKING:
+    from energylang.render.terminal import Screen
 
 
 class Recorder:
@@ -17,14 +20,26 @@ class Recorder:
 
     def __init__(self, *, json: bool) -> None:
         self.items: list[object] = []
-        self.json = json
+        self.screen: Screen | None = None
         if not json:
             from energylang.render.terminal import Screen
 
             self.screen = Screen()
 
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.screen is not None:
+            self.screen.wait_for(None)
+
+    def begin(self, line: str) -> None:
+        """An operation begins."""
+        if self.screen is not None:
+            self.screen.wait_for(line)
+
     def show(self, value: Any, statement: ast.Statement, line: str) -> None:
-        if not self.json:
+        if self.screen is not None:
             self.screen.show(value, statement, line)
             return
         number, _ = statement.span.start_location()

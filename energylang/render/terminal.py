@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
+from rich.status import Status
 from rich.text import Text
 
 from energylang.syntax import ast
@@ -24,12 +25,29 @@ def make_console(*, stderr: bool = False) -> Console:
 
 
 class Screen:
-    """Prints what a running script shows: the statement, then its result."""
+    """Prints what a running script shows: the statement, then its result. A context that must be left."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or make_console()
+        self.waiting: Status | None = None
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.wait_for(None)
+
+    def wait_for(self, line: str | None) -> None:
+        """On a terminal, show what is running; ``None``: nothing is."""
+        if self.waiting is not None:
+            self.waiting.stop()
+            self.waiting = None
+        if line is not None and self.console.is_terminal:
+            self.waiting = self.console.status(Text(line, style="dim"))
+            self.waiting.start()
 
     def show(self, value: Any, statement: ast.Statement, line: str) -> None:
+        self.wait_for(None)
         if isinstance(statement, ast.Print):
             self.console.print(Text(str(value)))
             return

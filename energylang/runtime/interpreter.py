@@ -71,7 +71,10 @@ class _Return(Exception):
 class Interpreter:
     """Runs one program."""
 
-    def __init__(self, session: Session, checked: Checked, show: Show) -> None:
+    def __init__(
+        self, session: Session, checked: Checked, show: Show, begin: Callable[[str], None] | None = None
+    ) -> None:
+        self.begin = begin or (lambda line: None)
         self.session = session
         self.checked = checked
         self.show = show
@@ -213,6 +216,7 @@ class Interpreter:
             with self._at(span):
                 coerce(param, value, layer=layer.index if isinstance(layer, Layer) else layer)
         statement = self.written(node, call, op, values)
+        self.begin(statement)
         result = self.session.execute(op, values, statement=statement)
         self.line = statement
         return result
@@ -523,10 +527,15 @@ def run_source(session: Session, source: Source, show: Show) -> Any:
     return run_checked(session, checked, show)
 
 
-def run_checked(session: Session, checked: Checked, show: Show) -> Any:
-    """Run a program that was checked for this session. Raises ``ScriptError``."""
+def run_checked(
+    session: Session, checked: Checked, show: Show, begin: Callable[[str], None] | None = None
+) -> Any:
+    """Run a program that was checked for this session; ``begin`` hears of every operation before it runs.
+
+    Raises ``ScriptError``.
+    """
     session.procedures.update(checked.procedures)
-    return Interpreter(session, checked, show).run()
+    return Interpreter(session, checked, show, begin).run()
 
 
 def run_text(session: Session, text: str, *, name: str = "<input>") -> Any:

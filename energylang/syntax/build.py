@@ -1,21 +1,27 @@
 """From the parser's reductions to the syntax tree.
 
-Lark calls one method of ``TreeBuilder`` per grammar rule, with the children already built. Nothing is
-decided here that needs to know an operation: see ``energylang.checker`` for that.
+Lark calls one method of ``TreeBuilder`` per grammar rule, at the moment of the reduction, with the children
+already built; no parse tree lies in between. Nothing is decided here that needs to know an operation: see
+``energylang.checker`` for that.
+
+Spans are exact: the text under a node's span is what was written for it, without blanks, comments and
+brackets around it. Brackets around a part of an expression belong to the expression (``(1 + 2) * 3``), so
+where they stand is remembered in ``extents`` until the script is parsed; ``depths`` counts the nesting.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NoReturn
 
-from lark import Token, Transformer, v_args
+from lark import Token
 
 from . import ast
 from .source import Source, Span
+from .texts import TextProblem, pieces
 
-ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "{": "{", "}": "}"}
+MAX_DEPTH = 100
+MAX_NAME = 200
 
 
 class SyntaxProblem(Exception):
@@ -30,80 +36,98 @@ def _fail(code: str, message: str, span: Span, help: str = "") -> NoReturn:
     raise SyntaxProblem(code, message, span, help)
 
 
-class TreeBuilder(Transformer[Token, Any]):
-    """One method per rule of ``grammar/energy.lark``.
+class TreeBuilder:
+    """One method per rule of ``grammar/energy.lark``; the names are the grammar's.
 
-    ``offset`` is where the parsed text starts in the source (the inside of a text's ``{…}`` is parsed
-    on its own), ``parse_hole`` parses such an inside.
+    ``begin`` says which text is parsed next: ``offset`` is where it starts in the source (the inside of a
+    text's ``{…}`` is parsed on its own, by ``parse_hole``).
     """
 
-    def __init__(
-        self, source: Source, parse_hole: Callable[[str, Source, int], ast.Expr], offset: int = 0
-    ) -> None:
-        super().__init__()
+    parse_hole: Callable[[str, int], ast.Expr]
+
+    def __init__(self) -> None:
+        self.begin(Source(""), 0)
+
+    def begin(self, source: Source, offset: int) -> None:
         self.source = source
         self.offset = offset
-        self.parse_hole = parse_hole
+        self.extents: dict[int, tuple[ast.Node, int, int]] = {}  # the node is kept, so that its id is, too
+        self.depths: dict[int, tuple[ast.Node, int]] = {}
 
     # -- places ------------------------------------------------------------
 
     def token_span(self, token: Token) -> Span:
-        start, end = token.start_pos or 0, token.end_pos or 0
-        return Span(start + self.offset, end + self.offset, self.source)
+        offset = self.offset
+        return Span((token.start_pos or 0) + offset, (token.end_pos or 0) + offset, self.source)
 
-    def meta_span(self, meta: Any) -> Span:
-        start, end = getattr(meta, "start_pos", 0), getattr(meta, "end_pos", 0)
-        return Span(start + self.offset, end + self.offset, self.source)
+    def span(self, first: Token | ast.Node, last: Token | ast.Node) -> Span:
+        """From the start of one child to the end of another, with the brackets around them."""
+        return Span(self._start(first), self._end(last), self.source)
+
+    def _start(self, child: Token | ast.Node) -> int:
+        if isinstance(child, Token):
+            return (child.start_pos or 0) + self.offset
+        extent = self.extents.get(id(child))
+        return extent[1] if extent else child.span.start
+
+    def _end(self, child: Token | ast.Node) -> int:
+        if isinstance(child, Token):
+            return (child.end_pos or 0) + self.offset
+        extent = self.extents.get(id(child))
+        return extent[2] if extent else child.span.end
+
+    def nested(self, node: Any, *children: Any) -> Any:
+        """``node``, which has these children; refuses what is nested beyond any use."""
+        depths = self.depths
+        depth = 1 + max((depths[id(child)][1] for child in children if id(child) in depths), default=0)
+        if depth > MAX_DEPTH:
+            _fail("EL109", "this expression is nested too deeply", node.span,
+                  f"at most {MAX_DEPTH} levels; name a part of it with `let`")  # fmt: skip
+        depths[id(node)] = node, depth
+        return node
 
     # -- statements ----------------------------------------------------------
 
-    @v_args(meta=True)
-    def program(self, meta: Any, statements: list[ast.Statement]) -> ast.Program:
-        return ast.Program(Span(0, len(self.source.text), self.source), tuple(statements))
+    def program(self, statements: list[ast.Statement]) -> tuple[ast.Statement, ...]:
+        return tuple(statements)
 
     def hole(self, children: list[ast.Expr]) -> ast.Expr:
         return children[0]
 
-    @v_args(meta=True)
-    def let(self, meta: Any, children: list[Any]) -> ast.Let:
-        name, value = children
-        span = self.meta_span(meta)
-        return ast.Let(span, str(name), self.token_span(name), value)
+    def let(self, children: list[Any]) -> ast.Let:
+        keyword, name, value = children
+        return ast.Let(self.span(keyword, value), self._name(name), self.token_span(name), value)
 
-    @v_args(meta=True)
-    def assign(self, meta: Any, children: list[Any]) -> ast.Let:
+    def assign(self, children: list[Any]) -> ast.Let:
         name, value = children
-        return ast.Let(self.meta_span(meta), str(name), self.token_span(name), value, new=False)
+        return ast.Let(self.span(name, value), self._name(name), self.token_span(name), value, new=False)
 
-    @v_args(meta=True)
-    def do(self, meta: Any, children: list[ast.Expr]) -> ast.Do:
+    def do(self, children: list[ast.Expr]) -> ast.Do:
         (value,) = children
+        span = self.span(value, value)
         if isinstance(value, ast.Name):
             value = ast.Command(value.span, value.name, value.span, (), ())
-        return ast.Do(self.meta_span(meta), value)
+        return ast.Do(span, value)
 
-    @v_args(meta=True)
-    def print_(self, meta: Any, children: list[Any]) -> ast.Print:
-        return ast.Print(self.meta_span(meta), children[1])
+    def print_(self, children: list[Any]) -> ast.Print:
+        return ast.Print(self.span(children[0], children[1]), children[1])
 
-    @v_args(meta=True)
-    def require(self, meta: Any, children: list[Any]) -> ast.Require:
-        return ast.Require(self.meta_span(meta), children[1], children[2] if len(children) > 2 else None)
+    def require(self, children: list[Any]) -> ast.Require:
+        message = children[2] if len(children) > 2 else None
+        return ast.Require(self.span(children[0], children[-1]), children[1], message)
 
-    @v_args(meta=True)
-    def return_(self, meta: Any, children: list[Any]) -> ast.Return:
-        return ast.Return(self.meta_span(meta), children[1] if len(children) > 1 else None)
+    def return_(self, children: list[Any]) -> ast.Return:
+        return ast.Return(self.span(children[0], children[-1]), children[1] if len(children) > 1 else None)
 
-    @v_args(meta=True)
-    def import_(self, meta: Any, children: list[Any]) -> ast.Import:
-        return ast.Import(self.meta_span(meta), str(children[1]), self.token_span(children[1]))
+    def import_(self, children: list[Token]) -> ast.Import:
+        keyword, name = children
+        return ast.Import(self.span(keyword, name), self._name(name), self.token_span(name))
 
     def pass_(self, children: list[Token]) -> ast.Pass:
         return ast.Pass(self.token_span(children[0]))
 
-    @v_args(meta=True)
-    def if_(self, meta: Any, children: list[Any]) -> ast.If:
-        _keyword, condition, body, *rest = children
+    def if_(self, children: list[Any]) -> ast.If:
+        keyword, condition, body, *rest = children
         branches = [(condition, body)]
         otherwise: tuple[ast.Statement, ...] = ()
         for part in rest:
@@ -111,7 +135,8 @@ class TreeBuilder(Transformer[Token, Any]):
                 branches.append(part)
             else:
                 otherwise = part
-        return ast.If(self.meta_span(meta), tuple(branches), otherwise)
+        last = (otherwise or branches[-1][1])[-1]
+        return ast.If(self.span(keyword, last), tuple(branches), otherwise)
 
     def elif_(self, children: list[Any]) -> tuple[ast.Expr, tuple[ast.Statement, ...]]:
         return children[1], children[2]
@@ -119,22 +144,21 @@ class TreeBuilder(Transformer[Token, Any]):
     def else_(self, children: list[Any]) -> Any:
         return children[1]
 
-    @v_args(meta=True)
-    def for_(self, meta: Any, children: list[Any]) -> ast.For:
-        name, items, body = children
-        return ast.For(self.meta_span(meta), str(name), self.token_span(name), items, body)
+    def for_(self, children: list[Any]) -> ast.For:
+        keyword, name, items, body = children
+        return ast.For(self.span(keyword, body[-1]), self._name(name), self.token_span(name), items, body)
 
-    @v_args(meta=True)
-    def def_(self, meta: Any, children: list[Any]) -> ast.Def:
-        name, *parameters, body = children
-        return ast.Def(self.meta_span(meta), str(name), self.token_span(name), tuple(parameters), body)
+    def def_(self, children: list[Any]) -> ast.Def:
+        keyword, name, _open, *parameters, _close, body = children
+        return ast.Def(
+            self.span(keyword, body[-1]), self._name(name), self.token_span(name), tuple(parameters), body
+        )
 
-    @v_args(meta=True)
-    def parameter(self, meta: Any, children: list[Any]) -> ast.Parameter:
+    def parameter(self, children: list[Any]) -> ast.Parameter:
         name, *rest = children
         type_name = next((str(item) for item in rest if isinstance(item, Token)), None)
         default = next((item for item in rest if isinstance(item, ast.Expr)), None)
-        return ast.Parameter(self.meta_span(meta), str(name), type_name, default)
+        return ast.Parameter(self.span(name, children[-1]), self._name(name), type_name, default)
 
     def default(self, children: list[ast.Expr]) -> ast.Expr:
         return children[0]
@@ -144,14 +168,8 @@ class TreeBuilder(Transformer[Token, Any]):
 
     # -- commands --------------------------------------------------------------
 
-    @v_args(meta=True)
-    def command(self, meta: Any, children: list[Any]) -> ast.Command:
+    def command(self, children: list[Any]) -> ast.Command:
         name, *items = children
-        return self._command(self.meta_span(meta), name, items)
-
-    tail_command = command
-
-    def _command(self, span: Span, name: Token, items: Iterable[Any]) -> ast.Command:
         arguments: list[ast.Expr] = []
         keywords: list[ast.Keyword] = []
         for item in items:
@@ -159,28 +177,31 @@ class TreeBuilder(Transformer[Token, Any]):
                 keywords.append(item)
             else:
                 arguments.append(item)
-        name_span = self.token_span(name)
-        return ast.Command(name_span.to(span), str(name), name_span, tuple(arguments), tuple(keywords))
+        node = ast.Command(
+            self.span(name, children[-1]), self._name(name), self.token_span(name),
+            tuple(arguments), tuple(keywords),
+        )  # fmt: skip
+        return self.nested(node, *arguments, *(item.value for item in keywords))  # type: ignore[no-any-return]
 
-    @v_args(meta=True)
-    def keyword(self, meta: Any, children: list[Any]) -> ast.Keyword:
-        if str(children[0]) == "--force":
-            return self.flag(children)
-        if str(children[0]) == "--reason":
+    tail_command = command
+
+    def keyword(self, children: list[Any]) -> ast.Keyword:
+        if children[0].type != "KEY":
             return self.flag(children)
         key, value = children
         if isinstance(value, Token):
             value = self.terminal(value)
-        span = self.token_span(key)
-        name_span = Span(span.start, span.end - 1, self.source)
-        return ast.Keyword(span.to(value.span), str(key)[:-1], value, name_span)
+        name = str(key)[:-1]
+        start = self._start(key)
+        return ast.Keyword(
+            self.span(key, value), name, value, Span(start, start + len(name), self.source)
+        )
 
-    text_keyword = keyword
-    path_keyword = keyword
+    text_keyword = path_keyword = keyword
 
     def flag(self, children: list[Token]) -> ast.Keyword:
         span = self.token_span(children[0])
-        if children[0] == "--force":
+        if children[0].type == "FORCE":
             return ast.Keyword(span, "force", ast.Bool(span, True), span)
         text = self.string([children[1]])
         return ast.Keyword(span.to(text.span), "reason", text, span)
@@ -189,9 +210,9 @@ class TreeBuilder(Transformer[Token, Any]):
         (token,) = children
         if token.type == "STRING":
             return self.string(children)
-        span = self.token_span(token)
         value = str(token).rstrip()
-        return ast.Text(Span(span.start, span.start + len(value), self.source), (value,), raw=True)
+        start = self._start(token)
+        return ast.Text(Span(start, start + len(value), self.source), (value,), raw=True)
 
     def path(self, children: list[Token]) -> ast.Expr:
         (token,) = children
@@ -203,7 +224,9 @@ class TreeBuilder(Transformer[Token, Any]):
         return build([token])  # type: ignore[no-any-return]
 
     def _only(self, children: list[Any]) -> ast.Expr:
-        value = children[0] if len(children) == 1 else children[1]
+        if len(children) == 3:
+            return self.group(children)
+        value = children[0]
         return self.terminal(value) if isinstance(value, Token) else value
 
     text_1_of_1 = text_1_of_2 = text_2_of_2 = path_1_of_1 = text_value = path_value = _only
@@ -219,35 +242,37 @@ class TreeBuilder(Transformer[Token, Any]):
     def _logical(self, operator: Any, operands: list[ast.Expr]) -> ast.Expr:
         left = operands[0]
         for right in operands[1:]:
-            left = ast.Logical(left.span.to(right.span), operator, left, right)
-        return left
+            left = ast.Logical(self.span(left, right), operator, left, right)
+        return self.nested(left, *operands)  # type: ignore[no-any-return]
 
     def not_(self, children: list[Any]) -> ast.Unary:
-        return ast.Unary(self.token_span(children[0]).to(children[1].span), "not", children[1])
+        keyword, operand = children
+        return self.nested(ast.Unary(self.span(keyword, operand), "not", operand), operand)  # type: ignore[no-any-return]
 
     def negative(self, children: list[Any]) -> ast.Expr:
-        span, operand = self.token_span(children[0]).to(children[1].span), children[1]
+        sign, operand = children
+        span = self.span(sign, operand)
         if isinstance(operand, ast.Int):
             return ast.Int(span, -operand.value)
         if isinstance(operand, ast.Float):
             return ast.Float(span, -operand.value)
-        return ast.Unary(span, "-", operand)
+        return self.nested(ast.Unary(span, "-", operand), operand)  # type: ignore[no-any-return]
 
     def compare(self, children: list[Any]) -> ast.Compare:
         first, *rest = children
         pairs = tuple((str(rest[i]), rest[i + 1]) for i in range(0, len(rest), 2))
-        return ast.Compare(first.span.to(rest[-1].span), first, pairs)
+        return self.nested(ast.Compare(self.span(first, rest[-1]), first, pairs), *children)  # type: ignore[no-any-return]
 
     def arithmetic(self, children: list[Any]) -> ast.Expr:
         left: ast.Expr = children[0]
         for i in range(1, len(children), 2):
             right = children[i + 1]
-            left = ast.Binary(left.span.to(right.span), str(children[i]), left, right)
-        return left
+            left = ast.Binary(self.span(left, right), str(children[i]), left, right)
+        return self.nested(left, *children)  # type: ignore[no-any-return]
 
     def range(self, children: list[ast.Expr]) -> ast.Range:
         first, last = children
-        return ast.Range(first.span.to(last.span), first, last)
+        return self.nested(ast.Range(self.span(first, last), first, last), first, last)  # type: ignore[no-any-return]
 
     def int(self, children: list[Token]) -> ast.Int:
         span = self.token_span(children[0])
@@ -256,14 +281,16 @@ class TreeBuilder(Transformer[Token, Any]):
         return ast.Int(span, int(children[0]))
 
     def float(self, children: list[Token]) -> ast.Float:
-        value = float(children[0])
-        span = self.token_span(children[0])
-        if value == float("inf"):
-            _fail("EL107", "this number is too large", span)
-        return ast.Float(span, value)
+        return ast.Float(self.token_span(children[0]), self._finite(children[0], str(children[0])))
 
     def percent(self, children: list[Token]) -> ast.Float:
-        return ast.Float(self.token_span(children[0]), float(children[0][:-1]) / 100)
+        return ast.Float(self.token_span(children[0]), self._finite(children[0], children[0][:-1]) / 100)
+
+    def _finite(self, token: Token, digits: str) -> float:
+        value = float(digits)
+        if value == float("inf"):
+            _fail("EL107", "this number is too large", self.token_span(token), "the largest is about 1.8e308")
+        return value
 
     def true(self, children: list[Token]) -> ast.Bool:
         return ast.Bool(self.token_span(children[0]), True)
@@ -285,111 +312,57 @@ class TreeBuilder(Transformer[Token, Any]):
 
     def _index(self, token: Token, digits: str) -> int:
         if len(digits) > 9:
-            _fail("EL107", "this number is too large", self.token_span(token))
+            _fail("EL107", "this number is too large", self.token_span(token), "layers and basins have at most nine digits")
         return int(digits)
 
     def concept(self, children: list[Token]) -> ast.ConceptName:
-        return ast.ConceptName(self.token_span(children[0]), str(children[0])[1:])
+        return ast.ConceptName(self.token_span(children[0]), self._name(children[0])[1:])
 
     def name(self, children: list[Token]) -> ast.Name:
-        return ast.Name(self.token_span(children[0]), str(children[0]))
+        return ast.Name(self.token_span(children[0]), self._name(children[0]))
 
-    @v_args(meta=True)
-    def list(self, meta: Any, children: list[ast.Expr]) -> ast.List:
-        return ast.List(self.meta_span(meta), tuple(children))
+    def _name(self, token: Token) -> str:
+        if len(token) > MAX_NAME:
+            start = self._start(token)
+            _fail("EL102", "this name is too long", Span(start, start + MAX_NAME, self.source),
+                  f"a name has at most {MAX_NAME} characters")  # fmt: skip
+        return str(token)
 
-    def group(self, children: list[ast.Expr]) -> ast.Expr:
-        return children[0]
+    def list(self, children: list[Any]) -> ast.List:
+        first, *items, last = children
+        return self.nested(ast.List(self.span(first, last), tuple(items)), *items)  # type: ignore[no-any-return]
+
+    def group(self, children: list[Any]) -> ast.Expr:
+        first, node, last = children
+        self.extents[id(node)] = node, self._start(first), self._end(last)
+        return node  # type: ignore[no-any-return]
 
     def field(self, children: list[Any]) -> ast.Field:
         value, _dot, name = children
-        span = self.token_span(name)
-        return ast.Field(value.span.to(span), value, str(name), span)
+        node = ast.Field(self.span(value, name), value, self._name(name), self.token_span(name))
+        return self.nested(node, value)  # type: ignore[no-any-return]
 
-    @v_args(meta=True)
-    def index(self, meta: Any, children: list[Any]) -> ast.Index:
-        return ast.Index(self.meta_span(meta), children[0], children[2])
+    def index(self, children: list[Any]) -> ast.Index:
+        value, _open, position, close = children
+        return self.nested(ast.Index(self.span(value, close), value, position), value, position)  # type: ignore[no-any-return]
 
     # -- texts ------------------------------------------------------------------
 
     def string(self, children: list[Token]) -> ast.Text:
         """Escapes and holes of a quoted text."""
-        token = children[0]
-        span = self.token_span(token)
-        inner = str(token)[1:-1]
+        span = self.token_span(children[0])
+        try:
+            found = pieces(str(children[0])[1:-1])
+        except TextProblem as problem:
+            start = span.start + 1 + problem.start
+            place = Span(start, start + problem.length, self.source)
+            raise SyntaxProblem(problem.code, problem.message, place, problem.help) from None
         parts: list[str | ast.Hole] = []
-        plain: list[str] = []
-        position = 0
-        while position < len(inner):
-            char = inner[position]
-            if char == "\\":
-                value, position = self._escape(inner, position, span)
-                plain.append(value)
-            elif char == "{":
-                end = _hole_end(inner, position)
-                here = Span(span.start + 1 + position, span.start + 2 + position, self.source)
-                if end is None:
-                    _fail("EL103", "this `{` is never closed", here, "write `\\{` for a brace that is just a brace")
-                if plain:
-                    parts.append("".join(plain))
-                    plain = []
-                parts.append(self._hole(inner, position, end, span))
-                position = end + 1
-            elif char == "}":
-                here = Span(span.start + 1 + position, span.start + 2 + position, self.source)
-                _fail("EL103", "this `}` closes nothing", here, "write `\\}` for a brace that is just a brace")
-            else:
-                plain.append(char)
-                position += 1
-        if plain or not parts:
-            parts.append("".join(plain))
+        for piece in found:
+            if isinstance(piece, str):
+                parts.append(piece)
+                continue
+            start = span.start + 1 + piece.start
+            value = self.parse_hole(piece.expression, start + 1)
+            parts.append(ast.Hole(Span(start, span.start + 1 + piece.end, self.source), value, piece.format))
         return ast.Text(span, tuple(parts))
-
-    def _escape(self, inner: str, position: int, span: Span) -> tuple[str, int]:
-        char = inner[position + 1]
-        if char in ESCAPES:
-            return ESCAPES[char], position + 2
-        start = span.start + 1 + position
-        if char == "u":
-            match = re.compile(r"\{([0-9A-Fa-f]{1,6})\}").match(inner, position + 2)
-            if match and int(match[1], 16) <= 0x10FFFF and not 0xD800 <= int(match[1], 16) <= 0xDFFF:
-                return chr(int(match[1], 16)), match.end()
-            _fail("EL107", "not a character: `\\u{…}` holds a hexadecimal code point",
-                  Span(start, start + 2, self.source), "for example `\\u{3b2}` for β")  # fmt: skip
-        _fail("EL107", f"unknown escape `\\{char}`", Span(start, start + 2, self.source),
-              'the escapes are \\n \\t \\" \\\\ \\{ \\} and \\u{…}')  # fmt: skip
-
-    def _hole(self, inner: str, start: int, end: int, span: Span) -> ast.Hole:
-        content = inner[start + 1 : end]
-        expression, colon, format = _split_format(content)
-        place = Span(span.start + 1 + start, span.start + 2 + end, self.source)
-        if not expression.strip():
-            _fail("EL103", "nothing stands between these braces", place, "write `\\{` for a brace that is just a brace")
-        value = self.parse_hole(expression, self.source, place.start + 1)
-        return ast.Hole(place, value, format if colon else "")
-
-
-def _hole_end(text: str, start: int) -> int | None:
-    """Where the brace opened at ``start`` closes, passing over brackets and braces inside."""
-    depth = 0
-    for position in range(start, len(text)):
-        if text[position] == "{":
-            depth += 1
-        elif text[position] == "}":
-            depth -= 1
-            if depth == 0:
-                return position
-    return None
-
-
-def _split_format(content: str) -> tuple[str, str, str]:
-    """Split ``expression:format`` at the first colon outside of brackets."""
-    depth = 0
-    for position, char in enumerate(content):
-        if char in "([":
-            depth += 1
-        elif char in ")]":
-            depth -= 1
-        elif char == ":" and depth == 0:
-            return content[:position], ":", content[position + 1 :]
-    return content, "", ""

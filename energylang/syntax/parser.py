@@ -1,35 +1,41 @@
 """The parser: from the text of a script to its syntax tree, or to a list of what is wrong with it.
 
-``grammar/energy.lark`` says what is accepted. This module adds the two things a grammar cannot say:
+``grammar/energy.lark`` says what is accepted. This module adds what a grammar cannot say: the terminals of
+the operations that end in unquoted text or in a path (the caller knows which), and the blocks that
+indentation makes. The tree is built while the parser reduces (``build``), in one pass over the text.
 
-* the terminals of the operations that end in unquoted text or in a path (the caller knows which);
-* what to tell the user when the parser stops. After an error the offending line is set aside and the
-  rest is parsed again, so that one run reports several errors; lines that only fail because of an
-  earlier one are not reported.
+When the parser stops, ``messages`` says why and ``recovery`` sets the statement at fault aside; parsing
+goes on from the outermost statement around it, so that one run reports several errors without reading the
+whole script once for each.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from threading import RLock
 from typing import Any, Literal
 
 from lark import Lark, Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
-from lark.exceptions import VisitError
-from lark.indenter import DedentError, Indenter
+from lark.lark import PostLex
 
 from energylang.diagnostics import Diagnostic
 
 from . import ast
-from .build import SyntaxProblem, TreeBuilder
+from .build import MAX_DEPTH, SyntaxProblem, TreeBuilder
 from .grammar import grammar_text
+from .messages import Stop, explain, explain_hole
+from .recovery import set_aside
 from .source import Source, Span
 
 MAX_ERRORS = 20
-MAX_DEPTH = 100
 MAX_CHARACTERS = 5_000_000
 _NEVER = r"/(?!.)./"  # a terminal that matches nothing
+_OPENING = frozenset(("LPAR", "LSQB", "INDEX"))
+_CLOSING = frozenset(("RPAR", "RSQB"))
+_CONTINUES = re.compile(r"(?:elif|else)(?![\w-])")
 
 
 @dataclass(frozen=True)
@@ -40,37 +46,59 @@ class Tail:
     leading: int
 
 
-class Blocks(Indenter):
-    """Indentation to block tokens. Tabs are refused: their width is anybody's guess."""
+class _LineEnds(PostLex):
+    """Lines may end anywhere, as far as the lexer is concerned; ``_Lines`` decides which ends count."""
 
-    NL_type = "_NL"
-    OPEN_PAREN_types = ["LPAR", "LSQB", "INDEX"]  # noqa: RUF012 - the base class asks for class attributes
-    CLOSE_PAREN_types = ["RPAR", "RSQB"]  # noqa: RUF012
-    INDENT_type = "_INDENT"
-    DEDENT_type = "_DEDENT"
-    tab_len = 8
+    always_accept = ("_NL",)
 
-    def handle_NL(self, token: Token) -> Any:
-        if self.paren_level == 0:
-            indentation = token.rsplit("\n", 1)[1]
-            end = token.end_pos or 0
-            if "\t" in indentation:
-                raise _Indentation("EL105", "a tab in the indentation", end - len(indentation), end,
-                                   "indent with spaces: four for each block")  # fmt: skip
-            if len(self.indent_level) > MAX_DEPTH:
-                raise _Indentation("EL109", "blocks are nested too deeply", end - len(indentation), end,
-                                   f"at most {MAX_DEPTH} levels")  # fmt: skip
-            if len(indentation) < self.indent_level[-1] and len(indentation) not in self.indent_level:
-                raise _Indentation("EL104", "this line is indented like no block around it",
-                                   end - len(indentation), end,
-                                   "align it with the block it belongs to")  # fmt: skip
-        yield from super().handle_NL(token)
+    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
+        return stream
 
 
 class _Indentation(Exception):
     def __init__(self, code: str, message: str, start: int, end: int, help: str) -> None:
         super().__init__(message)
         self.code, self.message, self.start, self.end, self.help = code, message, start, end, help
+
+
+@dataclass
+class _Lines:
+    """What the pass over the tokens remembers: the brackets that are open, and where statements start.
+
+    ``lines`` are the starts of all lines on which a statement can start, ``tops`` of those in the first
+    column.
+    """
+
+    open: list[Token] = field(default_factory=list)
+    levels: list[int] = field(default_factory=lambda: [0])
+    lines: list[int] = field(default_factory=lambda: [0])
+    tops: list[int] = field(default_factory=lambda: [0])
+
+    def end_of_line(self, token: Token) -> Iterator[Token]:
+        """The token of a line's end, and those of the blocks that begin or end there."""
+        end = token.end_pos or 0
+        indentation = token.rpartition("\n")[2]
+        width, levels = len(indentation), self.levels
+        if "\t" in indentation:
+            raise _Indentation("EL105", "a tab in the indentation", end - width, end,
+                               "indent with spaces: four for each block")  # fmt: skip
+        self.lines.append(end - width)
+        yield token
+        if width > levels[-1]:
+            if len(levels) > MAX_DEPTH:
+                raise _Indentation("EL109", "blocks are nested too deeply", end - width, end,
+                                   f"at most {MAX_DEPTH} levels")  # fmt: skip
+            levels.append(width)
+            yield Token.new_borrow_pos("_INDENT", indentation, token)
+            return
+        if width not in levels:
+            raise _Indentation("EL104", "this line is indented like no block around it", end - width, end,
+                               "align it with the block it belongs to")  # fmt: skip
+        while width < levels[-1]:
+            levels.pop()
+            yield Token.new_borrow_pos("_DEDENT", indentation, token)
+        if width == 0:
+            self.tops.append(end)
 
 
 class Parser:
@@ -84,130 +112,141 @@ class Parser:
         for name, tail in tails.items():
             classes[f"{tail.kind.upper()}_AFTER_{tail.leading}"].append(name)
         terminals = "\n".join(f"{name}.4: {_alternatives(names)}" for name, names in classes.items())
+        self._lock = RLock()  # one builder for all: a second thread waits
+        self._builder = TreeBuilder()
+        self._builder.parse_hole = self._parse_hole
         self._lark = Lark(
             grammar_text() + "\n" + terminals + "\n",
             parser="lalr",
             lexer="contextual",
-            postlex=Blocks(),
+            postlex=_LineEnds(),
             start=["program", "hole"],
-            propagate_positions=True,
+            transformer=self._builder,  # type: ignore[arg-type] - any object with the rules' names will do
+            propagate_positions=False,
             maybe_placeholders=False,
         )
 
     def parse(self, source: Source) -> tuple[ast.Program, list[Diagnostic]]:
         """The tree of all that could be parsed, and the errors (empty when all could)."""
+        whole = Span(0, len(source.text), source)
         if len(source.text) > MAX_CHARACTERS:
-            span = Span(0, 0, source)
             message = f"the script is too large: {len(source.text):,} characters"
-            problem = Diagnostic("EL109", message, span, help=f"at most {MAX_CHARACTERS:,}")
-            return ast.Program(span, ()), [problem]
+            problem = Diagnostic("EL109", message, Span(0, 0, source), help=f"at most {MAX_CHARACTERS:,}")
+            return ast.Program(whole, ()), [problem]
+        with self._lock:
+            statements, problems = self._parse(source)
+        return ast.Program(whole, tuple(statements)), problems
+
+    def _parse(self, source: Source) -> tuple[list[ast.Statement], list[Diagnostic]]:
         text = source.text if source.text.endswith("\n") else source.text + "\n"
+        offset = 0
+        statements: list[ast.Statement] = []
         problems: list[Diagnostic] = []
-        while len(problems) < MAX_ERRORS:
-            result = self._attempt(text, source)
-            if isinstance(result, ast.Program):
-                return result, problems
-            if result in problems or result.span is None:
+        while True:
+            lines = _Lines()
+            result = self._attempt(text, source, offset, lines)
+            if not isinstance(result, Diagnostic):
+                return [*statements, *result], problems
+            if result.span is None or result in problems:
                 break
             problems.append(result)
-            remaining = _set_aside(text, result.span.start, result.code)
-            if remaining == text:
+            if len(problems) >= MAX_ERRORS:
                 break
-            text = remaining
-        return ast.Program(Span(0, 0, source), ()), problems
+            place = result.span.start - offset
+            cut = _last(lines.tops, place, lambda start: not _CONTINUES.match(text, start))
+            if cut:  # all before the statement at fault is right
+                before = self._attempt(text[:cut], source, offset, _Lines())
+                if not isinstance(before, Diagnostic):
+                    statements += before
+            remaining = set_aside(text, place, cut, _last(lines.lines, place), result.code)
+            if remaining == text[cut:]:
+                break
+            text, offset = remaining, offset + cut
+        return statements, problems
 
-    def _attempt(self, text: str, source: Source) -> ast.Program | Diagnostic:
-        problem = _leading_blank(text, source) or _too_deep(text, source)
-        if problem:
-            return problem
+    def _attempt(
+        self, text: str, source: Source, offset: int, lines: _Lines
+    ) -> tuple[ast.Statement, ...] | Diagnostic:
+        """Parse a part of the source that starts at ``offset``."""
+        self._builder.begin(source, offset)
+        stop: Stop | None = None
         try:
-            tree = self._lark.parse(text, start="program")
-            builder = TreeBuilder(source, self._parse_hole)
-            return builder.transform(tree)  # type: ignore[arg-type,no-any-return]
-        except VisitError as error:
-            if isinstance(error.orig_exc, SyntaxProblem):
-                return _diagnostic(error.orig_exc)
-            if isinstance(error.orig_exc, RecursionError):
-                return Diagnostic("EL109", "this is nested too deeply", Span(0, 0, source))
-            raise
+            if blank := _leading_blank(text):
+                raise blank
+            return self._run(text, "program", lines)  # type: ignore[no-any-return]
         except SyntaxProblem as error:
-            return _diagnostic(error)
+            return Diagnostic(error.code, error.message, error.span, help=error.help)
         except _Indentation as error:
-            return Diagnostic(error.code, error.message, Span(error.start, error.end, source), help=error.help)
-        except DedentError as error:
-            return Diagnostic("EL104", str(error), Span(0, 0, source))
-        except RecursionError:
-            return Diagnostic("EL109", "this is nested too deeply", Span(0, 0, source))
+            span = Span(error.start + offset, error.end + offset, source)
+            return Diagnostic(error.code, error.message, span, help=error.help)
         except UnexpectedInput as error:
-            return self._explain(error, text, source)
+            stop = _stop(error, text, source, offset, lines)
+        return explain(stop)
 
-    def _parse_hole(self, text: str, source: Source, offset: int) -> ast.Expr:
+    def _run(self, text: str, start: str, lines: _Lines) -> Any:
+        """Feed the tokens of ``text`` to the parser; the value of the start rule."""
+        interactive = self._lark.parse_interactive(text, start)
+        state = interactive.parser_state
+        feed, open = state.feed_token, lines.open
+        token: Token | None = None
+        for token in interactive.lexer_thread.lex(state):
+            kind = token.type
+            if kind == "_NL":
+                if not open:
+                    for part in lines.end_of_line(token):
+                        feed(part)
+                continue
+            feed(token)
+            if kind in _OPENING:
+                open.append(token)
+                if len(open) > MAX_DEPTH:
+                    raise _Indentation("EL109", "brackets are nested too deeply", token.start_pos or 0,
+                                       token.end_pos or 0, f"at most {MAX_DEPTH} levels")  # fmt: skip
+            elif kind in _CLOSING and open:
+                open.pop()
+        end = Token.new_borrow_pos("$END", "", token) if token is not None else Token("$END", "", 0, 1, 1)
+        for _ in lines.levels[1:]:
+            feed(Token.new_borrow_pos("_DEDENT", "", end))
+        return feed(end, True)
+
+    def _parse_hole(self, text: str, offset: int) -> ast.Expr:
+        """Parse the inside of a text's braces; called while the text around it is being built."""
+        builder = self._builder
+        outer = builder.source, builder.offset, builder.extents, builder.depths
+        builder.begin(builder.source, offset)
         try:
-            tree = self._lark.parse(text, start="hole")
+            return self._run(text, "hole", _Lines())  # type: ignore[no-any-return]
         except UnexpectedInput as error:
-            raise self._hole_problem(error, text, source, offset) from None
-        except _Indentation:
-            raise SyntaxProblem("EL103", "a line break inside `{…}`", Span(offset, offset + len(text), source)) from None
-        builder = TreeBuilder(source, self._parse_hole, offset)
-        return builder.transform(tree)  # type: ignore[arg-type,no-any-return]
+            raise explain_hole(_stop(error, text, builder.source, offset, _Lines())) from None
+        except _Indentation as error:
+            span = Span(error.start + offset, error.end + offset, builder.source)
+            raise SyntaxProblem(error.code, error.message, span, error.help) from None
+        finally:
+            builder.source, builder.offset, builder.extents, builder.depths = outer
 
-    def _hole_problem(self, error: UnexpectedInput, text: str, source: Source, offset: int) -> SyntaxProblem:
-        start = getattr(error, "pos_in_stream", None)
-        start = len(text) if start is None or start < 0 else min(start, len(text))
-        span = Span(offset + start, offset + max(start + 1, len(text)), source)
-        return SyntaxProblem(
-            "EL103", f"`{text}` is not an expression", span, "between braces stands one value, as in `{s.num_basins}`"
-        )
 
-    # -- messages ----------------------------------------------------------------
-
-    def _explain(self, error: UnexpectedInput, text: str, source: Source) -> Diagnostic:
-        """Say what is wrong where the parser stopped."""
-        if isinstance(error, UnexpectedCharacters):
-            start = error.pos_in_stream
-            return _unexpected_character(text, source, start)
-        if not isinstance(error, UnexpectedToken):
-            return Diagnostic("EL102", "the script ends too early", Span(len(text) - 1, len(text), source))
+def _stop(error: UnexpectedInput, text: str, source: Source, offset: int, lines: _Lines) -> Stop:
+    """Where and in what state the parser stopped."""
+    state: Any = getattr(error, "state", None)
+    expected = frozenset(state.parse_conf.states[state.position]) if state is not None else frozenset()
+    opening = lines.open[-1].start_pos if lines.open else None
+    if isinstance(error, UnexpectedToken):
         token: Token = error.token
-        expected = set(error.state.parse_conf.parse_table.states[error.state.position])
-        start = len(source.text) if token.type == "$END" else (token.start_pos or 0)
-        span = Span(start, start + max(1, 0 if token.type in _INVISIBLE else len(str(token))), source)
-        if token.type == "_INDENT":
-            line_start = text.rfind("\n", 0, token.end_pos or 0) + 1
-            content = len(text[line_start:]) - len(text[line_start:].lstrip(" ")) + line_start
-            return Diagnostic("EL104", "this line is indented, but no block begins above it",
-                              Span(line_start, max(content, line_start + 1), source),
-                              help="a block begins after a line that ends in `:`")  # fmt: skip
-        if "_INDENT" in expected:
-            return Diagnostic("EL108", "a block is missing here", _last_line_end(text, start, source),
-                              help="indent the statements of the block by four spaces, or write `pass`")  # fmt: skip
-        opening = _unclosed(text[:start])
-        if opening is not None and (token.type in _INVISIBLE or "\n" in text[opening:start]):
-            place = Span(opening, opening + 1, source)
-            return Diagnostic("EL102", f"this `{text[opening]}` is never closed", place)
-        if token.type in _INVISIBLE:
-            return _ended_too_early(text, start, expected, source)
-        return _unexpected_token(token, span, expected, text, source)
+        # A block's end that comes out of nowhere is found at the line's end before it.
+        start = len(text) if token.type == "$END" else token.start_pos or 0
+        end = token.end_pos if token.type != "$END" else len(text)
+        return Stop(text, source, offset, token.type, str(token), start, end or start, expected, opening)
+    start = error.pos_in_stream if isinstance(error, UnexpectedCharacters) else len(text) - 1
+    start = min(start or 0, len(text))
+    return Stop(text, source, offset, None, text[start : start + 1], start, start + 1, expected, opening)
 
 
-_INVISIBLE = ("_NL", "_INDENT", "_DEDENT", "$END")
-
-_FORMS = {
-    "let": "`let` needs a name and a value: `let s = survey L0`",
-    "for": "`for` needs a name and what to go through: `for l in layers:`",
-    "def": "a procedure is written `def check(l: Layer, ratio: Float = 2%):`",
-    "import": "`import` needs the name of a module: `import audit`",
-    "print": "`print` needs something to print",
-    "require": "`require` needs a condition: `require s.num_basins > 3`",
-}
-
-_RESERVED = {
-    "while": "there is no `while`: every script terminates; use `for NAME in …:`",
-}
-
-
-def _diagnostic(problem: SyntaxProblem) -> Diagnostic:
-    return Diagnostic(problem.code, problem.message, problem.span, help=problem.help)
+def _last(starts: list[int], place: int, fits: Any = None) -> int:
+    """The last of these places that is not after ``place``."""
+    for start in reversed(starts[: bisect_right(starts, place)]):
+        if fits is None or fits(start):
+            return start
+    return 0
 
 
 def _alternatives(names: list[str]) -> str:
@@ -218,176 +257,11 @@ def _alternatives(names: list[str]) -> str:
     return "/(?:" + "|".join(patterns) + r")(?![\w=-])/"
 
 
-def _leading_blank(text: str, source: Source) -> Diagnostic | None:
+def _leading_blank(text: str) -> _Indentation | None:
     """The first line of a script is not seen by the block tokens: check its indentation here."""
     match = re.match(r"[ \t]+(?=[^\s#])", text)
-    if match:
-        return Diagnostic("EL104", "the first statement is indented", Span(0, match.end(), source),
-                          help="start it in the first column")  # fmt: skip
-    return None
-
-
-def _too_deep(text: str, source: Source) -> Diagnostic | None:
-    """Refuse brackets nested beyond any use before recursion does."""
-    depth = 0
-    for match in re.finditer(r'"([^"\\\n]|\\.)*"|#[^\n]*|[()\[\]]', text):
-        char = match[0]
-        if char in "([":
-            depth += 1
-            if depth > MAX_DEPTH:
-                span = Span(match.start(), match.end(), source)
-                return Diagnostic("EL109", "brackets are nested too deeply", span, help=f"at most {MAX_DEPTH} levels")
-        elif char in ")]":
-            depth = max(0, depth - 1)
-    return None
-
-
-def _unexpected_character(text: str, source: Source, start: int) -> Diagnostic:
-    char = text[start]
-    span = Span(start, start + 1, source)
-    line_end = text.find("\n", start)
-    if char == '"':
-        return Diagnostic("EL103", "this text is never closed", Span(start, max(start + 1, line_end), source),
-                          help='end it with `"` on the same line; write `\\"` for a quote inside it')  # fmt: skip
-    if char == "'":
-        return Diagnostic("EL102", "a quote of this kind starts nothing here", span, help='write texts in double quotes: "…"')
-    if char == "\t":
-        return Diagnostic("EL105", "a tab", span, help="use spaces")
-    if char == "=" and text[start - 1 : start] == " ":
-        return Diagnostic("EL102", "unexpected `=`", span, help="write keyword arguments without blanks: `inits=400`")
-    if char == "-":
-        return Diagnostic("EL102", "unexpected `-`", span, help="binary minus needs a blank on both sides: `a - b`")
-    number = re.compile(r"\d[\w.]*").match(text, start)
-    if number:
-        return Diagnostic("EL107", f"`{number[0]}` is not a number", Span(start, number.end(), source))
-    word = re.compile(r"[^\W\d][\w-]*").match(text, start)
-    if word:
-        return _unexpected_text(word[0], Span(start, word.end(), source))
-    name = "a character that is not visible" if not char.isprintable() else f"`{char}`"
-    return Diagnostic("EL102", f"unexpected {name}", span)
-
-
-def _unexpected_text(text: str, span: Span) -> Diagnostic:
-    help = _RESERVED.get(text, "")
-    return Diagnostic("EL102", f"unexpected `{text}`", span, help=help)
-
-
-def _ended_too_early(text: str, start: int, expected: set[str], source: Source) -> Diagnostic:
-    """The line (or the script) ended where something had to follow."""
-    line_start = text.rfind("\n", 0, start) + 1
-    line = text[line_start:start]
-    stripped = re.sub(r"\s*$", "", line)
-    end = line_start + len(stripped)
-    place = Span(end, end + 1, source)
-    first = re.match(r"\s*([\w-]+)", line)
-    keyword = first[1] if first else ""
-    if "COLON" in expected and keyword in ("if", "elif", "else", "for", "def"):
-        return Diagnostic("EL106", f"`{keyword}` needs a `:` at the end of its line", place, help="add `:`")
-    if "RPAR" in expected and "(" in text[:start]:
-        opening = text.rfind("(", 0, start)
-        return Diagnostic("EL102", "this `(` is never closed", Span(opening, opening + 1, source),
-                          help='unquoted text runs to the end of the line: write it as "…" to end it earlier')  # fmt: skip
-    if stripped.endswith("="):
-        return Diagnostic("EL102", "a value is missing after `=`", place)
-    what = _FORMS.get(keyword, "")
-    return Diagnostic("EL102", "the line ends too early", place, help=what)
-
-
-def _unexpected_token(token: Token, span: Span, expected: set[str], text: str, source: Source) -> Diagnostic:
-    word = str(token)
-    line_start = text.rfind("\n", 0, span.start) + 1
-    before = text[line_start : span.start]
-    first = re.match(r"\s*([\w-]+)", before)
-    keyword = first[1] if first else ""
-    if token.type in ("RPAR", "RSQB"):
-        opening = _unclosed(text[: span.start])
-        if opening is None:
-            return Diagnostic("EL102", f"this `{word}` closes nothing", span)
-    if keyword in _FORMS and before.strip() == keyword:
-        return Diagnostic("EL102", f"unexpected `{word}`", span, help=_FORMS[keyword])
-    if token.type == "EQUAL" and before.strip():
-        return Diagnostic("EL102", "unexpected `=`", span,
-                          help="`==` compares; keyword arguments are written without blanks: `inits=400`")  # fmt: skip
-    if token.type == "NEGATIVE":
-        return Diagnostic("EL102", "unexpected `-`", span, help="binary minus needs a blank on both sides: `a - b`")
-    if token.type == "MINUS":
-        return Diagnostic("EL102", "unexpected `-`", span, help="a negative number is written without a blank: `-3`")
-    if word in ("elif", "else"):
-        return Diagnostic("EL102", f"this `{word}` belongs to no `if`", span,
-                          help="align it with the `if` it belongs to")  # fmt: skip
-    if "COLON" in expected and keyword in ("if", "elif", "else", "for", "def"):
-        return Diagnostic("EL106", f"`{keyword}` needs a `:` before `{word}`", span)
-    if token.type in ("RAW", "WORD") and not before.rstrip().endswith('"'):
-        return _unexpected_character(text, source, span.start)
-    if token.type == "COLON":
-        return Diagnostic("EL102", "unexpected `:`", span,
-                          help=_RESERVED.get(keyword, "blocks begin after `if`, `elif`, `else`, `for` and `def`"))  # fmt: skip
-    if token.type == "STRING" or before.rstrip().endswith('"'):
-        return Diagnostic("EL102", f"unexpected {word if token.type == 'STRING' else f'`{word}`'}", span,
-                          help="the text before it is already complete")  # fmt: skip
-    return _unexpected_text(word, span)
-
-
-def _last_line_end(text: str, start: int, source: Source) -> Span:
-    """The end of the last line with something on it before ``start``."""
-    end = len(text[:start].rstrip())
-    line_start = text.rfind("\n", 0, end) + 1
-    line = text[line_start:end]
-    comment = re.match(r'(?:"([^"\\\n]|\\.)*"|[^#"\n])*', line)
-    end = line_start + len((comment[0] if comment else line).rstrip())
-    return Span(max(end - 1, 0), max(end, 1), source)
-
-
-def _unclosed(text: str) -> int | None:
-    """Offset of the innermost bracket that is open at the end of ``text``."""
-    stack: list[int] = []
-    for match in re.finditer(r'"([^"\\\n]|\\.)*"|#[^\n]*|[()\[\]]', text):
-        if match[0] in "([":
-            stack.append(match.start())
-        elif match[0] in ")]" and stack:
-            stack.pop()
-    return stack[-1] if stack else None
-
-
-_BLOCK_HEAD = re.compile(r"(if|elif|else|for|def|while)(?![\w-])|.*:[ ]*(#.*)?$")
-_NEXT_LINE = re.compile(r"\n(?:[ \t]*(?:#[^\n]*)?\n)*([ ]*)[^\s#]")
-
-
-def _set_aside(text: str, offset: int, code: str) -> str:
-    """``text`` with the statement around ``offset`` replaced by one that does nothing, of equal length.
-
-    Equal length keeps every later span right. The head of a block becomes the head of an empty
-    condition, so that the lines under it are still looked at; lines that are indented without a block
-    become comments.
-    """
-    offset = min(offset, len(text) - 1)
-    start = text.rfind("\n", 0, offset) + 1
-    end = text.find("\n", offset)
-    if not text[start:end].strip():  # an empty line: the culprit stands before it
-        end = len(text[:start].rstrip())
-        start = text.rfind("\n", 0, end) + 1
-    opening = _unclosed(text[:start])
-    if opening is not None:  # the statement began on an earlier line
-        start = text.rfind("\n", 0, opening) + 1
-    line = text[start:end]
-    indentation = len(line) - len(line.lstrip(" \t"))
-    if code == "EL105":
-        return re.sub(r"(?m)^[ \t]+", lambda match: match[0].replace("\t", " "), text)
-    if code == "EL104":
-        following = _NEXT_LINE.match(text, end)
-        while following and len(following[1]) >= indentation > 0:
-            end = text.find("\n", following.end())
-            following = _NEXT_LINE.match(text, end)
-        return text[:start] + re.sub(r"[^\n]", "#", text[start:end]) + text[end:]
-    body = re.sub(r"[^\n]", "#", line[indentation:])
-    following = _NEXT_LINE.match(text, end)
-    heads_block = following is not None and len(following[1]) > indentation
-    head = _BLOCK_HEAD.match(line, indentation)
-    if heads_block and head and "\n" not in body:
-        if head[1] in ("elif", "else"):
-            body = "else:" + body[5:] if len(body) >= 5 else body
-        elif len(body) >= 8:
-            body = "if true:" + body[8:]
-    elif len(body) >= 4 and "\n" not in body[:4] and code != "EL108":
-        body = "pass" + body[4:]
-    return text[:start] + line[:indentation] + body + text[end:]
+    if match is None:
+        return None
+    if "\t" in match[0]:
+        return _Indentation("EL105", "a tab in the indentation", 0, match.end(), "start it in the first column")
+    return _Indentation("EL104", "the first statement is indented", 0, match.end(), "start it in the first column")
