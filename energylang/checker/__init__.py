@@ -3,6 +3,7 @@ sandbox and safetensors models."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,7 +17,7 @@ from energylang.syntax.source import Source
 
 from .check import Checker
 from .modules import Modules
-from .scope import NO_MODEL, Call, ModelState, Procedure, Scope
+from .scope import NO_MODEL, SOME_MODEL, Call, ModelState, Procedure, Scope
 
 __all__ = ["Checked", "check", "parser"]
 
@@ -56,14 +57,28 @@ def check(
     if isinstance(source, str):
         source = Source(source)
     program, problems = parser().parse(source)
+    lost = _lost(problems)
     checker = Checker(
         Modules(parser().parse),
         source.base,
-        model,
+        SOME_MODEL if "load" in lost and not model.loaded else model,
         Scope(variables=variables),
         dict(procedures or {}),
+        lost,
+        incomplete=bool(lost & {"def", "import"}),
     )
     checker.top_level(program)
     found = [*problems, *checker.problems.sorted()]
     found.sort(key=lambda item: item.span.start if item.span and item.span.source is source else -1)
     return Checked(program, found, checker.calls, checker.procedures, checker.constants)
+
+
+def _lost(problems: list[Diagnostic]) -> frozenset[str]:
+    """All words on the lines that could not be read: what they would have defined or loaded is missing, and
+    what is wrong for want of it is not worth a word."""
+    words: set[str] = set()
+    for problem in problems:
+        if problem.span is not None:
+            line, _ = problem.span.start_location()
+            words.update(re.findall(r"[^\W\d][\w-]*", problem.span.source.line(line)[:10_000]))
+    return frozenset(words)

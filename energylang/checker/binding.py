@@ -26,7 +26,7 @@ from energylang.values import BasinRef, Concept, Layer
 from .scope import Argument, Call, Given, LayerOf, Procedure, SeedOf
 
 if TYPE_CHECKING:
-    from .check import Checker
+    from .commands import Commands as Checker
 
 NO_CONSTANT = object()
 
@@ -46,6 +46,14 @@ def constant(expr: ast.Expr) -> Any:
 
 def bind(checker: Checker, command: ast.Command, op: Op) -> Call:
     """Bind a command's arguments to an operation's parameters, reporting what does not fit."""
+    outer, checker.judged = checker.judged, {}
+    try:
+        return _bind(checker, command, op)
+    finally:
+        checker.judged = outer
+
+
+def _bind(checker: Checker, command: ast.Command, op: Op) -> Call:
     bound: dict[str, Argument] = {}
     spans: dict[str, ast.Expr] = {}
     arguments = list(command.arguments)
@@ -54,7 +62,7 @@ def bind(checker: Checker, command: ast.Command, op: Op) -> Call:
         basin = arguments.pop(0)
         bound[params[0].name] = LayerOf(basin)
         bound[params[1].name] = basin
-        checker.type_of(basin)
+        checker.once(basin)
         params = params[2:]
     for param in params:
         if not arguments or any(keyword.name.replace("-", "_") == param.name for keyword in command.keywords):
@@ -76,9 +84,6 @@ def bind(checker: Checker, command: ast.Command, op: Op) -> Call:
             surplus.span,
             help=f"usage: {op.usage()}",
         )
-        for expr in arguments:
-            if not isinstance(expr, ast.Name):
-                checker.type_of(expr)
     for keyword in command.keywords:
         _bind_keyword(checker, op, keyword, bound)
     _check_missing(checker, command, op, bound)
@@ -98,7 +103,9 @@ def _stands_alone(checker: Checker, op: Op, arguments: list[ast.Expr]) -> bool:
         return True
     if isinstance(first, ast.LayerRef | ast.Int):
         return False
-    kind = checker.quiet_type(first)
+    if isinstance(first, ast.Name) and checker.scope.find(first.name) is None:
+        return False  # a word
+    kind = checker.once(first)
     return kind == t.BASIN or (kind == t.ANY and len(arguments) == 1)
 
 
@@ -124,7 +131,6 @@ def _bind_keyword(checker: Checker, op: Op, keyword: ast.Keyword, bound: dict[st
             keyword.name_span,
             help=suggestion(name, names) or f"its parameters: {listed}",
         )
-        checker.quiet_type(keyword.value)
         return
     if name in bound:
         checker.problems.add("EL209", f"`{name}` is given twice", keyword.span)
@@ -154,9 +160,7 @@ def _example(op: Op) -> str:
     return lines[0] if lines else op.examples[0].script.splitlines()[-1]
 
 
-def argument(
-    checker: Checker, op: Op, param: Param, expr: ast.Expr, bound: dict[str, Argument]
-) -> Argument:
+def argument(checker: Checker, op: Op, param: Param, expr: ast.Expr, bound: dict[str, Argument]) -> Argument:
     """One argument for one parameter."""
     if param.type == t.VALUE:
         setting = bound.get("setting")
@@ -167,14 +171,13 @@ def argument(
             return expr
         param = Param(known.name, known.type, known.help, known.default, known.minimum, known.maximum,
                       known.above, known.choices)  # fmt: skip
+    if param.type == t.CONCEPT and isinstance(expr, ast.Name | ast.ConceptName):
+        return Given(Concept(expr.name))
     word = expr.name if isinstance(expr, ast.Name) and checker.scope.find(expr.name) is None else None
     if param.type == t.CHOICE or (param.choices and word is not None):
         return _choice(checker, param, expr, word)
-    if param.type == t.CONCEPT:
-        if isinstance(expr, ast.Name | ast.ConceptName):
-            return Given(Concept(expr.name))
-        if isinstance(expr, ast.Text) and expr.constant is not None:
-            return Given(Concept(expr.constant))
+    if param.type == t.CONCEPT and isinstance(expr, ast.Text) and expr.constant is not None:
+        return Given(Concept(expr.constant))
     if param.type == t.DIRECTION and word is not None:
         return Given(Concept(word))
     if isinstance(expr, ast.Word):
@@ -185,9 +188,9 @@ def argument(
         return Given("layers")
     value = constant(expr)
     if value is not NO_CONSTANT:
-        checker.type_of(expr)
+        checker.once(expr)
         return _check_constant(checker, param, expr, value, bound)
-    found = checker.type_of(expr)
+    found = checker.once(expr)
     if not t.fits(found, param.type) and not (param.type == t.BASIN and found == t.INT):
         checker.problems.add(
             "EL201",
@@ -223,7 +226,9 @@ def _check_constant(
     checker: Checker, param: Param, expr: ast.Expr, value: Any, bound: dict[str, Argument]
 ) -> Argument:
     layer = bound.get("layer")
-    index = layer.index if isinstance(layer, ast.LayerRef) else layer.value if isinstance(layer, ast.Int) else 0
+    index = (
+        layer.index if isinstance(layer, ast.LayerRef) else layer.value if isinstance(layer, ast.Int) else 0
+    )
     try:
         coerce(param, value, layer=index)
     except ElError as error:
@@ -272,6 +277,13 @@ def bind_procedure(checker: Checker, command: ast.Command, procedure: Procedure)
                 "EL202", f"`{procedure.name}` needs `{name}`, {article(kind)}", command.span,
                 help=f"usage: {procedure.usage()}",
             )  # fmt: skip
+    for parameter in procedure.definition.parameters:
+        if (
+            parameter.default is not None
+            and parameter.name not in bound
+            and kinds.get(parameter.name) == t.LAYER
+        ):
+            checker.check_layer(parameter.default, command)
     return Call(procedure, bound)
 
 

@@ -4,38 +4,21 @@ from __future__ import annotations
 
 import re
 from functools import singledispatchmethod
-from typing import TYPE_CHECKING
 
 from energylang import types as t
 from energylang.ops import TABLE
 from energylang.ops.coerce import suggestion
 from energylang.syntax import ast
 
-if TYPE_CHECKING:
-    from energylang.diagnostics import Diagnostics
-    from energylang.syntax.source import Span
-
-    from .scope import Call, Procedure, Scope
+from .state import State
 
 NUMBERS = (t.INT, t.FLOAT)
 BASIN_NAME = re.compile(r"B(\d{1,9})\Z")
 MAX_RANGE = 1_000_000
 
 
-class Expressions:
+class Expressions(State):
     """The part of the checker that gives every expression a type."""
-
-    if TYPE_CHECKING:
-        problems: Diagnostics
-        scope: Scope
-        procedures: dict[str, Procedure]
-        calls: dict[int, Call]
-
-        def command(self, node: ast.Command) -> t.Type: ...
-        def needs_model(self, span: Span, what: str) -> None: ...
-        def layer_exists(self, index: int, span: Span) -> None: ...
-        def value_of(self, expr: ast.Expr) -> t.Type: ...
-        def expect(self, expr: ast.Expr, wanted: t.Type, what: str) -> None: ...
 
     @singledispatchmethod
     def type_of(self, node: ast.Expr) -> t.Type:
@@ -71,7 +54,7 @@ class Expressions:
             except ValueError:
                 self.problems.add(
                     "EL210", f"the format `{hole.format}` does not fit {kind}", hole.span,
-                    help="numbers take formats such as `.2f`, `.1%` or `6d`",
+                    help="whole numbers take formats such as `6d`, numbers `.2f` or `.1%`, texts `>12`",
                 )  # fmt: skip
 
     @type_of.register
@@ -88,6 +71,8 @@ class Expressions:
             kind = self.command(command)
             self.calls[id(node)] = self.calls.pop(id(command))
             return kind
+        if node.name in self.lost:
+            return t.ANY
         self.problems.add(
             "EL207", f"there is no variable `{node.name}` here", node.span,
             help=suggestion(node.name, [*self.scope.names(), *TABLE])
@@ -149,7 +134,16 @@ class Expressions:
 
     @type_of.register
     def _(self, node: ast.Binary) -> t.Type:
-        left, right = self.value_of(node.left), self.value_of(node.right)
+        # Sums lean to the left, and a long one leans far: walk its spine instead of recurring.
+        spine = [node]
+        while isinstance(spine[-1].left, ast.Binary):
+            spine.append(spine[-1].left)
+        kind = self.value_of(spine[-1].left)
+        for part in reversed(spine):
+            kind = self._arithmetic(part, kind, self.value_of(part.right))
+        return kind
+
+    def _arithmetic(self, node: ast.Binary, left: t.Type, right: t.Type) -> t.Type:
         if t.ANY in (left, right):
             return t.ANY
         if left in NUMBERS and right in NUMBERS:
@@ -163,10 +157,17 @@ class Expressions:
 
     @type_of.register
     def _(self, node: ast.Logical) -> t.Type:
-        for operand in (node.left, node.right):
-            kind = self.value_of(operand)
-            self._operator(node.operator, kind in (t.BOOL, t.ANY), operand, (kind,))
+        spine = [node]
+        while isinstance(spine[-1].left, ast.Logical):
+            spine.append(spine[-1].left)
+        self._truth(spine[-1].operator, spine[-1].left)
+        for part in reversed(spine):
+            self._truth(part.operator, part.right)
         return t.BOOL
+
+    def _truth(self, operator: str, operand: ast.Expr) -> None:
+        kind = self.value_of(operand)
+        self._operator(operator, kind in (t.BOOL, t.ANY), operand, (kind,))
 
     @type_of.register
     def _(self, node: ast.Compare) -> t.Type:
@@ -185,7 +186,7 @@ class Expressions:
     def _operator(self, operator: str, fine: bool, node: ast.Expr, kinds: tuple[t.Type, ...]) -> None:
         if not fine:
             names = " and ".join(str(kind) for kind in kinds)
-            help = "interpolate instead: \"{a}{b}\"" if operator == "+" and t.TEXT in kinds else ""
+            help = 'interpolate instead: "{a}{b}"' if operator == "+" and t.TEXT in kinds else ""
             self.problems.add("EL210", f"`{operator}` is not defined for {names}", node.span, help=help)
 
     @type_of.register

@@ -13,7 +13,7 @@ from energylang.diagnostics import Diagnostic, Diagnostics
 from energylang.ops.coerce import suggestion
 from energylang.syntax import ast
 from energylang.syntax.grammar import folder
-from energylang.syntax.source import Source
+from energylang.syntax.source import Source, decode
 
 Parse = Callable[[Source], tuple[ast.Program, list[Diagnostic]]]
 
@@ -25,8 +25,10 @@ class Modules:
         self.parse = parse
         self.loading: list[str] = []
 
-    def load(self, node: ast.Import, base: Path | None, problems: Diagnostics) -> tuple[ast.Statement, ...]:
-        """The statements of a module (of those it imports, too), or nothing and a problem."""
+    def load(
+        self, node: ast.Import, base: Path | None, problems: Diagnostics
+    ) -> tuple[ast.Statement, ...] | None:
+        """The statements of a module (of those it imports, too), or ``None`` and a problem."""
         source = self.find(node.name, base)
         if source is None:
             known = sorted(item.name[:-3] for item in folder("stdlib").iterdir() if item.name.endswith(".el"))
@@ -35,31 +37,42 @@ class Modules:
                 help=suggestion(node.name, known)
                 or f"it is looked for beside the script and in the standard library ({', '.join(known)})",
             )  # fmt: skip
-            return ()
+            return None
+        if isinstance(source, str):
+            problems.add("EL213", source, node.name_span)
+            return None
         if node.name in self.loading:
             chain = " → ".join([*self.loading, node.name])
-            problems.add("EL213", f"modules import each other: {chain}", node.name_span)
-            return ()
+            problems.add("EL213", f"modules import each other: {chain}", node.name_span,
+                         help="put what both need into a third module")  # fmt: skip
+            return None
         program, errors = self.parse(source)
         for error in errors:
-            problems.items.append(error)
+            problems.append(error)
         statements: list[ast.Statement] = []
         self.loading.append(node.name)
         for statement in program.statements:
             if isinstance(statement, ast.Import):
-                statements += self.load(statement, source.base, problems)
+                statements += self.load(statement, source.base, problems) or ()
             elif isinstance(statement, ast.Def) or (isinstance(statement, ast.Let) and statement.new):
                 statements.append(statement)
             else:
-                problems.add("EL213", "a module holds `def`, `let` and `import` only", statement.span)
+                problems.add("EL213", "a module holds `def`, `let` and `import` only", statement.span,
+                             help="move it into a `def`, or into the script that imports the module")  # fmt: skip
         self.loading.pop()
         return tuple(statements)
 
-    def find(self, name: str, base: Path | None) -> Source | None:
+    def find(self, name: str, base: Path | None) -> Source | str | None:
+        """The module's source, or what is wrong with its file."""
         beside = (base or Path()) / f"{name}.el"
-        if beside.is_file():
-            return Source(beside.read_text(encoding="utf-8", errors="replace"), str(beside), beside.parent)
-        shipped = folder("stdlib").joinpath(f"{name}.el")
-        if shipped.is_file():
-            return Source(shipped.read_text(encoding="utf-8"), f"stdlib/{name}.el", base)
+        try:
+            if beside.is_file():
+                return Source(decode(beside.read_bytes()), str(beside), beside.parent)
+            shipped = folder("stdlib").joinpath(f"{name}.el")
+            if shipped.is_file():
+                return Source(decode(shipped.read_bytes()), f"stdlib/{name}.el", base)
+        except UnicodeDecodeError as error:
+            return f"{beside} is not UTF-8 text (byte {error.start})"
+        except OSError as error:
+            return f"{beside} cannot be read: {error.strerror}"
         return None

@@ -16,16 +16,22 @@ from energylang.values import BasinRef, Concept, Layer, Seed
 
 @dataclass(frozen=True)
 class ModelState:
-    """Is a model loaded here, and which? ``header`` is ``None`` when that is not known before the run."""
+    """Is a model loaded here, and which? ``header`` is ``None`` when that is not known before the run.
+
+    ``reachable`` is false behind a ``return``: no path comes from there.
+    """
 
     loaded: bool
     header: ModelHeader | None = None
     on_every_path: bool = True
+    reachable: bool = True
 
     def join(self, other: ModelState) -> ModelState:
         """What is known where two paths meet."""
-        if self == other:
+        if self == other or not other.reachable:
             return self
+        if not self.reachable:
+            return other
         header = self.header if self.header == other.header else None
         return ModelState(
             self.loaded or other.loaded,
@@ -36,47 +42,99 @@ class ModelState:
 
 NO_MODEL = ModelState(False)
 SOME_MODEL = ModelState(True)
+UNREACHABLE = ModelState(True, reachable=False)
 
 
 class Scope:
-    """Variables and their types; a block sees those around it, and what it defines ends with it."""
+    """Variables and their types; a block sees those around it, and what it defines ends with it.
+
+    The outermost scope keeps, for every procedure that is being checked (innermost last), which of its
+    variables were looked for and what was found first (``reads``), and what was assigned (``writes``).
+    """
 
     def __init__(self, parent: Scope | None = None, variables: Mapping[str, t.Type] | None = None) -> None:
         self.parent = parent
         self.variables: dict[str, t.Type] = dict(variables or {})
+        self.reads: list[dict[str, t.Type | None]] = []
+        self.writes: list[dict[str, t.Type]] = []
 
     def find(self, name: str) -> t.Type | None:
-        scope: Scope | None = self
-        while scope is not None:
-            if name in scope.variables:
-                return scope.variables[name]
-            scope = scope.parent
-        return None
+        home = self.home(name)
+        return home.variables[name] if home else None
 
     def home(self, name: str) -> Scope | None:
         """The scope that defines a name."""
-        scope: Scope | None = self
-        while scope is not None and name not in scope.variables:
+        scope = self
+        while name not in scope.variables:
+            if scope.parent is None:
+                scope.note_read(name, None)
+                return None
+            scope = scope.parent
+        if scope.parent is None:
+            scope.note_read(name, scope.variables[name])
+        return scope
+
+    def note_read(self, name: str, kind: t.Type | None) -> None:
+        if self.reads:
+            self.reads[-1].setdefault(name, kind)
+
+    def assign(self, name: str, kind: t.Type) -> bool:
+        """Give a variable of this scope a value of a type; false if it cannot become that."""
+        joined = t.join(self.variables[name], kind)
+        if joined is None:
+            return False
+        self.variables[name] = joined
+        if self.writes:
+            self.writes[-1][name] = joined
+        return True
+
+    def outermost(self) -> Scope:
+        scope = self
+        while scope.parent is not None:
             scope = scope.parent
         return scope
 
+    def visible(self) -> tuple[tuple[str, t.Type], ...]:
+        """All variables of this scope and those around it: what a loop may change."""
+        found: list[tuple[str, t.Type]] = []
+        scope: Scope | None = self
+        while scope is not None:
+            found += scope.variables.items()
+            scope = scope.parent
+        return tuple(found)
+
     def names(self) -> list[str]:
         return list(self.variables) + (self.parent.names() if self.parent else [])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What checking a procedure's body has shown, for one state of the model and of the variables it reads.
+
+    ``height`` is how deep blocks and calls nest in it.
+    """
+
+    model: ModelState
+    returns: t.Type
+    reads: Mapping[str, t.Type | None]
+    writes: Mapping[str, t.Type]
+    height: int
 
 
 @dataclass
 class Procedure:
     """A ``def``, with the types of its parameters.
 
-    ``returns`` is inferred when its body is checked, ``calls`` are the bindings of the commands in it
-    (kept here, because a procedure outlives the script that defined it).
+    ``seen`` are the outcomes of checking its body by the state of the model in which it was called
+    (``seen_quietly`` without a report), ``reads`` are the outer variables its names were bound to, ``calls``
+    the bindings of the commands in it (kept here, because a procedure outlives the script that defined it).
     """
 
     definition: ast.Def
     parameters: tuple[tuple[str, t.Type, bool], ...]  # name, type, required
-    returns: t.Type = t.NOTHING
-    seen: dict[ModelState, ModelState] = field(default_factory=dict)
-    seen_quietly: dict[ModelState, ModelState] = field(default_factory=dict)
+    seen: dict[ModelState, Outcome] = field(default_factory=dict)
+    seen_quietly: dict[ModelState, Outcome] = field(default_factory=dict)
+    reads: dict[str, t.Type | None] = field(default_factory=dict)
     running: bool = False
     calls: dict[int, Call] = field(default_factory=dict)
 
@@ -133,5 +191,13 @@ def type_of_value(value: Any) -> t.Type:
     if isinstance(value, list | tuple):
         items = {type_of_value(item) for item in value}
         return t.list_of(items.pop() if len(items) == 1 else t.ANY)
-    simple = {int: t.INT, float: t.FLOAT, str: t.TEXT, Layer: t.LAYER, BasinRef: t.BASIN, Concept: t.CONCEPT, Seed: t.SEED}
+    simple = {
+        int: t.INT,
+        float: t.FLOAT,
+        str: t.TEXT,
+        Layer: t.LAYER,
+        BasinRef: t.BASIN,
+        Concept: t.CONCEPT,
+        Seed: t.SEED,
+    }
     return simple.get(type(value), t.ANY)

@@ -69,21 +69,30 @@ def _span_dict(span: Span | None) -> dict[str, dict[str, int]] | None:
 
 
 class Diagnostics:
-    """Findings of one pass, in the order they were made."""
+    """Findings of one pass, in the order they were made; the same finding is kept once."""
 
     def __init__(self) -> None:
         self.items: list[Diagnostic] = []
+        self._known: set[tuple[str, str, int, int, int]] = set()
 
     def add(
         self, code: str, message: str, span: Span | None, *, help: str = "", notes: tuple[Note, ...] = ()
     ) -> None:
-        diagnostic = Diagnostic(code, message, span, notes, help)
-        if diagnostic not in self.items:
-            self.items.append(diagnostic)
+        self.append(Diagnostic(code, message, span, notes, help))
+
+    def append(self, item: Diagnostic) -> None:
+        span = item.span
+        place = (id(span.source), span.start, span.end) if span else (0, 0, 0)
+        key = (item.code, item.message, *place)
+        if key not in self._known:
+            self._known.add(key)
+            self.items.append(item)
 
     @property
     def has_errors(self) -> bool:
         return any(item.is_error for item in self.items)
 
     def sorted(self) -> list[Diagnostic]:
-        return sorted(self.items, key=lambda item: (item.span.source.name, item.span.start) if item.span else ("", -1))
+        return sorted(
+            self.items, key=lambda item: (item.span.source.name, item.span.start) if item.span else ("", -1)
+        )

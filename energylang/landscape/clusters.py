@@ -5,7 +5,8 @@ threshold of no earlier leader becomes a leader; every other row joins its first
 leaders is the lexicographically first maximal independent set of the similarity graph, so it is found in
 rounds (a row leads when no undecided earlier row is similar to it), each a few operations on one Gram
 matrix: there is no loop over pairs or rows, and the number of rounds is the depth of the longest chain
-of such dependencies (a handful in practice).
+of such dependencies (a handful in practice). Rows come in blocks, each compared with the leaders so far and
+with itself, so that a million states need no Gram matrix of a million columns; the result is the same.
 
 ``best_matching``: the one-to-one matching of maximal total similarity among the allowed pairs (Hungarian
 method, O(n²m)). Pairs whose two ends allow only each other are matched at once; the exact method runs on
@@ -22,6 +23,10 @@ from torch import Tensor
 from energylang.landscape.dynamics import cosine_rows
 
 __all__ = ["best_matching", "cosine_rows", "gram", "leaders", "normalised"]
+
+
+_BLOCK = 4096
+_ENTRIES = 2**26  # of one comparison with the leaders so far
 
 
 def normalised(x: Tensor) -> Tensor:
@@ -41,27 +46,47 @@ def leaders(x: Tensor, cosine: float, *, either_sign: bool = False) -> tuple[Ten
     Returns ``(label, first)``: ``label`` (n,) numbers the clusters by first occurrence, ``first`` (k,)
     holds the row index of every leader, ascending. ``either_sign`` treats x and −x as the same.
     """
-    n = x.shape[0]
-    device = x.device
-    if n == 0:
-        empty = torch.zeros(0, dtype=torch.long, device=device)
-        return empty, empty
-    similarity = gram(x, x)
-    if either_sign:
-        similarity = similarity.abs()
-    near = similarity > cosine
+    unit = normalised(x)
+    label = torch.empty(x.shape[0], dtype=torch.long, device=x.device)
+    first = label[:0]
+    start = 0
+    while start < x.shape[0]:
+        rows = max(1, min(_BLOCK, _ENTRIES // max(1, first.numel())))
+        block = unit[start : start + rows]
+        mine = label[start : start + rows]
+        known = _near(block, unit[first], cosine, either_sign)
+        joins = known.any(1)
+        if first.numel():
+            mine[joins] = known[joins].to(torch.uint8).argmax(1)  # the first True: the earliest leader
+        rest = (~joins).nonzero().squeeze(1)
+        own, fresh = _leaders_of_block(_near(block[rest], block[rest], cosine, either_sign))
+        mine[rest] = own + first.numel()
+        first = torch.cat((first, start + rest[fresh]))
+        start += rows
+    return label, first
+
+
+def _near(a: Tensor, b: Tensor, cosine: float, either_sign: bool) -> Tensor:
+    """(n, m) bool: which unit rows are similar."""
+    similarity = a @ b.T
+    return (similarity.abs() if either_sign else similarity) > cosine
+
+
+def _leaders_of_block(near: Tensor) -> tuple[Tensor, Tensor]:
+    """``leaders`` for rows whose similarity (n, n) is at hand."""
     near = near | near.T
     near.fill_diagonal_(True)
     earlier = near.tril(-1)
-    undecided = torch.ones(n, dtype=torch.bool, device=device)
-    leader = torch.zeros(n, dtype=torch.bool, device=device)
+    undecided = torch.ones(near.shape[0], dtype=torch.bool, device=near.device)
+    leader = torch.zeros_like(undecided)
     while bool(undecided.any()):
         fresh = undecided & ~(earlier & undecided).any(1)
         leader |= fresh
         undecided &= ~near[:, fresh].any(1)
     first = leader.nonzero().squeeze(1)
-    label = near[:, first].to(torch.uint8).argmax(1)  # the first True: the earliest leader
-    return label, first
+    if first.numel() == 0:
+        return first, first
+    return near[:, first].to(torch.uint8).argmax(1), first
 
 
 def best_matching(similarity: Tensor, above: float) -> list[tuple[int, int]]:

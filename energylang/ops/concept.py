@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energylang import results
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from energylang.values import Concept
 
 CONCEPT = Param("concept", t.CONCEPT, "the concept's name")
+DOSE = replace(
+    STRENGTH,
+    help="redirect: the dose, 1 sends neutral states all the way; attractor: ‖ΔW‖ relative to ‖W‖; auto: the "
+    "largest dose within the damage, the smallest attractor that holds",
+)
 
 
 @operation(
@@ -68,7 +74,7 @@ def concepts(session: Session) -> results.Concepts:
     params=(
         LAYER,
         CONCEPT,
-        STRENGTH,
+        DOSE,
         Param("method", t.CHOICE, "how", "auto", choices=("auto", "redirect", "attractor")),
         Param(
             "damage", t.FLOAT, "by how much the loss may rise", 0.02, minimum=0, maximum=1, keyword_only=True

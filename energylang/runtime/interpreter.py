@@ -312,8 +312,9 @@ class Interpreter:
             return shown(value)
         with self._at(hole.span):
             try:
-                return format(value if isinstance(value, int | float | str) else shown(value), hole.format)
-            except ValueError:
+                plain = isinstance(value, int | float | str) and not isinstance(value, bool)
+                return format(value if plain else shown(value), hole.format)
+            except (ValueError, OverflowError):
                 raise ElError(
                     f"the format `{hole.format}` does not fit {describe(value)}", code="EL210"
                 ) from None
@@ -372,16 +373,26 @@ class Interpreter:
 
     @value.register
     def _(self, node: ast.Binary) -> Any:
-        left, right = self.value(node.left), self.value(node.right)
-        with self._at(node.span):
-            return _arithmetic(node.operator, left, right)
+        spine = [node]  # a long sum leans far to the left: no recursion along it
+        while isinstance(spine[-1].left, ast.Binary):
+            spine.append(spine[-1].left)
+        result = self.value(spine[-1].left)
+        for part in reversed(spine):
+            right = self.value(part.right)
+            with self._at(part.span):
+                result = _arithmetic(part.operator, result, right)
+        return result
 
     @value.register
     def _(self, node: ast.Logical) -> bool:
-        left = self.condition(node.left)
-        if left is (node.operator == "or"):
-            return left
-        return self.condition(node.right)
+        spine = [node]
+        while isinstance(spine[-1].left, ast.Logical):
+            spine.append(spine[-1].left)
+        result = self.condition(spine[-1].left)
+        for part in reversed(spine):
+            if result is not (part.operator == "or"):
+                result = self.condition(part.right)
+        return result
 
     @value.register
     def _(self, node: ast.Compare) -> bool:

@@ -87,8 +87,12 @@ class Session(Workbench):
             self.restore_state(before)
             self._record(op, statement, before, "FAILED", error.message, given.get("layer"))
             raise
-        except BaseException:
+        except BaseException as error:
             self.restore_state(before)
+            if isinstance(error, MemoryError | RuntimeError) and "allocate memory" in str(error):
+                raise ElError(
+                    "there is not enough memory for this", code="EL502", hint="fewer starts need less"
+                ) from None
             raise
         status, detail = _outcome(result)
         self._record(op, statement, before, status, detail, given.get("layer"))

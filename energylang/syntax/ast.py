@@ -192,9 +192,9 @@ class Statement(Node):
 
 @dataclass(frozen=True)
 class Do(Statement):
-    """A command that stands alone: its result is displayed."""
+    """A command, or another expression, that stands alone: its result is displayed."""
 
-    command: Command
+    command: Expr
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ where they stand is remembered in ``extents`` until the script is parsed; ``dept
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from lark import Token
 
@@ -20,8 +20,18 @@ from . import ast
 from .source import Source, Span
 from .texts import TextProblem, pieces
 
+# Names for the builtins that the grammar's rules ``list``, ``int`` and ``float`` hide inside of the class.
+Children = list[Any]
+Tokens = list[Token]
+Exprs = list[ast.Expr]
+Number = float
+Index = int
+
 MAX_DEPTH = 100
 MAX_NAME = 200
+
+
+N = TypeVar("N", bound=ast.Expr)
 
 
 class SyntaxProblem(Exception):
@@ -76,7 +86,7 @@ class TreeBuilder:
         extent = self.extents.get(id(child))
         return extent[2] if extent else child.span.end
 
-    def nested(self, node: Any, *children: Any) -> Any:
+    def nested(self, node: N, *children: ast.Expr | Token) -> N:
         """``node``, which has these children; refuses what is nested beyond any use."""
         depths = self.depths
         depth = 1 + max((depths[id(child)][1] for child in children if id(child) in depths), default=0)
@@ -88,45 +98,45 @@ class TreeBuilder:
 
     # -- statements ----------------------------------------------------------
 
-    def program(self, statements: list[ast.Statement]) -> tuple[ast.Statement, ...]:
+    def program(self, statements: Children) -> tuple[ast.Statement, ...]:
         return tuple(statements)
 
-    def hole(self, children: list[ast.Expr]) -> ast.Expr:
+    def hole(self, children: Exprs) -> ast.Expr:
         return children[0]
 
-    def let(self, children: list[Any]) -> ast.Let:
+    def let(self, children: Children) -> ast.Let:
         keyword, name, value = children
         return ast.Let(self.span(keyword, value), self._name(name), self.token_span(name), value)
 
-    def assign(self, children: list[Any]) -> ast.Let:
+    def assign(self, children: Children) -> ast.Let:
         name, value = children
         return ast.Let(self.span(name, value), self._name(name), self.token_span(name), value, new=False)
 
-    def do(self, children: list[ast.Expr]) -> ast.Do:
+    def do(self, children: Exprs) -> ast.Do:
         (value,) = children
         span = self.span(value, value)
         if isinstance(value, ast.Name):
             value = ast.Command(value.span, value.name, value.span, (), ())
         return ast.Do(span, value)
 
-    def print_(self, children: list[Any]) -> ast.Print:
+    def print_(self, children: Children) -> ast.Print:
         return ast.Print(self.span(children[0], children[1]), children[1])
 
-    def require(self, children: list[Any]) -> ast.Require:
+    def require(self, children: Children) -> ast.Require:
         message = children[2] if len(children) > 2 else None
         return ast.Require(self.span(children[0], children[-1]), children[1], message)
 
-    def return_(self, children: list[Any]) -> ast.Return:
+    def return_(self, children: Children) -> ast.Return:
         return ast.Return(self.span(children[0], children[-1]), children[1] if len(children) > 1 else None)
 
-    def import_(self, children: list[Token]) -> ast.Import:
+    def import_(self, children: Tokens) -> ast.Import:
         keyword, name = children
         return ast.Import(self.span(keyword, name), self._name(name), self.token_span(name))
 
-    def pass_(self, children: list[Token]) -> ast.Pass:
+    def pass_(self, children: Tokens) -> ast.Pass:
         return ast.Pass(self.token_span(children[0]))
 
-    def if_(self, children: list[Any]) -> ast.If:
+    def if_(self, children: Children) -> ast.If:
         keyword, condition, body, *rest = children
         branches = [(condition, body)]
         otherwise: tuple[ast.Statement, ...] = ()
@@ -138,37 +148,37 @@ class TreeBuilder:
         last = (otherwise or branches[-1][1])[-1]
         return ast.If(self.span(keyword, last), tuple(branches), otherwise)
 
-    def elif_(self, children: list[Any]) -> tuple[ast.Expr, tuple[ast.Statement, ...]]:
+    def elif_(self, children: Children) -> tuple[ast.Expr, tuple[ast.Statement, ...]]:
         return children[1], children[2]
 
-    def else_(self, children: list[Any]) -> Any:
+    def else_(self, children: Children) -> Any:
         return children[1]
 
-    def for_(self, children: list[Any]) -> ast.For:
+    def for_(self, children: Children) -> ast.For:
         keyword, name, items, body = children
         return ast.For(self.span(keyword, body[-1]), self._name(name), self.token_span(name), items, body)
 
-    def def_(self, children: list[Any]) -> ast.Def:
+    def def_(self, children: Children) -> ast.Def:
         keyword, name, _open, *parameters, _close, body = children
         return ast.Def(
             self.span(keyword, body[-1]), self._name(name), self.token_span(name), tuple(parameters), body
         )
 
-    def parameter(self, children: list[Any]) -> ast.Parameter:
+    def parameter(self, children: Children) -> ast.Parameter:
         name, *rest = children
         type_name = next((str(item) for item in rest if isinstance(item, Token)), None)
         default = next((item for item in rest if isinstance(item, ast.Expr)), None)
         return ast.Parameter(self.span(name, children[-1]), self._name(name), type_name, default)
 
-    def default(self, children: list[ast.Expr]) -> ast.Expr:
+    def default(self, children: Exprs) -> ast.Expr:
         return children[0]
 
-    def block(self, children: list[ast.Statement]) -> tuple[ast.Statement, ...]:
+    def block(self, children: Children) -> tuple[ast.Statement, ...]:
         return tuple(children)
 
     # -- commands --------------------------------------------------------------
 
-    def command(self, children: list[Any]) -> ast.Command:
+    def command(self, children: Children) -> ast.Command:
         name, *items = children
         arguments: list[ast.Expr] = []
         keywords: list[ast.Keyword] = []
@@ -181,11 +191,11 @@ class TreeBuilder:
             self.span(name, children[-1]), self._name(name), self.token_span(name),
             tuple(arguments), tuple(keywords),
         )  # fmt: skip
-        return self.nested(node, *arguments, *(item.value for item in keywords))  # type: ignore[no-any-return]
+        return self.nested(node, *arguments, *(item.value for item in keywords))
 
     tail_command = command
 
-    def keyword(self, children: list[Any]) -> ast.Keyword:
+    def keyword(self, children: Children) -> ast.Keyword:
         if children[0].type != "KEY":
             return self.flag(children)
         key, value = children
@@ -193,20 +203,18 @@ class TreeBuilder:
             value = self.terminal(value)
         name = str(key)[:-1]
         start = self._start(key)
-        return ast.Keyword(
-            self.span(key, value), name, value, Span(start, start + len(name), self.source)
-        )
+        return ast.Keyword(self.span(key, value), name, value, Span(start, start + len(name), self.source))
 
     text_keyword = path_keyword = keyword
 
-    def flag(self, children: list[Token]) -> ast.Keyword:
+    def flag(self, children: Tokens) -> ast.Keyword:
         span = self.token_span(children[0])
         if children[0].type == "FORCE":
             return ast.Keyword(span, "force", ast.Bool(span, True), span)
         text = self.string([children[1]])
         return ast.Keyword(span.to(text.span), "reason", text, span)
 
-    def text(self, children: list[Token]) -> ast.Text:
+    def text(self, children: Tokens) -> ast.Text:
         (token,) = children
         if token.type == "STRING":
             return self.string(children)
@@ -214,16 +222,18 @@ class TreeBuilder:
         start = self._start(token)
         return ast.Text(Span(start, start + len(value), self.source), (value,), raw=True)
 
-    def path(self, children: list[Token]) -> ast.Expr:
+    def path(self, children: Tokens) -> ast.Expr:
         (token,) = children
-        return self.string(children) if token.type == "STRING" else ast.Word(self.token_span(token), str(token))
+        return (
+            self.string(children) if token.type == "STRING" else ast.Word(self.token_span(token), str(token))
+        )
 
     def terminal(self, token: Token) -> ast.Expr:
         """An argument that the grammar had to leave a bare terminal."""
-        build = getattr(self, token.type.lower())
-        return build([token])  # type: ignore[no-any-return]
+        build: Callable[[Tokens], ast.Expr] = getattr(self, token.type.lower())
+        return build([token])
 
-    def _only(self, children: list[Any]) -> ast.Expr:
+    def _only(self, children: Children) -> ast.Expr:
         if len(children) == 3:
             return self.group(children)
         value = children[0]
@@ -233,92 +243,99 @@ class TreeBuilder:
 
     # -- expressions ------------------------------------------------------------
 
-    def either(self, operands: list[ast.Expr]) -> ast.Expr:
+    def either(self, operands: Exprs) -> ast.Expr:
         return self._logical("or", operands)
 
-    def both(self, operands: list[ast.Expr]) -> ast.Expr:
+    def both(self, operands: Exprs) -> ast.Expr:
         return self._logical("and", operands)
 
-    def _logical(self, operator: Any, operands: list[ast.Expr]) -> ast.Expr:
+    def _logical(self, operator: Any, operands: Exprs) -> ast.Expr:
         left = operands[0]
         for right in operands[1:]:
             left = ast.Logical(self.span(left, right), operator, left, right)
-        return self.nested(left, *operands)  # type: ignore[no-any-return]
+        return self.nested(left, *operands)
 
-    def not_(self, children: list[Any]) -> ast.Unary:
+    def not_(self, children: Children) -> ast.Unary:
         keyword, operand = children
-        return self.nested(ast.Unary(self.span(keyword, operand), "not", operand), operand)  # type: ignore[no-any-return]
+        return self.nested(ast.Unary(self.span(keyword, operand), "not", operand), operand)
 
-    def negative(self, children: list[Any]) -> ast.Expr:
+    def negative(self, children: Children) -> ast.Expr:
         sign, operand = children
         span = self.span(sign, operand)
         if isinstance(operand, ast.Int):
             return ast.Int(span, -operand.value)
         if isinstance(operand, ast.Float):
             return ast.Float(span, -operand.value)
-        return self.nested(ast.Unary(span, "-", operand), operand)  # type: ignore[no-any-return]
+        return self.nested(ast.Unary(span, "-", operand), operand)
 
-    def compare(self, children: list[Any]) -> ast.Compare:
+    def compare(self, children: Children) -> ast.Compare:
         first, *rest = children
         pairs = tuple((str(rest[i]), rest[i + 1]) for i in range(0, len(rest), 2))
-        return self.nested(ast.Compare(self.span(first, rest[-1]), first, pairs), *children)  # type: ignore[no-any-return]
+        return self.nested(ast.Compare(self.span(first, rest[-1]), first, pairs), *children)
 
-    def arithmetic(self, children: list[Any]) -> ast.Expr:
+    def arithmetic(self, children: Children) -> ast.Expr:
         left: ast.Expr = children[0]
         for i in range(1, len(children), 2):
             right = children[i + 1]
             left = ast.Binary(self.span(left, right), str(children[i]), left, right)
-        return self.nested(left, *children)  # type: ignore[no-any-return]
+        return self.nested(left, *children)
 
-    def range(self, children: list[ast.Expr]) -> ast.Range:
+    def range(self, children: Exprs) -> ast.Range:
         first, last = children
-        return self.nested(ast.Range(self.span(first, last), first, last), first, last)  # type: ignore[no-any-return]
+        return self.nested(ast.Range(self.span(first, last), first, last), first, last)
 
-    def int(self, children: list[Token]) -> ast.Int:
+    def int(self, children: Tokens) -> ast.Int:
         span = self.token_span(children[0])
         if len(children[0]) > 18:
             _fail("EL107", "this number is too large", span, "whole numbers have at most 18 digits")
-        return ast.Int(span, int(children[0]))
+        return ast.Int(span, Index(children[0]))
 
-    def float(self, children: list[Token]) -> ast.Float:
+    def float(self, children: Tokens) -> ast.Float:
         return ast.Float(self.token_span(children[0]), self._finite(children[0], str(children[0])))
 
-    def percent(self, children: list[Token]) -> ast.Float:
+    def percent(self, children: Tokens) -> ast.Float:
         return ast.Float(self.token_span(children[0]), self._finite(children[0], children[0][:-1]) / 100)
 
-    def _finite(self, token: Token, digits: str) -> float:
-        value = float(digits)
-        if value == float("inf"):
+    def _finite(self, token: Token, digits: str) -> Number:
+        value = Number(digits)
+        if value == Number("inf"):
             _fail("EL107", "this number is too large", self.token_span(token), "the largest is about 1.8e308")
         return value
 
-    def true(self, children: list[Token]) -> ast.Bool:
+    def true(self, children: Tokens) -> ast.Bool:
         return ast.Bool(self.token_span(children[0]), True)
 
-    def false(self, children: list[Token]) -> ast.Bool:
+    def false(self, children: Tokens) -> ast.Bool:
         return ast.Bool(self.token_span(children[0]), False)
 
-    def layer(self, children: list[Token]) -> ast.LayerRef:
+    def layer(self, children: Tokens) -> ast.LayerRef:
         return ast.LayerRef(self.token_span(children[0]), self._index(children[0], children[0][1:]))
 
-    def layers(self, children: list[Token]) -> ast.LayersRef:
+    def layers(self, children: Tokens) -> ast.LayersRef:
         return ast.LayersRef(self.token_span(children[0]))
 
-    def basin(self, children: list[Token]) -> ast.BasinRef:
+    def basin(self, children: Tokens) -> ast.BasinRef:
         layer, _, basin = children[0].partition(".")
         return ast.BasinRef(
-            self.token_span(children[0]), self._index(children[0], layer[1:]), self._index(children[0], basin[1:])
+            self.token_span(children[0]),
+            self._index(children[0], layer[1:]),
+            self._index(children[0], basin[1:]),
         )
 
-    def _index(self, token: Token, digits: str) -> int:
+    def _index(self, token: Token, digits: str) -> Index:
         if len(digits) > 9:
-            _fail("EL107", "this number is too large", self.token_span(token), "layers and basins have at most nine digits")
-        return int(digits)
+            _fail(
+                "EL107",
+                "this number is too large",
+                self.token_span(token),
+                "layers and basins have at most nine digits",
+            )
+        return Index(digits)
 
-    def concept(self, children: list[Token]) -> ast.ConceptName:
+    def concept(self, children: Tokens) -> ast.ConceptName:
         return ast.ConceptName(self.token_span(children[0]), self._name(children[0])[1:])
 
-    def name(self, children: list[Token]) -> ast.Name:
+    def name(self, children: Tokens) -> ast.Name:
         return ast.Name(self.token_span(children[0]), self._name(children[0]))
 
     def _name(self, token: Token) -> str:
@@ -328,27 +345,28 @@ class TreeBuilder:
                   f"a name has at most {MAX_NAME} characters")  # fmt: skip
         return str(token)
 
-    def list(self, children: list[Any]) -> ast.List:
+    def list(self, children: Children) -> ast.List:
         first, *items, last = children
-        return self.nested(ast.List(self.span(first, last), tuple(items)), *items)  # type: ignore[no-any-return]
+        return self.nested(ast.List(self.span(first, last), tuple(items)), *items)
 
-    def group(self, children: list[Any]) -> ast.Expr:
-        first, node, last = children
+    def group(self, children: Children) -> ast.Expr:
+        first, last = children[0], children[2]
+        node: ast.Expr = children[1]
         self.extents[id(node)] = node, self._start(first), self._end(last)
-        return node  # type: ignore[no-any-return]
+        return node
 
-    def field(self, children: list[Any]) -> ast.Field:
+    def field(self, children: Children) -> ast.Field:
         value, _dot, name = children
         node = ast.Field(self.span(value, name), value, self._name(name), self.token_span(name))
-        return self.nested(node, value)  # type: ignore[no-any-return]
+        return self.nested(node, value)
 
-    def index(self, children: list[Any]) -> ast.Index:
+    def index(self, children: Children) -> ast.Index:
         value, _open, position, close = children
-        return self.nested(ast.Index(self.span(value, close), value, position), value, position)  # type: ignore[no-any-return]
+        return self.nested(ast.Index(self.span(value, close), value, position), value, position)
 
     # -- texts ------------------------------------------------------------------
 
-    def string(self, children: list[Token]) -> ast.Text:
+    def string(self, children: Tokens) -> ast.Text:
         """Escapes and holes of a quoted text."""
         span = self.token_span(children[0])
         try:
@@ -357,7 +375,7 @@ class TreeBuilder:
             start = span.start + 1 + problem.start
             place = Span(start, start + problem.length, self.source)
             raise SyntaxProblem(problem.code, problem.message, place, problem.help) from None
-        parts: list[str | ast.Hole] = []
+        parts: Children = []
         for piece in found:
             if isinstance(piece, str):
                 parts.append(piece)

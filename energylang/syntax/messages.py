@@ -110,7 +110,12 @@ def explain_hole(stop: Stop) -> SyntaxProblem:
         end = len(stop.text.rstrip())
         message = f"`{stop.text.strip()[:40]}` is not finished"
         return SyntaxProblem("EL103", message, stop.span(end - 1, end), help)
-    return SyntaxProblem("EL103", f"`{stop.word[:40]}` does not belong into these braces", stop.span(stop.start, stop.end), help)
+    return SyntaxProblem(
+        "EL103",
+        f"`{stop.word[:40]}` does not belong into these braces",
+        stop.span(stop.start, stop.end),
+        help,
+    )
 
 
 def _last_word(stop: Stop) -> Span:
@@ -144,7 +149,9 @@ def _ended_too_early(stop: Stop) -> Diagnostic:
     if "COLON" in stop.expected and keyword in _HEADS:
         return Diagnostic("EL106", f"`{keyword}` needs a `:` at the end of its line", place, help="add `:`")
     if line.endswith("--reason"):
-        return Diagnostic("EL102", "`--reason` needs a text", place, help='write it in quotes: --reason "too strong before"')
+        return Diagnostic(
+            "EL102", "`--reason` needs a text", place, help='write it in quotes: --reason "too strong before"'
+        )
     if line.endswith("="):
         return Diagnostic("EL102", "a value is missing after `=`", place)
     if operator := re.search(r"(?:[-+*/%<>]|[=!<>]=|\.\.|\b(?:and|or|not|in))$", line):
@@ -164,7 +171,9 @@ def _unexpected_character(stop: Stop) -> Diagnostic:
     if char == "\t":
         return Diagnostic("EL105", "a tab", span, help="use spaces")
     if char == "=" and text[start - 1 : start] == " ":
-        return Diagnostic("EL102", "unexpected `=`", span, help="write keyword arguments without blanks: `inits=400`")
+        return Diagnostic(
+            "EL102", "unexpected `=`", span, help="write keyword arguments without blanks: `inits=400`"
+        )
     if flag := re.compile(r"--([\w-]+)").match(text, start):
         return _unknown_flag(stop, flag)
     if char == "-":
@@ -172,7 +181,9 @@ def _unexpected_character(stop: Stop) -> Diagnostic:
     if char == "." and (digits := re.search(r"\d[\d.]*$", stop.before)):
         number = re.compile(r"[\d.]*").match(text, start)
         shown = digits[0] + (number[0] if number else "")
-        return Diagnostic("EL107", f"`{_clip(shown)}` is not a number", stop.span(start - len(digits[0]), start + 1))
+        return Diagnostic(
+            "EL107", f"`{_clip(shown)}` is not a number", stop.span(start - len(digits[0]), start + 1)
+        )
     if char == ".":
         return Diagnostic("EL102", "the name of a field is missing after this `.`", span)
     if number := re.compile(r"\d[\w.]*").match(text, start):
@@ -182,7 +193,9 @@ def _unexpected_character(stop: Stop) -> Diagnostic:
         return _unexpected_word(stop, word[0], stop.span(start, word.end()))
     if not char.isprintable():
         name = f"a character that is not visible (U+{ord(char):04X})" if char else "the end"
-        return Diagnostic("EL102", f"{name} stands here", span, help="delete it, or write it in a text as `\\u{…}`")
+        return Diagnostic(
+            "EL102", f"{name} stands here", span, help="delete it, or write it in a text as `\\u{…}`"
+        )
     return Diagnostic("EL102", f"unexpected `{char}`", span, help=_HABITS.get(char, ""))
 
 

@@ -121,7 +121,7 @@ class Parser:
             lexer="contextual",
             postlex=_LineEnds(),
             start=["program", "hole"],
-            transformer=self._builder,  # type: ignore[arg-type] - any object with the rules' names will do
+            transformer=self._builder,  # any object with the rules' names will do
             propagate_positions=False,
             maybe_placeholders=False,
         )
@@ -153,7 +153,7 @@ class Parser:
             if len(problems) >= MAX_ERRORS:
                 break
             place = result.span.start - offset
-            cut = _last(lines.tops, place, lambda start: not _CONTINUES.match(text, start))
+            cut = _last([start for start in lines.tops if not _CONTINUES.match(text, start)], place)
             if cut:  # all before the statement at fault is right
                 before = self._attempt(text[:cut], source, offset, _Lines())
                 if not isinstance(before, Diagnostic):
@@ -189,7 +189,7 @@ class Parser:
         state = interactive.parser_state
         feed, open = state.feed_token, lines.open
         token: Token | None = None
-        for token in interactive.lexer_thread.lex(state):
+        for token in interactive.lexer_thread.lex(state):  # type: ignore[no-untyped-call]  # as lark has it
             kind = token.type
             if kind == "_NL":
                 if not open:
@@ -236,17 +236,13 @@ def _stop(error: UnexpectedInput, text: str, source: Source, offset: int, lines:
         start = len(text) if token.type == "$END" else token.start_pos or 0
         end = token.end_pos if token.type != "$END" else len(text)
         return Stop(text, source, offset, token.type, str(token), start, end or start, expected, opening)
-    start = error.pos_in_stream if isinstance(error, UnexpectedCharacters) else len(text) - 1
-    start = min(start or 0, len(text))
+    start = (error.pos_in_stream or 0) if isinstance(error, UnexpectedCharacters) else len(text) - 1
     return Stop(text, source, offset, None, text[start : start + 1], start, start + 1, expected, opening)
 
 
-def _last(starts: list[int], place: int, fits: Any = None) -> int:
+def _last(starts: list[int], place: int) -> int:
     """The last of these places that is not after ``place``."""
-    for start in reversed(starts[: bisect_right(starts, place)]):
-        if fits is None or fits(start):
-            return start
-    return 0
+    return starts[max(bisect_right(starts, place) - 1, 0)]
 
 
 def _alternatives(names: list[str]) -> str:
@@ -263,5 +259,9 @@ def _leading_blank(text: str) -> _Indentation | None:
     if match is None:
         return None
     if "\t" in match[0]:
-        return _Indentation("EL105", "a tab in the indentation", 0, match.end(), "start it in the first column")
-    return _Indentation("EL104", "the first statement is indented", 0, match.end(), "start it in the first column")
+        return _Indentation(
+            "EL105", "a tab in the indentation", 0, match.end(), "start it in the first column"
+        )
+    return _Indentation(
+        "EL104", "the first statement is indented", 0, match.end(), "start it in the first column"
+    )

@@ -67,7 +67,8 @@ def _end(text: str, start: int, place: int) -> int:
     end = text.find("\n", place)
     while text[start:end].rstrip().endswith("\\") and text.find("\n", end + 1) > 0:
         end = text.find("\n", end + 1)
-    width = len(re.compile(r"[ \t]*").match(text, start)[0])  # type: ignore[index] - matches anything
+    first = text[start:end]
+    width = len(first) - len(first.lstrip(" \t"))
     depth = 0
     for match in _LEXICAL.finditer(text, start):
         if match[0] in "([":
@@ -77,7 +78,7 @@ def _end(text: str, start: int, place: int) -> int:
         elif match[0] == "\n":
             if depth <= 0:
                 return max(end, match.start())
-            if following := re.compile(r"\n([ \t]*)([^\s#])").match(text, match.start()):
-                if len(following[1]) <= width and following[2] not in ")]":
-                    return end
+            following = re.compile(r"\n([ \t]*)([^\s#])").match(text, match.start())
+            if following and len(following[1]) <= width and following[2] not in ")]":
+                return end
     return end

@@ -13,6 +13,14 @@ from functools import cached_property
 from pathlib import Path
 
 
+def decode(data: bytes) -> str:
+    """The text of a file: UTF-8, with or without a byte order mark, whatever its line ends.
+
+    Raises ``UnicodeDecodeError``.
+    """
+    return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """The text of a script and the name to show for it.

@@ -11,7 +11,9 @@ MAX_WIDTH = 500
 
 _SPECIAL = re.compile(r"[\\{}]")
 _CODE_POINT = re.compile(r"\{([0-9A-Fa-f]{1,6})\}")
-_FORMAT = re.compile(r"(?:.?[<>=^])?[-+ ]?#?0?(?P<width>\d*)[,_]?(?:\.(?P<digits>\d+))?(?P<kind>[bdeEfFgGosxX%]?)")
+_FORMAT = re.compile(
+    r"(?:.?[<>=^])?[-+ ]?#?0?(?P<width>\d*)[,_]?(?:\.(?P<digits>\d+))?(?P<kind>[bdeEfFgGosxX%]?)"
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ def pieces(inner: str) -> list[str | HolePiece]:
             found.append(hole)
             position = hole.end
         else:
-            raise TextProblem("EL103", "this `}` closes nothing", start, 1, "write `\\}` for a brace that is just a brace")
+            raise TextProblem(
+                "EL103", "this `}` closes nothing", start, 1, "write `\\}` for a brace that is just a brace"
+            )
     plain.append(inner[position:])
     if any(plain) or not found:
         found.append("".join(plain))
@@ -88,7 +92,9 @@ def _hole(inner: str, start: int) -> HolePiece:
                           "give it a name with `let` and use the name here")  # fmt: skip
     if colon and (wrong := format_problem(format)):
         place = start + 2 + len(expression)
-        raise TextProblem("EL107", wrong, place, max(1, len(format)), "formats are written as `.2f`, `.1%`, `6d` or `>12`")
+        raise TextProblem(
+            "EL107", wrong, place, max(1, len(format)), "formats are written as `.2f`, `.1%`, `6d` or `>12`"
+        )
     return HolePiece(start, end + 1, expression, format)
 
 

@@ -7,7 +7,6 @@ import sys
 
 import pytest
 import torch
-from conftest import random_layer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +24,8 @@ from energylang.landscape.dynamics import (
     stable_generator,
     starts,
 )
+
+from .conftest import random_layer
 
 kinds = st.sampled_from(["psd", "symmetric", "free"])
 dims = st.integers(1, 24)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import Planted, random_layer, tilted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +22,8 @@ from energylang.landscape.edits import Proposal, inject, move, redirect, remove,
 from energylang.landscape.lowrank import symmetric_pair
 from energylang.landscape.solve import field_edit, field_grid
 from energylang.landscape.survey import return_rate
+
+from .conftest import Planted, random_layer, tilted
 
 
 def basins(layer: Landscape, patterns: torch.Tensor) -> torch.Tensor:

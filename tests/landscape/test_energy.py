@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import random_layer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,8 @@ from energylang.landscape.dynamics import (
     starts,
 )
 from energylang.landscape.energy import lyapunov, reference, wall
+
+from .conftest import random_layer
 
 quick = settings(max_examples=25, deadline=None)
 

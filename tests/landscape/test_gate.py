@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import Planted, random_layer, tilted
 
 from energylang.errors import LandscapeError
 from energylang.landscape.dynamics import Landscape, LowRank, settle, stable_generator
 from energylang.landscape.edits import inject, remove
 from energylang.landscape.gate import flipped, judge
+
+from .conftest import Planted, random_layer, tilted
 
 
 def random_edit(layer: Landscape, size: float, key: object) -> LowRank:

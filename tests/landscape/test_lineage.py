@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from conftest import Planted
 
 from energylang.landscape.dynamics import Landscape, LowRank, settle, stable_generator, starts
 from energylang.landscape.edits import inject, remove
 from energylang.landscape.lineage import Registry
 from energylang.landscape.survey import BasinSet, survey
+
+from .conftest import Planted
 
 
 def look(layer: Landscape, key: object, n: int = 300) -> BasinSet:

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import Planted, random_layer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +22,8 @@ from energylang.landscape.dynamics import (
     starts,
 )
 from energylang.landscape.survey import BasinSet, radius, return_rate, stability, survey
+
+from .conftest import Planted, random_layer
 
 
 def ordinary(layer: Landscape, n: int = 200, key: object = 0) -> BasinSet:
@@ -207,3 +208,20 @@ def test_bad_parameters() -> None:
         survey(layer, torch.full((3, 4), torch.nan))
     with pytest.raises(LandscapeError):
         return_rate(layer, torch.ones(1, 5), 0.1, 4, stable_generator(0))
+
+
+def test_leaders_in_blocks_are_those_of_one_gram_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    from energylang.landscape import clusters
+
+    generator = stable_generator("leaders")
+    centres = torch.randn(9, 6, generator=generator)
+    x = centres[torch.randint(9, (400,), generator=generator)] + 0.25 * torch.randn(
+        400, 6, generator=generator
+    )
+    for either_sign in (False, True):
+        whole = clusters.leaders(x, 0.9, either_sign=either_sign)
+        monkeypatch.setattr(clusters, "_BLOCK", 37)
+        parts = clusters.leaders(x, 0.9, either_sign=either_sign)
+        monkeypatch.undo()
+        assert torch.equal(whole[0], parts[0])
+        assert torch.equal(whole[1], parts[1])

@@ -1,0 +1,146 @@
+"""Commands: which operation or procedure a command means, and what it needs from the model and does to it."""
+
+from __future__ import annotations
+
+import difflib
+
+from energylang import types as t
+from energylang.errors import ElError
+from energylang.models.header import read_header
+from energylang.ops import TABLE
+from energylang.ops.coerce import suggestion
+from energylang.ops.declaration import Effect, Op
+from energylang.syntax import ast
+from energylang.syntax.source import Span
+
+from .binding import NO_CONSTANT, bind, bind_procedure, constant
+from .expressions import Expressions
+from .scope import SOME_MODEL, Argument, Call, Given, LayerOf, ModelState, Procedure
+
+
+class Commands(Expressions):
+    """The part of the checker that knows operations and procedures."""
+
+    def enter(self, procedure: Procedure, call: Span) -> t.Type:
+        raise NotImplementedError
+
+    def command(self, node: ast.Command) -> t.Type:
+        """Check a command; the type of its result."""
+        key, node = id(node), self.joined(node)
+        name = node.name
+        op = TABLE.get(name) or TABLE.get(name.replace("_", "-"))
+        if op is not None:
+            call = bind(self, node, op)
+            self.calls[key] = call
+            return self.effects(node, op, call)
+        procedure = self.procedures.get(name)
+        if procedure is not None:
+            self.calls[key] = bind_procedure(self, node, procedure)
+            return self.enter(procedure, node.name_span)
+        self.unknown(node)
+        return t.ANY
+
+    def joined(self, node: ast.Command) -> ast.Command:
+        """Two words that are one operation's name (``causal scan``) as one."""
+        if node.arguments and isinstance(node.arguments[0], ast.Name):
+            name = f"{node.name} {node.arguments[0].name}"
+            if name in TABLE:
+                span = node.name_span.to(node.arguments[0].span)
+                return ast.Command(node.span, name, span, node.arguments[1:], node.keywords)
+        return node
+
+    def unknown(self, node: ast.Command) -> None:
+        known = [*TABLE, *self.procedures]
+        help = suggestion(node.name, known)
+        if not help and (close := difflib.get_close_matches(node.name.split("-")[0], known, n=1, cutoff=0.5)):
+            help = f"did you mean `{close[0]}`?"
+        if node.arguments and isinstance(node.arguments[0], ast.Int | ast.Float):
+            number = node.arguments[0].value
+            if number < 0 and self.scope.find(node.name) is not None:
+                help = f"binary minus needs a blank on both sides: `{node.name} - {-number}`"
+        if (self.incomplete and not help) or node.name in self.lost:
+            return
+        self.problems.add(
+            "EL101",
+            f"there is no operation `{node.name}`",
+            node.name_span,
+            help=help or "`el ops` lists them",
+        )
+
+    def effects(self, node: ast.Command, op: Op, call: Call) -> t.Type:
+        """What an operation needs from the model, and what it does to it."""
+        if op.needs_model:
+            self.needs_model(node.name_span, f"`{op.name}`")
+        header = self.model.header
+        if Effect.TEXT in op.effects and header is not None and "text" not in header.capabilities:
+            self.problems.add(
+                "EL250",
+                f"`{op.name}` needs a text model, and {header.spec} has weights only",
+                node.name_span,
+                help='load a text model such as "tiny", or one made by `el train`',
+            )
+        if op.name == "save":
+            path = self.path_in(call, "path")
+            self.written.add(path if path is not None else "*")
+        if Effect.LOADS in op.effects:
+            self.model = self.header_of(call, node)
+        return op.result_type
+
+    def path_in(self, call: Call, name: str) -> str | None:
+        value: Argument | None = call.arguments.get(name)
+        if isinstance(value, Given):
+            return str(value.value)
+        found = constant(value) if isinstance(value, ast.Expr) else NO_CONSTANT
+        return found if isinstance(found, str) else None
+
+    def header_of(self, call: Call, node: ast.Command) -> ModelState:
+        spec = self.path_in(call, "model")
+        if spec is None or spec in self.written or "*" in self.written:
+            return SOME_MODEL
+        try:
+            return ModelState(True, read_header(spec, self.base))
+        except ElError as error:
+            span = node.arguments[0].span if node.arguments else node.span
+            self.problems.add(error.code, error.message, span, help=error.hint)
+            return SOME_MODEL
+
+    def needs_model(self, span: Span, what: str) -> None:
+        """Report EL301 where no model is loaded, once for each way of not being loaded."""
+        if self.quiet:
+            return
+        if not self.model.loaded:
+            self.problems.add("EL301", f"{what} needs a model, and none is loaded", span,
+                              help='begin with `load "tiny"`')  # fmt: skip
+            self.model = SOME_MODEL
+        elif not self.model.on_every_path:
+            self.problems.add("EL301", f"{what} needs a model, and on some way to here none is loaded", span,
+                              help="load one before the branch, or in every branch")  # fmt: skip
+            self.model = ModelState(True, self.model.header)
+
+    def check_layer(self, value: Argument, place: ast.Expr | None) -> None:
+        """Report EL302 for a layer, or a basin's layer, that the model does not have."""
+        node = value.basin if isinstance(value, LayerOf) else value
+        if isinstance(node, ast.LayerRef):
+            index = node.index
+        elif isinstance(node, ast.BasinRef):
+            index = node.layer
+        elif isinstance(node, ast.Int):
+            index = node.value
+        elif isinstance(node, ast.List):
+            for item in node.items:
+                self.check_layer(item, item)
+            return
+        else:
+            return
+        self.layer_exists(index, (place or node).span)
+
+    def layer_exists(self, index: int, span: Span) -> None:
+        header = self.model.header
+        if index < 0:
+            self.problems.add("EL302", f"there is no layer {index}", span, help="layers are numbered from L0")
+            return
+        if header is None or index < len(header.dims):
+            return
+        count = len(header.dims)
+        has = "one layer, L0" if count == 1 else f"layers L0 to L{count - 1}"
+        self.problems.add("EL302", f"there is no L{index}: {header.spec} has {has}", span)

@@ -1,0 +1,182 @@
+"""Procedures: their declarations, and their bodies as seen from where they are called.
+
+A body is checked once for every state of the model in which the procedure is called, and again when an
+outer variable that it reads has another type by then. A name in it means the same in every call: where a
+variable of that name comes into being between two calls, that is an error, because one binding of names to
+parameters serves them all. Procedures do not call themselves, and they nest at most so deep that the
+interpreter can follow.
+"""
+
+from __future__ import annotations
+
+from energylang import types as t
+from energylang.diagnostics import Note
+from energylang.ops import TABLE
+from energylang.ops.coerce import suggestion
+from energylang.syntax import ast
+from energylang.syntax.source import Span
+
+from .commands import Commands
+from .expressions import NUMBERS
+from .scope import Outcome, Procedure
+from .state import MAX_NESTING
+
+
+class Procedures(Commands):
+    """The part of the checker that declares and enters procedures."""
+
+    def declare(self, node: ast.Def) -> None:
+        """Make a procedure known."""
+        if node.name in TABLE:
+            self.problems.add("EL209", f"`{node.name}` is an operation", node.name_span,
+                              help="give the procedure another name")  # fmt: skip
+            return
+        known = self.procedures.get(node.name)
+        if (
+            known is not None
+            and known.definition is not node
+            and known.definition.span.source is node.span.source
+        ):
+            line = known.definition.name_span.start_location()[0]
+            self.problems.add("EL209", f"`{node.name}` is defined twice", node.name_span,
+                              notes=(Note(f"first defined in line {line}", known.definition.name_span),))  # fmt: skip
+            return
+        procedure = Procedure(node, ())
+        calls, self.calls = self.calls, procedure.calls
+        parameters = []
+        names: set[str] = set()
+        for parameter in node.parameters:
+            if parameter.name in names:
+                self.problems.add("EL209", f"two parameters are called `{parameter.name}`", parameter.span)
+            names.add(parameter.name)
+            kind = t.ANY
+            if parameter.type_name is not None:
+                found = t.ANNOTATIONS.get(parameter.type_name)
+                if found is None:
+                    self.problems.add(
+                        "EL201", f"there is no type `{parameter.type_name}`", parameter.span,
+                        help=suggestion(parameter.type_name, t.ANNOTATIONS)
+                        or "the types are " + ", ".join(t.ANNOTATIONS),
+                    )  # fmt: skip
+                kind = found or t.ANY
+            if parameter.default is not None and not (
+                isinstance(parameter.default, ast.Name)
+                and (
+                    kind in (t.CONCEPT, t.DIRECTION)
+                    or (kind == t.STRENGTH and parameter.default.name == "auto")
+                )
+            ):
+                self.expect(parameter.default, kind, f"the default of `{parameter.name}`")
+            parameters.append((parameter.name, kind, parameter.default is None))
+        self.calls = calls
+        procedure.parameters = tuple(parameters)
+        self.procedures[node.name] = procedure
+
+    def enter(self, procedure: Procedure, call: Span) -> t.Type:
+        """Check a procedure's body as called here; the type of what it returns."""
+        if procedure.running:
+            names = [p.name for p in self.inside]
+            cycle = [*names[names.index(procedure.name) :], procedure.name]
+            chain = " → ".join(cycle if len(cycle) <= 8 else [*cycle[:4], "…", *cycle[-3:]])
+            self.problems.add("EL307", f"`{procedure.name}` calls itself: {chain}", call,
+                              help="every script terminates: use `for` to repeat")  # fmt: skip
+            return t.ANY
+        outcome = self._known(procedure)
+        if outcome is None:
+            if self.nesting + 3 > MAX_NESTING:
+                return self._too_deep(call)
+            outcome = self._walk(procedure)
+            (procedure.seen_quietly if self.quiet else procedure.seen)[self.model] = outcome
+            self._compare_reads(procedure, outcome, call)
+        elif self.nesting + outcome.height > MAX_NESTING:
+            return self._too_deep(call)
+        self.deepest = max(self.deepest, self.nesting + outcome.height)
+        self._replay(outcome)
+        return outcome.returns
+
+    def _known(self, procedure: Procedure) -> Outcome | None:
+        """The outcome for the model and the variables as they are here, if there is one."""
+        outcome = (procedure.seen_quietly if self.quiet else procedure.seen).get(self.model)
+        variables = self.scope.outermost().variables
+        if outcome is None or any(variables.get(name) != kind for name, kind in outcome.reads.items()):
+            return None
+        return outcome
+
+    def _walk(self, procedure: Procedure) -> Outcome:
+        """Check the body; everything but the problems, the bindings and the types of assigned outer
+        variables is afterwards as it was before."""
+        outer = self.scope, self.returned, self.exits, self.depth, self.calls
+        nesting, deepest, entered = self.nesting, self.deepest, self.model
+        globals_ = self.scope.outermost()
+        globals_.reads.append({})
+        globals_.writes.append({})
+        self.scope, self.returned, self.exits, self.depth, self.calls = globals_, [], [], 0, procedure.calls
+        self.deepest = nesting
+        self.go_deeper(2)
+        procedure.running = True
+        self.inside.append(procedure)
+        try:
+            self.block(procedure.definition.body, **{name: kind for name, kind, _ in procedure.parameters})
+            kinds, end = self.returned, self.model
+            for model in self.exits:
+                end = end.join(model)
+            height = self.deepest - nesting
+        finally:
+            self.inside.pop()
+            procedure.running = False
+            reads, writes = globals_.reads.pop(), globals_.writes.pop()
+            self.scope, self.returned, self.exits, self.depth, self.calls = outer
+            self.nesting, self.deepest, self.model = nesting, deepest, entered
+        result = kinds[0] if kinds else t.NOTHING
+        for kind in kinds[1:]:
+            result = t.join(result, kind) or t.ANY
+        if result != t.NOTHING and not _always_returns(procedure.definition.body):
+            result = t.ANY
+        return Outcome(end, result, reads, writes, height)
+
+    def _replay(self, outcome: Outcome) -> None:
+        """What a call leaves behind, and what the procedure around the call has thereby read and written."""
+        self.model = outcome.model
+        globals_ = self.scope.outermost()
+        for name, kind in outcome.reads.items():
+            globals_.note_read(name, kind)
+        for name, kind in outcome.writes.items():
+            if name in globals_.variables:
+                globals_.assign(name, kind)
+
+    def _compare_reads(self, procedure: Procedure, outcome: Outcome, call: Span) -> None:
+        if self.quiet:
+            return
+        for name, kind in outcome.reads.items():
+            before = procedure.reads.setdefault(name, kind)
+            alike = before == kind or (before in NUMBERS and kind in NUMBERS)
+            if alike or (isinstance(before, t.ListOf) and isinstance(kind, t.ListOf)):
+                continue
+            if before is None or kind is None:
+                now, then = ("is a variable", "was none") if before is None else ("is no variable", "was one")
+            else:
+                now, then = f"is {kind}", f"was {before}"
+            self.problems.add(
+                "EL207", f"`{name}` {now} in this call of `{procedure.name}`, and {then} in an earlier one", call,
+                help=f"define `{name}` once, before the first call, or pass it as a parameter",
+            )  # fmt: skip
+
+    def _too_deep(self, call: Span) -> t.Type:
+        if not self.too_deep:
+            self.too_deep = not self.quiet
+            self.problems.add("EL109", "procedures call each other too deeply here", call,
+                              help="at most about 50 procedures, each called by the one before")  # fmt: skip
+        return t.ANY
+
+
+def _always_returns(body: tuple[ast.Statement, ...]) -> bool:
+    """Does every way through the block end in a ``return``?"""
+    return any(
+        isinstance(statement, ast.Return)
+        or (
+            isinstance(statement, ast.If)
+            and all(_always_returns(block) for _, block in statement.branches)
+            and _always_returns(statement.otherwise)
+        )
+        for statement in body
+    )

@@ -1,0 +1,117 @@
+"""What the checker carries along while it walks, and what all its parts use.
+
+The parts build on each other: ``State`` (this file), ``Expressions`` (types), ``Commands`` (operations and
+what they do to the model), ``Procedures``, and ``Checker`` (statements, the walk itself).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from energylang import types as t
+from energylang.diagnostics import Diagnostics
+from energylang.ops.coerce import article
+from energylang.syntax import ast
+from energylang.syntax.source import Span
+
+from .scope import NO_MODEL, Call, ModelState, Procedure, Scope
+
+if TYPE_CHECKING:
+    from .modules import Modules
+
+MAX_PROBLEMS = 200
+MAX_NESTING = 150
+
+
+@dataclass
+class State:
+    """``base`` is the folder of the script. ``lost`` are the names that a statement with a syntax error
+    would have defined, ``incomplete`` says that procedures may be missing for the same reason: what is only
+    wrong because of them is not reported."""
+
+    modules: Modules
+    base: Path | None = None
+    model: ModelState = NO_MODEL
+    scope: Scope = field(default_factory=Scope)
+    procedures: dict[str, Procedure] = field(default_factory=dict)
+    lost: frozenset[str] = frozenset()
+    incomplete: bool = False
+    problems: Diagnostics = field(default_factory=Diagnostics)
+    calls: dict[int, Call] = field(default_factory=dict)
+    constants: dict[int, list[ast.Statement]] = field(default_factory=dict)
+    imported: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)  # the files that `save` may have written by now
+    # Where the walk is: inside of which procedures, what they returned, how deep blocks and calls nest.
+    inside: list[Procedure] = field(default_factory=list)
+    returned: list[t.Type] = field(default_factory=list)
+    exits: list[ModelState] = field(default_factory=list)
+    depth: int = 0
+    nesting: int = 0
+    deepest: int = 0
+    too_deep: bool = False
+    quiet: bool = False
+    judged: dict[int, t.Type] = field(default_factory=dict)
+
+    # -- what the other parts add -----------------------------------------------------------------
+
+    def type_of(self, node: ast.Expr) -> t.Type:
+        raise NotImplementedError
+
+    def command(self, node: ast.Command) -> t.Type:
+        raise NotImplementedError
+
+    def needs_model(self, span: Span, what: str) -> None:
+        raise NotImplementedError
+
+    def layer_exists(self, index: int, span: Span) -> None:
+        raise NotImplementedError
+
+    def block(self, statements: tuple[ast.Statement, ...], **variables: t.Type) -> None:
+        raise NotImplementedError
+
+    # -- helpers ------------------------------------------------------------------------------------
+
+    @property
+    def full(self) -> bool:
+        """Enough has been found; more would help nobody."""
+        return len(self.problems.items) >= MAX_PROBLEMS
+
+    def go_deeper(self, levels: int) -> None:
+        self.nesting += levels
+        self.deepest = max(self.deepest, self.nesting)
+
+    def expect(self, expr: ast.Expr, wanted: t.Type, what: str) -> None:
+        found = self.value_of(expr)
+        if not t.fits(found, wanted):
+            self.problems.add("EL201", f"{what} must be {article(wanted)}, not {found}", expr.span)
+
+    @contextmanager
+    def silence(self) -> Iterator[bool]:
+        """Report nothing inside; gives whether that was so already."""
+        before, problems = self.quiet, self.problems
+        self.quiet, self.problems = True, Diagnostics()
+        try:
+            yield before
+        finally:
+            self.quiet, self.problems = before, problems
+
+    def once(self, expr: ast.Expr) -> t.Type:
+        """The type of an argument that may be looked at twice: judged, and reported on, the first time."""
+        kind = self.judged.get(id(expr))
+        if kind is None:
+            kind = self.judged[id(expr)] = self.type_of(expr)
+        return kind
+
+    def value_of(self, expr: ast.Expr) -> t.Type:
+        """The type of an expression whose value is used."""
+        kind = self.type_of(expr)
+        if kind == t.NOTHING:
+            self.problems.add(
+                "EL211", "this gives no value", expr.span, help="a procedure gives what it returns"
+            )
+            return t.ANY
+        return kind
