@@ -19,7 +19,7 @@ from energylang import __version__
 from energylang.diagnostics import Diagnostic
 from energylang.errors import ElError
 from energylang.render.diagnostics import render_diagnostics
-from energylang.syntax.source import Source
+from energylang.syntax.source import Source, decode
 
 OK, FAILED, WRONG = 0, 1, 2
 INTERRUPTED = 130
@@ -116,9 +116,8 @@ def read_source(path: str) -> Source | Diagnostic:
     """A script from a file or from standard input, or what is wrong with it."""
     try:
         if path == "-":
-            return Source(sys.stdin.buffer.read().decode("utf-8"), "<stdin>", Path.cwd())
-        data = Path(path).read_bytes()
-        return Source(data.decode("utf-8-sig").replace("\r\n", "\n"), path, Path(path).resolve().parent)
+            return Source(decode(sys.stdin.buffer.read()), "<stdin>", Path.cwd())
+        return Source(decode(Path(path).read_bytes()), path, Path(path).resolve().parent)
     except UnicodeDecodeError as error:
         return Diagnostic("EL530", f"{path} is not UTF-8 text (byte {error.start})", None, path=path)
     except FileNotFoundError:

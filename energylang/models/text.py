@@ -230,15 +230,18 @@ class TextModel:
     # -------------------------------------------------------------------------------- states
 
     @torch.no_grad()
-    def decision_states(self, texts: Sequence[str], layer: int) -> Tensor:
-        """(n, d): the state from which the model is about to speak, having just heard each text."""
+    def decision_states(self, texts: Sequence[str], layer: int, *, pairs: int = _QUESTION_PAIRS) -> Tensor:
+        """(n, d): the state from which the model is about to speak, having just heard each text.
+
+        In a dialogue it is the mean over ``pairs`` pairs of neutral questions around the text.
+        """
         if self.markers is None:
             return self._last_states([self.encode(t) or [0] for t in texts], layer)
         asked = self._questions()
-        pairs = [(asked[k % len(asked)], asked[(k + 1) % len(asked)]) for k in range(_QUESTION_PAIRS)]
-        rows = [self._conversation([first, text, second]) for text in texts for first, second in pairs]
+        around = [(asked[k % len(asked)], asked[(k + 1) % len(asked)]) for k in range(pairs)]
+        rows = [self._conversation([first, text, second]) for text in texts for first, second in around]
         states = self._last_states(rows, layer)
-        return states.reshape(len(texts), len(pairs), -1).mean(dim=1)
+        return states.reshape(len(texts), len(around), -1).mean(dim=1)
 
     @torch.no_grad()
     def neutral_states(self, layer: int, n: int = 64) -> Tensor:

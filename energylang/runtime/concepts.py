@@ -14,6 +14,7 @@ What this does to text is measured in ``energylang.runtime.effects``.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ from energylang.results import ConceptInfo, Edit, Effect
 from energylang.values import Concept as ConceptName
 
 from .editing import Plan, carry_out
-from .effects import loss_change, measure
+from .effects import losses, measure
 from .history import Concept
 
 if TYPE_CHECKING:
@@ -175,12 +176,12 @@ def _redirect(
     landscape = session.landscape_of(concept.layer)
     aim = _aim(session, concept, landscape)
     weight = session.weight(session.staged(concept.layer))
-    candidates: list[tuple[float, Proposal, float]] = []
-    for dose in DOSES if strength is None else (strength,):
-        proposal = _dosed(landscape, aim, dose)
-        candidates.append((dose, proposal, loss_change(session, concept.layer, weight, proposal.factors)))
-    within = [item for item in candidates if item[2] <= damage]
-    dose, proposal, _ = (within or candidates)[-1 if within else 0]
+    base = losses(session, concept.layer, weight).mean()
+
+    def harm(proposal: Proposal) -> float:
+        return float(losses(session, concept.layer, proposal.factors.added_to(weight)).mean() / base - 1)
+
+    dose, proposal, within = _search(landscape, aim, harm, damage, DOSES if strength is None else (strength,))
     effect = measure(session, concept, proposal.factors, weight)
     plan = Plan(
         "inject-concept",
@@ -197,6 +198,24 @@ def _redirect(
     if not within and not force:
         return _over_budget(plan, effect, damage, proposal)
     return carry_out(session, plan, force=force and not within, reason=reason if not within else "")
+
+
+def _search(
+    landscape: Landscape, aim: _Aim, harm: Callable[[Proposal], float], damage: float, doses: Sequence[float]
+) -> tuple[float, Proposal, bool]:
+    """The largest dose whose harm keeps within the damage, by bisection (harm grows with the dose); the
+    smallest dose, and ``False``, when none does."""
+    proposals = {doses[0]: _dosed(landscape, aim, doses[0])}
+    low, high = -1, len(doses)  # doses[low] keeps within, doses[high] does not
+    while high - low > 1:
+        middle = (low + high) // 2
+        proposal = proposals.setdefault(doses[middle], _dosed(landscape, aim, doses[middle]))
+        if harm(proposal) <= damage:
+            low = middle
+        else:
+            high = middle
+    best = doses[max(low, 0)]
+    return best, proposals[best], low >= 0
 
 
 def _dosed(landscape: Landscape, aim: _Aim, dose: float) -> Proposal:

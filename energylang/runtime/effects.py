@@ -40,18 +40,11 @@ REPLY_TOKENS = 16
 
 
 @torch.no_grad()
-def loss_change(session: Workbench, layer: int, weight: Tensor, factors: LowRank) -> float:
-    """Relative change of the loss on held-out text when ``factors`` are added to ``weight`` (d, d)."""
-    before, after = _losses(session, layer, weight), _losses(session, layer, factors.added_to(weight))
-    return float((after.mean() - before.mean()) / before.mean())
-
-
-def _losses(session: Workbench, layer: int, weight: Tensor) -> Tensor:
-    """(n,): the loss of every held-out window with a layer's weight replaced."""
+def losses(session: Workbench, layer: int, weight: Tensor) -> Tensor:
+    """(n,): the loss of every held-out window with a layer's weight replaced by ``weight`` (d, d)."""
     text = session.text
-    return text.loss(text.windows(LOSS_WINDOWS), intervention=Intervention(weights={layer: weight})).mean(
-        dim=1
-    )
+    edited = Intervention(weights={layer: weight})
+    return text.loss(text.windows(LOSS_WINDOWS), intervention=edited).mean(dim=1)
 
 
 @dataclass(frozen=True)
@@ -84,7 +77,8 @@ class _Ruler:
         replies = text.generate_batch(
             self.prompts, tokens=REPLY_TOKENS, generator=generator, intervention=edited
         )
-        states = text.decision_states([reply.text for reply in replies], self.concept.layer)
+        said = [reply.text for reply in replies]
+        states = text.decision_states(said, self.concept.layer, pairs=1)
         similar = cosine_rows(states, self.centroid) > self.threshold
         return _Sample(float(similar.double().mean()), log_prob)
 
@@ -109,8 +103,8 @@ def measure(session: Workbench, concept: Concept, factors: LowRank, weight: Tens
     log_mean, log_std, log_z = _against([c.log_prob for c in controls], after.log_prob)
     shares = [c.share for c in controls if c.share is not None]
     share_mean, share_std, share_z = _against(shares, after.share) if after.share is not None else (None,) * 3
-    loss_before = _losses(session, concept.layer, weight)
-    loss_after = _losses(session, concept.layer, factors.added_to(weight))
+    loss_before = losses(session, concept.layer, weight)
+    loss_after = losses(session, concept.layer, factors.added_to(weight))
     base = float(loss_before.mean())
     change = (loss_after - loss_before) / base
     return Effect(

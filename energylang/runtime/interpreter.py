@@ -87,7 +87,11 @@ class Interpreter:
         """Run every statement; the value of the last command that stands alone."""
         last = None
         for statement in self.checked.program.statements:
-            last = self.statement(statement)
+            try:
+                last = self.statement(statement)
+            except RecursionError:
+                problem = ElError("calls and blocks are nested too deeply to be followed", code="EL521")
+                raise self.failure(problem, statement.span) from None
         return last
 
     # -- errors -----------------------------------------------------------------------------------

@@ -174,7 +174,7 @@ def _unexpected_character(stop: Stop) -> Diagnostic:
         return Diagnostic(
             "EL102", "unexpected `=`", span, help="write keyword arguments without blanks: `inits=400`"
         )
-    if flag := re.compile(r"--([\w-]+)").match(text, start):
+    if flag := re.compile(r"--([^\W\d][\w-]*)").match(text, start):
         return _unknown_flag(stop, flag)
     if char == "-":
         return Diagnostic("EL102", "unexpected `-`", span, help=_MINUS)
@@ -220,7 +220,7 @@ def _unexpected_token(stop: Stop) -> Diagnostic:
     if stop.kind in ("RPAR", "RSQB") and stop.opening is not None and before.rstrip().endswith(("(", "[")):
         return unexpected("something has to stand between the brackets")
     if stop.kind in ("FORCE", "REASON"):
-        found = re.compile(r"--([\w-]+)").match(stop.text, stop.start)
+        found = re.compile(r"--([^\W\d][\w-]*)").match(stop.text, stop.start)
         if found:
             return _unknown_flag(stop, found)
     if before.rstrip().endswith("--reason"):
@@ -233,7 +233,7 @@ def _unexpected_token(stop: Stop) -> Diagnostic:
     if stop.kind == "EQUAL":
         return unexpected(_equal_help(before, stop))
     if stop.kind == "NEGATIVE":
-        if found := re.compile(r"--([\w-]+)").match(stop.text, stop.start):
+        if found := re.compile(r"--([^\W\d][\w-]*)").match(stop.text, stop.start):
             return _unknown_flag(stop, found)
         return unexpected(_MINUS)
     if stop.kind == "MINUS":

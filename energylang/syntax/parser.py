@@ -139,7 +139,7 @@ class Parser:
 
     def _parse(self, source: Source) -> tuple[list[ast.Statement], list[Diagnostic]]:
         text = source.text if source.text.endswith("\n") else source.text + "\n"
-        offset = 0
+        offset = attempts = 0
         statements: list[ast.Statement] = []
         problems: list[Diagnostic] = []
         while True:
@@ -149,8 +149,10 @@ class Parser:
                 return [*statements, *result], problems
             if result.span is None or result in problems:
                 break
-            problems.append(result)
-            if len(problems) >= MAX_ERRORS:
+            attempts += 1
+            if result.code != "EL104" or not any(problem.code == "EL105" for problem in problems):
+                problems.append(result)  # where tabs stand, nobody can say how far lines are indented
+            if attempts >= MAX_ERRORS:
                 break
             place = result.span.start - offset
             cut = _last([start for start in lines.tops if not _CONTINUES.match(text, start)], place)
