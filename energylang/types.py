@@ -64,12 +64,16 @@ ANNOTATIONS: Mapping[str, Type] = {
 }
 """The types that a procedure's parameters can be declared with."""
 
+SURVEYED = Record("Basin")
+"""A basin out of a survey: it stands wherever a basin can, and has been measured, so it has more fields."""
+
 _ACCEPTS: Mapping[Type, tuple[Type, ...]] = {
+    BASIN: (SURVEYED,),
     FLOAT: (INT,),
     STRENGTH: (INT, FLOAT),
     LAYER: (INT,),
     LAYERS: (LAYER, INT),
-    DIRECTION: (BASIN, CONCEPT, SEED, INT),
+    DIRECTION: (BASIN, SURVEYED, CONCEPT, SEED, INT),
     PATH: (TEXT,),
     MODEL: (TEXT, PATH),
     TEXT: (PATH,),
@@ -82,8 +86,8 @@ def list_of(item: Type) -> ListOf:
 
 
 def record(result: type[results.Result]) -> Type:
-    """The type of a result. A ``Basin`` record is a basin like any other."""
-    return BASIN if result is results.Basin else Record(result.__name__)
+    """The type of a result."""
+    return Record(result.__name__)
 
 
 def fits(value: Type, wanted: Type) -> bool:
@@ -105,6 +109,8 @@ def join(left: Type, right: Type) -> Type | None:
         return ANY
     if {left, right} == {INT, FLOAT}:
         return FLOAT
+    if {left, right} == {BASIN, SURVEYED}:
+        return BASIN
     if isinstance(left, ListOf) and isinstance(right, ListOf):
         item = join(left.item, right.item)
         return list_of(item) if item else None
@@ -122,7 +128,7 @@ def record_fields(name: str) -> Mapping[str, Type]:
 def fields_of(type: Type) -> Mapping[str, Type] | None:
     """The fields of a value of this type, or ``None`` if it is not a record."""
     if type == BASIN:
-        return record_fields("Basin")
+        return {"layer": INT, "id": INT}
     return type.fields if isinstance(type, Record) else None
 
 
@@ -135,9 +141,9 @@ def _from_annotation(hint: object) -> Type:
         return FLOAT
     if hint is str:
         return TEXT
-    if isinstance(hint, type) and issubclass(hint, results.Result):
-        return record(hint)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is None and isinstance(hint, type) and issubclass(hint, results.Result):
+        return record(hint)
     if origin is tuple:
         return list_of(_from_annotation(arguments[0]))
     if origin in (typing.Union, pytypes.UnionType):

@@ -78,7 +78,7 @@ def _lost(problems: list[Diagnostic]) -> frozenset[str]:
     what is wrong for want of it is not worth a word."""
     words: set[str] = set()
     for problem in problems:
-        if problem.span is not None:
+        if problem.span is not None and problem.code != "EL105":
             line, _ = problem.span.start_location()
             words.update(re.findall(r"[^\W\d][\w-]*", problem.span.source.line(line)[:10_000]))
     return frozenset(words)

@@ -4,8 +4,9 @@ One rule for all operations:
 
 * positional arguments fill the parameters in order; a basin alone fills layer and target at once;
 * ``seed 42`` fills a direction, and so does ``seed=42`` in an operation that has no ``seed`` of its own;
-* in a Concept parameter a name is a concept; in a Direction parameter a name is a variable if there is one,
-  else a concept; in a parameter with choices a name is one of them.
+* in a Concept parameter a name is a concept, or a variable that holds one; in a Direction parameter it is a
+  variable if there is one, else a concept; in a parameter with choices it is one of them;
+* in brackets a name is an expression like any other: ``verify L0 (pick)`` asks the procedure ``pick``.
 
 What cannot be decided from the text (the value of a variable) is checked when the script runs, by the same
 ``coerce``.
@@ -65,8 +66,8 @@ def _bind(checker: Checker, command: ast.Command, op: Op) -> Call:
         checker.once(basin)
         params = params[2:]
     for param in params:
-        if not arguments or any(keyword.name.replace("-", "_") == param.name for keyword in command.keywords):
-            continue
+        if not arguments:
+            break
         expr = arguments.pop(0)
         if param.type == t.DIRECTION and _is_seed_word(checker, expr) and arguments:
             number = arguments.pop(0)
@@ -103,14 +104,31 @@ def _stands_alone(checker: Checker, op: Op, arguments: list[ast.Expr]) -> bool:
         return True
     if isinstance(first, ast.LayerRef | ast.Int):
         return False
-    if isinstance(first, ast.Name) and checker.scope.find(first.name) is None:
-        return False  # a word
+    if _word(checker, first) is not None:
+        return False
     kind = checker.once(first)
-    return kind == t.BASIN or (kind == t.ANY and len(arguments) == 1)
+    return kind in (t.BASIN, t.SURVEYED) or (kind == t.ANY and len(arguments) == 1)
 
 
 def _is_seed_word(checker: Checker, expr: ast.Expr) -> bool:
-    return isinstance(expr, ast.Name) and expr.name == "seed" and checker.scope.find("seed") is None
+    return _bare(expr) == "seed" and checker.scope.find("seed") is None
+
+
+def _bare(expr: ast.Expr) -> str | None:
+    """A name without brackets: it may be a word of the parameter it is given to."""
+    return expr.name if isinstance(expr, ast.Name) and not expr.bracketed else None
+
+
+def _word(checker: Checker, expr: ast.Expr) -> str | None:
+    """A name without brackets that is no variable."""
+    name = _bare(expr)
+    return name if name is not None and checker.scope.find(name) is None else None
+
+
+def _concept(checker: Checker, expr: ast.Expr) -> str | None:
+    """The concept that an argument of type Concept names: a name is one, but for a variable that holds one."""
+    name = expr.name if isinstance(expr, ast.ConceptName) else _bare(expr)
+    return name if name is not None and checker.scope.find(name) != t.CONCEPT else None
 
 
 def _bind_keyword(checker: Checker, op: Op, keyword: ast.Keyword, bound: dict[str, Argument]) -> None:
@@ -166,14 +184,13 @@ def argument(checker: Checker, op: Op, param: Param, expr: ast.Expr, bound: dict
         setting = bound.get("setting")
         known = SETTINGS.get(setting.value) if isinstance(setting, Given) else None
         if known is None:
-            if isinstance(expr, ast.Name) and checker.scope.find(expr.name) is None:
-                return Given(expr.name)
-            return expr
+            word = _word(checker, expr)
+            return expr if word is None else Given(word)
         param = Param(known.name, known.type, known.help, known.default, known.minimum, known.maximum,
                       known.above, known.choices)  # fmt: skip
-    if param.type == t.CONCEPT and isinstance(expr, ast.Name | ast.ConceptName):
-        return Given(Concept(expr.name))
-    word = expr.name if isinstance(expr, ast.Name) and checker.scope.find(expr.name) is None else None
+    if param.type == t.CONCEPT and (concept := _concept(checker, expr)):
+        return Given(Concept(concept))
+    word = _word(checker, expr)
     if param.type == t.CHOICE or (param.choices and word is not None):
         return _choice(checker, param, expr, word)
     if param.type == t.CONCEPT and isinstance(expr, ast.Text) and expr.constant is not None:
@@ -203,7 +220,7 @@ def argument(checker: Checker, op: Op, param: Param, expr: ast.Expr, bound: dict
 
 def _choice(checker: Checker, param: Param, expr: ast.Expr, word: str | None) -> Argument:
     text = constant(expr)
-    written = expr.name if isinstance(expr, ast.Name) and param.type == t.CHOICE else word
+    written = _bare(expr) if param.type == t.CHOICE else word
     if written is None and isinstance(text, str):
         written = text
     if written is None:
@@ -212,12 +229,11 @@ def _choice(checker: Checker, param: Param, expr: ast.Expr, word: str | None) ->
     for candidate in (written, written.replace("-", "_"), written.replace("_", "-")):
         if candidate in param.choices:
             return Given(candidate)
-    numeric = "" if param.type == t.CHOICE else f", or {article(param.type)}"
     checker.problems.add(
         "EL208",
         f"`{param.name}` cannot be `{written}`",
         expr.span,
-        help=suggestion(written, param.choices) or f"it is {' or '.join(param.choices)}{numeric}",
+        help=suggestion(written, param.choices) or f"it is {param.range_text()}",
     )
     return Given(param.choices[0])
 
@@ -241,7 +257,7 @@ def bind_procedure(checker: Checker, command: ast.Command, procedure: Procedure)
     bound: dict[str, Argument] = {}
     arguments = list(command.arguments)
     for name, kind, _required in procedure.parameters:
-        if arguments and not any(keyword.name == name for keyword in command.keywords):
+        if arguments:
             expr = arguments.pop(0)
             if kind == t.DIRECTION and arguments and _is_seed_word(checker, expr):
                 expr = arguments.pop(0)
@@ -288,11 +304,11 @@ def bind_procedure(checker: Checker, command: ast.Command, procedure: Procedure)
 
 
 def _procedure_argument(checker: Checker, name: str, kind: t.Type, expr: ast.Expr) -> Argument:
-    if kind == t.CONCEPT and isinstance(expr, ast.Name):
-        return Given(Concept(expr.name))
-    if kind == t.DIRECTION and isinstance(expr, ast.Name) and checker.scope.find(expr.name) is None:
-        return Given(Concept(expr.name))
-    if kind == t.STRENGTH and isinstance(expr, ast.Name) and expr.name == "auto":
+    if kind == t.CONCEPT and (concept := _concept(checker, expr)):
+        return Given(Concept(concept))
+    if kind == t.DIRECTION and (word := _word(checker, expr)):
+        return Given(Concept(word))
+    if kind == t.STRENGTH and _bare(expr) == "auto":
         return Given("auto")
     found = checker.type_of(expr)
     if not t.fits(found, kind):

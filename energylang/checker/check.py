@@ -183,7 +183,7 @@ class Checker(Procedures):
             return
         self.imported.add(node.name)
         statements = self.modules.load(node, self.base, self.problems)
-        self.incomplete = self.incomplete or statements is None
+        self.incomplete = self.incomplete or self.modules.broken or statements is None
         for statement in statements or ():
             if isinstance(statement, ast.Def):
                 self.declare(statement)

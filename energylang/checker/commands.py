@@ -42,7 +42,7 @@ class Commands(Expressions):
 
     def joined(self, node: ast.Command) -> ast.Command:
         """Two words that are one operation's name (``causal scan``) as one."""
-        if node.arguments and isinstance(node.arguments[0], ast.Name):
+        if node.arguments and isinstance(node.arguments[0], ast.Name) and not node.arguments[0].bracketed:
             name = f"{node.name} {node.arguments[0].name}"
             if name in TABLE:
                 span = node.name_span.to(node.arguments[0].span)

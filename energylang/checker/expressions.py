@@ -202,7 +202,9 @@ class Expressions(State):
             known = dict(t.fields_of(kind) or {})
         if node.name in known:
             return known[node.name]
-        if known:
+        if kind == t.BASIN and node.name in t.record_fields("Basin"):
+            help = "this basin is only a name; one out of a survey is measured: `s.basins[0]`"
+        elif known:
             help = suggestion(node.name, known) or f"its fields: {', '.join(known)}"
         else:
             help = "only results have fields"

@@ -24,6 +24,7 @@ class Modules:
     def __init__(self, parse: Parse) -> None:
         self.parse = parse
         self.loading: list[str] = []
+        self.broken = False  # has one of them syntax errors?
 
     def load(
         self, node: ast.Import, base: Path | None, problems: Diagnostics
@@ -49,6 +50,7 @@ class Modules:
         program, errors = self.parse(source)
         for error in errors:
             problems.append(error)
+            self.broken = True
         statements: list[ast.Statement] = []
         self.loading.append(node.name)
         for statement in program.statements:
@@ -56,7 +58,7 @@ class Modules:
                 statements += self.load(statement, source.base, problems) or ()
             elif isinstance(statement, ast.Def) or (isinstance(statement, ast.Let) and statement.new):
                 statements.append(statement)
-            else:
+            elif not errors:
                 problems.add("EL213", "a module holds `def`, `let` and `import` only", statement.span,
                              help="move it into a `def`, or into the script that imports the module")  # fmt: skip
         self.loading.pop()

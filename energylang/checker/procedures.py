@@ -17,7 +17,6 @@ from energylang.syntax import ast
 from energylang.syntax.source import Span
 
 from .commands import Commands
-from .expressions import NUMBERS
 from .scope import Outcome, Procedure
 from .state import MAX_NESTING
 
@@ -149,8 +148,10 @@ class Procedures(Commands):
             return
         for name, kind in outcome.reads.items():
             before = procedure.reads.setdefault(name, kind)
-            alike = before == kind or (before in NUMBERS and kind in NUMBERS)
-            if alike or (isinstance(before, t.ListOf) and isinstance(kind, t.ListOf)):
+            alike = ((before, kind) == (t.ANY, t.ANY)) or (
+                t.ANY not in (before, kind) and before and kind and t.join(before, kind) is not None
+            )
+            if alike or before is kind is None:
                 continue
             if before is None or kind is None:
                 now, then = ("is a variable", "was none") if before is None else ("is no variable", "was one")

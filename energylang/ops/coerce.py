@@ -134,7 +134,7 @@ def _choice(param: Param, value: Any) -> Any:
         return value
     word = value if isinstance(value, str) else describe(value)
     raise ElError(
-        f"`{param.name}` cannot be {word}",
+        f"`{param.name}` cannot be `{word}`",
         code="EL208",
         hint=suggestion(word, param.choices) or f"it is {param.range_text()}",
     )

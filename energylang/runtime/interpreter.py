@@ -417,6 +417,8 @@ class Interpreter:
                 return value[node.name]
             if isinstance(value, list | tuple) and node.name == "count":
                 return len(value)
+            if isinstance(value, BasinRef) and node.name in ("layer", "id"):
+                return value.layer if node.name == "layer" else value.basin
             if isinstance(value, Layer) and node.name[:1] == "B" and node.name[1:].isdecimal():
                 return BasinRef(value.index, int(node.name[1:]))
             raise ElError(f"{type_name(value)} has no field `{node.name}`", code="EL205")

@@ -75,9 +75,10 @@ class Word(Expr):
 @dataclass(frozen=True)
 class Name(Expr):
     """A bare name: a variable, a concept, an enumeration member or an operation without arguments,
-    depending on where it stands."""
+    depending on where it stands. In brackets of its own it stands for a value: a variable or an operation."""
 
     name: str
+    bracketed: bool = False
 
 
 @dataclass(frozen=True)

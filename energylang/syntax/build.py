@@ -352,6 +352,8 @@ class TreeBuilder:
     def group(self, children: Children) -> ast.Expr:
         first, last = children[0], children[2]
         node: ast.Expr = children[1]
+        if isinstance(node, ast.Name):
+            node = ast.Name(node.span, node.name, bracketed=True)
         self.extents[id(node)] = node, self._start(first), self._end(last)
         return node
 

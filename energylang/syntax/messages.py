@@ -67,8 +67,9 @@ class Stop:
     opening: int | None
 
     def span(self, start: int, end: int) -> Span:
-        start = min(start, len(self.source.text) - self.offset)
-        return Span(start + self.offset, max(start, end) + self.offset, self.source)
+        last = len(self.source.text) - self.offset
+        start = min(start, last)
+        return Span(start + self.offset, min(max(start, end), last + 1) + self.offset, self.source)
 
     @property
     def before(self) -> str:

@@ -155,7 +155,8 @@ class Parser:
             if attempts >= MAX_ERRORS:
                 break
             place = result.span.start - offset
-            cut = _last([start for start in lines.tops if not _CONTINUES.match(text, start)], place)
+            tops = [start for start in lines.tops[1:] if not _CONTINUES.match(text, start)]
+            cut = _last([0, *tops], place)
             if cut:  # all before the statement at fault is right
                 before = self._attempt(text[:cut], source, offset, _Lines())
                 if not isinstance(before, Diagnostic):

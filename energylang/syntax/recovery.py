@@ -34,9 +34,10 @@ def set_aside(text: str, place: int, cut: int, line: int, code: str) -> str:
     head = _BLOCK_HEAD.match(first, indentation)
     new = "pass" if code != "EL108" else ""
     if following is not None and len(following[1]) > indentation:
-        if head and head[1] not in ("elif", "else") and len(body) >= 8:
+        goes_on = head and head[1] in ("elif", "else") and place > start + indentation  # it has its `if`
+        if head and not goes_on and len(body) >= 8:
             new = "if true:"
-        elif head and head[1] in ("elif", "else") and len(body) >= 5:
+        elif goes_on and len(body) >= 5:
             new = "else:"
         else:  # no room for a head: the lines under it are set aside, too
             end = _end_of_block(text, end, indentation + 1)

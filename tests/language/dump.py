@@ -62,7 +62,9 @@ def dump(node: Any) -> str:
         case ast.Print():
             return f"(print {dump(node.value)})"
         case ast.Require():
-            return f"(require {dump(node.condition)}" + (f" else {dump(node.message)})" if node.message else ")")
+            return f"(require {dump(node.condition)}" + (
+                f" else {dump(node.message)})" if node.message else ")"
+            )
         case ast.Pass():
             return "(pass)"
         case ast.If():

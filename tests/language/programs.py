@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 NAMES = ("x", "before-cut", "größe", "s_1", "in-between", "format", "L", "layers-x", "B3")
 OPERATIONS = ("survey", "verify", "inject-concept", "status", "my-check")
-RAW = ("Thank you so much", "a # b; c", "it's (really) \"fine\"", "1..2 {x} = :", "let x = 1")
+RAW = ("Thank you so much", "a # b; c", 'it\'s (really) "fine"', "1..2 {x} = :", "let x = 1")
 PLAIN = ("", "a", "two words", "# no comment", "β 🙂", r"\n\t\"\\", r"\u{3b2}\{\}", "(", "]")
 
 names = st.sampled_from(NAMES)
@@ -19,7 +19,9 @@ inside = st.sampled_from((" ", "\n", "  # a comment (\n  ", " \\\n"))
 @st.composite
 def atoms(draw: st.DrawFn) -> str:
     return draw(
-        st.sampled_from(("0", "42", "1.5", "2%", "1e3", ".5", "true", "false", "L3", "L0.B12", "layers", "@polite"))
+        st.sampled_from(
+            ("0", "42", "1.5", "2%", "1e3", ".5", "true", "false", "L3", "L0.B12", "layers", "@polite")
+        )
         | names
         | texts(0)
     )
@@ -90,7 +92,9 @@ def commands(draw: st.DrawFn, depth: int, *, quotes: bool = True) -> str:
     words = [draw(st.sampled_from(OPERATIONS))]
     for _ in range(draw(st.integers(1, 3))):
         argument = draw(arguments(depth, quotes=quotes))
-        words.append(argument if draw(st.booleans()) else f"{draw(st.sampled_from(('inits', 'max-x')))}={argument}")
+        words.append(
+            argument if draw(st.booleans()) else f"{draw(st.sampled_from(('inits', 'max-x')))}={argument}"
+        )
     if quotes and draw(st.integers(0, 4)) == 0:
         words.append('--force --reason "because"')
     return " ".join(words)

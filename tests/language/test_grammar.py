@@ -18,131 +18,131 @@ GOLDEN = [
         """\
 status
 """,
-        "(do <status>)"
+        "(do <status>)",
     ),
     (
         "command with arguments and keywords",
         """\
 survey L0 400 seed=7 radius=true
 """,
-        "(do <survey L0 400 seed=7 radius=true>)"
+        "(do <survey L0 400 seed=7 radius=true>)",
     ),
     (
         "command of a basin alone",
         """\
 remove L2.B7
 """,
-        "(do <remove L2.B7>)"
+        "(do <remove L2.B7>)",
     ),
     (
         "seed word and percent argument",
         """\
 inject L0 seed 42 10%
 """,
-        "(do <inject L0 seed 42 0.1>)"
+        "(do <inject L0 seed 42 0.1>)",
     ),
     (
         "negative argument",
         """\
 survey L0 -3 seed=-1
 """,
-        "(do <survey L0 -3 seed=-1>)"
+        "(do <survey L0 -3 seed=-1>)",
     ),
     (
         "a range is one argument",
         """\
 audit 0..3 x
 """,
-        "(do <audit (0 .. 3) x>)"
+        "(do <audit (0 .. 3) x>)",
     ),
     (
         "brackets make any expression an argument",
         """\
 survey (l) inits=(2 * n)
 """,
-        "(do <survey l inits=(2 * n)>)"
+        "(do <survey l inits=(2 * n)>)",
     ),
     (
         "concept everywhere",
         """\
 verify L0 @polite-tone
 """,
-        "(do <verify L0 @polite-tone>)"
+        "(do <verify L0 @polite-tone>)",
     ),
     (
         "set",
         """\
 set max_changed 2%
 """,
-        "(do <set max_changed 0.02>)"
+        "(do <set max_changed 0.02>)",
     ),
     (
         "underscore in an operation's name",
         """\
 inject_concept L2 polite strength=auto
 """,
-        "(do <inject_concept L2 polite strength=auto>)"
+        "(do <inject_concept L2 polite strength=auto>)",
     ),
     (
         "unquoted text",
         """\
 capture L2 polite Thank you so much
 """,
-        "(do <capture L2 polite raw‹Thank you so much›>)"
+        "(do <capture L2 polite raw‹Thank you so much›>)",
     ),
     (
         "unquoted text keeps # and ;",
         'capture L2 polite Thank you; #1 of "many" (really)   \n',
-        '(do <capture L2 polite raw‹Thank you; #1 of "many" (really)›>)'
+        '(do <capture L2 polite raw‹Thank you; #1 of "many" (really)›>)',
     ),
     (
         "unquoted text in one line of a block",
         """\
 if true: generate Hello there; it is me
 """,
-        "(if true {(do <generate raw‹Hello there; it is me›>)})"
+        "(if true {(do <generate raw‹Hello there; it is me›>)})",
     ),
     (
         "quoted text and keywords behind it",
         """\
 capture L2 polite "Thank you" contrast="Go away"  # a comment
 """,
-        "(do <capture L2 polite ‹Thank you› contrast=‹Go away›>)"
+        "(do <capture L2 polite ‹Thank you› contrast=‹Go away›>)",
     ),
     (
         "keywords before unquoted text",
         """\
 generate tokens=8 temp=0.5 Hello # there
 """,
-        "(do <generate raw‹Hello # there› tokens=8 temp=0.5>)"
+        "(do <generate raw‹Hello # there› tokens=8 temp=0.5>)",
     ),
     (
         "quoted text may be followed by a comment",
         """\
 generate "Hello"# there
 """,
-        "(do <generate ‹Hello›>)"
+        "(do <generate ‹Hello›>)",
     ),
     (
         "text operation in an expression",
         """\
 let n = (generate "Hello" tokens=4).tokens
 """,
-        "(let n <generate ‹Hello› tokens=4>.tokens)"
+        "(let n <generate ‹Hello› tokens=4>.tokens)",
     ),
     (
         "text operation unfinished",
         """\
 capture L2 polite
 """,
-        "(do <capture L2 polite>)"
+        "(do <capture L2 polite>)",
     ),
     (
         "text after an interpolation",
         """\
 generate "Dear {name}, hello"
 """,
-        "(do <generate ‹Dear {name}, hello›>)"
+        "(do <generate ‹Dear {name}, hello›>)",
     ),
     (
         "unquoted model names",
@@ -155,28 +155,28 @@ load tiny # the bundled one
 """,
         "(do <load word‹random:256›>) (do <load word‹__random_256›>) (do <load "
         "word‹planted:256x20›>) (do <load word‹./models/my-model.safetensors›>) (do <load "
-        "word‹tiny›>)"
+        "word‹tiny›>)",
     ),
     (
         "unquoted path is one word",
         """\
 save edited.safetensors; status
 """,
-        "(do <save word‹edited.safetensors›>) (do <status>)"
+        "(do <save word‹edited.safetensors›>) (do <status>)",
     ),
     (
         "quoted path",
         """\
 load "a b.safetensors"
 """,
-        "(do <load ‹a b.safetensors›>)"
+        "(do <load ‹a b.safetensors›>)",
     ),
     (
         "legacy flags",
         """\
 inject 0 42 0.1 --force --reason "because"
 """,
-        "(do <inject 0 42 0.1 force=true reason=‹because›>)"
+        "(do <inject 0 42 0.1 force=true reason=‹because›>)",
     ),
     (
         "legacy commands",
@@ -185,7 +185,7 @@ survey 0
 inject 0 42 0.1
 capture 5 polite Thank you so much
 """,
-        "(do <survey 0>) (do <inject 0 42 0.1>) (do <capture 5 polite raw‹Thank you so much›>)"
+        "(do <survey 0>) (do <inject 0 42 0.1>) (do <capture 5 polite raw‹Thank you so much›>)",
     ),
     (
         "let and assignment",
@@ -193,14 +193,14 @@ capture 5 polite Thank you so much
 let x = 1
 x = x + 1
 """,
-        "(let x 1) (set x (x + 1))"
+        "(let x 1) (set x (x + 1))",
     ),
     (
         "let of a command",
         """\
 let s = survey L3 inits=50
 """,
-        "(let s <survey L3 inits=50>)"
+        "(let s <survey L3 inits=50>)",
     ),
     (
         "a bare name stands alone",
@@ -208,7 +208,7 @@ let s = survey L3 inits=50
 s
 s.num_basins
 """,
-        "(do <s>) (do s.num_basins)"
+        "(do <s>) (do s.num_basins)",
     ),
     (
         "print",
@@ -216,7 +216,7 @@ s.num_basins
 print survey L0
 print (survey L0).num_basins
 """,
-        "(print <survey L0>) (print <survey L0>.num_basins)"
+        "(print <survey L0>) (print <survey L0>.num_basins)",
     ),
     (
         "require",
@@ -224,7 +224,7 @@ print (survey L0).num_basins
 require s.num_basins > 3
 require s.symmetric, "not {1 + 1}"
 """,
-        "(require (s.num_basins > 3)) (require s.symmetric else ‹not {(1 + 1)}›)"
+        "(require (s.num_basins > 3)) (require s.symmetric else ‹not {(1 + 1)}›)",
     ),
     (
         "hyphenated names",
@@ -233,7 +233,7 @@ let before-cut = 3
 before-cut = before-cut - 1
 print before-cut-2
 """,
-        "(let before-cut 3) (set before-cut (before-cut - 1)) (print before-cut-2)"
+        "(let before-cut 3) (set before-cut (before-cut - 1)) (print before-cut-2)",
     ),
     (
         "minus",
@@ -244,7 +244,7 @@ print 3 - -2
 print -a - -(b)
 print (-a).x
 """,
-        "(print (a - b)) (print <a -1>) (print (3 - -2)) (print ((- a) - (- b))) (print (- a).x)"
+        "(print (a - b)) (print <a -1>) (print (3 - -2)) (print ((- a) - (- b))) (print (- a).x)",
     ),
     (
         "precedence",
@@ -255,7 +255,7 @@ print not a and b or not c and d
 print -2 * 3
 """,
         "(print ((1 + (2 * 3)) - ((4 / 5) % 6))) (print ((1 + 2) * 3)) (print (((not a) and b) or "
-        "((not c) and d))) (print (-2 * 3))"
+        "((not c) and d))) (print (-2 * 3))",
     ),
     (
         "comparisons",
@@ -264,7 +264,7 @@ print a < b <= c
 print not a == b
 print a + 1 >= b * 2 and c != d
 """,
-        "(print (a < b <= c)) (print (not (a == b))) (print (((a + 1) >= (b * 2)) and (c != d)))"
+        "(print (a < b <= c)) (print (not (a == b))) (print (((a + 1) >= (b * 2)) and (c != d)))",
     ),
     (
         "ranges",
@@ -274,7 +274,7 @@ for i in a .. b + 1:
     pass
 print (0..n)[1]
 """,
-        "(print (0 .. 3)) (for i (a .. (b + 1)) {(pass)}) (print (0 .. n)[1])"
+        "(print (0 .. 3)) (for i (a .. (b + 1)) {(pass)}) (print (0 .. n)[1])",
     ),
     (
         "numbers",
@@ -286,7 +286,7 @@ print 2.5e-3
 print .5
 print 7 % 2
 """,
-        "(print 0.02) (print 0.125) (print 1000.0) (print 0.0025) (print 0.5) (print (7 % 2))"
+        "(print 0.02) (print 0.125) (print 1000.0) (print 0.0025) (print 0.5) (print (7 % 2))",
     ),
     (
         "names that begin like keywords",
@@ -298,15 +298,14 @@ print layers-x
 print in_
 print bytes
 """,
-        "(print format) (print lettuce) (print not-yet) (print layers-x) (print in_) (print "
-        "bytes)"
+        "(print format) (print lettuce) (print not-yet) (print layers-x) (print in_) (print bytes)",
     ),
     (
         "fields that are keywords",
         """\
 print s.in.if
 """,
-        "(print s.in.if)"
+        "(print s.in.if)",
     ),
     (
         "references",
@@ -317,7 +316,7 @@ print l.B3
 print layers
 print @polite
 """,
-        "(print L5) (print L5.B3) (print l.B3) (print layers) (print @polite)"
+        "(print L5) (print L5.B3) (print l.B3) (print layers) (print @polite)",
     ),
     (
         "lists",
@@ -329,35 +328,34 @@ print [
     2
 ]
 """,
-        "(print []) (print [1 2]) (print [1 2])"
+        "(print []) (print [1 2]) (print [1 2])",
     ),
     (
         "indexing",
         """\
 print a[0][-1].b[c.d]
 """,
-        "(print a[0][-1].b[c.d])"
+        "(print a[0][-1].b[c.d])",
     ),
     (
         "text escapes",
         r"""print "a\n\t\"\\\{\}\u{3b2}"
 """,
-        '(print ‹a⏎\t"\\{}β›)'
+        '(print ‹a⏎\t"\\{}β›)',
     ),
     (
         "holes and formats",
         """\
 print "{s.num_basins} in {l}, {x:.2f} and {1 + 2:>5d}{y}"
 """,
-        "(print ‹{s.num_basins} in {l}, {x:.2f} and {(1 + 2):>5d}{y}›)"
+        "(print ‹{s.num_basins} in {l}, {x:.2f} and {(1 + 2):>5d}{y}›)",
     ),
     (
         "nested interpolation",
         """\
 print "{(survey L0 inits=[1, 2][0]).num_basins:03d} {a[b[0]]} {(verify L0 @c).return_10:.0%}"
 """,
-        "(print ‹{<survey L0 inits=[1 2][0]>.num_basins:03d} {a[b[0]]} {<verify L0 "
-        "@c>.return_10:.0%}›)"
+        "(print ‹{<survey L0 inits=[1 2][0]>.num_basins:03d} {a[b[0]]} {<verify L0 @c>.return_10:.0%}›)",
     ),
     (
         "if, elif, else",
@@ -370,7 +368,7 @@ elif b:
 else:
     print 3
 """,
-        "(if a {(pass)} b {(print 1) (print 2)} else {(print 3)})"
+        "(if a {(pass)} b {(print 1) (print 2)} else {(print 3)})",
     ),
     (
         "if without else",
@@ -383,7 +381,7 @@ if a == 1:
 
 print 2
 """,
-        "(if (a == 1) {(print 1)}) (print 2)"
+        "(if (a == 1) {(print 1)}) (print 2)",
     ),
     (
         "for and nesting",
@@ -394,7 +392,7 @@ for l in layers:
             print b
     print l
 """,
-        "(for l layers {(for b <survey l>.basins {(if b.is_fixed_point {(print b)})}) (print l)})"
+        "(for l layers {(for b <survey l>.basins {(if b.is_fixed_point {(print b)})}) (print l)})",
     ),
     (
         "def",
@@ -405,7 +403,7 @@ def nothing():
     return
 """,
         "(def polite-check(l: Layer, ratio: Float = 0.02, what = @polite) {(return <survey "
-        "l>.num_basins)}) (def nothing() {(return)})"
+        "l>.num_basins)}) (def nothing() {(return)})",
     ),
     (
         "call of a procedure",
@@ -413,14 +411,14 @@ def nothing():
 polite-check L0 ratio=5%
 print (polite-check L0)
 """,
-        "(do <polite-check L0 ratio=0.05>) (print <polite-check L0>)"
+        "(do <polite-check L0 ratio=0.05>) (print <polite-check L0>)",
     ),
     (
         "import",
         """\
 import audit
 """,
-        "(import audit)"
+        "(import audit)",
     ),
     (
         "one-line blocks",
@@ -430,15 +428,14 @@ else: pass
 for i in 0..2: print i
 def f(): return 1
 """,
-        "(if a {(print 1) (print 2)} else {(pass)}) (for i (0 .. 2) {(print i)}) (def f() "
-        "{(return 1)})"
+        "(if a {(print 1) (print 2)} else {(pass)}) (for i (0 .. 2) {(print i)}) (def f() {(return 1)})",
     ),
     (
         "several statements on one line",
         """\
 let a = 1; let b = 2; print a;
 """,
-        "(let a 1) (let b 2) (print a)"
+        "(let a 1) (let b 2) (print a)",
     ),
     (
         "lines continue in brackets",
@@ -449,14 +446,14 @@ print (1 +
 survey L0 inits=(
   400)
 """,
-        "(print ((1 + 2) + 3)) (do <survey L0 inits=400>)"
+        "(print ((1 + 2) + 3)) (do <survey L0 inits=400>)",
     ),
     (
         "lines continue after a backslash",
         r"""print 1 \
       + 2
 """,
-        "(print (1 + 2))"
+        "(print (1 + 2))",
     ),
     (
         "comments everywhere",
@@ -470,7 +467,7 @@ if a: # behind a head
         # deep
 # last
 """,
-        "(print 1) (if a {(print 2)})"
+        "(print 1) (if a {(print 2)})",
     ),
     (
         "indentation may be anything",
@@ -480,44 +477,24 @@ if a:
          print 1
   print 2
 """,
-        "(if a {(if b {(print 1)}) (print 2)})"
+        "(if a {(if b {(print 1)}) (print 2)})",
     ),
     (
         "CRLF",
         'let x = 1\r\nif x > 0:\r\n    print "a"\r\n    capture L0 p some text\r\nprint x\r\n',
-        "(let x 1) (if (x > 0) {(print ‹a›) (do <capture L0 p raw‹some text›>)}) (print x)"
+        "(let x 1) (if (x > 0) {(print ‹a›) (do <capture L0 p raw‹some text›>)}) (print x)",
     ),
-    (
-        "empty file",
-        "",
-        ""
-    ),
-    (
-        "blank lines and comments only",
-        "\n\n   \n# c\n   # d",
-        ""
-    ),
-    (
-        "no final newline",
-        "if a:\n    print 1",
-        "(if a {(print 1)})"
-    ),
-    (
-        "no final newline after a comment",
-        "print 1 # c",
-        "(print 1)"
-    ),
-    (
-        "no final newline after unquoted text",
-        "generate Hello",
-        "(do <generate raw‹Hello›>)"
-    ),
+    ("empty file", "", ""),
+    ("blank lines and comments only", "\n\n   \n# c\n   # d", ""),
+    ("no final newline", "if a:\n    print 1", "(if a {(print 1)})"),
+    ("no final newline after a comment", "print 1 # c", "(print 1)"),
+    ("no final newline after unquoted text", "generate Hello", "(do <generate raw‹Hello›>)"),
     (
         "unicode",
         """\
 let größe = "naïve {größe} 🙂"
 """,
-        "(let größe ‹naïve {größe} 🙂›)"
+        "(let größe ‹naïve {größe} 🙂›)",
     ),
 ]
 
@@ -577,6 +554,10 @@ def test_spans_are_exact(text: str) -> None:
             assert (written[0], written[-1]) == ("{", "}")
         elif isinstance(node, ast.Keyword):
             assert written.startswith("--" if node.span.text[0] == "-" else f"{node.name}=")
+        elif written.startswith("--"):
+            assert node == ast.Bool(node.span, True)
+        elif isinstance(node, ast.Command) and written == node.name:
+            pass  # a bare name that stands alone; the statement around it was looked at
         elif isinstance(node, ast.Expr) and not _ends_the_line(node):
             (statement,) = parse(f"let q = ({written}\n)").statements
             assert dump(statement.value) == dump(node)
@@ -598,7 +579,7 @@ def test_lines_and_columns_count_from_one() -> None:
 def test_a_program_is_deterministic_and_threads_do_not_mix() -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    texts = [f"let x{i} = (survey L{i} inits={i})\nprint \"{{x{i}.num_basins}}\"\n" * 20 for i in range(8)]
+    texts = [f'let x{i} = (survey L{i} inits={i})\nprint "{{x{i}.num_basins}}"\n' * 20 for i in range(8)]
     expected = [dump(parse(text)) for text in texts]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda text: dump(parse(text)), texts * 3)) == expected * 3

@@ -1,0 +1,3 @@
+def fine():
+    pass
+print 1

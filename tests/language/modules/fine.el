@@ -1,0 +1,4 @@
+let limit = 3
+
+def fine(n: Int):
+    print n + limit

@@ -1,0 +1,113 @@
+"""What must be quick stays light: neither torch nor numpy is imported to check a script."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "numpy", "safetensors", "tokenizers")
+
+SCRIPTS = {
+    "random": 'load random:64x3\nsurvey L2\nlet s = survey L0\nprint "{s.num_basins}"\n',
+    "planted": "load planted:64x4\ninject L0 42\nimport audit\naudit-layers\n",
+    "tiny": 'load "tiny"\ncapture L1 polite Thank you\ngenerate "Hello"\n',
+    "file": "load model.safetensors\nsurvey L0\n",
+    "wrong": "load random:64\nsurvey L9\nlet = 3\n",
+}
+
+WATCH = """\
+import sys
+from energylang.cli import main
+code = {call}
+heavy = sorted({{name.partition(".")[0] for name in sys.modules}} & {heavy!r})
+print("HEAVY", *heavy)
+sys.exit(code)
+"""
+
+
+def loaded(call: str, folder: Path) -> tuple[int, list[str]]:
+    """The exit code of a call, and which heavy modules it left in memory."""
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH.format(call=call, heavy=set(HEAVY))],
+        capture_output=True, text=True, cwd=folder, timeout=60, env={**os.environ, "PYTHONPATH": ""}, check=False,
+    )  # fmt: skip
+    lines = [line for line in done.stdout.splitlines() if line.startswith("HEAVY")]
+    assert len(lines) == 1, done.stderr
+    return done.returncode, lines[0].split()[1:]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a safetensors model in it."""
+    from energylang.runtime.session import Session
+
+    folder = tmp_path_factory.mktemp("startup")
+    Session("random:16", base=folder).run('save "model.safetensors"')
+    return folder
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_checking_leaves_heavy_modules_alone(name: str, model: Path) -> None:
+    (model / f"{name}.el").write_text(SCRIPTS[name])
+    code, heavy = loaded(f"main(['check', '{name}.el'])", model)
+    assert code == (2 if name == "wrong" else 0)
+    assert heavy == []
+
+
+@pytest.mark.parametrize(
+    "call", ["__import__('energylang') and 0", "main(['explain', 'EL302'])", "main(['ops'])"]
+)
+def test_help_leaves_heavy_modules_alone(call: str, tmp_path: Path) -> None:
+    assert loaded(call, tmp_path) == (0, [])
+
+
+def test_the_test_can_fail(model: Path) -> None:
+    """Running a script does import torch, and this file would see it."""
+    (model / "run.el").write_text(SCRIPTS["random"])
+    code, heavy = loaded("main(['run', 'run.el'])", model)
+    assert code == 0
+    assert "torch" in heavy
+
+
+def test_version(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "energylang", "--version"],
+        capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert done.stdout.startswith("el ")
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "energylang" in imported
+    assert not imported & set(HEAVY)
+
+
+def test_ten_thousand_lines_check_quickly() -> None:
+    """The bound is generous, for a busy machine: on an idle core it is about one second."""
+    import time
+
+    from energylang.checker import check
+
+    block = (
+        "let s{i} = survey L0 inits=50 seed={i}   # comment\n"
+        'print "{{s{i}.num_basins}} basins {{s{i}.usage_entropy_nats:.2f}} nats"\n'
+        "if s{i}.num_basins > {i} and not s{i}.symmetric:\n"
+        "    inject L0 {i} strength=0.1\n"
+        "    apply L0\n"
+        "else:\n"
+        "    let x = ({i} + 2.5) * 3 - 1 / 7\n"
+        '    require x > 0, "positive"\n'
+        "for b in s{i}.basins:\n"
+        "    verify b\n"
+    )
+    script = "load random:16\n" + "".join(block.format(i=i) for i in range(1000))
+    start = time.process_time()
+    assert check(script).diagnostics == []
+    assert time.process_time() - start < 5
+    late = script + "let = 1\n" * 30
+    start = time.process_time()
+    assert len(check(late).diagnostics) == 20
+    assert time.process_time() - start < 10

@@ -1,0 +1,208 @@
+"""Well-typed scripts made at random (and, here and there, ones that are not), for the soundness of the checker.
+
+Every expression is made for a type that is asked for. Now and then another type is put in its place, an argument
+is left out, or a layer is named that does not exist: the checker must notice, or the script must run all the
+same. Left out is what only the run can know and the language says so: whole numbers from variables in parameters
+with a range, and values of the type Any.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+TYPES = ("Int", "Float", "Bool", "Text", "Layer", "Basin", "Survey", "Verdict", "List[Int]", "List[Basin]")
+PARAMETERS = ("Int", "Float", "Bool", "Text", "Layer", "Basin")
+
+
+class Writer:
+    """Writes one script. ``wild`` is how often something does not fit."""
+
+    def __init__(self, random: Random, wild: float) -> None:
+        self.random = random
+        self.wild = wild
+        self.scopes: list[dict[str, str]] = [{}]
+        self.procedures: list[tuple[str, list[str], str]] = []
+        self.names = 0
+        self.locked: set[str] = set()
+
+    def script(self) -> str:
+        lines = [
+            f"load {self.pick('random:16', 'planted:16x2', 'planted:16x2', 'random:16x2')}",
+            "set inits 20",
+        ]
+        if self.random.random() < 0.05:
+            lines = lines[1:]
+        for _ in range(self.random.randrange(3)):
+            lines += self.procedure()
+        for _ in range(self.random.randrange(3, 10)):
+            lines += self.statement(2)
+        return "\n".join(lines) + "\n"
+
+    def pick(self, *choices: str) -> str:
+        return self.random.choice(choices)
+
+    def new(self, kind: str) -> str:
+        self.names += 1
+        name = f"{self.pick('x', 'some-name', 'v')}{self.names}"
+        self.scopes[-1][name] = kind
+        return name
+
+    def known(self, kind: str) -> list[str]:
+        return [name for scope in self.scopes for name, type in scope.items() if type == kind]
+
+    # -- statements --------------------------------------------------------------------------------
+
+    def procedure(self) -> list[str]:
+        kinds = [self.pick(*PARAMETERS) for _ in range(self.random.randrange(3))]
+        result = self.pick(*TYPES)
+        outer, self.scopes = self.scopes, [self.scopes[0], {}]
+        name = f"do-it-{len(self.procedures)}"
+        head = ", ".join(f"{self.new(kind)}: {kind}" for kind in kinds)
+        body = [line for _ in range(self.random.randrange(3)) for line in self.statement(1)]
+        if self.random.random() < 0.3:
+            body += [f"if {self.value('Bool', 1)}:", f"    return {self.value(result, 1)}"]
+        body += [f"return {self.value(result, 1)}"]
+        self.scopes = outer
+        self.procedures.append((name, kinds, result))
+        return [f"def {name}({head}):", *(f"    {line}" for line in body)]
+
+    def block(self, depth: int, **variables: str) -> list[str]:
+        self.scopes.append(dict(variables))
+        lines = [line for _ in range(self.random.randrange(1, 4)) for line in self.statement(depth - 1)]
+        self.scopes.pop()
+        return [f"    {line}" for line in lines]
+
+    def statement(self, depth: int) -> list[str]:
+        form = self.random.randrange(16 if depth > 0 else 12)
+        if form <= 2:
+            kind = self.pick(*TYPES)
+            value = self.value(kind, 2)
+            return [f"let {self.new(kind)} = {value}"]
+        if form <= 4:
+            kind = self.pick("Int", "Float", "Float", "Text", "Bool", "Basin")
+            names = [name for name in self.known(kind) if name not in self.locked]
+            if names:
+                return [f"{self.random.choice(names)} = {self.value(kind, 2)}"]
+        if form <= 5:
+            return [f"print {self.value(self.pick(*TYPES), 2)}"]
+        if form == 6:
+            return [f'require {self.value("Bool", 2)} or true, "no"']
+        if form <= 11:
+            return [self.operation()]
+        if form == 12:
+            lines = [f"if {self.value('Bool', 2)}:", *self.block(depth)]
+            if self.random.random() < 0.4:
+                lines += [f"elif {self.value('Bool', 1)}:", *self.block(depth)]
+            if self.random.random() < 0.5:
+                lines += ["else:", *self.block(depth)]
+            return lines
+        self.names += 1
+        name = f"item{self.names}"
+        items, kind = self.random.choice(
+            [("0..2", "Int"), ("layers", "Layer"), ("[L0]", "Layer"), ("[0.5, 2]", "Float")]
+            + [(name, "Basin") for name in self.known("List[Basin]")]
+            + [(name, "Int") for name in self.known("List[Int]")]
+        )
+        self.locked.add(name)
+        return [f"for {name} in {items}:", *self.block(depth, **{name: kind})]
+
+    def operation(self) -> str:
+        layer, seed = self.value("Layer", 0), self.random.randrange(5)
+        if self.random.random() < self.wild:
+            layer = self.pick("L1", "L7", '"L0"', "layers", "1.5", "")
+        form = self.random.randrange(16)
+        if form == 0 and self.procedures:
+            return self.call(self.random.choice(self.procedures))
+        return [
+            f"survey {layer} inits=10 seed={seed}",
+            f"inject {layer} seed {seed} strength={self.pick('0.05', 'auto', '5%')}",
+            f"inject {layer} {seed}",
+            f"remove {self.value('Basin', 1)}",
+            f"verify {layer} seed={seed}",
+            f"energy {self.value('Basin', 1)}",
+            f"diff {layer}",
+            f"apply {self.pick('layers', '[L0]', layer)}",
+            f"restore {layer}",
+            self.pick(
+                "undo", "redo", "history", "status", "info", "restore-all", "concepts", "survey-all inits=5"
+            ),
+            f"set {self.pick('inits 10', 'seed 3', 'beta 2.5', 'beta auto', 'dtype float64', 'eps 1%', 'strength auto')}",
+            f"load {self.pick('random:16', 'planted:16x2')}",
+            f'inject {layer} {seed} --force --reason "because"',
+            f"verify {layer} {self.pick('polite', '@polite', *self.known('Basin'))}",
+            self.pick('generate "Hello"', "capture L0 polite Hello", "concepts")
+            if self.random.random() < self.wild
+            else "info",
+            self.pick("survey", "status 3", "undo 1 2", "survey L0 init=3")
+            if self.random.random() < self.wild
+            else "status",
+        ][form]
+
+    # -- expressions -------------------------------------------------------------------------------
+
+    def call(self, procedure: tuple[str, list[str], str]) -> str:
+        name, kinds, _ = procedure
+        return " ".join([name, *(f"({self.value(kind, 0)})" for kind in kinds)])
+
+    def value(self, kind: str, depth: int) -> str:
+        if self.random.random() < self.wild:
+            kind = self.pick(*TYPES)
+        choices = [*self.known(kind)] * 2
+        if depth > 0:
+            choices += [f"({self.call(item)})" for item in self.procedures if item[2] == kind]
+        return self.random.choice([*choices, *self.made(kind, depth)])
+
+    def made(self, kind: str, depth: int) -> list[str]:
+        deeper = depth > 0
+
+        def of(kind: str) -> str:
+            return self.value(kind, depth - 1)
+
+        if kind == "Int":
+            if not deeper:
+                return [str(self.random.randrange(5)), "-2"]
+            return [f"({of('Int')} {self.pick('+', '-', '*', '%')} {of('Int')})", f"{of('List[Int]')}.count",
+                    f"({of('List[Int]')})[0]", f"{of('Survey')}.num_basins", f"{of('Basin')}.id", f"{of('Survey')}.basins[0].population"]  # fmt: skip
+        if kind == "Float":
+            if not deeper:
+                return ["0.5", "2%", "1e2"]
+            return [f"({of('Float')} {self.pick('+', '-', '*', '/')} {of('Int')})", f"{of('Survey')}.usage_entropy_nats",
+                    f"-({of('Float')})", f"{of('Verdict')}.cosine", f"({of('Int')} / {of('Int')})"]  # fmt: skip
+        if kind == "Bool":
+            if not deeper:
+                return ["true", "false"]
+            return [f"({of('Int')} {self.pick('<', '<=', '==', '!=')} {of('Float')})", f"(not {of('Bool')})",
+                    f"({of('Bool')} {self.pick('and', 'or')} {of('Bool')})", f"({of('Text')} == {of('Text')})",
+                    f"{of('Verdict')}.is_basin", f"({of('Int')} < {of('Int')} < {of('Int')})", f"{of('Survey')}.symmetric"]  # fmt: skip
+        if kind == "Text":
+            if not deeper:
+                return ['"a text"', '""', r'"\u{3b2} \{\}"']
+            return ['"{' + self.simple("Int") + ':03d} and {' + self.simple("Float") + ':.2f}"',
+                    '"{' + self.simple(self.pick(*TYPES)) + '}"', f"({of('Text')} + {of('Text')})", f"{of('Verdict')}.target"]  # fmt: skip
+        if kind == "Layer":
+            return ["L0", "layers[0]"]
+        if kind == "Basin":
+            return (
+                ["L0.B0", "L0.B1"]
+                if not deeper
+                else [f"{of('Survey')}.basins[0]", f"({of('List[Basin]')})[-1]", "L0.B0"]
+            )
+        if kind == "Survey":
+            return [f"(survey {self.value('Layer', 0)} inits=10)"]
+        if kind == "Verdict":
+            return [
+                f"(verify {self.value('Layer', 0)} seed {self.random.randrange(5)})",
+                f"(verify {self.value('Basin', 0)})",
+            ]
+        if kind == "List[Int]":
+            return (
+                ["[1, 2]", "(0..3)"]
+                if not deeper
+                else [f"[{of('Int')}, {of('Int')}]", f"({of('List[Int]')} + [1])"]
+            )
+        return [f"{self.value('Survey', 0)}.basins", "[L0.B0]"]
+
+    def simple(self, kind: str) -> str:
+        """A value that can stand inside of a text: without quotes."""
+        value = self.value(kind, 1)
+        return value if '"' not in value else "1" if kind == "Int" else "0.5"
