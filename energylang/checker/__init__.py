@@ -15,8 +15,8 @@ from energylang.syntax import ast
 from energylang.syntax.parser import Parser
 from energylang.syntax.source import Source
 
-from .check import Checker
 from .modules import Modules
+from .program import Checker
 from .scope import NO_MODEL, SOME_MODEL, Call, ModelState, Procedure, Scope
 
 __all__ = ["Checked", "check", "parser"]

@@ -14,12 +14,16 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from energylang import __version__
 from energylang.diagnostics import Diagnostic
 from energylang.errors import ElError
 from energylang.render.diagnostics import render_diagnostics
 from energylang.syntax.source import Source, decode
+
+if TYPE_CHECKING:
+    from energylang.checker.scope import ModelState
 
 OK, FAILED, WRONG = 0, 1, 2
 INTERRUPTED = 130
@@ -114,12 +118,13 @@ def _report(diagnostics: list[Diagnostic]) -> None:
 
 def read_source(path: str) -> Source | Diagnostic:
     """A script from a file or from standard input, or what is wrong with it."""
+    name = "<stdin>" if path == "-" else path
     try:
         if path == "-":
             return Source(decode(sys.stdin.buffer.read()), "<stdin>", Path.cwd())
         return Source(decode(Path(path).read_bytes()), path, Path(path).resolve().parent)
     except UnicodeDecodeError as error:
-        return Diagnostic("EL530", f"{path} is not UTF-8 text (byte {error.start})", None, path=path)
+        return Diagnostic("EL530", f"{name} is not UTF-8 text (byte {error.start})", None, path=name)
     except FileNotFoundError:
         return Diagnostic("EL530", f"there is no file {path}", None, path=path)
     except IsADirectoryError:
@@ -129,14 +134,25 @@ def read_source(path: str) -> Source | Diagnostic:
         return Diagnostic("EL530", f"{path} cannot be read: {reason}", None, path=path)
 
 
-def _check(chosen: argparse.Namespace) -> int:
-    from energylang.checker import check
+def _model(chosen: argparse.Namespace) -> ModelState | Diagnostic:
+    """What `--model` says about the model a script starts with, or what is wrong with it."""
     from energylang.checker.scope import NO_MODEL, ModelState
     from energylang.models.header import read_header
 
-    state = ModelState(True, read_header(chosen.model)) if chosen.model else NO_MODEL
-    found: list[Diagnostic] = []
+    try:
+        return ModelState(True, read_header(chosen.model)) if chosen.model is not None else NO_MODEL
+    except ElError as error:
+        return Diagnostic(error.code, f"--model: {error.message}", None, help=error.hint)
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    from energylang.checker import check
+
+    state = _model(chosen)
+    found = [state] if isinstance(state, Diagnostic) else []
     for path in chosen.scripts:
+        if isinstance(state, Diagnostic):
+            break
         source = read_source(path)
         found += [source] if isinstance(source, Diagnostic) else check(source, model=state).diagnostics
     wrong = any(item.is_error for item in found)
@@ -152,18 +168,17 @@ def _check(chosen: argparse.Namespace) -> int:
 
 def _run(chosen: argparse.Namespace) -> int:
     from energylang.checker import check
-    from energylang.checker.scope import NO_MODEL, ModelState
-    from energylang.models.header import read_header
 
-    source = read_source(chosen.script)
+    source, state = read_source(chosen.script), _model(chosen)
     if isinstance(source, Diagnostic):
         return _finish(chosen, [], [source], WRONG)
-    state = ModelState(True, read_header(chosen.model)) if chosen.model else NO_MODEL
+    if isinstance(state, Diagnostic):
+        return _finish(chosen, [], [state], WRONG)
     checked = check(source, model=state)
     if not checked.ok:
         return _finish(chosen, [], checked.diagnostics, WRONG)
 
-    from energylang.runtime.interpreter import ScriptError, run_checked
+    from energylang.runtime.run import ScriptError, run_checked
     from energylang.runtime.session import Session
 
     from .output import Recorder

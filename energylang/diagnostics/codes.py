@@ -85,7 +85,8 @@ _ALL = (
     Code(
         "EL109",
         "too large or nested too deeply",
-        "Blocks and brackets nest at most 100 deep, a script has at most five million characters.",
+        "Blocks, brackets and expressions nest at most 100 deep, procedures that call procedures about 50; a script "
+        "has at most five million characters.",
         wrong="let x = " + "(" * 120 + "1" + ")" * 120 + "\n",
         right="let x = ((1))\nprint x\n",
     ),
@@ -184,7 +185,8 @@ _ALL = (
     Code(
         "EL250",
         "the model cannot do this",
-        "Operations on text need a model that reads and writes text; one that is only weights has a landscape, no words.",
+        "Operations on text need a model that reads and writes text; one that is only weights has a landscape "
+        "and no words.",
         wrong='load "random:16"\ngenerate "Hello"\n',
         right='load "tiny"\ngenerate "Hello"\n',
     ),
@@ -258,7 +260,11 @@ _ALL = (
         right="let x = 2\nprint 1 / x\n",
     ),
     Code("EL530", "file cannot be read", "The script is missing, is a folder, or is not UTF-8 text."),
-    Code("EL590", "interrupted", "The run was stopped from the keyboard; the statement that was running left no trace."),
+    Code(
+        "EL590",
+        "interrupted",
+        "The run was stopped from the keyboard; the statement that was running left no trace.",
+    ),
     Code("EL599", "defect in energylang", "This should not happen, whatever the script says. Please report it."),
 )  # fmt: skip
 

@@ -25,7 +25,7 @@ SHOWN_BASINS = 12
 def render(value: Any) -> RenderableType:
     """A value as something rich can print."""
     if isinstance(value, list | tuple):
-        from energylang.runtime.interpreter import shown
+        from energylang.runtime.calculate import shown
 
         return Text(shown(value))
     if isinstance(value, bool):

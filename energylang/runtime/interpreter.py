@@ -7,41 +7,29 @@ run with a ``ScriptError`` that says where in the script it happened and through
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import singledispatchmethod
 from typing import Any
 
 from energylang import types as t
-from energylang.checker import Checked, check
+from energylang.checker import Checked
 from energylang.checker.binding import NO_CONSTANT, constant
-from energylang.checker.scope import (
-    NO_MODEL,
-    Argument,
-    Call,
-    Given,
-    LayerOf,
-    ModelState,
-    Procedure,
-    SeedOf,
-    type_of_value,
-)
+from energylang.checker.scope import Argument, Call, Given, LayerOf, Procedure, SeedOf
 from energylang.diagnostics import Diagnostic, Note
 from energylang.errors import ElError
 from energylang.ops.coerce import as_statement, coerce, describe, type_name
 from energylang.ops.declaration import Op, Param
 from energylang.results import Basin, Result
 from energylang.syntax import ast
-from energylang.syntax.source import Source, Span
+from energylang.syntax.source import Span
 from energylang.values import BasinRef, Concept, Layer, Seed
 
+from .calculate import MAX_ITEMS, MAX_TEXT, arithmetic, compare, is_number, shown
 from .session import Session
 
 Show = Callable[[Any, ast.Statement, str], None]
 """Gets a value to display, its statement, and the statement's text with the values of variables filled in."""
-
-MAX_ITEMS = 1_000_000
 
 
 class ScriptError(Exception):
@@ -157,7 +145,7 @@ class Interpreter:
             operator, operand = condition.rest[0]
             left, right = self.value(condition.first), self.value(operand)
             with self._at(condition.span):
-                met = _compare(operator, left, right)
+                met = compare(operator, left, right)
             values = f" ({shown(left)} {operator} {shown(right)} is false)"
         else:
             met = self.condition(condition)
@@ -308,7 +296,11 @@ class Interpreter:
 
     @value.register
     def _(self, node: ast.Text) -> str:
-        return "".join(part if isinstance(part, str) else self.hole(part) for part in node.parts)
+        parts = [part if isinstance(part, str) else self.hole(part) for part in node.parts]
+        with self._at(node.span):
+            if sum(map(len, parts)) > MAX_TEXT:
+                raise ElError(f"a text holds at most {MAX_TEXT:,} characters", code="EL521")
+        return "".join(parts)
 
     def hole(self, hole: ast.Hole) -> str:
         value = self.value(hole.value)
@@ -357,7 +349,7 @@ class Interpreter:
     def _(self, node: ast.Range) -> list[int]:
         first, last = self.value(node.first), self.value(node.last)
         with self._at(node.span):
-            if not _is_number(first, int) or not _is_number(last, int):
+            if not is_number(first, int) or not is_number(last, int):
                 raise ElError("a range goes from a whole number to a whole number", code="EL201")
             if last - first >= MAX_ITEMS:
                 raise ElError(f"a range holds at most {MAX_ITEMS:,} numbers", code="EL206")
@@ -371,7 +363,7 @@ class Interpreter:
                 if not isinstance(value, bool):
                     raise ElError(f"`not` is not defined for {type_name(value)}", code="EL210")
                 return not value
-            if not _is_number(value):
+            if not is_number(value):
                 raise ElError(f"`-` is not defined for {type_name(value)}", code="EL210")
             return -value
 
@@ -384,7 +376,7 @@ class Interpreter:
         for part in reversed(spine):
             right = self.value(part.right)
             with self._at(part.span):
-                result = _arithmetic(part.operator, result, right)
+                result = arithmetic(part.operator, result, right)
         return result
 
     @value.register
@@ -404,7 +396,7 @@ class Interpreter:
         for operator, operand in node.rest:
             right = self.value(operand)
             with self._at(node.span):
-                if not _compare(operator, left, right):
+                if not compare(operator, left, right):
                     return False
             left = right
         return True
@@ -427,7 +419,7 @@ class Interpreter:
     def _(self, node: ast.Index) -> Any:
         items, index = self.value(node.value), self.value(node.index)
         with self._at(node.index.span):
-            if not isinstance(items, list | tuple) or not _is_number(index, int):
+            if not isinstance(items, list | tuple) or not is_number(index, int):
                 raise ElError("a list is indexed by a whole number", code="EL210")
             if not -len(items) <= index < len(items):
                 raise ElError(
@@ -452,109 +444,3 @@ def _written_out(argument: Argument) -> bool:
     elif isinstance(argument, SeedOf):
         argument = argument.number
     return isinstance(argument, Given | ast.LayersRef) or constant(argument) is not NO_CONSTANT
-
-
-def _is_number(value: Any, kind: type | tuple[type, ...] = (int, float)) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _arithmetic(operator: str, left: Any, right: Any) -> Any:
-    if operator == "+" and isinstance(left, str) and isinstance(right, str):
-        return left + right
-    if operator == "+" and isinstance(left, list | tuple) and isinstance(right, list | tuple):
-        if len(left) + len(right) > MAX_ITEMS:
-            raise ElError(f"a list holds at most {MAX_ITEMS:,} items", code="EL521")
-        return [*left, *right]
-    if not _is_number(left) or not _is_number(right):
-        raise ElError(
-            f"`{operator}` is not defined for {type_name(left)} and {type_name(right)}", code="EL210"
-        )
-    if operator in "/%" and right == 0:
-        raise ElError("division by zero", code="EL521")
-    try:
-        result = {
-            "+": lambda: left + right,
-            "-": lambda: left - right,
-            "*": lambda: left * right,
-            "/": lambda: left / right,
-            "%": lambda: left % right,
-        }[operator]()
-    except OverflowError:
-        raise ElError("the result is too large", code="EL521") from None
-    if isinstance(result, int) and result.bit_length() > 4096:
-        raise ElError("the result is too large", code="EL521")
-    if isinstance(result, float) and math.isinf(result) and not math.isinf(left) and not math.isinf(right):
-        raise ElError("the result is too large", code="EL521")
-    return result
-
-
-def _compare(operator: str, left: Any, right: Any) -> bool:
-    if operator == "==":
-        return bool(left == right)
-    if operator == "!=":
-        return bool(left != right)
-    comparable = (_is_number(left) and _is_number(right)) or (
-        isinstance(left, str) and isinstance(right, str)
-    )
-    if not comparable:
-        raise ElError(
-            f"`{operator}` is not defined for {type_name(left)} and {type_name(right)}", code="EL210"
-        )
-    return bool({"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[operator])
-
-
-def shown(value: Any) -> str:
-    """A value in a text: numbers in short form, lists in brackets, results by their name."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(shown(item) for item in value) + "]"
-    if value is None:
-        return "none"
-    if isinstance(value, Result) and type(value).__str__ is Result.__str__:
-        return type(value).__name__
-    return str(value)
-
-
-# ------------------------------------------------------------------------------------------------ doors
-
-
-def model_state(session: Session) -> ModelState:
-    """What the checker may know about a session's model."""
-    return ModelState(True, session.model.header) if session.has_model else NO_MODEL
-
-
-def check_in(session: Session, source: Source) -> Checked:
-    """Check a script that continues a session."""
-    return check(
-        source,
-        model=model_state(session),
-        variables={name: type_of_value(value) for name, value in session.variables.items()},
-        procedures=session.procedures,
-    )
-
-
-def run_source(session: Session, source: Source, show: Show) -> Any:
-    """Check and run a script in a session. Raises ``ScriptError``."""
-    checked = check_in(session, source)
-    if not checked.ok:
-        raise ScriptError(checked.diagnostics, checked=False)
-    return run_checked(session, checked, show)
-
-
-def run_checked(
-    session: Session, checked: Checked, show: Show, begin: Callable[[str], None] | None = None
-) -> Any:
-    """Run a program that was checked for this session; ``begin`` hears of every operation before it runs.
-
-    Raises ``ScriptError``.
-    """
-    session.procedures.update(checked.procedures)
-    return Interpreter(session, checked, show, begin).run()
-
-
-def run_text(session: Session, text: str, *, name: str = "<input>") -> Any:
-    """Check and run a text; nothing is displayed."""
-    return run_source(session, Source(text, name, session.base), lambda value, statement, line: None)

@@ -64,7 +64,7 @@ class Session(Workbench):
 
         Variables and procedures stay for the next call. Raises ``ScriptError`` with the diagnostics.
         """
-        from .interpreter import run_text
+        from .run import run_text
 
         return run_text(self, text, name=name)
 

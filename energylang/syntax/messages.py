@@ -205,8 +205,8 @@ def _unknown_flag(stop: Stop, flag: re.Match[str]) -> Diagnostic:
     if flag[1] in ("force", "reason"):
         return Diagnostic("EL102", f"`{flag[0]}` cannot stand here", span,
                           help='an edit takes it at its end: `inject L0 42 --force --reason "…"`')  # fmt: skip
-    return Diagnostic("EL102", f"there is no `{_clip(flag[0])}`", span,
-                      help="keyword arguments are written `name=value`; the only flags are --force and --reason")  # fmt: skip
+    help = "keyword arguments are written `name=value`; the only flags are --force and --reason"
+    return Diagnostic("EL102", f"there is no `{_clip(flag[0])}`", span, help=help)
 
 
 def _unexpected_token(stop: Stop) -> Diagnostic:

@@ -1,0 +1,54 @@
+"""The doors into the interpreter: check a text or a source in a session, and run what checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from energylang.checker import Checked, check
+from energylang.checker.scope import NO_MODEL, ModelState, type_of_value
+from energylang.syntax.source import Source
+
+from .interpreter import Interpreter, ScriptError, Show
+from .session import Session
+
+__all__ = ["ScriptError", "check_in", "model_state", "run_checked", "run_source", "run_text"]
+
+
+def model_state(session: Session) -> ModelState:
+    """What the checker may know about a session's model."""
+    return ModelState(True, session.model.header) if session.has_model else NO_MODEL
+
+
+def check_in(session: Session, source: Source) -> Checked:
+    """Check a script that continues a session."""
+    return check(
+        source,
+        model=model_state(session),
+        variables={name: type_of_value(value) for name, value in session.variables.items()},
+        procedures=session.procedures,
+    )
+
+
+def run_source(session: Session, source: Source, show: Show) -> Any:
+    """Check and run a script in a session. Raises ``ScriptError``."""
+    checked = check_in(session, source)
+    if not checked.ok:
+        raise ScriptError(checked.diagnostics, checked=False)
+    return run_checked(session, checked, show)
+
+
+def run_checked(
+    session: Session, checked: Checked, show: Show, begin: Callable[[str], None] | None = None
+) -> Any:
+    """Run a program that was checked for this session; ``begin`` hears of every operation before it runs.
+
+    Raises ``ScriptError``.
+    """
+    session.procedures.update(checked.procedures)
+    return Interpreter(session, checked, show, begin).run()
+
+
+def run_text(session: Session, text: str, *, name: str = "<input>") -> Any:
+    """Check and run a text; nothing is displayed."""
+    return run_source(session, Source(text, name, session.base), lambda value, statement, line: None)
