@@ -2,8 +2,8 @@
 
 Every expression is made for a type that is asked for. Now and then another type is put in its place, an argument
 is left out, or a layer is named that does not exist: the checker must notice, or the script must run all the
-same. Left out is what only the run can know and the language says so: whole numbers from variables in parameters
-with a range, and values of the type Any.
+same. Left out is what only the run can know: whole numbers from variables in parameters with a range, values of
+the type Any, and a layer kept in a variable while a model with fewer layers is loaded.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ class Writer:
         self.scopes: list[dict[str, str]] = [{}]
         self.procedures: list[tuple[str, list[str], str]] = []
         self.names = 0
+        self.models = ("random:16", "planted:16x2")
         self.locked: set[str] = set()
 
     def script(self) -> str:
-        lines = [
-            f"load {self.pick('random:16', 'planted:16x2', 'planted:16x2', 'random:16x2')}",
-            "set inits 20",
-        ]
+        self.models = self.random.choice([("random:16", "planted:16x2"), ("random:16x2", "random:8x2")])
+        lines = [f"load {self.pick(*self.models)}", "set inits 20"]
         if self.random.random() < 0.05:
             lines = lines[1:]
         for _ in range(self.random.randrange(3)):
@@ -126,8 +125,8 @@ class Writer:
             self.pick(
                 "undo", "redo", "history", "status", "info", "restore-all", "concepts", "survey-all inits=5"
             ),
-            f"set {self.pick('inits 10', 'seed 3', 'beta 2.5', 'beta auto', 'dtype float64', 'eps 1%', 'strength auto')}",
-            f"load {self.pick('random:16', 'planted:16x2')}",
+            f"set {self.pick('inits 10', 'seed 3', 'beta 2.5', 'beta auto', 'dtype float64', 'eps 1%')}",
+            f"load {self.pick(*self.models)}",
             f'inject {layer} {seed} --force --reason "because"',
             f"verify {layer} {self.pick('polite', '@polite', *self.known('Basin'))}",
             self.pick('generate "Hello"', "capture L0 polite Hello", "concepts")
@@ -158,49 +157,60 @@ class Writer:
         def of(kind: str) -> str:
             return self.value(kind, depth - 1)
 
-        if kind == "Int":
-            if not deeper:
-                return [str(self.random.randrange(5)), "-2"]
-            return [f"({of('Int')} {self.pick('+', '-', '*', '%')} {of('Int')})", f"{of('List[Int]')}.count",
-                    f"({of('List[Int]')})[0]", f"{of('Survey')}.num_basins", f"{of('Basin')}.id", f"{of('Survey')}.basins[0].population"]  # fmt: skip
-        if kind == "Float":
-            if not deeper:
-                return ["0.5", "2%", "1e2"]
-            return [f"({of('Float')} {self.pick('+', '-', '*', '/')} {of('Int')})", f"{of('Survey')}.usage_entropy_nats",
-                    f"-({of('Float')})", f"{of('Verdict')}.cosine", f"({of('Int')} / {of('Int')})"]  # fmt: skip
-        if kind == "Bool":
-            if not deeper:
-                return ["true", "false"]
-            return [f"({of('Int')} {self.pick('<', '<=', '==', '!=')} {of('Float')})", f"(not {of('Bool')})",
-                    f"({of('Bool')} {self.pick('and', 'or')} {of('Bool')})", f"({of('Text')} == {of('Text')})",
-                    f"{of('Verdict')}.is_basin", f"({of('Int')} < {of('Int')} < {of('Int')})", f"{of('Survey')}.symmetric"]  # fmt: skip
-        if kind == "Text":
-            if not deeper:
-                return ['"a text"', '""', r'"\u{3b2} \{\}"']
-            return ['"{' + self.simple("Int") + ':03d} and {' + self.simple("Float") + ':.2f}"',
-                    '"{' + self.simple(self.pick(*TYPES)) + '}"', f"({of('Text')} + {of('Text')})", f"{of('Verdict')}.target"]  # fmt: skip
-        if kind == "Layer":
-            return ["L0", "layers[0]"]
-        if kind == "Basin":
-            return (
-                ["L0.B0", "L0.B1"]
-                if not deeper
-                else [f"{of('Survey')}.basins[0]", f"({of('List[Basin]')})[-1]", "L0.B0"]
-            )
+        if kind == "Int" and deeper:
+            return [
+                f"({of('Int')} {self.pick('+', '-', '*', '%')} {of('Int')})",
+                f"{of('List[Int]')}.count",
+                f"({of('List[Int]')})[0]",
+                f"{of('Survey')}.num_basins",
+                f"{of('Basin')}.id",
+                f"{of('Survey')}.basins[0].population",
+            ]
+        if kind == "Float" and deeper:
+            return [
+                f"({of('Float')} {self.pick('+', '-', '*', '/')} {of('Int')})",
+                f"{of('Survey')}.usage_entropy_nats",
+                f"-({of('Float')})",
+                f"{of('Verdict')}.cosine",
+                f"({of('Int')} / {of('Int')})",
+            ]
+        if kind == "Bool" and deeper:
+            return [
+                f"({of('Int')} {self.pick('<', '<=', '==', '!=')} {of('Float')})",
+                f"(not {of('Bool')})",
+                f"({of('Bool')} {self.pick('and', 'or')} {of('Bool')})",
+                f"({of('Text')} == {of('Text')})",
+                f"({of('Int')} < {of('Int')} < {of('Int')})",
+                f"{of('Verdict')}.is_basin",
+                f"{of('Survey')}.symmetric",
+            ]
+        if kind == "Text" and deeper:
+            return [
+                '"{' + self.simple("Int") + ":03d} and {" + self.simple("Float") + ':.2f}"',
+                '"{' + self.simple(self.pick(*TYPES)) + '}"',
+                f"({of('Text')} + {of('Text')})",
+                f"{of('Verdict')}.target",
+            ]
+        if kind == "Basin" and deeper:
+            return [f"{of('Survey')}.basins[0]", f"({of('List[Basin]')})[-1]", "L0.B0"]
+        if kind == "List[Int]" and deeper:
+            return [f"[{of('Int')}, {of('Int')}]", f"({of('List[Int]')} + [1])"]
         if kind == "Survey":
             return [f"(survey {self.value('Layer', 0)} inits=10)"]
         if kind == "Verdict":
-            return [
-                f"(verify {self.value('Layer', 0)} seed {self.random.randrange(5)})",
-                f"(verify {self.value('Basin', 0)})",
-            ]
-        if kind == "List[Int]":
-            return (
-                ["[1, 2]", "(0..3)"]
-                if not deeper
-                else [f"[{of('Int')}, {of('Int')}]", f"({of('List[Int]')} + [1])"]
-            )
-        return [f"{self.value('Survey', 0)}.basins", "[L0.B0]"]
+            seed = self.random.randrange(5)
+            return [f"(verify {self.value('Layer', 0)} seed {seed})", f"(verify {self.value('Basin', 0)})"]
+        if kind == "List[Basin]":
+            return [f"{self.value('Survey', 0)}.basins", "[L0.B0]"]
+        return {
+            "Int": ["0", "1", "4", "-2"],
+            "Float": ["0.5", "2%", "1e2"],
+            "Bool": ["true", "false"],
+            "Text": ['"a text"', '""', r'"\u{3b2} \{\}"'],
+            "Layer": ["L0", "layers[0]"],
+            "Basin": ["L0.B0", "L0.B1"],
+            "List[Int]": ["[1, 2]", "(0..3)"],
+        }[kind]
 
     def simple(self, kind: str) -> str:
         """A value that can stand inside of a text: without quotes."""
