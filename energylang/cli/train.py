@@ -23,10 +23,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-from rich.table import Table
-
 from energylang.errors import ElError
 
 if TYPE_CHECKING:
@@ -78,6 +74,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Train as asked; returns the exit code."""
+    from rich.console import Console
+
     errors = Console(stderr=True)
     try:
         from energylang.models import train as training
@@ -163,6 +161,9 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 @contextmanager
 def _display(quiet: bool) -> Iterator[Callable[[training.Progress], None]]:
     """A progress bar on a terminal, a line now and then when piped, nothing with --json."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
     console = Console(stderr=True)
     if quiet:
         yield lambda _: None
@@ -200,6 +201,9 @@ def _facts(at: training.Progress) -> str:
 
 
 def _print_report(found: Report, output: Path, parameters: int, seconds: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console(width=None if sys.stdout.isatty() else 100)
     console.print(
         f"{output}  ({os.path.getsize(output) / 1e6:.2f} MB, {parameters:,} parameters, "
