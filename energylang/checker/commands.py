@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from abc import abstractmethod
 
 from energylang import types as t
 from energylang.errors import ElError
@@ -21,8 +22,9 @@ from .scope import SOME_MODEL, Argument, Call, Given, LayerOf, ModelState, Proce
 class Commands(Expressions):
     """The part of the checker that knows operations and procedures."""
 
+    @abstractmethod
     def enter(self, procedure: Procedure, call: Span) -> t.Type:
-        raise NotImplementedError
+        """Check a procedure's body as called here; the type of what it returns."""
 
     def command(self, node: ast.Command) -> t.Type:
         """Check a command; the type of its result."""

@@ -6,6 +6,7 @@ what they do to the model), ``Procedures``, and ``Checker`` (statements, the wal
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ MAX_NESTING = 150
 
 
 @dataclass
-class State:
+class State(ABC):
     """``base`` is the folder of the script. ``lost`` are the names that a statement with a syntax error
     would have defined, ``incomplete`` says that procedures may be missing for the same reason: what is only
     wrong because of them is not reported."""
@@ -58,20 +59,25 @@ class State:
 
     # -- what the other parts add -----------------------------------------------------------------
 
+    @abstractmethod
     def type_of(self, node: ast.Expr) -> t.Type:
-        raise NotImplementedError
+        """The type of an expression; reports what is wrong with it."""
 
+    @abstractmethod
     def command(self, node: ast.Command) -> t.Type:
-        raise NotImplementedError
+        """Check a command; the type of its result."""
 
+    @abstractmethod
     def needs_model(self, span: Span, what: str) -> None:
-        raise NotImplementedError
+        """Report EL301 where no model is loaded."""
 
+    @abstractmethod
     def layer_exists(self, index: int, span: Span) -> None:
-        raise NotImplementedError
+        """Report EL302 for a layer that the model does not have."""
 
+    @abstractmethod
     def block(self, statements: tuple[ast.Statement, ...], **variables: t.Type) -> None:
-        raise NotImplementedError
+        """Check a block in a scope of its own."""
 
     # -- helpers ------------------------------------------------------------------------------------
 

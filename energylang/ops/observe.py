@@ -47,6 +47,12 @@ SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 
     ),
 )
 def survey(session: Session, layer: int, inits: int, seed: int, seeds: int, radius: bool) -> results.Survey:
+    return _survey(session, layer, inits, seed, seeds, radius)
+
+
+def _survey(
+    session: Session, layer: int, inits: int, seed: int, seeds: int = 1, radius: bool = False
+) -> results.Survey:
     started = time.perf_counter()
     first = session.find_basins(layer, inits, seed, radius=radius)
     installed = session.count_installed(layer)
@@ -129,14 +135,11 @@ def _rows(layer: int, found: BasinSet, ids: tuple[int, ...]) -> tuple[results.Ba
 )
 def survey_all(session: Session, inits: int, seed: int) -> results.SurveyAll:
     started = time.perf_counter()
-    layers = tuple(
-        survey.run(session, layer=layer, inits=inits, seed=seed, seeds=1, radius=False)
-        for layer in range(session.model.num_layers)
-    )
+    layers = tuple(_survey(session, layer, inits, seed) for layer in range(session.model.num_layers))
     return results.SurveyAll(
         num_layers=len(layers),
-        num_basins=sum(layer.num_basins for layer in layers),  # type: ignore[attr-defined]
-        layers=layers,  # type: ignore[arg-type]
+        num_basins=sum(layer.num_basins for layer in layers),
+        layers=layers,
         elapsed=time.perf_counter() - started,
     )
 

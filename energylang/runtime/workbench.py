@@ -134,6 +134,7 @@ class Workbench(Core):
         reason: str,
     ) -> results.Edit:
         self.known_basins(layer)
+        basin: int | None
         if isinstance(target, BasinRef):
             centre, basin = self.direction(layer, target), target.basin
         else:
@@ -144,7 +145,7 @@ class Workbench(Core):
                     code="EL510",
                     hint="name one that `survey` found, such as L0.B3",
                 )
-            centre, basin = place.rest, place.basin  # type: ignore[assignment]
+            centre, basin = place.rest, place.basin
         generator = self.generator("remove", layer, str(target))
 
         def propose(landscape: Landscape, protected: Tensor) -> Proposal:
