@@ -32,9 +32,10 @@ from .observing import SAME
 if TYPE_CHECKING:
     from .workbench import Workbench
 
-EXACTLY_PROTECTED = 0.5
-"""At most this share of the dimension is spent on leaving fields exactly as they are; the most visited
-basins come first. The gate judges all of them."""
+INSTALLING, REMOVING = 0.5, 0.8
+"""At most this share of the dimension is spent on leaving fields exactly as they are; the most visited basins
+come first, the gate judges all of them. Measured on the bundled model's last layer: removals pass the gate 9
+times of 10 at 0.8, 5 at 0.5 and never at 0.3; an injection needs the room that is left."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class Plan:
     """What an operation wants done: how to propose it, and what belongs to it.
 
     ``own`` (t, d) are states the edit is about (the basin to remove): they, and basins with a cosine above
-    ``related`` to them, are neither protected nor judged. ``judged`` is false for edits that have passed a
-    damage budget on text instead: a redirect moves basins on purpose.
+    ``related`` to them, are neither protected nor judged. ``exactly`` is the share of the dimension spent on
+    protecting fields exactly. ``judged`` is false for edits that have passed a damage budget on text instead:
+    a redirect moves basins on purpose.
     ``installs`` says that the proposal's target must be a basin afterwards.
     """
 
@@ -53,6 +55,7 @@ class Plan:
     propose: Callable[[Landscape, Tensor], Proposal]
     own: Tensor | None = None
     related: float = SAME
+    exactly: float = INSTALLING
     installs: bool = False
     basin: int | None = None
     method: str | None = None
@@ -72,7 +75,7 @@ def carry_out(session: Workbench, plan: Plan, *, force: bool, reason: str) -> Ed
     landscape = session.landscape_of(plan.layer)
     basins = session.known_basins(plan.layer).alive()
     protected = _protected(basins, plan, landscape)
-    room = max(1, int(EXACTLY_PROTECTED * landscape.dim))
+    room = max(1, int(plan.exactly * landscape.dim))
     by_use = sorted(range(len(protected)), key=lambda i: -protected[i][1])[:room]
     centres = (
         torch.stack([centre for centre, _ in protected])

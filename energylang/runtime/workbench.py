@@ -24,7 +24,7 @@ from energylang.values import BasinRef, Concept, Seed
 from . import concepts as concept_work
 from . import observing
 from .core import Core
-from .editing import Plan, carry_out
+from .editing import REMOVING, Plan, carry_out
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -160,6 +160,7 @@ class Workbench(Core):
             propose,
             own=centre[None],
             related=RELATED,
+            exactly=REMOVING,
             basin=basin,
             strength=strength,
         )
