@@ -181,3 +181,13 @@ def test_defaults_are_allowed_values():
                 assert coerce(param, param.default) == param.default
     for param in SETTINGS.values():
         assert coerce(param, param.default) == param.default
+
+
+def test_long_statements_do_not_push_out_the_rest_of_the_history():
+    session = Session("planted:64x4")
+    session.run("survey L0\nset max_changed 0")
+    session.run(f'remove L0.B0 --force --reason "{"because " * 20}"')
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(render(session.history()))
+    assert "FORCED" in stream.getvalue()
+    assert stream.getvalue().count("because") >= 40  # in the statement and in the reason, nothing cut off

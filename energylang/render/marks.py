@@ -33,11 +33,12 @@ def bar(fraction: float, width: int = BAR) -> str:
     return ("█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")) or "▏"
 
 
-def table(*columns: str, right: tuple[int, ...] = ()) -> Table:
-    """A table without a frame; ``right`` are the columns with numbers."""
+def table(*columns: str, right: tuple[int, ...] = (), wrap: tuple[int, ...] = ()) -> Table:
+    """A table without a frame; ``right`` are the columns with numbers, ``wrap`` those with text of any length:
+    they give way when the screen is narrow, so that no other column does."""
     made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for index, name in enumerate(columns):
-        made.add_column(name, justify="right" if index in right else "left", no_wrap=True)
+        made.add_column(name, justify="right" if index in right else "left", no_wrap=index not in wrap)
     return made
 
 

@@ -287,7 +287,15 @@ def _(concepts: results.Concepts) -> RenderableType:
     if not concepts.concepts:
         return Text("no concepts have been captured", style="dim")
     rows = table(
-        "concept", "layer", "texts", "norm", "agreement", "to neutral", "installed", right=(2, 3, 4, 5)
+        "concept",
+        "layer",
+        "texts",
+        "norm",
+        "agreement",
+        "to neutral",
+        "installed",
+        right=(2, 3, 4, 5),
+        wrap=(0, 6),
     )
     for concept in concepts.concepts:
         rows.add_row(
@@ -391,7 +399,7 @@ def _(history: results.History) -> RenderableType:
     if not history.entries:
         return Text("nothing has been changed", style="dim")
     styles = {"OK": "green", "REFUSED": "red", "FORCED": "yellow", "FAILED": "red", "UNDONE": "dim"}
-    rows = table("", "state", "statement", "", right=(0,))
+    rows = table("", "state", "statement", "", right=(0,), wrap=(2, 3))
     for entry in history.entries:
         rows.add_row(
             str(entry.id),
