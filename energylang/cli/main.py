@@ -42,10 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(chosen.run(chosen))
     except ElError as error:
-        _report([Diagnostic(error.code, error.message, None, help=error.hint)])
+        _complain(error.code, error.message, error.hint)
         return FAILED
     except KeyboardInterrupt:
-        _report([Diagnostic("EL590", "interrupted", None)])
+        _complain("EL590", "interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,13 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("EL_DEBUG"):
             raise
         message = f"{type(error).__name__}: {error}"
-        _report(
-            [
-                Diagnostic(
-                    "EL599", message, None, help="please report this; EL_DEBUG=1 shows where it happened"
-                )
-            ]
-        )
+        _complain("EL599", message, "please report this; EL_DEBUG=1 shows where it happened")
         return FAILED
 
 
@@ -114,6 +108,11 @@ def _report(diagnostics: list[Diagnostic]) -> None:
     color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     sys.stderr.write(render_diagnostics(diagnostics, color=color))
     sys.stderr.flush()
+
+
+def _complain(code: str, message: str, help: str = "") -> None:
+    """Report something that no line of a script is to blame for."""
+    _report([Diagnostic(code, message, None, help=help)])
 
 
 def read_source(path: str) -> Source | Diagnostic:
@@ -236,15 +235,8 @@ def _ops(chosen: argparse.Namespace) -> int:
     name = " ".join(chosen.name)
     op = TABLE.get(name) or TABLE.get(name.replace("_", "-"))
     if op is None:
-        _report(
-            [
-                Diagnostic(
-                    "EL101",
-                    f"there is no operation `{name}`",
-                    None,
-                    help=suggestion(name, TABLE) or "`el ops` lists them",
-                )
-            ]
+        _complain(
+            "EL101", f"there is no operation `{name}`", suggestion(name, TABLE) or "`el ops` lists them"
         )
         return WRONG
     show_operation(op)
@@ -259,16 +251,7 @@ def _explain(chosen: argparse.Namespace) -> int:
 
     code = CODES.get(chosen.code.upper())
     if code is None:
-        _report(
-            [
-                Diagnostic(
-                    "EL101",
-                    f"there is no code {chosen.code}",
-                    None,
-                    help=suggestion(chosen.code.upper(), CODES),
-                )
-            ]
-        )
+        _complain("EL101", f"there is no code {chosen.code}", suggestion(chosen.code.upper(), CODES))
         return WRONG
     show_code(code)
     return OK

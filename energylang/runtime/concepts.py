@@ -29,7 +29,7 @@ from energylang.landscape.edits import inject
 from energylang.landscape.layer import Landscape, interaction
 from energylang.landscape.proposal import Proposal, resting
 from energylang.landscape.redirect import redirect
-from energylang.results import ConceptInfo, Edit, Effect
+from energylang.results import ConceptInfo, Edit
 from energylang.values import Concept as ConceptName
 
 from .editing import Plan, carry_out
@@ -183,6 +183,7 @@ def _redirect(
 
     dose, proposal, within = _search(landscape, aim, harm, damage, DOSES if strength is None else (strength,))
     effect = measure(session, concept, proposal.factors, weight)
+    rise = f"the loss would rise by {effect.loss_change:.1%}, more than the budget of {damage:.1%}"
     plan = Plan(
         "inject-concept",
         concept.layer,
@@ -193,11 +194,9 @@ def _redirect(
         method="redirect",
         strength=dose,
         effect=effect,
-        judged=False,
+        decided=(True, "within the damage budget") if within else (False, rise),
     )
-    if not within and not force:
-        return _over_budget(plan, effect, damage, proposal)
-    return carry_out(session, plan, force=force and not within, reason=reason if not within else "")
+    return carry_out(session, plan, force=force, reason=reason)
 
 
 def _search(
@@ -205,17 +204,15 @@ def _search(
 ) -> tuple[float, Proposal, bool]:
     """The largest dose whose harm keeps within the damage, by bisection (harm grows with the dose); the
     smallest dose, and ``False``, when none does."""
-    proposals = {doses[0]: _dosed(landscape, aim, doses[0])}
-    low, high = -1, len(doses)  # doses[low] keeps within, doses[high] does not
-    while high - low > 1:
+    best, low, high = _dosed(landscape, aim, doses[0]), -1, len(doses)
+    while high - low > 1:  # doses[low] keeps within, doses[high] does not
         middle = (low + high) // 2
-        proposal = proposals.setdefault(doses[middle], _dosed(landscape, aim, doses[middle]))
+        proposal = _dosed(landscape, aim, doses[middle])
         if harm(proposal) <= damage:
-            low = middle
+            best, low = proposal, middle
         else:
             high = middle
-    best = doses[max(low, 0)]
-    return best, proposals[best], low >= 0
+    return doses[max(low, 0)], best, low >= 0
 
 
 def _dosed(landscape: Landscape, aim: _Aim, dose: float) -> Proposal:
@@ -224,26 +221,3 @@ def _dosed(landscape: Landscape, aim: _Aim, dose: float) -> Proposal:
         return proposal
     factors = proposal.factors.scaled(dose)
     return replace(proposal, factors=factors, target=resting(landscape, factors, aim.value))
-
-
-def _over_budget(plan: Plan, effect: Effect, damage: float, proposal: Proposal) -> Edit:
-    return Edit(
-        operation=plan.operation,
-        layer=plan.layer,
-        target=plan.target,
-        applied=False,
-        reason=f"the loss would rise by {effect.loss_change:.1%}, more than the budget of {damage:.1%}",
-        forced=False,
-        basin=None,
-        strength=plan.strength,
-        norm=proposal.factors.norm,
-        relative_norm=0.0,
-        rank=proposal.factors.rank,
-        kept=0,
-        protected=0,
-        changed_fraction=0.0,
-        lost=(),
-        notes=proposal.notes,
-        method=plan.method,
-        effect=effect,
-    )

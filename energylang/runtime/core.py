@@ -219,6 +219,17 @@ class Core:
             )
         return found
 
+    def concept_at(self, layer: int, name: str) -> Concept:
+        """A concept that was captured at this layer."""
+        concept = self.concept(name)
+        if concept.layer != layer:
+            raise ElError(
+                f"`{concept.name}` was captured at L{concept.layer}, not at L{layer}",
+                code="EL511",
+                hint=f"use L{concept.layer}, or capture it at L{layer} under another name",
+            )
+        return concept
+
     def direction(self, layer: int, target: BasinRef | ConceptName | Seed) -> Tensor:
         """The state (d,) that a direction names, at a layer."""
         dim = self.model.dims[layer]
@@ -229,14 +240,7 @@ class Core:
             if target.layer != layer:
                 raise ElError(f"{target} is not a basin of L{layer}", code="EL510")
             return self.basin(target).to(self.landscape_of(layer).weight)
-        concept = self.concept(target.name)
-        if concept.layer != layer:
-            raise ElError(
-                f"`{concept.name}` was captured at L{concept.layer}, not at L{layer}",
-                code="EL511",
-                hint=f"use L{concept.layer}, or capture it at L{layer} under another name",
-            )
-        return concept.centroid.to(self.landscape_of(layer).weight)
+        return self.concept_at(layer, target.name).centroid.to(self.landscape_of(layer).weight)
 
     # -- settings and draws ----------------------------------------------------------------------------
 

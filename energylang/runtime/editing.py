@@ -44,8 +44,8 @@ class Plan:
 
     ``own`` (t, d) are states the edit is about (the basin to remove): they, and basins with a cosine above
     ``related`` to them, are neither protected nor judged. ``exactly`` is the share of the dimension spent on
-    protecting fields exactly. ``judged`` is false for edits that have passed a damage budget on text instead:
-    a redirect moves basins on purpose.
+    protecting fields exactly. ``decided`` is the verdict and its reason where a damage budget on text stands in
+    for the gate: a redirect moves basins on purpose.
     ``installs`` says that the proposal's target must be a basin afterwards.
     """
 
@@ -61,7 +61,7 @@ class Plan:
     method: str | None = None
     strength: float | None = None
     effect: Effect | None = None
-    judged: bool = True
+    decided: tuple[bool, str] | None = None
 
 
 def carry_out(session: Workbench, plan: Plan, *, force: bool, reason: str) -> Edit:
@@ -102,7 +102,7 @@ def carry_out(session: Workbench, plan: Plan, *, force: bool, reason: str) -> Ed
         generator=session.generator("gate", plan.operation, plan.layer),
         max_changed=float(session.setting("max_changed")),
     )
-    accepted, why = (verdict.applied, verdict.reason) if plan.judged else (True, "within the damage budget")
+    accepted, why = plan.decided or (verdict.applied, verdict.reason)
     if plan.installs and accepted and any(note.startswith("no margin") for note in proposal.notes):
         accepted, why = False, "no strength installs a basin there without harm"
     edit = Edit(

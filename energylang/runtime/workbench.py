@@ -185,9 +185,7 @@ class Workbench(Core):
         force: bool,
         reason: str,
     ) -> results.Edit:
-        concept = self.concept(name)
-        if concept.layer != layer:
-            self.direction(layer, Concept(name))  # says where it was captured
+        concept = self.concept_at(layer, name)
         return concept_work.install(
             self, concept, method=method, strength=strength, damage=damage, force=force, reason=reason
         )
