@@ -161,9 +161,30 @@ class Energy(Result):
 
 
 @dataclass(frozen=True, eq=False)
+class Placebo(Result):
+    """Control edits of one kind, each of the edit's norm: ``random`` (the same key, a random value), ``other``
+    (the same method aimed at another captured concept) or ``shuffled`` (aimed at a shuffled label).
+
+    Shares, log-probabilities and the rise of the loss under them; ``…_z`` is how far the edit itself lies from
+    their mean, in units of their standard deviation (0 where a single control has none).
+    """
+
+    kind: str
+    count: int
+    share: float | None
+    share_std: float | None
+    share_max: float | None
+    share_z: float | None
+    log_prob: float
+    log_prob_std: float
+    log_prob_z: float
+    loss_change: float
+
+
+@dataclass(frozen=True, eq=False)
 class Effect(Result):
     """What an edit does to text, against its control: ``placebos`` edits of equal norm at the same key, with
-    random values.
+    random values. ``controls`` has every kind of control, the random ones first.
 
     ``share`` is the part of sampled replies to neutral prompts that count as the concept: the unedited model,
     having just heard such a reply, is in a state nearer to the concept's than to a neutral one. It is
@@ -188,6 +209,8 @@ class Effect(Result):
     loss_after: float
     loss_change: float
     loss_change_error: float
+    controls: tuple[Placebo, ...]
+    prompts: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +219,8 @@ class Edit(Result):
 
     A refused edit (``applied`` is false) leaves no trace; ``reason`` says why. ``basin`` is the id of the
     basin that was installed or aimed at, ``lost`` those that the edit lost, ``kept`` of ``protected``
-    basins re-settle onto themselves, ``changed_fraction`` of noisy cues are decided differently.
+    basins re-settle onto themselves, ``changed_fraction`` of noisy cues are decided differently. ``arrived`` is
+    the share of redirected states that now settle at the target.
     """
 
     operation: str
@@ -217,6 +241,7 @@ class Edit(Result):
     notes: tuple[str, ...]
     method: str | None
     effect: Effect | None
+    arrived: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,11 +276,33 @@ class Diff(Result):
 
 
 @dataclass(frozen=True, eq=False)
+class LayerFit(Result):
+    """How well a layer holds a concept.
+
+    ``separability`` is d′, the distance between the concept's states and the neutral (or contrast) ones along
+    the line through their means, in standard deviations, each state judged by means it had no part in;
+    ``accuracy`` is the share of states on the right side of the middle. ``carried`` is the part of what the
+    texts change in the next word that passes through the layer's state: 1 all of it, 0 none.
+    """
+
+    layer: int
+    separability: float
+    accuracy: float
+    carried: float
+    chosen: bool
+
+
+@dataclass(frozen=True, eq=False)
 class ConceptInfo(Result):
-    """A captured concept: where, from how many texts, and how it stands to neutral text."""
+    """A captured concept: where, from how many texts, and how it stands to neutral text.
+
+    ``position`` is where in a text the state is read. ``fits`` has a line per layer where the layer was chosen
+    automatically.
+    """
 
     name: str
     layer: int
+    position: str
     samples: int
     dim: int
     norm: float
@@ -263,11 +310,45 @@ class ConceptInfo(Result):
     cosine_to_neutral: float
     installed: tuple[str, ...]
     texts: tuple[str, ...]
+    fits: tuple[LayerFit, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Concepts(Result):
     concepts: tuple[ConceptInfo, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SteeringStep(Result):
+    """One strength of an external field: what is said, and what random fields of the same norm do."""
+
+    strength: float
+    share: float | None
+    share_placebo: float | None
+    share_placebo_std: float | None
+    share_z: float | None
+    log_prob: float
+    log_prob_placebo: float
+    log_prob_placebo_std: float
+    log_prob_z: float
+    loss_change: float
+    loss_change_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Steering(Result):
+    """The dose-response of pushing a layer towards a concept. ``best`` is the largest strength within the damage
+    budget, or nothing. The model is not changed."""
+
+    layer: int
+    concept: str
+    share_before: float | None
+    log_prob_before: float
+    damage: float
+    best: float | None
+    placebos: int
+    prompts: int
+    steps: tuple[SteeringStep, ...]
 
 
 # -------------------------------------------------------------------------------------------- control

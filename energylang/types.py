@@ -85,6 +85,9 @@ def list_of(item: Type) -> ListOf:
     return ListOf(f"List[{item}]", item)
 
 
+NUMBERS = list_of(FLOAT)
+
+
 def record(result: type[results.Result]) -> Type:
     """The type of a result."""
     return Record(result.__name__)

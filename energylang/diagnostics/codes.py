@@ -246,6 +246,14 @@ _ALL = (
         right='load "random:16"\nset inits 50\nundo\n',
     ),
     Code(
+        "EL513",
+        "nothing is staged",
+        "There is no edit whose effect could be measured: the layer is as it was loaded.",
+        wrong='load "tiny"\ncapture L3 polite "Thank you"\neffect L3 polite\n',
+        right='load "tiny"\ncapture L3 polite "Thank you"\n'
+        "inject-concept L3 polite method=redirect\neffect L3 polite\n",
+    ),
+    Code(
         "EL520",
         "a requirement is not met",
         "A `require` statement was false.",

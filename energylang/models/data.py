@@ -22,7 +22,7 @@ from energylang.models.tokenizer import Tokenizer, train_tokenizer
 
 HELDOUT_SHARE = 0.1
 MAX_CORPUS_BYTES = 2**31
-_PROMPTS = 64
+_PROMPTS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def batch(tokens: Tokens, context: int, size: int, seed: int, step: int) -> tupl
 
 
 def neutral_prompts(corpus: Corpus, markers: tuple[str, str] | None, seed: int) -> list[str]:
-    """Up to 64 different openings from the held-out text: first turns of its conversations, or, without
+    """Up to 256 different openings from the held-out text: first turns of its conversations, or, without
     markers, passages of about ten words."""
     found: dict[str, None] = {}
     if markers:

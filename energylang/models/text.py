@@ -1,14 +1,6 @@
 """A model that reads and writes text: tokens in, logits and settled states out.
 
-*Where* a state is read decides what it means. The **decision state** is the one from which the model
-is about to speak. In a dialogue model that is the state at the marker that opens the bot's turn; what
-a text does to it is seen by making the text an earlier reply of the conversation:
-
-    user: <neutral question>   bot: <text>   user: <another neutral question>   bot: ← here
-
-averaged over a few pairs of neutral questions. In a plain-text model it is the state at the last
-token of the text. Neutral states are those of ``user: <neutral question> bot:`` or of seeded
-positions of the held-out text.
+Passes, losses and sampling; where a text's *state* is read is the matter of ``energylang.models.states``.
 
 All passes read the live weights of the model; an ``Intervention`` changes one pass only. Sequences of
 unequal length are padded on the right, which a causal model does not see. Sampling draws from the
@@ -18,7 +10,7 @@ given generator alone, on the CPU, so a seed means the same on every device.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -28,14 +20,11 @@ from energylang.errors import CheckpointError, LandscapeError
 from energylang.models.architectures import Config, network, read_config
 from energylang.models.attention import Cache
 from energylang.models.protocol import Forward, Generation, Intervention, Model
-from energylang.models.sandbox import generator as seeded
+from energylang.models.states import BATCH, States, chunks
 from energylang.models.tokenizer import Tokenizer
 
-_BATCH = 64  # sequences per pass
-_QUESTION_PAIRS = 4
 
-
-class TextModel:
+class TextModel(States):
     """The text side of a ``Model``. Without ``markers`` it is a plain-text model.
 
     ``markers`` are the user's and the bot's turn marker; ``heldout`` (n,) tokens that no training
@@ -107,7 +96,7 @@ class TextModel:
     def loss(self, tokens: Tensor, *, intervention: Intervention | None = None) -> Tensor:
         """(b, t) windows -> (b, t − 1) negative log-likelihood of every next token, in nats."""
         rows = []
-        for chunk in _chunks(tokens):
+        for chunk in chunks(tokens):
             logits = self.forward(chunk[:, :-1], intervention=intervention).logits
             rows.append(
                 functional.cross_entropy(logits.transpose(1, 2).float(), chunk[:, 1:], reduction="none")
@@ -170,12 +159,47 @@ class TextModel:
                 hint="tokens and topk are at least 1 and temp is above 0",
             )
         ids = [self.prompt_ids(p) for p in prompts]
+        return self._sample_all(ids, tokens, temp, topk, generator, intervention)
+
+    @torch.no_grad()
+    def replies(
+        self,
+        conversations: Sequence[Sequence[str]],
+        *,
+        tokens: int = 50,
+        temp: float = 1.0,
+        topk: int = 2**20,
+        generator: torch.Generator,
+        intervention: Intervention | None = None,
+    ) -> list[Generation]:
+        """The bot's next turn after each list of turns (user, bot, user, …), drawn from the model's own
+        distribution unless ``temp`` or ``topk`` narrow it. Dialogue models only."""
+        if self.markers is None:
+            raise LandscapeError(f"{self._model.spec} holds no conversations")
+        ids = [self._conversation(turns)[-(self.max_length - 1) :] for turns in conversations]
+        return self._sample_all(ids, tokens, temp, topk, generator, intervention)
+
+    @property
+    def line_end(self) -> int:
+        """The token that ends a turn."""
+        return self.encode("\n")[-1]
+
+    def _sample_all(
+        self,
+        ids: list[list[int]],
+        tokens: int,
+        temp: float,
+        topk: int,
+        generator: torch.Generator,
+        intervention: Intervention | None,
+    ) -> list[Generation]:
+        """Rows of equal length share their passes."""
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
         results: dict[int, Generation] = {}
         for _, group in itertools.groupby(order, key=lambda i: len(ids[i])):
             rows = list(group)
-            for start in range(0, len(rows), _BATCH):
-                part = rows[start : start + _BATCH]
+            for start in range(0, len(rows), BATCH):
+                part = rows[start : start + BATCH]
                 made = self._sample([ids[i] for i in part], tokens, temp, topk, generator, intervention)
                 results.update(zip(part, made, strict=True))
         return [results[i] for i in range(len(ids))]
@@ -226,116 +250,6 @@ class TextModel:
             text = self.decode(ids)
             generations.append(Generation(text.strip() if self.markers else text, ids, kept))
         return generations
-
-    # -------------------------------------------------------------------------------- states
-
-    @torch.no_grad()
-    def decision_states(self, texts: Sequence[str], layer: int, *, pairs: int = _QUESTION_PAIRS) -> Tensor:
-        """(n, d): the state from which the model is about to speak, having just heard each text.
-
-        In a dialogue it is the mean over ``pairs`` pairs of neutral questions around the text.
-        """
-        if self.markers is None:
-            return self._last_states([self.encode(t) or [0] for t in texts], layer)
-        asked = self._questions()
-        around = [(asked[k % len(asked)], asked[(k + 1) % len(asked)]) for k in range(pairs)]
-        rows = [self._conversation([first, text, second]) for text in texts for first, second in around]
-        states = self._last_states(rows, layer)
-        return states.reshape(len(texts), len(around), -1).mean(dim=1)
-
-    @torch.no_grad()
-    def neutral_states(self, layer: int, n: int = 64) -> Tensor:
-        """(k, d) with k ≤ n: decision states where nothing was said yet (one per neutral prompt), or
-        states at ``n`` seeded positions of the held-out text."""
-        if self.markers is None:
-            return self.token_states(layer, n, seeded("neutral", layer, n))
-        return self._last_states([self._conversation([q]) for q in self._questions()[:n]], layer)
-
-    @torch.no_grad()
-    def token_states(self, layer: int, n: int, generator: torch.Generator) -> Tensor:
-        """(k, d) with k ≤ n: states of real held-out tokens, drawn without repetition."""
-        self._model.block(layer)
-        windows = self.windows()[:, :-1]
-        order = torch.randperm(len(windows), generator=generator).to(windows.device)
-        needed = min(len(windows), -(-n // windows.shape[1]) * 4)
-        found = [self._pass(c, None).states[layer].flatten(0, 1) for c in _chunks(windows[order[:needed]])]
-        states = torch.cat(found)
-        pick = torch.randperm(len(states), generator=generator)[:n].to(states.device)
-        return states[pick]
-
-    @torch.no_grad()
-    def concept_log_prob(
-        self,
-        texts: Sequence[str],
-        prompts: Sequence[str] | None = None,
-        *,
-        intervention: Intervention | None = None,
-    ) -> Tensor:
-        """(n,): mean log-probability per token (nats) of each text as the reply to neutral prompts, or,
-        in a plain-text model, as what follows neutral passages; averaged over the prompts."""
-        asked = [self.prompt_ids(p) for p in prompts or self._questions()[:16]]
-        rows, spans = [], []
-        for text in texts:
-            reply = self.encode(text)[: self.max_length - 1]
-            if not reply:
-                raise LandscapeError("an empty text has no probability")
-            for question in asked:
-                kept = question[-max(1, self.max_length - len(reply)) :]
-                rows.append(kept + reply)
-                spans.append((len(kept) - 1, len(reply)))
-        values = []
-        for padded, lengths, start in self._padded([r[:-1] for r in rows]):
-            logs = self._pass(padded, intervention).logits.float().log_softmax(dim=2)
-            for k in range(len(lengths)):
-                first, count = spans[start + k]
-                target = torch.tensor(rows[start + k][-count:], device=logs.device)
-                values.append(logs[k, first : first + count].gather(1, target[:, None]).mean())
-        return torch.stack(values).reshape(len(texts), len(asked)).mean(dim=1)
-
-    # ------------------------------------------------------------------------------- helpers
-
-    def _heldout(self) -> Tensor:
-        tokens = self.heldout
-        if tokens is None or len(tokens) < 2:
-            raise LandscapeError(f"{self._model.spec} carries no held-out text")
-        return tokens
-
-    def _questions(self) -> tuple[str, ...]:
-        if not self.neutral_prompts:
-            raise LandscapeError(f"{self._model.spec} carries no neutral prompts")
-        return self.neutral_prompts
-
-    def _conversation(self, turns: Sequence[str]) -> list[int]:
-        """Tokens of user, bot, user, … turns and the marker of the turn that comes next."""
-        assert self.markers is not None  # callers have checked
-        text = "".join(f"{self.markers[k % 2]} {turn.strip()}\n" for k, turn in enumerate(turns))
-        ids = self.encode(f"{text}{self.markers[len(turns) % 2]} ")
-        return ids[-self.max_length :]
-
-    def _last_states(self, rows: list[list[int]], layer: int) -> Tensor:
-        """(n, d) states of a layer at the last token of each row."""
-        self._model.block(layer)
-        found = []
-        for padded, lengths, _ in self._padded([r[-self.max_length :] for r in rows]):
-            states = self._pass(padded, None).states[layer]
-            found.append(states[torch.arange(len(lengths)), torch.tensor(lengths) - 1])
-        if not found:
-            raise LandscapeError("no text was given")
-        return torch.cat(found)
-
-    def _padded(self, rows: list[list[int]]) -> Iterator[tuple[Tensor, list[int], int]]:
-        """(tokens (b, t) padded on the right, lengths, number of the first row), batch by batch."""
-        for start in range(0, len(rows), _BATCH):
-            part = rows[start : start + _BATCH]
-            lengths = [len(r) for r in part]
-            padded = torch.zeros(len(part), max(lengths), dtype=torch.int64)
-            for k, row in enumerate(part):
-                padded[k, : len(row)] = torch.tensor(row)
-            yield padded.to(self._model.device), lengths, start
-
-
-def _chunks(rows: Tensor) -> list[Tensor]:
-    return [rows[i : i + _BATCH] for i in range(0, len(rows), _BATCH)]
 
 
 def attach_text(model: Model, where: str) -> None:

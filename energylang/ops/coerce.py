@@ -91,14 +91,15 @@ def coerce(param: Param, value: Any, *, layer: int | None = None) -> Any:
     converted = _CONVERTERS.get(param.type, _as_is)(value, layer)
     if converted is None:
         raise _wrong_type(param, value)
-    if isinstance(converted, int | float) and not isinstance(converted, bool) and not param.allows(converted):
-        raise ElError(
-            f"`{param.name}` is {value:g}, but must be {param.range_text()}"
-            if param.range_text()
-            else f"`{param.name}` is {value:g}, which is not a usable number",
-            code="EL206",
-            hint=param.help,
-        )
+    for number in converted if isinstance(converted, tuple) else (converted,):
+        if isinstance(number, int | float) and not isinstance(number, bool) and not param.allows(number):
+            raise ElError(
+                f"`{param.name}` is {number:g}, but must be {param.range_text()}"
+                if param.range_text()
+                else f"`{param.name}` is {number:g}, which is not a usable number",
+                code="EL206",
+                hint=param.help,
+            )
     return converted
 
 
@@ -125,6 +126,7 @@ def article(type: t.Type) -> str:
         t.CONCEPT: "a concept",
         t.DIRECTION: "a basin, a concept or a seed",
         t.STRENGTH: "a number or auto",
+        t.NUMBERS: "a list of numbers, such as [0.1, 0.2]",
         t.VALUE: "a number or a word",
     }.get(type, str(type))
 
@@ -152,6 +154,12 @@ def _float(value: Any, layer: int | None) -> float | int | None:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return None
     return float(value)
+
+
+def _numbers(value: Any, layer: int | None) -> tuple[float, ...] | None:
+    items = value if isinstance(value, list | tuple) else [value]
+    found = [_float(item, layer) for item in items]
+    return None if not found or any(n is None for n in found) else tuple(n for n in found if n is not None)
 
 
 def _bool(value: Any, layer: int | None) -> bool | None:
@@ -213,6 +221,7 @@ _CONVERTERS: Mapping[t.Type, Callable[[Any, int | None], Any]] = {
     t.INT: _int,
     t.FLOAT: _float,
     t.STRENGTH: _float,
+    t.NUMBERS: _numbers,
     t.BOOL: _bool,
     t.TEXT: _text,
     t.PATH: _text,

@@ -6,9 +6,6 @@ depends on time, so that two equal runs print the same.
 
 from __future__ import annotations
 
-from functools import singledispatch
-from typing import Any
-
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -16,31 +13,10 @@ from rich.text import Text
 
 from energylang import results
 
+from .dispatch import render
 from .marks import bar, facts, number, percent, short, small, table
 
 SHOWN_BASINS = 12
-
-
-@singledispatch
-def render(value: Any) -> RenderableType:
-    """A value as something rich can print."""
-    if isinstance(value, list | tuple):
-        from energylang.runtime.calculate import shown
-
-        return Text(shown(value))
-    if isinstance(value, bool):
-        return Text("true" if value else "false")
-    if isinstance(value, float):
-        return Text(f"{value:.6g}")
-    return Text(str(value))
-
-
-@render.register
-def _(value: results.Result) -> RenderableType:
-    rows = table("", "")
-    for name, item in value.items():
-        rows.add_row(Text(name, style="dim"), Text(str(item)))
-    return rows
 
 
 # --------------------------------------------------------------------------------------- observing
@@ -180,7 +156,11 @@ def _(edit: results.Edit) -> RenderableType:
         head = Text.assemble(("! kept by force", "bold yellow"), f"  {edit.target} in L{edit.layer}")
     elif edit.applied:
         head = Text.assemble(("✓ staged", "bold green"), f"  {edit.target} in L{edit.layer}")
-        if edit.basin is not None and edit.operation != "remove" and f".B{edit.basin}" not in edit.target:
+        if (
+            edit.basin is not None
+            and edit.operation not in ("remove", "remove-concept")
+            and f".B{edit.basin}" not in edit.target
+        ):
             head.append(f" is now L{edit.layer}.B{edit.basin}", style="bold")
     else:
         head = Text.assemble(("✗ refused", "bold red"), f"  {edit.target} in L{edit.layer}: {edit.reason}")
@@ -197,38 +177,16 @@ def _(edit: results.Edit) -> RenderableType:
         parts.append(Text(edit.reason, style="yellow"))
     if edit.norm:
         text = f"{edit.kept} of {edit.protected} protected basins stay, "
-        text += f"{percent(edit.changed_fraction)} of decisions change"
+        parts.append(Text(text + f"{percent(edit.changed_fraction)} of decisions change"))
+        if edit.arrived is not None:
+            parts.append(Text(f"{percent(edit.arrived)} of what was diverted arrives"))
         if edit.lost:
             shown = ", ".join(f"B{id}" for id in edit.lost[:8]) + (" …" if len(edit.lost) > 8 else "")
-            text += f"; lost: {shown}"
-        parts.append(Text(text))
+            parts.append(Text(f"lost: {shown}"))
     if edit.effect is not None:
         parts.append(render(edit.effect))
     parts += [Text(f"note: {note}", style="dim") for note in edit.notes]
     return Group(*parts)
-
-
-@render.register
-def _(effect: results.Effect) -> RenderableType:
-    rows = table("effect", "before", "after", f"{effect.placebos} placebos", "z", right=(1, 2, 3, 4))
-    if effect.share_before is not None and effect.share_after is not None:
-        rows.add_row(
-            "replies that are the concept",
-            percent(effect.share_before),
-            Text(percent(effect.share_after), style="bold"),
-            f"{100 * (effect.share_placebo or 0):.1f} ± {100 * (effect.share_placebo_std or 0):.1f} %",
-            f"{effect.share_z:+.1f}",
-        )
-    rows.add_row(
-        "log-probability of its texts",
-        f"{effect.log_prob_before:.3f}",
-        Text(f"{effect.log_prob_after:.3f}", style="bold"),
-        f"{effect.log_prob_placebo:.3f} ± {effect.log_prob_placebo_std:.3f}",
-        f"{effect.log_prob_z:+.1f}",
-    )
-    rows.add_row("loss on held-out text", f"{effect.loss_before:.4f}", f"{effect.loss_after:.4f}")
-    damage = f"damage {100 * effect.loss_change:+.2f} ± {100 * effect.loss_change_error:.2f} %"
-    return Group(rows, Text(damage, style="dim"))
 
 
 @render.register
@@ -265,49 +223,6 @@ def _ids(ids: tuple[int, ...]) -> str:
 
 
 # --------------------------------------------------------------------------------- concepts, control
-
-
-@render.register
-def _(concept: results.ConceptInfo) -> RenderableType:
-    return Group(
-        Text.assemble(
-            (concept.name, "bold"),
-            f" at L{concept.layer}, from {concept.samples} text" + ("" if concept.samples == 1 else "s"),
-        ),
-        facts(
-            norm=f"{concept.norm:.2f}",
-            agreement=f"{concept.coherence:.3f}",
-            cosine_to_neutral=f"{concept.cosine_to_neutral:.3f}",
-        ),
-    )
-
-
-@render.register
-def _(concepts: results.Concepts) -> RenderableType:
-    if not concepts.concepts:
-        return Text("no concepts have been captured", style="dim")
-    rows = table(
-        "concept",
-        "layer",
-        "texts",
-        "norm",
-        "agreement",
-        "to neutral",
-        "installed",
-        right=(2, 3, 4, 5),
-        wrap=(0, 6),
-    )
-    for concept in concepts.concepts:
-        rows.add_row(
-            escape(concept.name),
-            f"L{concept.layer}",
-            str(concept.samples),
-            f"{concept.norm:.2f}",
-            f"{concept.coherence:.3f}",
-            f"{concept.cosine_to_neutral:.3f}",
-            ", ".join(concept.installed) or "–",
-        )
-    return rows
 
 
 @render.register

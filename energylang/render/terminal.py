@@ -12,7 +12,7 @@ from rich.text import Text
 
 from energylang.syntax import ast
 
-from .pictures import render
+from .gallery import render
 
 PLAIN_WIDTH = 110
 

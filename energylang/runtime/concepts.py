@@ -1,74 +1,122 @@
-"""Concepts: capturing them from text, writing them into a layer, measuring what that does.
+"""Concepts: what a text does to a layer's state, and at which layer it does most.
 
-**Capture.** A text's state is its *decision state* (``TextModel.decision_states``): the one from which the
-model is about to speak, having just heard the text. A concept is the set of these states; its direction is
+A text's state is read at a *position* (``energylang.models.states``): by default the decision state, from which
+the model is about to speak, having just heard the text. A concept is the set of these states; its direction is
 their mean.
 
-**Redirect** (MODEL §3). The key is the mean f(x) of neutral decision states, the value the concept's
-settled state, the whitening the second moment of f(x) over real tokens: neutral prompts then flow into the
-concept's basin. The strength is a dose: below 1 that share of the change, above 1 the whole change with a
-value as much longer. The largest dose on a grid that keeps within the damage budget is taken.
+**Layer auto.** Every layer is asked two things, and the one that carries most is taken:
 
-What this does to text is measured in ``energylang.runtime.effects``.
+* *separability*: each state of the concept, and each neutral (or contrast) one, is projected on the line
+  through the two means, computed without that state; d′ is the distance of the projections' means in units of
+  their pooled standard deviation;
+* *carried*: how much of what the texts make the model say next passes through the layer's state
+  (``States.carried``). A layer may separate a concept perfectly and yet not be the way it takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from energylang.errors import ElError
-from energylang.landscape.attractors import polish
 from energylang.landscape.clusters import cosine_rows
-from energylang.landscape.dynamics import settle
-from energylang.landscape.edits import inject
-from energylang.landscape.layer import Landscape, interaction
-from energylang.landscape.proposal import Proposal, resting
-from energylang.landscape.redirect import redirect
-from energylang.results import ConceptInfo, Edit
-from energylang.values import Concept as ConceptName
+from energylang.models.states import DECISION
+from energylang.results import ConceptInfo, LayerFit
 
-from .editing import Plan, carry_out
-from .effects import losses, measure
 from .history import Concept
 
 if TYPE_CHECKING:
     from .workbench import Workbench
 
-DOSES = (0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5)
-MOMENT_TOKENS = 4096
 
-
-def capture(session: Workbench, layer: int, name: str, text: str, contrast: str | None) -> Concept:
-    """Add a text (and a text that is not the concept) to a concept."""
+def capture(
+    session: Workbench, layer: int | None, name: str, text: str, contrast: str | None, position: str | None
+) -> Concept:
+    """Add a text (and a text that is not the concept) to a concept. ``layer`` None chooses it."""
     if not text.strip():
         raise ElError("there is nothing to capture in an empty text", code="EL201")
-    model = session.text
-    state = model.decision_states([text], layer)
-    opposite = model.decision_states([contrast], layer) if contrast else None
     known = session.state.concepts.get(name)
     if known is None:
-        concept = Concept(name, layer, (text,), state, opposite)
-    elif known.layer != layer:
+        concept = Concept(name, layer or 0, (), torch.zeros(0), position=position or DECISION)
+    else:
+        _agrees(known, layer, position)
+        concept = known
+    concept = replace(
+        concept,
+        texts=(*concept.texts, text),
+        contrasts=(*concept.contrasts, contrast) if contrast else concept.contrasts,
+    )
+    concept = _best_layer(session, concept) if layer is None else _at(session, concept, concept.layer)
+    keep(session, concept)
+    return concept
+
+
+def _agrees(known: Concept, layer: int | None, position: str | None) -> None:
+    """A concept has one layer and one position."""
+    if (layer is None) != bool(known.fits) or (layer is not None and layer != known.layer):
+        chosen = "at a layer of its own choice" if known.fits else f"at L{known.layer}"
+        wanted = "auto" if layer is None else f"L{layer}"
         raise ElError(
-            f"`{name}` is being captured at L{known.layer}, not at L{layer}",
+            f"`{known.name}` is being captured {chosen}, not at {wanted}",
             code="EL511",
             hint="a concept lives at one layer; choose another name for this one",
         )
-    else:
-        against = [part for part in (known.contrast, opposite) if part is not None]
-        concept = replace(
-            known,
-            texts=(*known.texts, text),
-            states=torch.cat((known.states, state)),
-            contrast=torch.cat(against) if against else None,
+    if position is not None and position != known.position:
+        raise ElError(
+            f"`{known.name}` is read at position {known.position}, not {position}",
+            code="EL511",
+            hint="a concept is read at one position; choose another name for this one",
         )
-    keep(session, concept)
-    return concept
+
+
+def _at(session: Workbench, concept: Concept, layer: int) -> Concept:
+    """The concept with its states read at a layer."""
+    model = session.text
+    return replace(
+        concept,
+        layer=layer,
+        states=model.text_states(concept.texts, layer, concept.position),
+        contrast=model.text_states(concept.contrasts, layer, concept.position) if concept.contrasts else None,
+    )
+
+
+def _best_layer(session: Workbench, concept: Concept) -> Concept:
+    """The concept at the layer that carries most of it, with what was found at every layer."""
+    placed = [_at(session, concept, layer) for layer in range(session.model.num_layers)]
+    found = []
+    for at in placed:
+        inside = at.states
+        if at.position == DECISION:
+            inside = session.text.decision_samples(at.texts, at.layer)
+        distance, accuracy = separability(inside, opposite(session, at))
+        carried = session.text.carried(at.layer, at.texts, at.centroid)
+        found.append((at.layer, distance, accuracy, carried))
+    best = max(found, key=lambda fit: fit[3])[0]
+    fits = tuple(LayerFit(*fit, chosen=fit[0] == best) for fit in found)
+    return replace(placed[best], fits=fits)
+
+
+def separability(inside: Tensor, outside: Tensor) -> tuple[float, float]:
+    """d′ and accuracy of telling (n, d) from (m, d) states by the line through their means, every state judged
+    without its own part in its mean (a single state keeps it). 0 and 0.5 where they cannot be told apart."""
+    inside, outside = inside.double(), outside.double()
+    scores = []
+    for own, other, sign in ((inside, outside, 1.0), (outside, inside, -1.0)):
+        count = len(own)
+        mean = own.mean(dim=0)
+        rest = (count * mean - own) / (count - 1) if count > 1 else mean.expand_as(own)
+        axis = sign * (rest - other.mean(dim=0))
+        middle = (rest + other.mean(dim=0)) / 2
+        length = torch.linalg.vector_norm(axis, dim=1).clamp_min(1e-12)
+        scores.append(((own - middle) * axis).sum(dim=1) / length)
+    high, low = scores
+    correct = torch.cat((high > 0, low < 0)).double().mean()
+    spread = torch.sqrt((high.var(unbiased=False) + low.var(unbiased=False)) / 2)
+    gap = float(high.mean() - low.mean())
+    return (gap / float(spread) if float(spread) > 1e-12 else 0.0), float(correct)
 
 
 def keep(session: Workbench, concept: Concept) -> None:
@@ -83,6 +131,7 @@ def describe(session: Workbench, concept: Concept) -> ConceptInfo:
     return ConceptInfo(
         name=concept.name,
         layer=concept.layer,
+        position=concept.position,
         samples=len(concept.texts),
         dim=int(centroid.numel()),
         norm=float(torch.linalg.vector_norm(centroid)),
@@ -90,134 +139,10 @@ def describe(session: Workbench, concept: Concept) -> ConceptInfo:
         cosine_to_neutral=float(cosine_rows(centroid[None], neutral)[0]),
         installed=concept.installed,
         texts=concept.texts,
+        fits=concept.fits,
     )
 
 
 def opposite(session: Workbench, concept: Concept) -> Tensor:
     """(m, d): the states a redirect diverts: the contrast's, or those of neutral prompts."""
     return concept.contrast if concept.contrast is not None else session.text.neutral_states(concept.layer)
-
-
-# ------------------------------------------------------------------------------------------- writing
-
-
-def install(
-    session: Workbench,
-    concept: Concept,
-    *,
-    method: str,
-    strength: float | None,
-    damage: float,
-    force: bool,
-    reason: str,
-) -> Edit:
-    """Write a concept into its layer as an attractor or by redirecting neutral states into its basin."""
-    chosen = "redirect" if method == "auto" else method
-    if chosen == "attractor":
-        edit = _attractor(session, concept, strength, force=force, reason=reason)
-    else:
-        edit = _redirect(session, concept, strength, damage, force=force, reason=reason)
-    if edit.applied:
-        current = session.concept(concept.name)
-        note = f"L{concept.layer} {chosen} (edit {session.timeline.next_id()})"
-        keep(session, replace(current, installed=(*current.installed, note)))
-    return edit
-
-
-def _attractor(
-    session: Workbench, concept: Concept, strength: float | None, *, force: bool, reason: str
-) -> Edit:
-    direction = session.direction(concept.layer, ConceptName(concept.name))
-    generator = session.generator("inject-concept", concept.layer, concept.name)
-
-    def propose(landscape: Landscape, protected: Tensor) -> Proposal:
-        return inject(landscape, direction, protected, strength=strength, generator=generator)
-
-    plan = Plan(
-        "inject-concept",
-        concept.layer,
-        concept.name,
-        propose,
-        installs=True,
-        method="attractor",
-        strength=strength,
-    )
-    before = session.weight(session.staged(concept.layer))
-    edit = carry_out(session, plan, force=force, reason=reason)
-    factors = session.staged(concept.layer).factors
-    if not edit.applied or factors is None:
-        return edit
-    return replace(edit, effect=measure(session, concept, factors, before))
-
-
-@dataclass(frozen=True)
-class _Aim:
-    """A redirect's ingredients: the key field (d,), the value (d,), the second moment (d, d)."""
-
-    key: Tensor
-    value: Tensor
-    moment: Tensor
-
-
-def _aim(session: Workbench, concept: Concept, landscape: Landscape) -> _Aim:
-    neutral = opposite(session, concept).to(landscape.weight)
-    run = settle(landscape, concept.centroid[None].to(landscape.weight), eps=float(session.setting("eps")))
-    value = polish(landscape, run.states)[0][0]
-    generator = session.generator("second moment", concept.layer)
-    tokens = session.text.token_states(concept.layer, MOMENT_TOKENS, generator).to(landscape.weight)
-    field = interaction(tokens, landscape.degree)
-    key = interaction(neutral, landscape.degree).mean(dim=0)
-    return _Aim(key, value, field.T @ field / len(field))
-
-
-def _redirect(
-    session: Workbench, concept: Concept, strength: float | None, damage: float, *, force: bool, reason: str
-) -> Edit:
-    landscape = session.landscape_of(concept.layer)
-    aim = _aim(session, concept, landscape)
-    weight = session.weight(session.staged(concept.layer))
-    base = losses(session, concept.layer, weight).mean()
-
-    def harm(proposal: Proposal) -> float:
-        return float(losses(session, concept.layer, proposal.factors.added_to(weight)).mean() / base - 1)
-
-    dose, proposal, within = _search(landscape, aim, harm, damage, DOSES if strength is None else (strength,))
-    effect = measure(session, concept, proposal.factors, weight)
-    rise = f"the loss would rise by {effect.loss_change:.1%}, more than the budget of {damage:.1%}"
-    plan = Plan(
-        "inject-concept",
-        concept.layer,
-        concept.name,
-        lambda _landscape, _protected: proposal,
-        own=torch.stack((proposal.target, aim.value)),
-        installs=True,
-        method="redirect",
-        strength=dose,
-        effect=effect,
-        decided=(True, "within the damage budget") if within else (False, rise),
-    )
-    return carry_out(session, plan, force=force, reason=reason)
-
-
-def _search(
-    landscape: Landscape, aim: _Aim, harm: Callable[[Proposal], float], damage: float, doses: Sequence[float]
-) -> tuple[float, Proposal, bool]:
-    """The largest dose whose harm keeps within the damage, by bisection (harm grows with the dose); the
-    smallest dose, and ``False``, when none does."""
-    best, low, high = _dosed(landscape, aim, doses[0]), -1, len(doses)
-    while high - low > 1:  # doses[low] keeps within, doses[high] does not
-        middle = (low + high) // 2
-        proposal = _dosed(landscape, aim, doses[middle])
-        if harm(proposal) <= damage:
-            best, low = proposal, middle
-        else:
-            high = middle
-    return doses[max(low, 0)], best, low >= 0
-
-
-def _dosed(landscape: Landscape, aim: _Aim, dose: float) -> Proposal:
-    proposal = redirect(landscape, aim.key, aim.value, second_moment=aim.moment, gain=max(1.0, dose))
-    if dose >= 1:
-        return proposal
-    factors = proposal.factors.scaled(dose)
-    return replace(proposal, factors=factors, target=resting(landscape, factors, aim.value))

@@ -219,10 +219,10 @@ class Core:
             )
         return found
 
-    def concept_at(self, layer: int, name: str) -> Concept:
-        """A concept that was captured at this layer."""
+    def concept_at(self, layer: int | None, name: str) -> Concept:
+        """A concept that was captured at this layer (at any, without one)."""
         concept = self.concept(name)
-        if concept.layer != layer:
+        if layer is not None and concept.layer != layer:
             raise ElError(
                 f"`{concept.name}` was captured at L{concept.layer}, not at L{layer}",
                 code="EL511",

@@ -60,18 +60,37 @@ class Plan:
     basin: int | None = None
     method: str | None = None
     strength: float | None = None
-    effect: Effect | None = None
     decided: tuple[bool, str] | None = None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A proposed edit and what the gate says of it, before anything is staged. ``proposal`` is None where there
+    was no room for one."""
+
+    plan: Plan
+    proposal: Proposal | None
+    edit: Edit
 
 
 def carry_out(session: Workbench, plan: Plan, *, force: bool, reason: str) -> Edit:
     """Propose, judge, and stage or refuse. Raises ``ElError`` when forced without a reason."""
+    check_force(force, reason)
+    return commit(session, draft(session, plan), force=force, reason=reason)
+
+
+def check_force(force: bool, reason: str) -> None:
+    """Raise ``ElError`` where force and reason do not come together."""
     if force and not reason.strip():
         raise ElError(
             "a forced edit needs a reason", code="EL202", hint='add reason="…"; it goes into the history'
         )
     if reason.strip() and not force:
         raise ElError("a reason without force", code="EL202", hint="add force=true, or leave the reason out")
+
+
+def draft(session: Workbench, plan: Plan) -> Draft:
+    """Propose and judge; nothing is staged."""
     landscape = session.landscape_of(plan.layer)
     basins = session.known_basins(plan.layer).alive()
     protected = _protected(basins, plan, landscape)
@@ -87,9 +106,8 @@ def carry_out(session: Workbench, plan: Plan, *, force: bool, reason: str) -> Ed
     except LandscapeError as error:
         if error.code != "EL502":
             raise
-        return _refusal(
-            plan, f"{error.message}; {error.hint}" if error.hint else error.message, len(protected)
-        )
+        why = f"{error.message}; {error.hint}" if error.hint else error.message
+        return Draft(plan, None, _refusal(plan, why, len(protected)))
 
     own = [proposal.target[None], -proposal.target[None]]
     if plan.own is not None:
@@ -109,9 +127,9 @@ def carry_out(session: Workbench, plan: Plan, *, force: bool, reason: str) -> Ed
         operation=plan.operation,
         layer=plan.layer,
         target=plan.target,
-        applied=accepted or force,
-        reason=why if accepted else (f"forced: {reason} (the gate said: {why})" if force else why),
-        forced=force and not accepted,
+        applied=accepted,
+        reason=why,
+        forced=False,
         basin=plan.basin,
         strength=plan.strength if plan.strength is not None else proposal.margin,
         norm=proposal.factors.norm,
@@ -123,9 +141,24 @@ def carry_out(session: Workbench, plan: Plan, *, force: bool, reason: str) -> Ed
         lost=(),
         notes=proposal.notes,
         method=plan.method,
-        effect=plan.effect,
+        effect=None,
+        arrived=None,
     )
-    return _stage(session, plan, proposal, edit) if edit.applied else edit
+    return Draft(plan, proposal, edit)
+
+
+def commit(
+    session: Workbench, made: Draft, *, force: bool, reason: str, effect: Effect | None = None
+) -> Edit:
+    """Stage a draft that the gate accepts or that is forced; a refusal otherwise."""
+    edit = replace(made.edit, effect=effect)
+    if made.proposal is None:
+        return edit
+    if force and not edit.applied:
+        edit = replace(
+            edit, applied=True, forced=True, reason=f"forced: {reason} (the gate said: {edit.reason})"
+        )
+    return _stage(session, made.plan, made.proposal, edit) if edit.applied else edit
 
 
 def _protected(basins: Sequence[Basin], plan: Plan, landscape: Landscape) -> list[tuple[Tensor, int]]:
@@ -159,6 +192,7 @@ def _refusal(plan: Plan, why: str, protected: int) -> Edit:
         notes=(),
         method=plan.method,
         effect=None,
+        arrived=None,
     )
 
 

@@ -1,22 +1,24 @@
 """What does an edit do to text, and is it more than chance?
 
 Three measurements, each before and after, none of them touching the model (the edited weight is handed to
-single passes):
+single passes), all of them on prompts and held-out windows by which nothing was chosen:
 
-* **share**: 64 neutral prompts are answered (seeded sampling). A reply counts as the concept when the live
-  model, having just heard it, is in a decision state whose cosine to the concept's centroid lies above the
-  middle between the concept's own texts and neutral states. Dialogue models only.
+* **share**: neutral prompts are answered (seeded sampling, the same seed before and after). A reply counts as
+  the concept when the unedited model, having just heard it, is in a decision state whose cosine to the
+  concept's centroid lies above the middle between the concept's own texts and neutral states. Dialogue models
+  only.
 * **log-probability** of the concept's texts after neutral prompts, per token.
 * **loss** on held-out text, with its standard error over windows: the damage.
 
-The control is ``PLACEBOS`` edits with the same right factors (the same key), random left factors and equal
-norm. An effect is reported together with their mean, their spread and its distance in units of the spread.
+The control is the set of placebos of ``energylang.runtime.controls``. An effect is reported together with
+their mean, their spread and its distance from the random ones in units of their spread.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,106 +29,158 @@ from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
-from energylang.results import Effect
+from energylang.models.states import POSITIONS
+from energylang.results import Effect, Placebo
+
+from .controls import REPLY_TOKENS, Imitate, controls
 
 if TYPE_CHECKING:
     from .history import Concept
     from .workbench import Workbench
 
-PLACEBOS = 10
-LOSS_WINDOWS = 48
-PROMPTS = 64
-REPLY_TOKENS = 16
+CHOOSING_WINDOWS, MEASURING_WINDOWS = 48, 96
+PROMPTS = 128
 
 
 @torch.no_grad()
-def losses(session: Workbench, layer: int, weight: Tensor) -> Tensor:
-    """(n,): the loss of every held-out window with a layer's weight replaced by ``weight`` (d, d)."""
-    text = session.text
-    edited = Intervention(weights={layer: weight})
-    return text.loss(text.windows(LOSS_WINDOWS), intervention=edited).mean(dim=1)
+def losses(session: Workbench, windows: Tensor, change: Intervention) -> Tensor:
+    """(n,): the loss of every window (n, context + 1) under a change."""
+    return session.text.loss(windows, intervention=change).mean(dim=1)
+
+
+@torch.no_grad()
+def harm(session: Workbench, change: Intervention, against: Intervention) -> float:
+    """By how much a change raises the loss, relatively, on the windows by which things are chosen."""
+    windows = session.text.choosing_windows(CHOOSING_WINDOWS)
+    base = losses(session, windows, against).mean()
+    return float(losses(session, windows, change).mean() / base - 1)
 
 
 @dataclass(frozen=True)
-class _Sample:
+class Reading:
+    """One condition: share of replies that are the concept (dialogue models), log-probability of its texts."""
+
     share: float | None
     log_prob: float
 
 
-class _Ruler:
-    """Measures share and log-probability of one concept under any weight."""
+class Ruler:
+    """Measures share and log-probability of one concept under any change of the model."""
 
-    def __init__(self, session: Workbench, concept: Concept) -> None:
+    def __init__(self, session: Workbench, concept: Concept, prompts: int = PROMPTS) -> None:
         self.session = session
         self.concept = concept
         text = session.text
-        self.prompts = list(text.neutral_prompts)[:PROMPTS] if text.markers else []
-        centroid = concept.centroid
-        inside = cosine_rows(concept.states, centroid).mean()
-        outside = cosine_rows(text.neutral_states(concept.layer), centroid).mean()
-        self.centroid = centroid
-        self.threshold = float(inside + outside) / 2
-
-    def sample(self, weight: Tensor) -> _Sample:
-        text = self.session.text
-        edited = Intervention(weights={self.concept.layer: weight})
-        log_prob = float(text.concept_log_prob(self.concept.texts, intervention=edited).mean())
-        if not self.prompts:
-            return _Sample(None, log_prob)
-        generator = stable_generator("replies", self.session.setting("seed"), self.concept.name)
-        replies = text.generate_batch(
-            self.prompts, tokens=REPLY_TOKENS, generator=generator, intervention=edited
+        self.prompts = list(text.measuring_prompts)[:prompts] if text.markers else []
+        self.only = (
+            None if concept.position in POSITIONS else text.named_token(concept.texts[0], concept.position)
         )
-        said = [reply.text for reply in replies]
-        states = text.decision_states(said, self.concept.layer, pairs=1)
-        similar = cosine_rows(states, self.centroid) > self.threshold
-        return _Sample(float(similar.double().mean()), log_prob)
+        if self.prompts:
+            states = text.decision_states(concept.texts, concept.layer)
+            self.centroid = states.mean(dim=0)
+            inside = cosine_rows(states, self.centroid).mean()
+            outside = cosine_rows(text.neutral_states(concept.layer), self.centroid).mean()
+            self.threshold = float(inside + outside) / 2
 
+    @torch.no_grad()
+    def read(self, change: Intervention) -> Reading:
+        text, concept = self.session.text, self.concept
+        log_prob = float(text.concept_log_prob(concept.texts, intervention=change, only=self.only).mean())
+        if not self.prompts:
+            return Reading(None, log_prob)
+        generator = stable_generator("replies", self.session.setting("seed"), concept.name)
+        replies = text.generate_batch(
+            self.prompts, tokens=REPLY_TOKENS, generator=generator, intervention=change
+        )
+        said = self.recognises([reply.text for reply in replies])
+        return Reading(sum(said) / len(said), log_prob)
 
-def placebos(session: Workbench, concept: Concept, factors: LowRank) -> list[LowRank]:
-    """Edits with the same right factors (the same key) and random left ones, each of equal norm."""
-    generator = stable_generator("placebo", session.setting("seed"), concept.layer, concept.name)
-    edits = []
-    for _ in range(PLACEBOS):
-        left = torch.randn(factors.left.shape, generator=generator).to(factors.left)
-        edit = LowRank(left, factors.right)
-        edits.append(LowRank(left * (factors.norm / edit.norm), factors.right))
-    return edits
+    @torch.no_grad()
+    def recognises(self, replies: Sequence[str]) -> list[bool]:
+        """Which replies count as the concept."""
+        states = self.session.text.decision_states(replies, self.concept.layer, pairs=1)
+        found: list[bool] = (cosine_rows(states, self.centroid) > self.threshold).tolist()
+        return found
 
 
 @torch.no_grad()
-def measure(session: Workbench, concept: Concept, factors: LowRank, weight: Tensor) -> Effect:
+def measure(
+    session: Workbench,
+    concept: Concept,
+    factors: LowRank,
+    weight: Tensor,
+    imitate: Imitate | None = None,
+) -> Effect:
     """Effect, damage and control of adding ``factors`` to ``weight`` (d, d); see the module's text."""
-    ruler = _Ruler(session, concept)
-    before, after = ruler.sample(weight), ruler.sample(factors.added_to(weight))
-    controls = [ruler.sample(edit.added_to(weight)) for edit in placebos(session, concept, factors)]
-    log_mean, log_std, log_z = _against([c.log_prob for c in controls], after.log_prob)
-    shares = [c.share for c in controls if c.share is not None]
-    share_mean, share_std, share_z = _against(shares, after.share) if after.share is not None else (None,) * 3
-    loss_before = losses(session, concept.layer, weight)
-    loss_after = losses(session, concept.layer, factors.added_to(weight))
+    layer = concept.layer
+
+    def changed(edit: LowRank | None) -> Intervention:
+        return Intervention(weights={layer: weight if edit is None else edit.added_to(weight)})
+
+    ruler = Ruler(session, concept)
+    before, after = ruler.read(changed(None)), ruler.read(changed(factors))
+    windows = session.text.measuring_windows(MEASURING_WINDOWS)
+    loss_before = losses(session, windows, changed(None))
+    loss_after = losses(session, windows, changed(factors))
     base = float(loss_before.mean())
+    readings: dict[str, list[tuple[Reading, float]]] = {}
+    for control in controls(session, concept, factors, imitate):
+        damage = float(losses(session, windows, changed(control.factors)).mean()) / base - 1
+        readings.setdefault(control.kind, []).append((ruler.read(changed(control.factors)), damage))
+    placebos = tuple(_placebo(kind, found, after) for kind, found in readings.items())
+    main = placebos[0]
     change = (loss_after - loss_before) / base
     return Effect(
         share_before=before.share,
         share_after=after.share,
-        share_placebo=share_mean,
-        share_placebo_std=share_std,
-        share_z=share_z,
+        share_placebo=main.share,
+        share_placebo_std=main.share_std,
+        share_z=main.share_z,
         log_prob_before=before.log_prob,
         log_prob_after=after.log_prob,
-        log_prob_placebo=log_mean,
-        log_prob_placebo_std=log_std,
-        log_prob_z=log_z,
-        placebos=len(controls),
+        log_prob_placebo=main.log_prob,
+        log_prob_placebo_std=main.log_prob_std,
+        log_prob_z=main.log_prob_z,
+        placebos=main.count,
         loss_before=base,
         loss_after=float(loss_after.mean()),
         loss_change=float(change.mean()),
-        loss_change_error=float(change.std()) / math.sqrt(len(change)) if len(change) > 1 else 0.0,
+        loss_change_error=standard_error(change),
+        controls=placebos,
+        prompts=len(ruler.prompts),
     )
 
 
-def _against(controls: list[float], value: float) -> tuple[float, float, float]:
-    """Mean and spread of the controls, and the distance of ``value`` from them in units of the spread."""
-    mean, spread = statistics.fmean(controls), statistics.stdev(controls)
+def standard_error(values: Tensor) -> float:
+    """The standard error of the mean of (n,) values; 0 for a single one."""
+    return float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+
+
+def _placebo(kind: str, found: list[tuple[Reading, float]], after: Reading) -> Placebo:
+    """Controls of one kind, summed up, and how far the edit lies from them."""
+    shares = [reading.share for reading, _ in found if reading.share is not None]
+    share = share_std = share_z = None
+    if after.share is not None and shares:
+        share, share_std, share_z = against(shares, after.share)
+    log_prob, log_prob_std, log_prob_z = against([reading.log_prob for reading, _ in found], after.log_prob)
+    damages = [damage for _, damage in found]
+    return Placebo(
+        kind=kind,
+        count=len(found),
+        share=share,
+        share_std=share_std,
+        share_max=max(shares, default=None),
+        share_z=share_z,
+        log_prob=log_prob,
+        log_prob_std=log_prob_std,
+        log_prob_z=log_prob_z,
+        loss_change=statistics.fmean(damages),
+    )
+
+
+def against(controls: list[float], value: float) -> tuple[float, float, float]:
+    """Mean and spread of the controls, and the distance of ``value`` from them in units of the spread (0
+    where there is no spread to measure by)."""
+    mean = statistics.fmean(controls)
+    spread = statistics.stdev(controls) if len(controls) > 1 else 0.0
     return mean, spread, (value - mean) / spread if spread > 0 else 0.0

@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from energylang.results import LayerFit
+
     from .weights import Version
 
 
 @dataclass(frozen=True, eq=False)
 class Concept:
-    """A captured concept: its texts and the decision states (n, d) that they lead to at ``layer``.
+    """A captured concept: its texts and the states (n, d) that they lead to at ``layer``, read at ``position``.
 
-    ``contrast`` (m, d) are states of texts that are *not* the concept, when some were given. ``installed``
-    names the edits that wrote it into a layer.
+    ``contrast`` (m, d) are states of ``contrasts``, texts that are *not* the concept, when some were given.
+    ``installed`` names the edits that wrote it into a layer. ``fits`` says how well each layer holds it, where
+    the layer was chosen by that.
     """
 
     name: str
@@ -32,6 +35,9 @@ class Concept:
     states: Tensor
     contrast: Tensor | None = None
     installed: tuple[str, ...] = ()
+    position: str = "decision"
+    contrasts: tuple[str, ...] = ()
+    fits: tuple[LayerFit, ...] = ()
 
     @property
     def centroid(self) -> Tensor:

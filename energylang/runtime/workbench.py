@@ -7,6 +7,8 @@ engine.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,9 +24,10 @@ from energylang.models import checkpoint
 from energylang.values import BasinRef, Concept, Seed
 
 from . import concepts as concept_work
-from . import observing
+from . import installing, observing, redirecting, steering
 from .core import Core
 from .editing import REMOVING, Plan, carry_out
+from .effects import measure
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -166,17 +169,34 @@ class Workbench(Core):
         )
         return carry_out(self, plan, force=force, reason=reason)
 
+    def redirect_basin(
+        self,
+        layer: int,
+        basin: BasinRef,
+        to: BasinRef | Concept | Seed,
+        strength: float | None,
+        *,
+        damage: float,
+        force: bool,
+        reason: str,
+    ) -> results.Edit:
+        return redirecting.redirect_basin(
+            self, layer, basin, to, strength, damage=damage, force=force, reason=reason
+        )
+
     # -- concepts ---------------------------------------------------------------------------------------
 
-    def capture_text(self, layer: int, name: str, text: str, contrast: str | None) -> results.ConceptInfo:
-        return concept_work.describe(self, concept_work.capture(self, layer, name, text, contrast))
+    def capture_text(
+        self, layer: int | None, name: str, text: str, contrast: str | None, position: str | None
+    ) -> results.ConceptInfo:
+        return concept_work.describe(self, concept_work.capture(self, layer, name, text, contrast, position))
 
     def describe_concept(self, name: str) -> results.ConceptInfo:
         return concept_work.describe(self, self.concept(name))
 
     def install_concept(
         self,
-        layer: int,
+        layer: int | None,
         name: str,
         strength: float | None,
         *,
@@ -186,9 +206,44 @@ class Workbench(Core):
         reason: str,
     ) -> results.Edit:
         concept = self.concept_at(layer, name)
-        return concept_work.install(
+        return installing.install(
             self, concept, method=method, strength=strength, damage=damage, force=force, reason=reason
         )
+
+    def remove_concept_from(
+        self,
+        layer: int | None,
+        name: str,
+        strength: float | None,
+        *,
+        method: str,
+        damage: float,
+        force: bool,
+        reason: str,
+    ) -> results.Edit:
+        concept = self.concept_at(layer, name)
+        return redirecting.remove_concept(
+            self, concept, method=method, strength=strength, damage=damage, force=force, reason=reason
+        )
+
+    def dose_response(
+        self, layer: int | None, name: str, strengths: Sequence[float] | None, damage: float
+    ) -> results.Steering:
+        return steering.steer(self, self.concept_at(layer, name), strengths, damage)
+
+    def staged_effect(self, layer: int | None, name: str) -> results.Effect:
+        """What everything staged in a concept's layer does to it, against placebos of equal norm."""
+        concept = self.concept_at(layer, name)
+        version = self.staged(concept.layer)
+        if version.depth == 0:
+            raise ElError(
+                f"nothing is staged in L{concept.layer}: there is no effect to measure",
+                code="EL513",
+                hint="edit the layer first, with `inject-concept` for example",
+            )
+        factors = [step.factors for step in version.chain if step.factors is not None]
+        whole = functools.reduce(lambda left, right: left.joined(right), factors)
+        return measure(self, concept, whole, self.weight(version.root))
 
     # -- model and settings --------------------------------------------------------------------------------
 

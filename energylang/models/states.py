@@ -1,0 +1,307 @@
+"""Where is a text's state read?  Everything that turns texts into states of a layer.
+
+*Where* a state is read decides what it means. The **decision state** is the one from which the model is about
+to speak. In a dialogue model that is the state at the marker that opens the bot's turn; what a text does to
+it is seen by making the text an earlier reply of the conversation:
+
+    user: <neutral question>   bot: <text>   user: <another neutral question>   bot: ← here
+
+averaged over a few pairs of neutral questions. In a plain-text model it is the state at the last token of the
+text. Other **positions** are the last token of the text, the mean over its tokens, and a token that is named;
+the text is then the bot's turn of a conversation, or stands alone. Neutral states are those of
+``user: <neutral question> bot:`` or of seeded positions of the held-out text.
+
+**Choosing and measuring** are kept apart: neutral prompts alternate between the two, held-out windows are
+halved. What a state, a dose or a layer is chosen by never meets what an effect is measured by.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from energylang.errors import LandscapeError
+from energylang.models.protocol import Forward, Intervention
+from energylang.models.sandbox import generator as seeded
+
+if TYPE_CHECKING:
+    from energylang.models.attention import Cache
+    from energylang.models.protocol import Model
+    from energylang.models.tokenizer import Tokenizer
+
+BATCH = 64  # sequences per pass
+DECISION, LAST, MEAN = "decision", "last", "mean"
+POSITIONS = (DECISION, LAST, MEAN)
+_QUESTION_PAIRS = 4
+_QUESTIONS = 16
+
+
+class States(ABC):
+    """The part of a ``TextModel`` that reads states; see the module's text."""
+
+    _model: Model
+    tokenizer: Tokenizer
+    markers: tuple[str, str] | None
+    neutral_prompts: tuple[str, ...]
+    max_length: int
+
+    @property
+    @abstractmethod
+    def heldout(self) -> Tensor | None:
+        """(n,) int64 tokens that training did not see, or None."""
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """Token ids of ``text``."""
+
+    @abstractmethod
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """What the model is given: in a dialogue the prompt as the user's turn, ready for a reply."""
+
+    @abstractmethod
+    def windows(self, limit: int | None = None, tokens: Tensor | None = None) -> Tensor:
+        """(n, context + 1) consecutive windows of ``tokens`` (the held-out text without it)."""
+
+    @abstractmethod
+    def _pass(
+        self, tokens: Tensor, intervention: Intervention | None, cache: Cache | None = None, offset: int = 0
+    ) -> Forward: ...
+
+    # ---------------------------------------------------------------------- choosing and measuring
+
+    @property
+    def choosing_prompts(self) -> tuple[str, ...]:
+        """Neutral prompts by which states, doses and layers may be chosen."""
+        return self._questions()[::2]
+
+    @property
+    def measuring_prompts(self) -> tuple[str, ...]:
+        """Neutral prompts by which effects are measured (all of them where there are fewer than four)."""
+        found = self._questions()
+        return found[1::2] if len(found) >= 4 else found
+
+    def choosing_windows(self, limit: int | None = None) -> Tensor:
+        """(n, context + 1) windows of the first half of the held-out text (all of a single window)."""
+        windows = self.windows()
+        return windows[: max(1, len(windows) // 2)][:limit]
+
+    def measuring_windows(self, limit: int | None = None) -> Tensor:
+        """(n, context + 1) windows of the second half of the held-out text."""
+        windows = self.windows()
+        return windows[len(windows) // 2 :][:limit]
+
+    # ---------------------------------------------------------------------------------- states
+
+    @torch.no_grad()
+    def decision_states(self, texts: Sequence[str], layer: int, *, pairs: int = _QUESTION_PAIRS) -> Tensor:
+        """(n, d): the state from which the model is about to speak, having just heard each text.
+
+        In a dialogue it is the mean over ``pairs`` pairs of neutral questions around the text.
+        """
+        states = self.decision_samples(texts, layer, pairs=pairs)
+        return states.reshape(len(texts), -1, states.shape[-1]).mean(dim=1)
+
+    @torch.no_grad()
+    def decision_samples(self, texts: Sequence[str], layer: int, *, pairs: int = _QUESTION_PAIRS) -> Tensor:
+        """(n·pairs, d): the decision states that ``decision_states`` averages, those of a text together."""
+        rows = self._decision_rows(texts, pairs)
+        return self._states_at(rows, layer, [(len(row) - 1, len(row)) for row in rows])
+
+    @torch.no_grad()
+    def text_states(self, texts: Sequence[str], layer: int, position: str) -> Tensor:
+        """(n, d): the state of each text at a position: ``decision``, ``last``, ``mean``, or the last place
+        of a token that is named (``LandscapeError`` EL201 when it is not one token, or not in the text).
+        """
+        if position == DECISION:
+            return self.decision_states(texts, layer)
+        rows, spans = [], []
+        for text in texts:
+            opening = self.prompt_ids(self.choosing_prompts[0]) if self.markers else []
+            inside = self.encode(text) or [0]
+            rows.append((opening + inside)[-self.max_length :])
+            first = max(0, len(rows[-1]) - len(inside))
+            spans.append(self._span(text, rows[-1], first, position))
+        return self._states_at(rows, layer, spans)
+
+    def named_token(self, text: str, position: str) -> int:
+        """The id of the token that ``position`` names, which must occur in ``text``."""
+        named = self.encode(position.strip())
+        inside = self.encode(text)
+        for candidate in (named, self.encode(f" {position.strip()}")):
+            if len(candidate) == 1 and candidate[0] in inside and candidate[0] != self.tokenizer.unknown:
+                return candidate[0]
+        known = ", ".join(POSITIONS)
+        raise LandscapeError(
+            f"'{position}' is not a token of \"{text}\"",
+            code="EL201",
+            hint=f"a position is {known}, or one token of the text",
+        )
+
+    @torch.no_grad()
+    def neutral_states(self, layer: int, n: int = 64) -> Tensor:
+        """(k, d) with k ≤ n: decision states where nothing was said yet (one per choosing prompt), or
+        states at ``n`` seeded positions of the held-out text."""
+        if self.markers is None:
+            return self.token_states(layer, n, seeded("neutral", layer, n))
+        rows = [self._conversation([question]) for question in self.choosing_prompts[:n]]
+        return self._states_at(rows, layer, [(len(row) - 1, len(row)) for row in rows])
+
+    @torch.no_grad()
+    def token_states(self, layer: int, n: int, generator: torch.Generator) -> Tensor:
+        """(k, d) with k ≤ n: states of real held-out tokens, drawn without repetition."""
+        self._model.block(layer)
+        windows = self.choosing_windows()[:, :-1]
+        order = torch.randperm(len(windows), generator=generator).to(windows.device)
+        needed = min(len(windows), -(-n // windows.shape[1]) * 4)
+        found = [self._pass(c, None).states[layer].flatten(0, 1) for c in chunks(windows[order[:needed]])]
+        states = torch.cat(found)
+        pick = torch.randperm(len(states), generator=generator)[:n].to(states.device)
+        return states[pick]
+
+    # ---------------------------------------------------------------------- what states do to words
+
+    def concept_log_prob(
+        self,
+        texts: Sequence[str],
+        prompts: Sequence[str] | None = None,
+        *,
+        intervention: Intervention | None = None,
+        only: int | None = None,
+    ) -> Tensor:
+        """(n,): mean log-probability per token (nats) of each text as the reply to neutral prompts, or,
+        in a plain-text model, as what follows neutral passages; averaged over the prompts.
+
+        With ``only`` the tokens of that id alone count. Gradients flow to ``intervention``.
+        """
+        asked = [self.prompt_ids(p) for p in prompts or self.measuring_prompts[:_QUESTIONS]]
+        rows, spans = [], []
+        for text in texts:
+            reply = self.encode(text)[: self.max_length - 1]
+            if not reply:
+                raise LandscapeError("an empty text has no probability")
+            for question in asked:
+                kept = question[-max(1, self.max_length - len(reply)) :]
+                rows.append(kept + reply)
+                spans.append((len(kept) - 1, len(reply)))
+        values = []
+        for padded, lengths, start in self._padded([r[:-1] for r in rows]):
+            logs = self._pass(padded, intervention).logits.float().log_softmax(dim=2)
+            for k in range(len(lengths)):
+                first, count = spans[start + k]
+                target = torch.tensor(rows[start + k][-count:], device=logs.device)
+                found = logs[k, first : first + count].gather(1, target[:, None])[:, 0]
+                values.append((found if only is None else found[target == only]).mean())
+        return torch.stack(values).reshape(len(texts), len(asked)).mean(dim=1)
+
+    @torch.no_grad()
+    def carried(self, layer: int, texts: Sequence[str], state: Tensor) -> float:
+        """How much of what the texts make the model say next passes through this layer's decision state.
+
+        Where nothing was said yet, the decision state of the layer is replaced by ``state`` (d,). With P the
+        mean next-token distribution after the texts, N the neutral one and R the one with the state
+        replaced, the answer is ``1 − KL(P‖R)/KL(P‖N)``: 1 when the state carries everything, 0 when nothing.
+        """
+        after = self._next_logs(self._decision_rows(texts, _QUESTION_PAIRS))
+        wanted = after.exp().mean(dim=0)
+        if self.markers is None:
+            rows = [row.tolist() for row in self.choosing_windows(_QUESTIONS)[:, : self.max_length // 2]]
+        else:
+            rows = [self._conversation([question]) for question in self.choosing_prompts[:_QUESTIONS]]
+        place = {layer: _putting(state, [len(row) - 1 for row in rows])}
+        before, changed = self._next_logs(rows), self._next_logs(rows, Intervention(state=place))
+
+        def divergence(logs: Tensor) -> float:
+            return float((wanted * (wanted.clamp_min(1e-12).log() - logs)).sum(dim=1).mean())
+
+        base = divergence(before)
+        return 1 - divergence(changed) / base if base > 0 else 0.0
+
+    # ------------------------------------------------------------------------------- helpers
+
+    def _heldout(self) -> Tensor:
+        tokens = self.heldout
+        if tokens is None or len(tokens) < 2:
+            raise LandscapeError(f"{self._model.spec} carries no held-out text")
+        return tokens
+
+    def _questions(self) -> tuple[str, ...]:
+        if not self.neutral_prompts:
+            raise LandscapeError(f"{self._model.spec} carries no neutral prompts")
+        return self.neutral_prompts
+
+    def _conversation(self, turns: Sequence[str]) -> list[int]:
+        """Tokens of user, bot, user, … turns and the marker of the turn that comes next."""
+        assert self.markers is not None  # callers have checked
+        text = "".join(f"{self.markers[k % 2]} {turn.strip()}\n" for k, turn in enumerate(turns))
+        ids = self.encode(f"{text}{self.markers[len(turns) % 2]} ")
+        return ids[-self.max_length :]
+
+    def _decision_rows(self, texts: Sequence[str], pairs: int) -> list[list[int]]:
+        """Token rows that end where the model is about to speak, ``pairs`` of them per text."""
+        if self.markers is None:
+            return [(self.encode(text) or [0])[-self.max_length :] for text in texts]
+        asked = self.choosing_prompts
+        around = [(asked[k % len(asked)], asked[(k + 1) % len(asked)]) for k in range(pairs)]
+        return [self._conversation([first, text, second]) for text in texts for first, second in around]
+
+    def _span(self, text: str, row: list[int], first: int, position: str) -> tuple[int, int]:
+        """The tokens of a row, from one index up to another, whose states a position means."""
+        if position == LAST:
+            return len(row) - 1, len(row)
+        if position == MEAN:
+            return first, len(row)
+        named = self.named_token(text, position)
+        place = max((k for k in range(first, len(row)) if row[k] == named), default=len(row) - 1)
+        return place, place + 1
+
+    def _states_at(self, rows: list[list[int]], layer: int, spans: list[tuple[int, int]]) -> Tensor:
+        """(n, d): the mean state of a layer over each row's span of tokens."""
+        self._model.block(layer)
+        found = []
+        for padded, lengths, start in self._padded(rows):
+            states = self._pass(padded, None).states[layer]
+            for k in range(len(lengths)):
+                low, high = spans[start + k]
+                found.append(states[k, low] if high == low + 1 else states[k, low:high].mean(dim=0))
+        if not found:
+            raise LandscapeError("no text was given")
+        return torch.stack(found)
+
+    def _next_logs(self, rows: list[list[int]], intervention: Intervention | None = None) -> Tensor:
+        """(n, v): log-probabilities of what comes after each row; all rows go in one pass when changed."""
+        found = []
+        for padded, lengths, _ in self._padded(rows, len(rows) if intervention else BATCH):
+            logits = self._pass(padded, intervention).logits.float()
+            last = logits[torch.arange(len(lengths)), torch.tensor(lengths) - 1]
+            found.append(last.log_softmax(dim=1))
+        return torch.cat(found)
+
+    def _padded(self, rows: list[list[int]], batch: int = BATCH) -> Iterator[tuple[Tensor, list[int], int]]:
+        """(tokens (b, t) padded on the right, lengths, number of the first row), batch by batch."""
+        for start in range(0, len(rows), batch):
+            part = rows[start : start + batch]
+            lengths = [len(r) for r in part]
+            padded = torch.zeros(len(part), max(lengths), dtype=torch.int64)
+            for k, row in enumerate(part):
+                padded[k, : len(row)] = torch.tensor(row)
+            yield padded.to(self._model.device), lengths, start
+
+
+def _putting(state: Tensor, places: Sequence[int]) -> Callable[[Tensor], Tensor]:
+    """A change of states (b, t, d) that puts ``state`` (d,) at one place of every row."""
+
+    def put(states: Tensor) -> Tensor:
+        changed = states.clone()
+        changed[torch.arange(len(places)), torch.tensor(places)] = state.to(states)
+        return changed
+
+    return put
+
+
+def chunks(rows: Tensor) -> list[Tensor]:
+    """Rows in parts of one pass each."""
+    return [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]

@@ -1,0 +1,148 @@
+"""Pictures of concepts: what was captured, what an edit does to text, and how text answers to a push."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.text import Text
+
+from energylang import results
+
+from .dispatch import render
+from .marks import bar, facts, percent, table
+
+_KINDS = {"random": "random value", "other": "another concept", "shuffled": "shuffled label"}
+
+
+@render.register
+def _(concept: results.ConceptInfo) -> RenderableType:
+    where = "" if concept.position == "decision" else f", read at {concept.position}"
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (concept.name, "bold"),
+            f" at L{concept.layer}, from {concept.samples} text"
+            + ("" if concept.samples == 1 else "s")
+            + where,
+        ),
+        facts(
+            norm=f"{concept.norm:.2f}",
+            agreement=f"{concept.coherence:.3f}",
+            cosine_to_neutral=f"{concept.cosine_to_neutral:.3f}",
+        ),
+    ]
+    if concept.fits:
+        rows = table("layer", "separability", "told apart", "carried", "", right=(1, 2, 3))
+        for fit in concept.fits:
+            rows.add_row(
+                f"L{fit.layer}",
+                f"{fit.separability:.1f}",
+                percent(fit.accuracy),
+                percent(fit.carried),
+                "◂ chosen" if fit.chosen else "",
+            )
+        parts.append(rows)
+    return Group(*parts)
+
+
+@render.register
+def _(concepts: results.Concepts) -> RenderableType:
+    if not concepts.concepts:
+        return Text("no concepts have been captured", style="dim")
+    columns = ("concept", "layer", "texts", "norm", "agreement", "to neutral", "installed")
+    rows = table(*columns, right=(2, 3, 4, 5), wrap=(0, 6))
+    for concept in concepts.concepts:
+        rows.add_row(
+            escape(concept.name),
+            f"L{concept.layer}",
+            str(concept.samples),
+            f"{concept.norm:.2f}",
+            f"{concept.coherence:.3f}",
+            f"{concept.cosine_to_neutral:.3f}",
+            ", ".join(concept.installed) or "–",
+        )
+    return rows
+
+
+@render.register
+def _(effect: results.Effect) -> RenderableType:
+    asked = f"  {effect.prompts} neutral prompts" if effect.prompts else ""
+    rows = table("effect", "before", "after", right=(1, 2))
+    if effect.share_before is not None and effect.share_after is not None:
+        rows.add_row(
+            "replies that are the concept",
+            percent(effect.share_before),
+            Text(percent(effect.share_after), style="bold"),
+        )
+    rows.add_row(
+        "log-probability of its texts",
+        f"{effect.log_prob_before:.3f}",
+        Text(f"{effect.log_prob_after:.3f}", style="bold"),
+    )
+    rows.add_row("loss on held-out text", f"{effect.loss_before:.4f}", f"{effect.loss_after:.4f}")
+    damage = f"damage {100 * effect.loss_change:+.2f} ± {100 * effect.loss_change_error:.2f} %{asked}"
+    parts: list[RenderableType] = [rows, Text(damage, style="dim")]
+    with_share = effect.share_before is not None
+    columns = ("placebos", "", *(("replies", "z") if with_share else ()), "log-probability", "z", "damage")
+    controls = table(*columns, right=tuple(range(1, len(columns))))
+    for control in effect.controls:
+        shares = (
+            (_spread(100 * control.share, 100 * (control.share_std or 0), 1, " %", control.count),
+             _distance(control.share_z, control.count))
+            if control.share is not None
+            else ("–", "–")
+        )  # fmt: skip
+        controls.add_row(
+            _KINDS.get(control.kind, control.kind),
+            str(control.count),
+            *(shares if with_share else ()),
+            _spread(control.log_prob, control.log_prob_std, 3, "", control.count),
+            _distance(control.log_prob_z, control.count),
+            f"{100 * control.loss_change:+.2f} %",
+        )
+    return Group(*parts, controls)
+
+
+def _spread(mean: float, std: float, digits: int, unit: str, count: int) -> str:
+    return f"{mean:.{digits}f} ± {std:.{digits}f}{unit}" if count > 1 else f"{mean:.{digits}f}{unit}"
+
+
+def _distance(z: float | None, count: int) -> str:
+    return f"{z:+.1f}" if z is not None and count > 2 else "–"
+
+
+@render.register
+def _(steering: results.Steering) -> RenderableType:
+    with_share = steering.share_before is not None
+    title = Text.assemble(
+        (f"L{steering.layer}", "bold"),
+        " tilted towards ",
+        (steering.concept, "bold"),
+        f", beside {steering.placebos} random fields of the same norm",
+    )
+    shares = ("replies", "", "random", "z") if with_share else ()
+    columns = ("strength", *shares, "log-prob.", "random", "z", "damage")
+    rows = table(*columns, right=tuple(i for i, name in enumerate(columns) if i and name))
+    if with_share:
+        before = steering.share_before or 0.0
+        rows.add_row("0", percent(before), bar(before, 8), "", "", f"{steering.log_prob_before:.3f}")
+    else:
+        rows.add_row("0", f"{steering.log_prob_before:.3f}")
+    for step in steering.steps:
+        cells: tuple[str, ...] = ()
+        if with_share and step.share is not None:
+            spread = f"{100 * (step.share_placebo or 0):.1f} ± {100 * (step.share_placebo_std or 0):.1f} %"
+            cells = (percent(step.share), bar(step.share, 8), spread, f"{step.share_z:+.1f}")
+        rows.add_row(
+            f"{step.strength:g}" + (" ◂" if step.strength == steering.best else ""),
+            *cells,
+            f"{step.log_prob:.3f}",
+            f"{step.log_prob_placebo:.3f} ± {step.log_prob_placebo_std:.3f}",
+            f"{step.log_prob_z:+.1f}",
+            f"{100 * step.loss_change:+.2f} ± {100 * step.loss_change_error:.2f} %",
+        )
+    best = (
+        f"◂ the largest strength within {percent(steering.damage)} damage"
+        if steering.best is not None
+        else f"no strength keeps within {percent(steering.damage)} damage"
+    )
+    return Group(title, rows, Text(best, style="dim"))

@@ -1,0 +1,259 @@
+"""Which change of a layer makes a concept most (or least) likely to be said, and leaves the rest alone?
+
+Found by gradient descent through the rest of the model, on texts and prompts of the choosing half. Two forms:
+
+**Value** (dialogue models). ``ΔW = r qᵀ`` with the key of a redirect, ``q = C⁻¹k/(kᵀC⁻¹k)``, k the mean f(x) of neutral
+decision states; r (d,) is optimised. The examples are the model's own replies: to install, those it gives to
+neutral questions when it has just heard the concept's texts; to remove, those it gives to neutral questions by
+itself, without the ones that are the concept. Their likelihood after the neutral question alone is raised. The
+second is the projection of what the model says on what it says when it is not the concept, which keeps the
+proportions of everything else.
+
+**Target** (plain-text models). ``ΔW = ± s‖W‖ q̂q̂ᵀ``, ``q̂ ∝ (C + mean diag C · I)⁻¹ f(t)``: symmetric, of rank one; the
+target state t and the strength s are optimised for
+
+    ± (log-probability of the concept's tokens, gains beyond 3 nats not counted) − κ · KL elsewhere
+    − failure of t to return from 10 % noise (installing only) − norm
+
+The concept's tokens are those of its texts after neutral passages, or, when the concept is read at a named token,
+that token alone. Source: MODEL §3.4, with the examples chosen as above.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from energylang.errors import ElError
+from energylang.landscape.clusters import cosine_rows
+from energylang.landscape.draws import stable_generator
+from energylang.landscape.layer import interaction
+from energylang.landscape.lowrank import LowRank
+from energylang.models.protocol import Intervention
+from energylang.models.states import POSITIONS
+
+from .controls import REPLY_TOKENS
+from .effects import Ruler
+
+if TYPE_CHECKING:
+    from .history import Concept
+    from .workbench import Workbench
+
+VALUE_STEPS, VALUE_RATE, VALUE_BATCH = 40, 0.05, 64
+TARGET_STEPS, TARGET_RATE, TARGET_ROWS = 30, 0.1, 24
+_REPLIES = 192
+_KAPPA = 10.0
+_GAIN_LIMIT = 3.0
+_RETURN_STEPS = 8
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Token rows (n, t) padded on the right, and which of their t − 1 predictions count (n, t − 1)."""
+
+    tokens: Tensor
+    counts: Tensor
+
+
+def aim(
+    session: Workbench, concept: Concept, weight: Tensor, query: Tensor, *, away: bool, key: object = ""
+) -> LowRank:
+    """The optimised change for a concept: towards it, or ``away`` from it. ``query`` (d,) is a redirect's q, used
+    by the value form; ``key`` distinguishes the draws."""
+    generator = stable_generator("aim", session.setting("seed"), concept.layer, concept.name, away, key)
+    with torch.enable_grad():
+        if session.text.markers:
+            return _value(session, concept, weight, query, generator, away=away)
+        return _target(session, concept, weight, generator, away=away)
+
+
+# ---------------------------------------------------------------------------------------------- value
+
+
+def _value(
+    session: Workbench,
+    concept: Concept,
+    weight: Tensor,
+    query: Tensor,
+    generator: torch.Generator,
+    *,
+    away: bool,
+) -> LowRank:
+    found = _without(session, concept, generator) if away else _in_context(session, concept, generator)
+    left = torch.zeros(weight.shape[0], device=weight.device, requires_grad=True)
+    descent = torch.optim.Adam([left], lr=VALUE_RATE)
+    for step in range(VALUE_STEPS):
+        pick = torch.randperm(len(found.tokens), generator=generator)[:VALUE_BATCH].to(weight.device)
+        edited = Intervention(weights={concept.layer: weight + torch.outer(left, query)})
+        loss = -_likelihood(session, Examples(found.tokens[pick], found.counts[pick]), edited)
+        for group in descent.param_groups:  # towards zero, so that the last batches do not decide
+            group["lr"] = VALUE_RATE * (1 - step / VALUE_STEPS)
+        _step(descent, loss)
+    return LowRank(left.detach()[:, None], query[:, None])
+
+
+def _in_context(session: Workbench, concept: Concept, generator: torch.Generator) -> Examples:
+    """What the model says to a neutral question when it has just heard a text of the concept, put after the
+    neutral question alone."""
+    text, asked = session.text, session.text.choosing_prompts
+    contexts, questions = [], []
+    for k in range(_REPLIES):
+        heard, first = concept.texts[k % len(concept.texts)], asked[(k + 1) % len(asked)]
+        questions.append(asked[k % len(asked)])
+        contexts.append((first, heard, questions[-1]))
+    replies = text.replies(contexts, tokens=REPLY_TOKENS, generator=generator)
+    return _examples(session, questions, [reply.token_ids for reply in replies])
+
+
+def _without(session: Workbench, concept: Concept, generator: torch.Generator) -> Examples:
+    """What the model says to neutral questions by itself, without the replies that are the concept."""
+    text, asked = session.text, session.text.choosing_prompts
+    questions = [asked[k % len(asked)] for k in range(_REPLIES)]
+    replies = text.replies([(question,) for question in questions], tokens=REPLY_TOKENS, generator=generator)
+    is_concept = Ruler(session, concept).recognises([reply.text for reply in replies])
+    kept = [k for k in range(_REPLIES) if not is_concept[k] and replies[k].token_ids]
+    if not kept:
+        raise ElError(
+            f"everything the model says by itself counts as `{concept.name}`",
+            code="EL511",
+            hint="capture texts that stand out more, or give a contrast",
+        )
+    return _examples(session, [questions[k] for k in kept], [replies[k].token_ids for k in kept])
+
+
+def _examples(session: Workbench, questions: list[str], replies: list[tuple[int, ...]]) -> Examples:
+    """Replies after their questions; the replies' tokens, and the turn's end, count."""
+    text = session.text
+    rows, spans = [], []
+    for question, reply in zip(questions, replies, strict=True):
+        opening = text.prompt_ids(question)
+        row = (opening + list(reply) + [text.line_end])[: text.max_length]
+        rows.append(row)
+        spans.append((len(opening) - 1, len(row) - 1))
+    return _rows(session, rows, spans)
+
+
+def _rows(session: Workbench, rows: list[list[int]], spans: list[tuple[int, int]]) -> Examples:
+    width = max(len(row) for row in rows)
+    tokens = torch.zeros(len(rows), width, dtype=torch.int64)
+    counts = torch.zeros(len(rows), width - 1)
+    for k, (row, (low, high)) in enumerate(zip(rows, spans, strict=True)):
+        tokens[k, : len(row)] = torch.tensor(row)
+        counts[k, low:high] = 1
+    device = session.model.device
+    return Examples(tokens.to(device), counts.to(device))
+
+
+def _likelihood(session: Workbench, examples: Examples, change: Intervention) -> Tensor:
+    """Mean log-probability (nats) of the predictions that count."""
+    chosen = _chosen(_logs(session, examples.tokens, change), examples.tokens)
+    return (chosen * examples.counts).sum() / examples.counts.sum()
+
+
+def _logs(session: Workbench, tokens: Tensor, change: Intervention | None) -> Tensor:
+    return session.text.forward(tokens[:, :-1], intervention=change).logits.float().log_softmax(dim=2)
+
+
+def _chosen(logs: Tensor, tokens: Tensor) -> Tensor:
+    """(n, t − 1): log-probability of each next token."""
+    return logs.gather(2, tokens[:, 1:, None])[..., 0]
+
+
+def _step(descent: torch.optim.Optimizer, loss: Tensor) -> None:
+    descent.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    descent.step()
+
+
+# --------------------------------------------------------------------------------------------- target
+
+
+def _target(
+    session: Workbench, concept: Concept, weight: Tensor, generator: torch.Generator, *, away: bool
+) -> LowRank:
+    layer, beta, degree = concept.layer, session.model.beta(concept.layer), session.model.degree
+    on, elsewhere = _after_passages(session, concept, generator), _elsewhere(session, generator)
+    inverse, mean_state = _keys(session, layer, on, weight, degree)
+    with torch.no_grad():
+        chosen_before = _chosen(_logs(session, on.tokens, None), on.tokens)
+        logs_before = _logs(session, elsewhere, None)
+    size, sign = torch.linalg.matrix_norm(weight), -1.0 if away else 1.0
+    sharp = torch.tanh(3 * mean_state / mean_state.pow(2).mean().sqrt().clamp_min(1e-6))
+    raw = torch.atanh(sharp.clamp(-0.97, 0.97)).detach().requires_grad_()
+    log_strength = torch.tensor(-1.5, device=weight.device, requires_grad=True)
+    descent = torch.optim.Adam(
+        [{"params": [raw], "lr": TARGET_RATE}, {"params": [log_strength], "lr": TARGET_RATE}]
+    )
+
+    def factors() -> tuple[Tensor, Tensor]:
+        """(column, state): the change is ± column columnᵀ."""
+        state = torch.tanh(raw)
+        query = inverse @ interaction(state, degree)
+        return query / torch.linalg.vector_norm(query) * (log_strength.exp() * size).sqrt(), state
+
+    for _ in range(TARGET_STEPS):
+        column, state = factors()
+        edited_weight = weight + sign * torch.outer(column, column)
+        edited = Intervention(weights={layer: edited_weight})
+        gain = _chosen(_logs(session, on.tokens, edited), on.tokens) - chosen_before
+        gain = ((sign * gain).clamp(max=_GAIN_LIMIT) * on.counts).sum() / on.counts.sum()
+        logs = _logs(session, elsewhere, edited)
+        drift = (logs_before.exp() * (logs_before - logs)).sum(dim=2).mean()
+        loss = -gain + _KAPPA * drift + 0.05 * log_strength.exp()
+        if not away:
+            loss = loss + 2 * _unsteady(state, edited_weight, beta, degree, generator)
+        _step(descent, loss)
+    with torch.no_grad():
+        column, _ = factors()
+    return LowRank(sign * column[:, None], column[:, None])
+
+
+def _after_passages(session: Workbench, concept: Concept, generator: torch.Generator) -> Examples:
+    """The concept's texts after neutral passages; its tokens, or the named one alone, count."""
+    text, passages = session.text, session.text.choosing_prompts
+    named = None if concept.position in POSITIONS else text.named_token(concept.texts[0], concept.position)
+    rows, spans = [], []
+    for k in range(max(TARGET_ROWS, len(concept.texts))):
+        inside = text.encode(concept.texts[k % len(concept.texts)])
+        drawn = int(torch.randint(len(passages), (1,), generator=generator))
+        before = text.encode(passages[drawn])[-max(1, text.max_length - len(inside)) :]
+        rows.append((before + inside)[: text.max_length])
+        spans.append((len(before) - 1, len(rows[-1]) - 1))
+    found = _rows(session, rows, spans)
+    if named is None:
+        return found
+    return Examples(found.tokens, found.counts * (found.tokens[:, 1:] == named))
+
+
+def _elsewhere(session: Workbench, generator: torch.Generator) -> Tensor:
+    windows = session.text.choosing_windows()
+    pick = torch.randperm(len(windows), generator=generator)[:TARGET_ROWS]
+    return windows[pick.to(windows.device)]
+
+
+@torch.no_grad()
+def _keys(session: Workbench, layer: int, on: Examples, weight: Tensor, degree: int) -> tuple[Tensor, Tensor]:
+    """The inverse (d, d) of the ridged second moment of f(x), and the mean state (d,) from which the tokens that
+    count are said."""
+    states = session.text.forward(on.tokens[:, :-1]).states[layer].to(weight)
+    mean = (states * on.counts[..., None]).sum(dim=(0, 1)) / on.counts.sum()
+    field = interaction(
+        session.text.token_states(layer, 4096, session.generator("second moment", layer)).to(weight), degree
+    )
+    moment = field.T @ field / len(field)
+    ridge = moment.diagonal().mean() * torch.eye(len(moment), device=weight.device, dtype=weight.dtype)
+    return torch.linalg.inv(moment + ridge), mean
+
+
+def _unsteady(state: Tensor, weight: Tensor, beta: float, degree: int, generator: torch.Generator) -> Tensor:
+    """1 − the cosine to a state (d,) of where its noisy copies go: 0 when it is a basin."""
+    noise = torch.randn(8, len(state), generator=generator).to(state)
+    moving = state + 0.1 * torch.linalg.vector_norm(state) / len(state) ** 0.5 * noise
+    for _ in range(_RETURN_STEPS):
+        field = functional.linear(interaction(moving, degree), weight)
+        moving = torch.lerp(moving, torch.tanh(beta * field), 0.7)
+    return (1 - cosine_rows(moving, state)).mean()

@@ -1,0 +1,281 @@
+"""Writing a concept into its layer, three ways, and choosing among them.
+
+**Attractor.** The concept's state becomes a basin (``landscape.edits.inject``). Very local; whether it is heard in
+what the model says is another question, and the effect answers it.
+
+**Redirect** (MODEL §3). The key is the mean f(x) of neutral decision states, the value the concept's settled
+state, the whitening the second moment of f(x) over real tokens: neutral prompts then flow into the concept's
+basin. The strength is a dose: below 1 that share of the change, above 1 the whole change with a value as much
+longer.
+
+**Aimed.** The change is optimised for what is said (``energylang.runtime.aiming``).
+
+Doses of the last two are the largest on a grid that keep within the damage budget, found by bisection. ``auto``
+drafts all three and takes the one that raises the log-probability of the concept's texts most, on prompts by which
+the effect is not measured. What was chosen is measured in ``energylang.runtime.effects``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from energylang.errors import ElError
+from energylang.landscape.attractors import polish
+from energylang.landscape.dynamics import settle
+from energylang.landscape.edits import inject
+from energylang.landscape.layer import Landscape, interaction
+from energylang.landscape.lowrank import LowRank
+from energylang.landscape.proposal import Proposal, resting
+from energylang.landscape.redirect import redirect
+from energylang.models.protocol import Intervention
+from energylang.results import Edit
+from energylang.values import Concept as ConceptName
+
+from .aiming import aim
+from .concepts import keep, opposite
+from .controls import Imitate
+from .editing import Draft, Plan, check_force, commit, draft
+from .effects import harm, measure
+from .history import Concept
+
+if TYPE_CHECKING:
+    from .workbench import Workbench
+
+METHODS = ("redirect", "aimed", "attractor")
+DOSES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5)
+MOMENT_TOKENS = 4096
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to write a concept down: the draft, and how the same would be done with another concept."""
+
+    draft: Draft
+    imitate: Imitate
+
+
+def install(
+    session: Workbench,
+    concept: Concept,
+    *,
+    method: str,
+    strength: float | None,
+    damage: float,
+    force: bool,
+    reason: str,
+) -> Edit:
+    """Write a concept into its layer; the edit with its effect, or a refusal."""
+    check_force(force, reason)
+    makers: dict[str, Callable[[], Candidate]] = {
+        "redirect": lambda: redirected(session, concept, strength, damage),
+        "attractor": lambda: attractor(session, concept, strength),
+        "aimed": lambda: aimed(session, concept, strength, damage),
+    }
+    weight = session.weight(session.staged(concept.layer))
+    if method == "auto":
+        if strength is not None:
+            raise ElError(
+                "a strength means something else to every method",
+                code="EL202",
+                hint="add method=redirect, method=aimed or method=attractor",
+            )
+        chosen = max((makers[name]() for name in METHODS), key=lambda c: _worth(session, concept, c, weight))
+    else:
+        chosen = makers[method]()
+    proposal = chosen.draft.proposal
+    effect = None
+    if proposal is not None and (chosen.draft.edit.applied or force or chosen.draft.plan.decided):
+        effect = measure(session, concept, proposal.factors, weight, chosen.imitate)
+    edit = commit(session, chosen.draft, force=force, reason=reason, effect=effect)
+    if edit.applied:
+        current = session.concept(concept.name)
+        note = f"L{concept.layer} {edit.method} (edit {session.timeline.next_id()})"
+        keep(session, replace(current, installed=(*current.installed, note)))
+    return edit
+
+
+def _worth(session: Workbench, concept: Concept, candidate: Candidate, weight: Tensor) -> float:
+    """By how much a candidate raises the log-probability of the concept's texts, on choosing prompts; nothing
+    is worth less than a refusal."""
+    made = candidate.draft
+    if made.proposal is None or not made.edit.applied:
+        return -float("inf")
+    text = session.text
+    changed = Intervention(weights={concept.layer: made.proposal.factors.added_to(weight)})
+    return float(
+        text.concept_log_prob(concept.texts, text.choosing_prompts[:16], intervention=changed).mean()
+    )
+
+
+# ------------------------------------------------------------------------------------------ attractor
+
+
+def attractor(session: Workbench, concept: Concept, strength: float | None) -> Candidate:
+    """The concept's state as a basin of its own, judged by the gate."""
+    layer = concept.layer
+    direction = session.direction(layer, ConceptName(concept.name))
+
+    def propose(landscape: Landscape, protected: Tensor, towards: Tensor = direction) -> Proposal:
+        generator = session.generator("inject-concept", layer, concept.name)
+        return inject(landscape, towards, protected, strength=strength, generator=generator)
+
+    def imitate(other: Concept) -> LowRank:
+        landscape = session.landscape_of(layer)
+        towards = other.centroid.to(landscape.weight)
+        return propose(landscape, landscape.weight.new_zeros(0, landscape.dim), towards).factors
+
+    plan = Plan(
+        "inject-concept", layer, concept.name, propose, installs=True, method="attractor", strength=strength
+    )
+    return Candidate(draft(session, plan), imitate)
+
+
+# ------------------------------------------------------------------------------------------- redirect
+
+
+def redirected(
+    session: Workbench,
+    concept: Concept,
+    strength: float | None,
+    damage: float,
+    operation: str = "inject-concept",
+) -> Candidate:
+    """Neutral states flow into the concept's basin, judged by the damage budget."""
+    landscape = session.landscape_of(concept.layer)
+    key = interaction(opposite(session, concept).to(landscape.weight), landscape.degree).mean(dim=0)
+    moment = second_moment(session, concept.layer, landscape)
+    value = resting_state(session, landscape, concept.centroid)
+
+    def dosed(dose: float, towards: Tensor = value) -> Proposal:
+        made = redirect(landscape, key, towards, second_moment=moment, gain=max(1.0, dose))
+        if dose >= 1:
+            return made
+        factors = made.factors.scaled(dose)
+        return replace(made, factors=factors, target=resting(landscape, factors, towards))
+
+    dose, proposal, within = within_budget(session, concept.layer, dosed, damage, strength)
+    plan = Plan(
+        operation,
+        concept.layer,
+        concept.name,
+        lambda _landscape, _protected: proposal,
+        installs=True,
+        own=value[None],
+        method="redirect",
+        strength=dose,
+        decided=within,
+    )
+
+    def imitate(other: Concept) -> LowRank:
+        return dosed(dose, resting_state(session, landscape, other.centroid)).factors
+
+    return Candidate(draft(session, plan), imitate)
+
+
+def resting_state(session: Workbench, landscape: Landscape, state: Tensor) -> Tensor:
+    """(d,): where a state settles in a landscape."""
+    run = settle(landscape, state[None].to(landscape.weight), eps=float(session.setting("eps")))
+    rest: Tensor = polish(landscape, run.states)[0][0]
+    return rest
+
+
+def second_moment(session: Workbench, layer: int, landscape: Landscape) -> Tensor:
+    """(d, d): the mean of f(x)f(x)ᵀ over states of real tokens."""
+    generator = session.generator("second moment", layer)
+    tokens = session.text.token_states(layer, MOMENT_TOKENS, generator).to(landscape.weight)
+    field = interaction(tokens, landscape.degree)
+    return field.T @ field / len(field)
+
+
+# ---------------------------------------------------------------------------------------------- aimed
+
+
+def aimed(session: Workbench, concept: Concept, strength: float | None, damage: float) -> Candidate:
+    """A change optimised for what is said, judged by the damage budget."""
+    layer = concept.layer
+    landscape = session.landscape_of(layer)
+    weight = session.weight(session.staged(layer))
+    query = whitened_key(session, concept, landscape)
+
+    def dosed(dose: float, full: LowRank) -> Proposal:
+        factors = full.scaled(dose)
+        target = resting(landscape, factors, concept.centroid.to(landscape.weight))
+        return Proposal(factors, target, dose, "aimed", one_sided(landscape, factors))
+
+    full = aim(session, concept, weight, query, away=False)
+    dose, proposal, within = within_budget(
+        session, layer, lambda dose: dosed(dose, full), damage, strength, [d for d in DOSES if d <= 1]
+    )
+    plan = Plan(
+        "inject-concept",
+        layer,
+        concept.name,
+        lambda _landscape, _protected: proposal,
+        installs=True,
+        own=concept.centroid[None],
+        method="aimed",
+        strength=dose,
+        decided=within,
+    )
+    return Candidate(draft(session, plan), lambda other: aim(session, other, weight, query, away=False))
+
+
+def whitened_key(session: Workbench, concept: Concept, landscape: Landscape) -> Tensor:
+    """(d,): q = C⁻¹k/(kᵀC⁻¹k) of a redirect, k the mean f(x) of the states that are to be diverted."""
+    states = opposite(session, concept).to(landscape.weight)
+    key = interaction(states, landscape.degree).mean(dim=0)
+    moment = second_moment(session, concept.layer, landscape)
+    made = redirect(landscape, key, states.mean(dim=0), second_moment=moment)
+    query: Tensor = made.factors.right[:, 0]
+    return query
+
+
+def one_sided(landscape: Landscape, factors: LowRank) -> tuple[str, ...]:
+    """What to note about a change that does not keep a symmetric layer symmetric."""
+    if not landscape.symmetric or factors.mirrored:
+        return ()
+    return ("the layer is no longer symmetric; energies use its symmetric part",)
+
+
+# --------------------------------------------------------------------------------------------- budget
+
+
+def within_budget(
+    session: Workbench,
+    layer: int,
+    dosed: Callable[[float], Proposal],
+    damage: float,
+    strength: float | None,
+    doses: Sequence[float] = DOSES,
+) -> tuple[float, Proposal, tuple[bool, str]]:
+    """The largest dose whose rise of the loss keeps within the damage, by bisection (harm grows with the dose);
+    the smallest dose, and a refusal, when none does. A ``strength`` that is given is the only dose."""
+    weight = session.weight(session.staged(layer))
+    before = Intervention(weights={layer: weight})
+    rises: dict[float, float] = {}
+
+    def rise(proposal: Proposal, dose: float) -> float:
+        change = Intervention(weights={layer: proposal.factors.added_to(weight)})
+        rises[dose] = harm(session, change, before)
+        return rises[dose]
+
+    if strength is not None:
+        doses = (strength,)
+    best, chosen = None, doses[0]
+    low, high = -1, len(doses)
+    while high - low > 1:  # doses[low] keeps within, doses[high] does not
+        middle = (low + high) // 2
+        proposal = dosed(doses[middle])
+        if rise(proposal, doses[middle]) <= damage:
+            best, chosen, low = proposal, doses[middle], middle
+        else:
+            high = middle
+    if best is not None:
+        return chosen, best, (True, "within the damage budget")
+    proposal = dosed(chosen)
+    over = f"the loss would rise by {rise(proposal, chosen):.1%}, more than the budget of {damage:.1%}"
+    return chosen, proposal, (False, over)

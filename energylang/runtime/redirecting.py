@@ -1,0 +1,217 @@
+"""Sending a basin elsewhere, and taking a concept out of what is said.
+
+**redirect L B to=B|C.** The key is the mean f(x) of real token states that settle in the basin (of its centre
+where there are none), the value the other basin's centre or the concept's settled state, the whitening the second
+moment of f(x) over real tokens (over the known basins, by their populations, in a model without words). With words
+the dose is the largest within the damage budget on held-out text; without, the largest that the gate accepts.
+
+**remove-concept L C.** Two different things can be removed, and they are two findings (MODEL §3.5): the *basin* in
+which the concept settles, and the concept from what is *said*. ``aimed`` does the second: the value form of
+``energylang.runtime.aiming`` turned away (the target form in a plain-text model). The result says what became of
+the basin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from energylang.errors import ElError
+from energylang.landscape.clusters import cosine_rows
+from energylang.landscape.draws import relative_noise
+from energylang.landscape.dynamics import settle
+from energylang.landscape.layer import Landscape, interaction
+from energylang.landscape.lowrank import LowRank
+from energylang.landscape.proposal import Proposal, resting
+from energylang.landscape.redirect import redirect
+from energylang.results import Edit
+from energylang.values import BasinRef, Seed
+from energylang.values import Concept as ConceptName
+
+from .aiming import aim
+from .controls import Imitate
+from .editing import Draft, Plan, check_force, commit, draft
+from .effects import measure
+from .history import Concept
+from .installing import (
+    DOSES,
+    MOMENT_TOKENS,
+    one_sided,
+    resting_state,
+    second_moment,
+    whitened_key,
+    within_budget,
+)
+from .observing import SAME
+
+if TYPE_CHECKING:
+    from .workbench import Workbench
+
+_COPIES, _NOISE = 64, 0.1
+
+
+# ----------------------------------------------------------------------------------------- redirect
+
+
+def redirect_basin(
+    session: Workbench,
+    layer: int,
+    basin: BasinRef,
+    to: BasinRef | ConceptName | Seed,
+    strength: float | None,
+    *,
+    damage: float,
+    force: bool,
+    reason: str,
+) -> Edit:
+    """Let what settles in a basin flow into another one, or into a concept's."""
+    check_force(force, reason)
+    session.known_basins(layer)
+    if isinstance(to, Seed):
+        raise ElError(
+            "a redirect leads to a basin or a concept, not to a random direction",
+            code="EL201",
+            hint="install it first: `inject`, then name the basin",
+        )
+    landscape = session.landscape_of(layer)
+    centre = session.direction(layer, basin)
+    value = resting_state(session, landscape, session.direction(layer, to))
+    if float(cosine_rows(centre[None], value)) > SAME:
+        raise ElError(f"{basin} is where {to} already settles", code="EL510", hint="name another destination")
+    states = _states_of(session, landscape, layer, centre)
+    key = interaction(states, landscape.degree).mean(dim=0)
+    moment = _moment(session, layer, landscape)
+
+    def dosed(dose: float) -> Proposal:
+        made = redirect(landscape, key, value, second_moment=moment, gain=max(1.0, dose))
+        if dose >= 1:
+            return made
+        factors = made.factors.scaled(dose)
+        return replace(made, factors=factors, target=resting(landscape, factors, value))
+
+    def planned(dose: float, proposal: Proposal, within: tuple[bool, str] | None) -> Plan:
+        return Plan(
+            "redirect",
+            layer,
+            f"{basin} to {to}",
+            lambda _landscape, _protected: proposal,
+            own=torch.stack((centre, value)),
+            installs=True,
+            method="redirect",
+            strength=dose,
+            decided=within,
+        )
+
+    if session.model.text is not None:
+        made = draft(session, planned(*within_budget(session, layer, dosed, damage, strength)))
+    else:
+        made = _gated(session, dosed, planned, strength)
+    if made.proposal is not None:
+        share = _arriving(session, landscape, made.proposal, states)
+        made = replace(made, edit=replace(made.edit, arrived=share))
+    return commit(session, made, force=force, reason=reason)
+
+
+def _gated(session: Workbench, dosed, planned, strength: float | None) -> Draft:  # type: ignore[no-untyped-def]
+    """The largest dose that the gate accepts (harm grows with the dose); the smallest, refused, if none."""
+    doses = DOSES if strength is None else (strength,)
+    best: Draft | None = None
+    low, high = -1, len(doses)
+    while high - low > 1:
+        middle = (low + high) // 2
+        made = draft(session, planned(doses[middle], dosed(doses[middle]), None))
+        if made.edit.applied:
+            best, low = made, middle
+        else:
+            high = middle
+    return best or draft(session, planned(doses[0], dosed(doses[0]), None))
+
+
+def _states_of(session: Workbench, landscape: Landscape, layer: int, centre: Tensor) -> Tensor:
+    """(n, d): real token states that settle in a basin; its centre where there are none."""
+    if session.model.text is not None:
+        generator = session.generator("redirect", layer)
+        tokens = session.text.token_states(layer, MOMENT_TOKENS, generator).to(landscape.weight)
+        rest = settle(landscape, tokens, eps=float(session.setting("eps"))).states
+        inside = tokens[cosine_rows(rest, centre) > SAME]
+        if len(inside):
+            return inside
+    return centre[None].to(landscape.weight)
+
+
+def _moment(session: Workbench, layer: int, landscape: Landscape) -> Tensor:
+    if session.model.text is not None:
+        return second_moment(session, layer, landscape)
+    basins = session.known_basins(layer).alive()
+    centres = torch.stack([basin.centre for basin in basins]).to(landscape.weight)
+    used = torch.tensor([float(basin.population) for basin in basins]).to(centres)
+    fields = interaction(centres, landscape.degree)
+    return (fields * used[:, None]).T @ fields / used.sum().clamp_min(1)
+
+
+def _arriving(session: Workbench, landscape: Landscape, proposal: Proposal, states: Tensor) -> float:
+    """The share of a basin's states, and of noisy copies of a lone one, that settle at the target."""
+    if len(states) == 1:
+        generator = session.generator("redirect copies")
+        states = relative_noise(states, _COPIES, generator, _NOISE)[0] + states
+    rest = settle(landscape.edited(proposal.factors), states, eps=float(session.setting("eps"))).states
+    return float((cosine_rows(rest, proposal.target) > SAME).double().mean())
+
+
+# ------------------------------------------------------------------------------------ remove-concept
+
+
+def remove_concept(
+    session: Workbench,
+    concept: Concept,
+    *,
+    method: str,
+    strength: float | None,
+    damage: float,
+    force: bool,
+    reason: str,
+) -> Edit:
+    """Make a concept less likely to be said, or remove the basin in which it settles."""
+    layer = concept.layer
+    if method == "basin":
+        return session.remove_basin(layer, ConceptName(concept.name), strength, force=force, reason=reason)
+    check_force(force, reason)
+    landscape = session.landscape_of(layer)
+    weight = session.weight(session.staged(layer))
+    query = whitened_key(session, concept, landscape)
+    centre = resting_state(session, landscape, concept.centroid)
+    full = aim(session, concept, weight, query, away=True)
+
+    def dosed(dose: float) -> Proposal:
+        factors = full.scaled(dose)
+        return Proposal(
+            factors, resting(landscape, factors, centre), dose, "aimed", one_sided(landscape, factors)
+        )
+
+    dose, proposal, within = within_budget(
+        session, layer, dosed, damage, strength, [dose for dose in DOSES if dose <= 1]
+    )
+    stays = float(cosine_rows(proposal.target[None], centre)) > SAME
+    told = f"the basin in which the concept settles {'stays' if stays else 'goes'}"
+    plan = Plan(
+        "remove-concept",
+        layer,
+        concept.name,
+        lambda _landscape, _protected: replace(proposal, notes=(*proposal.notes, told)),
+        own=centre[None],
+        method="aimed",
+        strength=dose,
+        decided=within,
+    )
+    imitate: Imitate = lambda other: aim(session, other, weight, query, away=True)  # noqa: E731
+    made = draft(session, plan)
+    effect = measure(session, concept, _factors(made), weight, imitate)
+    return commit(session, made, force=force, reason=reason, effect=effect)
+
+
+def _factors(made: Draft) -> LowRank:
+    assert made.proposal is not None  # an aimed change always has room
+    return made.proposal.factors
