@@ -24,7 +24,6 @@ from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import relative_noise
 from energylang.landscape.dynamics import settle
 from energylang.landscape.layer import Landscape, interaction
-from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal, resting
 from energylang.landscape.redirect import redirect
 from energylang.results import Edit
@@ -32,13 +31,13 @@ from energylang.values import BasinRef, Seed
 from energylang.values import Concept as ConceptName
 
 from .aiming import aim
-from .controls import Imitate
 from .editing import Draft, Plan, check_force, commit, draft
 from .effects import measure
 from .history import Concept
 from .installing import (
     DOSES,
     MOMENT_TOKENS,
+    Candidate,
     one_sided,
     resting_state,
     second_moment,
@@ -179,6 +178,17 @@ def remove_concept(
     if method == "basin":
         return session.remove_basin(layer, ConceptName(concept.name), strength, force=force, reason=reason)
     check_force(force, reason)
+    weight = session.weight(session.staged(layer))
+    found = removal(session, concept, strength, damage)
+    made = found.draft
+    assert made.proposal is not None  # an aimed change always has room
+    effect = measure(session, concept, made.proposal.factors, weight, found.imitate)
+    return commit(session, made, force=force, reason=reason, effect=effect)
+
+
+def removal(session: Workbench, concept: Concept, strength: float | None, damage: float) -> Candidate:
+    """The aimed change away from a concept, at the largest dose within the damage budget."""
+    layer = concept.layer
     landscape = session.landscape_of(layer)
     weight = session.weight(session.staged(layer))
     query = whitened_key(session, concept, landscape)
@@ -206,12 +216,4 @@ def remove_concept(
         strength=dose,
         decided=within,
     )
-    imitate: Imitate = lambda other: aim(session, other, weight, query, away=True)  # noqa: E731
-    made = draft(session, plan)
-    effect = measure(session, concept, _factors(made), weight, imitate)
-    return commit(session, made, force=force, reason=reason, effect=effect)
-
-
-def _factors(made: Draft) -> LowRank:
-    assert made.proposal is not None  # an aimed change always has room
-    return made.proposal.factors
+    return Candidate(draft(session, plan), lambda other: aim(session, other, weight, query, away=True))

@@ -27,6 +27,7 @@ from energylang.models.corpus import (
     exchange,
     neutral_questions,
     parse,
+    sentences,
     understand,
 )
 from energylang.models.corpus.__main__ import main
@@ -370,3 +371,12 @@ def test_filling_in_minds_blanks_and_capitals() -> None:
 
 def test_sections() -> None:
     assert set(REPLY_SECTIONS) - set(INTENTS) == {"request.agree", "request.refuse"}
+
+
+@pytest.mark.parametrize("register", REGISTERS)
+def test_the_sentences_to_capture_are_of_their_register_and_no_templates(register: str) -> None:
+    found = sentences()[register]
+    assert len(found) == 5
+    for sentence in found:
+        assert classify(sentence) == register, sentence
+        assert parse(sentence) is None, sentence

@@ -33,7 +33,7 @@ and then draws the last two conversations again and again until their length fit
 from __future__ import annotations
 
 from energylang.models.corpus.generate import conversation, documents, exchange, neutral_questions
-from energylang.models.corpus.sources import INTENTS, REGISTERS, SourceError, Topic, world
+from energylang.models.corpus.sources import INTENTS, REGISTERS, SourceError, Topic, sentences, world
 from energylang.models.corpus.understand import Parsed, Stance, classify, parse
 
 #: Words that occur in replies of one register and nowhere else in the corpus.
@@ -55,4 +55,5 @@ __all__ = [
     "exchange",
     "neutral_questions",
     "parse",
+    "sentences",
 ]

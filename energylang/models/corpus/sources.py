@@ -91,6 +91,15 @@ def world() -> World:
     return read_world(text)
 
 
+@cache
+def sentences() -> dict[str, tuple[str, ...]]:
+    """register → sentences in it that no template of the corpus makes."""
+    text = files(__package__).joinpath("sentences.txt").read_text("utf-8")
+    return {
+        name: tuple(line for _, line in lines) for name, lines in _sections("sentences.txt", text).items()
+    }
+
+
 def read_world(text: Callable[[str], str]) -> World:
     """The micro-world from ``text(name)``, the content of ``name.txt``."""
     topics, times = _topics(_sections("topics.txt", text("topics")))

@@ -1,0 +1,361 @@
+"""Does surgery work on this model?  The whole table, from one call.
+
+For every concept of a ``Study``, on each model, through the same functions that the operations use:
+
+1. **baseline**: which label do replies to neutral prompts have?
+2. **install**: capture the concept's texts at a layer, write it in within the damage budget, ask again. Against
+   random values, other concepts' values and shuffled labels, all of the edit's norm.
+3. **dose-response**: the same edit at growing doses, beside random values of the same norm.
+4. **remove**: take the concept out of what is said; the other labels should keep their proportions.
+5. **locality**: replies in conversations that already speak another way, before and after installing.
+6. **undo**: the logits afterwards, bit for bit.
+7. **transfer**: the concept's state carried into another model (``landscape.alignment``) and redirected to there.
+
+Labels come from the study, not from the model: the judge of an effect must not be the thing that was edited. Prompts
+and held-out windows are those by which nothing was chosen. Sampling is seeded and the same before and after, so
+equal logits give equal replies.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from energylang.errors import ElError
+from energylang.landscape.alignment import align
+from energylang.landscape.draws import stable_generator
+from energylang.landscape.lowrank import LowRank
+from energylang.models.protocol import Intervention
+
+from .controls import controls, random_values
+from .effects import against, losses, standard_error
+from .history import Concept
+from .installing import Candidate, aimed, redirected
+from .redirecting import removal
+from .session import Session
+
+if TYPE_CHECKING:
+    from energylang.models.text import TextModel
+
+DOSES = (0.25, 0.5, 0.75, 1.0, 1.25)
+DOSE_PLACEBOS = 4
+REPLY_TOKENS = 28
+LOSS_WINDOWS = 150
+_PROBES = 4096
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is to be installed and removed, and who judges.
+
+    ``texts`` maps a concept to the texts from which it is captured; ``contexts`` to replies that already are the
+    concept (for locality; they may be the same); ``label`` names the concept of a reply, or None; ``fluent`` says
+    whether a reply is a sentence of the language the model was taught, where that can be said.
+    """
+
+    texts: Mapping[str, Sequence[str]]
+    contexts: Mapping[str, Sequence[str]]
+    label: Callable[[str], str | None]
+    fluent: Callable[[str], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """How thoroughly. ``replies`` to neutral prompts per condition, ``local`` per foreign context."""
+
+    layer: int | None = None
+    method: str = "aimed"
+    damage: float = 0.02
+    removal_damage: float = 0.01
+    replies: int = 256
+    local: int = 64
+    seed: int = 0
+    temp: float = 1.0
+
+
+@dataclass
+class Bench:
+    """A model under study: it answers prompts under a change and counts labels."""
+
+    session: Session
+    study: Study
+    options: Options
+    layer: int = 0
+    prompts: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> TextModel:
+        return self.session.text
+
+    @property
+    def weight(self) -> Tensor:
+        return self.session.weight(self.session.staged(self.layer))
+
+    def changed(self, factors: LowRank | None = None) -> Intervention:
+        """The layer's weight as it stands, plus factors."""
+        weight = self.weight
+        return Intervention(weights={self.layer: weight if factors is None else factors.added_to(weight)})
+
+    def shares(self, change: Intervention) -> dict[str, float]:
+        """label → share of the replies to neutral prompts; what has no label is left out."""
+        return self._count([(prompt,) for prompt in self.prompts], change, "neutral")
+
+    def shares_after(self, concept: str, change: Intervention) -> dict[str, float]:
+        """The same in conversations whose last reply already is a concept."""
+        said, asked = list(self.study.contexts[concept]), self.prompts
+        rows = [
+            (asked[(k + 1) % len(asked)], said[k % len(said)], asked[k % len(asked)])
+            for k in range(self.options.local)
+        ]
+        return self._count(rows, change, f"after {concept}")
+
+    def replies(self, rows: Sequence[Sequence[str]], change: Intervention, purpose: str) -> list[str]:
+        generator = stable_generator("surgery", self.options.seed, purpose)
+        made = self.text.replies(
+            rows, tokens=REPLY_TOKENS, temp=self.options.temp, generator=generator, intervention=change
+        )
+        return [reply.text for reply in made]
+
+    def _count(self, rows: Sequence[Sequence[str]], change: Intervention, purpose: str) -> dict[str, float]:
+        labels = [self.study.label(reply) for reply in self.replies(rows, change, purpose)]
+        return {name: labels.count(name) / len(labels) for name in self.study.texts}
+
+    def loss(self, change: Intervention) -> Tensor:
+        """(n,): the loss of the held-out windows that chose nothing."""
+        return losses(self.session, self.text.measuring_windows(LOSS_WINDOWS), change)
+
+
+def examine(
+    model: str,
+    study: Study,
+    options: Options,
+    *,
+    donor: Mapping[str, Any] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """The study of one model, as a JSON value plus, under ``carry``, what a next model needs for the transfer."""
+    session = Session(model, threads=torch.get_num_threads())
+    text = session.text
+    if text.markers is None:
+        raise ElError(
+            f"{model} holds no conversations: there are no replies whose concept could be counted",
+            code="EL250",
+            hint='train one with --turns "user:" "bot:", or use `effect` on a plain-text model',
+        )
+    bench = Bench(session, study, options)
+    asked = text.measuring_prompts
+    bench.prompts = [asked[k % len(asked)] for k in range(options.replies)]
+    progress(f"{model}: baseline")
+    fits = _capture(bench)
+    before, loss = bench.shares(bench.changed()), bench.loss(bench.changed())
+    found: dict[str, Any] = {
+        "model": model,
+        "hash": session.live_hash(),
+        "layer": bench.layer,
+        "fits": fits,
+        "loss": float(loss.mean()),
+        "baseline": before,
+        "labelled": sum(before.values()),
+        "report": session.model.metadata.get("report"),
+        "concepts": {},
+    }
+    if study.fluent is not None:
+        said = bench.replies([(prompt,) for prompt in bench.prompts], Intervention(), "neutral")
+        found["fluent"] = sum(map(study.fluent, said)) / len(said)
+    logits = _logits(bench)
+    contexts = {other: bench.shares_after(other, bench.changed()) for other in study.texts}
+    for name in study.texts:
+        progress(f"{model}: {name}")
+        concept = session.concept(name)
+        candidate = _candidate(bench, concept)
+        installed = _installation(bench, concept, candidate, before, loss)
+        installed["locality"] = _locality(bench, name, contexts, candidate)
+        removed = _removal(bench, concept, before, loss)
+        found["concepts"][name] = {"install": installed, "remove": removed}
+    session.restore_all()
+    found["undo_bit_identical"] = bool(torch.equal(logits, _logits(bench)))
+    if donor is not None:
+        progress(f"{model}: transfer")
+        found["transfer"] = _transfer(bench, donor, before, loss)
+    found["carry"] = {
+        "model": model,
+        "states": _probe_states(bench),
+        "centroids": {name: session.concept(name).centroid for name in study.texts},
+        "windows": _probe_windows(text),
+    }
+    return found
+
+
+def _capture(bench: Bench) -> list[dict[str, Any]]:
+    """Capture every concept; the layer is the one that carries most of them unless it is given."""
+    session, options = bench.session, bench.options
+    where: Any = "auto" if options.layer is None else options.layer
+    fits: list[dict[str, Any]] = []
+    if options.layer is None:
+        votes: dict[int, float] = {}
+        for name, texts in bench.study.texts.items():
+            info = session.capture("auto", name, texts[0])
+            for said in texts[1:]:
+                info = session.capture("auto", name, said)
+            for fit in info.fits:
+                votes[fit.layer] = votes.get(fit.layer, 0.0) + fit.carried
+                fits.append({"concept": name, **fit.to_dict()})
+        where = max(votes, key=lambda layer: votes[layer])
+        session.load(session.model.spec)
+    bench.layer = int(where)
+    for name, texts in bench.study.texts.items():
+        for said in texts:
+            session.capture(bench.layer, name, said)
+    return fits
+
+
+def _logits(bench: Bench) -> Tensor:
+    with torch.no_grad():
+        return bench.text.forward(bench.text.measuring_windows(8)[:, :-1]).logits
+
+
+def _candidate(bench: Bench, concept: Concept) -> Candidate:
+    make = redirected if bench.options.method == "redirect" else aimed
+    return make(bench.session, concept, None, bench.options.damage)
+
+
+def _factors(candidate: Candidate) -> LowRank:
+    assert candidate.draft.proposal is not None  # neither method lacks room
+    return candidate.draft.proposal.factors
+
+
+def _damage(bench: Bench, factors: LowRank, before: Tensor) -> dict[str, float]:
+    change = (bench.loss(bench.changed(factors)) - before) / before.mean()
+    return {"loss_change": float(change.mean()), "loss_change_error": standard_error(change)}
+
+
+def _installation(
+    bench: Bench, concept: Concept, candidate: Candidate, before: Mapping[str, float], loss: Tensor
+) -> dict[str, Any]:
+    """Effect, placebos and dose-response of writing a concept in."""
+    name, factors = concept.name, _factors(candidate)
+    after = bench.shares(bench.changed(factors))
+    placebos: dict[str, list[float]] = {}
+    for control in controls(bench.session, concept, factors, candidate.imitate):
+        placebos.setdefault(control.kind, []).append(bench.shares(bench.changed(control.factors))[name])
+    edit = candidate.draft.edit
+    dose = edit.strength or 1.0
+    return {
+        "method": edit.method,
+        "dose": edit.strength,
+        "within_budget": edit.applied,
+        "relative_norm": edit.relative_norm,
+        "share_before": before[name],
+        "share_after": after[name],
+        "factor": after[name] / before[name] if before[name] else None,
+        "shares_after": after,
+        "placebos": {kind: _summary(values, after[name]) for kind, values in placebos.items()},
+        **_damage(bench, factors, loss),
+        "doses": [_dose(bench, concept, factors.scaled(d / dose), d, loss) for d in DOSES],
+    }
+
+
+def _summary(values: list[float], after: float) -> dict[str, float | int]:
+    mean, std, z = against(values, after)
+    return {"count": len(values), "mean": mean, "std": std, "max": max(values), "z": z}
+
+
+def _dose(bench: Bench, concept: Concept, factors: LowRank, dose: float, loss: Tensor) -> dict[str, Any]:
+    random = [
+        edit.scaled(factors.norm / edit.norm) for edit in random_values(bench.session, concept, factors)
+    ]
+    shares = [bench.shares(bench.changed(edit))[concept.name] for edit in random[:DOSE_PLACEBOS]]
+    return {
+        "dose": dose,
+        "share": bench.shares(bench.changed(factors))[concept.name],
+        "placebo_mean": statistics.fmean(shares),
+        "placebo_std": statistics.stdev(shares),
+        **_damage(bench, factors, loss),
+    }
+
+
+def _locality(
+    bench: Bench, name: str, contexts: Mapping[str, Mapping[str, float]], candidate: Candidate
+) -> dict[str, Any]:
+    """How much replies change where the conversation already speaks another way: per context the largest
+    change of any label's share, and the mean over labels."""
+    changed = bench.changed(_factors(candidate))
+    found = {}
+    for other, before in contexts.items():
+        if other == name:
+            continue
+        after = bench.shares_after(other, changed)
+        moves = [abs(after[label] - before[label]) for label in before]
+        found[other] = {"largest": max(moves), "mean": statistics.fmean(moves)}
+    return found
+
+
+def _removal(bench: Bench, concept: Concept, before: Mapping[str, float], loss: Tensor) -> dict[str, Any]:
+    """Effect of taking a concept out; the others' shares among themselves, before and after."""
+    candidate = removal(bench.session, concept, None, bench.options.removal_damage)
+    factors = _factors(candidate)
+    after = bench.shares(bench.changed(factors))
+    others = [label for label in before if label != concept.name]
+    rest_before, rest_after = (sum(shares[label] for label in others) for shares in (before, after))
+    relative = {
+        label: (after[label] / rest_after) / (before[label] / rest_before) - 1 if before[label] else None
+        for label in others
+    }
+    random = [
+        edit.scaled(factors.norm / edit.norm) for edit in random_values(bench.session, concept, factors)
+    ]
+    shares = [bench.shares(bench.changed(edit))[concept.name] for edit in random]
+    return {
+        "dose": candidate.draft.edit.strength,
+        "within_budget": candidate.draft.edit.applied,
+        "share_before": before[concept.name],
+        "share_after": after[concept.name],
+        "others_relative": relative,
+        "placebo": _summary(shares, after[concept.name]),
+        **_damage(bench, factors, loss),
+    }
+
+
+# ------------------------------------------------------------------------------------------- transfer
+
+
+def _probe_windows(text: TextModel) -> Tensor:
+    return text.choosing_windows(max(1, _PROBES // text.max_length))[:, :-1]
+
+
+@torch.no_grad()
+def _probe_states(bench: Bench, windows: Tensor | None = None) -> Tensor:
+    rows = _probe_windows(bench.text) if windows is None else windows
+    return bench.text.forward(rows).states[bench.layer].flatten(0, 1)
+
+
+def _transfer(
+    bench: Bench, donor: Mapping[str, Any], before: Mapping[str, float], loss: Tensor
+) -> dict[str, Any]:
+    """The donor's concepts, aligned by the states of the same held-out text, redirected to in this model."""
+    windows = donor["windows"]
+    if int(windows.max()) >= bench.text.tokenizer.size or windows.shape[1] > bench.text.max_length:
+        raise ElError(
+            f"{donor['model']} and {bench.session.model.spec} do not read the same tokens", code="EL502"
+        )
+    alignment = align(donor["states"], _probe_states(bench, windows))
+    found: dict[str, Any] = {"from": donor["model"], "fit": alignment.fit, "concepts": {}}
+    for name, centroid in donor["centroids"].items():
+        own = bench.session.concept(name)
+        carried = replace(own, states=alignment(centroid[None]))
+        candidate = redirected(bench.session, carried, None, bench.options.damage)
+        factors = _factors(candidate)
+        after = bench.shares(bench.changed(factors))
+        found["concepts"][name] = {
+            "cosine_to_own": float(torch.cosine_similarity(carried.centroid, own.centroid, dim=0)),
+            "share_before": before[name],
+            "share_after": after[name],
+            "factor": after[name] / before[name] if before[name] else None,
+            **_damage(bench, factors, loss),
+        }
+    return found
