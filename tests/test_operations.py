@@ -138,23 +138,21 @@ def test_missing_argument_is_named(op: Op):
 
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 def test_surplus_and_unknown_arguments_are_errors(op: Op):
-    given = " ".join(
-        {
-            "Layer": "L0",
-            "Layers": "L0",
-            "Concept": "polite",
-            "Model": '"tiny"',
-            "Path": '"x.safetensors"',
-            "Text": '"x"',
-            "Direction": "3",
-            "Strength": "0.1",
-            "Choice": param.choices[0] if param.choices else "",
-            "Value": "auto",
-            "Bool": "true",
-        }.get(str(param.type), "1")
-        for param in op.positional
-    )
-    line = f"{op.name} {given}"
+    words = {
+        "Layer": "L0",
+        "Layers": "L0",
+        "Concept": "polite",
+        "Model": '"tiny"',
+        "Path": '"x.safetensors"',
+        "Text": '"x"',
+        "Direction": "3",
+        "Strength": "0.1",
+        "Value": "auto",
+        "Bool": "true",
+    }
+    given = [words.get(str(p.type), p.choices[0] if p.choices else "1") for p in op.positional]
+    needed = [f"{p.name}={words.get(str(p.type), '1')}" for p in op.params if p.keyword_only and p.required]
+    line = " ".join((op.name, *given, *needed))
     assert [d.code for d in check(f'load "tiny"\n{line}\n').diagnostics] == []
     if op.tail is None:
         assert "EL203" in [d.code for d in check(f'load "tiny"\n{line} 1\n').diagnostics]
@@ -165,6 +163,7 @@ def test_surplus_and_unknown_arguments_are_errors(op: Op):
 def test_every_edit_can_be_forced_only_with_a_reason(op: Op):
     assert op.param("force") and op.param("reason")
     words = "L0 3" if op.takes_layer_and_target else "L0 polite"
+    words += "".join(f" --{p.name} 3" for p in op.params if p.keyword_only and p.required)
     assert "EL202" in [d.code for d in check(f'load "tiny"\n{op.name} {words} --force\n').diagnostics]
     fine = check(f'load "tiny"\n{op.name} {words} --force --reason "an experiment"\n')
     assert fine.diagnostics == []

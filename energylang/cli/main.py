@@ -91,9 +91,10 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("code")
     explain.set_defaults(run=_explain)
 
-    from . import train
+    from . import report, train
 
     train.add_parser(commands)
+    report.add_parser(commands)
     return parser
 
 

@@ -165,24 +165,68 @@ def forward(
     With a ``cache`` the keys and values of earlier tokens come from it and these are added to it.
     """
     change = intervention or _NOTHING
-    stream = embed(tensors, tokens, offset)
+    return _onward(tensors, config, 0, embed(tensors, tokens, offset), change, cache, truncate)
+
+
+def stream_before(tensors: Mapping[str, Tensor], config: HLMConfig, tokens: Tensor, block: int) -> Tensor:
+    """(b, t, m): the stream that enters a block, for whole sequences (b, t)."""
+    stream = embed(tensors, tokens, 0)
+    for i in range(block):
+        stream, _ = _block(tensors, config, i, stream, _NOTHING, None, 0)
+    return stream
+
+
+def forward_from(
+    tensors: Mapping[str, Tensor],
+    config: HLMConfig,
+    block: int,
+    stream: Tensor,
+    intervention: Intervention | None = None,
+) -> Forward:
+    """What ``forward`` gives from the stream (b, t, m) that enters a block: the same bits, the states of this
+    block and the later ones only. A change in earlier blocks has no place here."""
+    return _onward(tensors, config, block, stream, intervention or _NOTHING, None, 0)
+
+
+def _onward(
+    tensors: Mapping[str, Tensor],
+    config: HLMConfig,
+    first: int,
+    stream: Tensor,
+    change: Intervention,
+    cache: Cache | None,
+    truncate: int,
+) -> Forward:
     states = []
-    for i in range(config.layers):
-        name = f"blocks.{i}.hopfield"
-        if has_attention(config, i):
-            stream = stream + attention(
-                tensors, i, norm(tensors, f"blocks.{i}.norm1", stream), config.heads, cache
-            )
-        normed = norm(tensors, f"blocks.{i}.norm2", stream)
-        drive = functional.linear(normed, tensors[f"{name}.input.weight"], tensors[f"{name}.input.bias"])
-        drive = drive.to(stream.dtype)  # float32 also under autocast
-        if i in change.drive:
-            drive = drive + change.drive[i]
-        weight = change.weights.get(i, tensors[f"{name}.W"])
-        state = settle(weight, tensors[f"{name}.log_beta"], drive, config, truncate)
-        if i in change.state:
-            state = change.state[i](state)
+    for i in range(first, config.layers):
+        stream, state = _block(tensors, config, i, stream, change, cache, truncate)
         states.append(state)
-        read = functional.linear(state, tensors[f"{name}.output.weight"])
-        stream = stream + read if has_attention(config, i) else read
     return Forward(head(tensors, stream), tuple(states))
+
+
+def _block(
+    tensors: Mapping[str, Tensor],
+    config: HLMConfig,
+    i: int,
+    stream: Tensor,
+    change: Intervention,
+    cache: Cache | None,
+    truncate: int,
+) -> tuple[Tensor, Tensor]:
+    """The stream (b, t, m) behind block i, and its settled state (b, t, d)."""
+    name = f"blocks.{i}.hopfield"
+    if has_attention(config, i):
+        stream = stream + attention(
+            tensors, i, norm(tensors, f"blocks.{i}.norm1", stream), config.heads, cache
+        )
+    normed = norm(tensors, f"blocks.{i}.norm2", stream)
+    drive = functional.linear(normed, tensors[f"{name}.input.weight"], tensors[f"{name}.input.bias"])
+    drive = drive.to(stream.dtype)  # float32 also under autocast
+    if i in change.drive:
+        drive = drive + change.drive[i]
+    weight = change.weights.get(i, tensors[f"{name}.W"])
+    state = settle(weight, tensors[f"{name}.log_beta"], drive, config, truncate)
+    if i in change.state:
+        state = change.state[i](state)
+    read = functional.linear(state, tensors[f"{name}.output.weight"])
+    return (stream + read if has_attention(config, i) else read), state

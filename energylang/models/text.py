@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from energylang.errors import CheckpointError, LandscapeError
+from energylang.models import hlm
 from energylang.models.architectures import Config, network, read_config
 from energylang.models.attention import Cache
 from energylang.models.protocol import Forward, Generation, Intervention, Model
@@ -92,6 +93,25 @@ class TextModel(States):
         if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.tokenizer.size:
             raise LandscapeError(f"a token is outside the vocabulary of {self.tokenizer.size}")
         return self._pass(tokens, intervention)
+
+    def stream_before(self, tokens: Tensor, layer: int) -> Tensor:
+        """(b, t) -> (b, t, m): what enters a layer's block. Passes that differ from this layer on only can
+        begin here (``forward_from``)."""
+        self._model.block(layer)
+        assert isinstance(self.config, hlm.HLMConfig)  # a model with layers is one
+        return hlm.stream_before(self._model.live, self.config, tokens, layer)
+
+    def looks_back_from(self, layer: int) -> bool:
+        """Whether any block from a layer on has attention. Where none has, positions do not touch each other
+        there, and a pass from it on may take them one by one."""
+        assert isinstance(self.config, hlm.HLMConfig)
+        return any(hlm.has_attention(self.config, block) for block in range(layer, self.config.layers))
+
+    def forward_from(self, layer: int, stream: Tensor, intervention: Intervention | None = None) -> Forward:
+        """The rest of a pass, from the stream (b, t, m) that enters a layer's block: the same bits as the whole
+        pass, and the states of this layer and the later ones."""
+        assert isinstance(self.config, hlm.HLMConfig)
+        return hlm.forward_from(self._model.live, self.config, layer, stream, intervention)
 
     def loss(self, tokens: Tensor, *, intervention: Intervention | None = None) -> Tensor:
         """(b, t) windows -> (b, t − 1) negative log-likelihood of every next token, in nats."""

@@ -189,8 +189,8 @@ def remove_concept(
     category="Concept",
     summary="Let what settles in a basin flow into another basin, or into a concept's.",
     details="A hetero-associative edit of rank one. In a text model the dose is the largest within the damage on "
-    "held-out text, elsewhere the largest that the gate accepts. `arrived` is the share of the basin's states that "
-    "settle at the destination afterwards.",
+    "held-out text; elsewhere it is the smallest at which nine tenths of the basin's states arrive, and the gate "
+    "judges it. `arrived` is the share of them that settle at the destination afterwards.",
     params=(
         LAYER,
         Param("basin", t.BASIN, "the basin to divert, such as L0.B3"),
@@ -202,7 +202,7 @@ def remove_concept(
     effects=Effect.EDITS,
     result=results.Edit,
     examples=(
-        Example("survey L0\nredirect L0.B0 to=L0.B1 strength=1", "it.arrived == 1"),
+        Example("survey L0\nredirect L0.B0 to=L0.B2", "it.arrived >= 0.9"),
         Example("survey L3\nredirect L3.B0 to=L3.B1", "it.strength > 0", on="tiny"),
     ),
 )

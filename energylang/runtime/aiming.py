@@ -34,7 +34,7 @@ from energylang.landscape.draws import stable_generator
 from energylang.landscape.layer import interaction
 from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
-from energylang.models.states import POSITIONS
+from energylang.models.states import POSITIONS, chunks
 
 from .controls import REPLY_TOKENS
 from .effects import Ruler
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from .history import Concept
     from .workbench import Workbench
 
-VALUE_STEPS, VALUE_RATE, VALUE_BATCH = 40, 0.05, 64
+VALUE_STEPS, VALUE_RATE, VALUE_BATCH = 32, 0.05, 48
 TARGET_STEPS, TARGET_RATE, TARGET_ROWS = 30, 0.1, 24
-_REPLIES = 192
+_REPLIES = 128
 _KAPPA = 10.0
 _GAIN_LIMIT = 3.0
 _RETURN_STEPS = 8
@@ -84,12 +84,16 @@ def _value(
     away: bool,
 ) -> LowRank:
     found = _without(session, concept, generator) if away else _in_context(session, concept, generator)
+    stream, targets, counts = _prepared(session, concept.layer, found)
+    batch = VALUE_BATCH * len(stream) // len(found.tokens)
     left = torch.zeros(weight.shape[0], device=weight.device, requires_grad=True)
     descent = torch.optim.Adam([left], lr=VALUE_RATE)
     for step in range(VALUE_STEPS):
-        pick = torch.randperm(len(found.tokens), generator=generator)[:VALUE_BATCH].to(weight.device)
+        pick = torch.randperm(len(stream), generator=generator)[:batch].to(weight.device)
         edited = Intervention(weights={concept.layer: weight + torch.outer(left, query)})
-        loss = -_likelihood(session, Examples(found.tokens[pick], found.counts[pick]), edited)
+        logs = _logs(session, concept.layer, stream[pick], edited)
+        chosen = logs.gather(2, targets[pick][..., None])[..., 0]
+        loss = -(chosen * counts[pick]).sum() / counts[pick].sum()
         for group in descent.param_groups:  # towards zero, so that the last batches do not decide
             group["lr"] = VALUE_RATE * (1 - step / VALUE_STEPS)
         _step(descent, loss)
@@ -148,14 +152,24 @@ def _rows(session: Workbench, rows: list[list[int]], spans: list[tuple[int, int]
     return Examples(tokens.to(device), counts.to(device))
 
 
-def _likelihood(session: Workbench, examples: Examples, change: Intervention) -> Tensor:
-    """Mean log-probability (nats) of the predictions that count."""
-    chosen = _chosen(_logs(session, examples.tokens, change), examples.tokens)
-    return (chosen * examples.counts).sum() / examples.counts.sum()
+@torch.no_grad()
+def _stream(session: Workbench, layer: int, tokens: Tensor) -> Tensor:
+    """(n, t − 1, m): what enters the layer; the rest of the model is all that the descent has to pass."""
+    return torch.cat([session.text.stream_before(part[:, :-1], layer) for part in chunks(tokens)])
 
 
-def _logs(session: Workbench, tokens: Tensor, change: Intervention | None) -> Tensor:
-    return session.text.forward(tokens[:, :-1], intervention=change).logits.float().log_softmax(dim=2)
+def _prepared(session: Workbench, layer: int, found: Examples) -> tuple[Tensor, Tensor, Tensor]:
+    """Stream (n, t, m), targets (n, t) and counts (n, t) of examples. Where the rest of the model does not look
+    back, only the positions that count, as rows of length one."""
+    stream, targets = _stream(session, layer, found.tokens), found.tokens[:, 1:]
+    if session.text.looks_back_from(layer):
+        return stream, targets, found.counts
+    live = found.counts > 0
+    return stream[live][:, None], targets[live][:, None], found.counts[live][:, None]
+
+
+def _logs(session: Workbench, layer: int, stream: Tensor, change: Intervention | None) -> Tensor:
+    return session.text.forward_from(layer, stream, change).logits.float().log_softmax(dim=2)
 
 
 def _chosen(logs: Tensor, tokens: Tensor) -> Tensor:
@@ -179,8 +193,9 @@ def _target(
     on, elsewhere = _after_passages(session, concept, generator), _elsewhere(session, generator)
     inverse, mean_state = _keys(session, layer, on, weight, degree)
     with torch.no_grad():
-        chosen_before = _chosen(_logs(session, on.tokens, None), on.tokens)
-        logs_before = _logs(session, elsewhere, None)
+        stream, others = _stream(session, layer, on.tokens), _stream(session, layer, elsewhere)
+        chosen_before = _chosen(_logs(session, layer, stream, None), on.tokens)
+        logs_before = _logs(session, layer, others, None)
     size, sign = torch.linalg.matrix_norm(weight), -1.0 if away else 1.0
     sharp = torch.tanh(3 * mean_state / mean_state.pow(2).mean().sqrt().clamp_min(1e-6))
     raw = torch.atanh(sharp.clamp(-0.97, 0.97)).detach().requires_grad_()
@@ -199,9 +214,9 @@ def _target(
         column, state = factors()
         edited_weight = weight + sign * torch.outer(column, column)
         edited = Intervention(weights={layer: edited_weight})
-        gain = _chosen(_logs(session, on.tokens, edited), on.tokens) - chosen_before
+        gain = _chosen(_logs(session, layer, stream, edited), on.tokens) - chosen_before
         gain = ((sign * gain).clamp(max=_GAIN_LIMIT) * on.counts).sum() / on.counts.sum()
-        logs = _logs(session, elsewhere, edited)
+        logs = _logs(session, layer, others, edited)
         drift = (logs_before.exp() * (logs_before - logs)).sum(dim=2).mean()
         loss = -gain + _KAPPA * drift + 0.05 * log_strength.exp()
         if not away:

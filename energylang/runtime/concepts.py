@@ -40,7 +40,9 @@ def capture(
         raise ElError("there is nothing to capture in an empty text", code="EL201")
     known = session.state.concepts.get(name)
     if known is None:
-        concept = Concept(name, layer or 0, (), torch.zeros(0), position=position or DECISION)
+        concept = Concept(
+            name, layer or 0, (), torch.zeros(0), position=DECISION if position is None else position
+        )
     else:
         _agrees(known, layer, position)
         concept = known

@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
-from energylang.models.states import POSITIONS
+from energylang.models.states import POSITIONS, chunks
 from energylang.results import Effect, Placebo
 
 from .controls import REPLY_TOKENS, Imitate, controls
@@ -42,18 +43,30 @@ CHOOSING_WINDOWS, MEASURING_WINDOWS = 48, 96
 PROMPTS = 128
 
 
-@torch.no_grad()
-def losses(session: Workbench, windows: Tensor, change: Intervention) -> Tensor:
-    """(n,): the loss of every window (n, context + 1) under a change."""
-    return session.text.loss(windows, intervention=change).mean(dim=1)
+class Gauge:
+    """The loss of a fixed set of windows (n, context + 1) under changes of one layer: what lies below the layer
+    is computed once."""
 
+    def __init__(self, session: Workbench, layer: int, windows: Tensor) -> None:
+        self.text, self.layer = session.text, layer
+        with torch.no_grad():
+            self.parts = [
+                (part[:, 1:], self.text.stream_before(part[:, :-1], layer)) for part in chunks(windows)
+            ]
 
-@torch.no_grad()
-def harm(session: Workbench, change: Intervention, against: Intervention) -> float:
-    """By how much a change raises the loss, relatively, on the windows by which things are chosen."""
-    windows = session.text.choosing_windows(CHOOSING_WINDOWS)
-    base = losses(session, windows, against).mean()
-    return float(losses(session, windows, change).mean() / base - 1)
+    @torch.no_grad()
+    def losses(self, change: Intervention) -> Tensor:
+        """(n,): the mean loss per token of every window, in nats."""
+        found = []
+        for targets, stream in self.parts:
+            logits = self.text.forward_from(self.layer, stream, change).logits.float()
+            each = functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
+            found.append(each.mean(dim=1))
+        return torch.cat(found)
+
+    def rise(self, change: Intervention, against: Tensor) -> float:
+        """By how much a change raises the loss, relatively to ``against`` (n,)."""
+        return float(self.losses(change).mean() / against.mean() - 1)
 
 
 @dataclass(frozen=True)
@@ -119,13 +132,12 @@ def measure(
 
     ruler = Ruler(session, concept)
     before, after = ruler.read(changed(None)), ruler.read(changed(factors))
-    windows = session.text.measuring_windows(MEASURING_WINDOWS)
-    loss_before = losses(session, windows, changed(None))
-    loss_after = losses(session, windows, changed(factors))
+    gauge = Gauge(session, layer, session.text.measuring_windows(MEASURING_WINDOWS))
+    loss_before, loss_after = gauge.losses(changed(None)), gauge.losses(changed(factors))
     base = float(loss_before.mean())
     readings: dict[str, list[tuple[Reading, float]]] = {}
     for control in controls(session, concept, factors, imitate):
-        damage = float(losses(session, windows, changed(control.factors)).mean()) / base - 1
+        damage = gauge.rise(changed(control.factors), loss_before)
         readings.setdefault(control.kind, []).append((ruler.read(changed(control.factors)), damage))
     placebos = tuple(_placebo(kind, found, after) for kind, found in readings.items())
     main = placebos[0]

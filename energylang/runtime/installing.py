@@ -39,7 +39,7 @@ from .aiming import aim
 from .concepts import keep, opposite
 from .controls import Imitate
 from .editing import Draft, Plan, check_force, commit, draft
-from .effects import harm, measure
+from .effects import CHOOSING_WINDOWS, Gauge, measure
 from .history import Concept
 
 if TYPE_CHECKING:
@@ -255,13 +255,11 @@ def within_budget(
     """The largest dose whose rise of the loss keeps within the damage, by bisection (harm grows with the dose);
     the smallest dose, and a refusal, when none does. A ``strength`` that is given is the only dose."""
     weight = session.weight(session.staged(layer))
-    before = Intervention(weights={layer: weight})
-    rises: dict[float, float] = {}
+    gauge = Gauge(session, layer, session.text.choosing_windows(CHOOSING_WINDOWS))
+    base = gauge.losses(Intervention(weights={layer: weight}))
 
-    def rise(proposal: Proposal, dose: float) -> float:
-        change = Intervention(weights={layer: proposal.factors.added_to(weight)})
-        rises[dose] = harm(session, change, before)
-        return rises[dose]
+    def rise(proposal: Proposal) -> float:
+        return gauge.rise(Intervention(weights={layer: proposal.factors.added_to(weight)}), base)
 
     if strength is not None:
         doses = (strength,)
@@ -270,12 +268,12 @@ def within_budget(
     while high - low > 1:  # doses[low] keeps within, doses[high] does not
         middle = (low + high) // 2
         proposal = dosed(doses[middle])
-        if rise(proposal, doses[middle]) <= damage:
+        if rise(proposal) <= damage:
             best, chosen, low = proposal, doses[middle], middle
         else:
             high = middle
     if best is not None:
         return chosen, best, (True, "within the damage budget")
     proposal = dosed(chosen)
-    over = f"the loss would rise by {rise(proposal, chosen):.1%}, more than the budget of {damage:.1%}"
+    over = f"the loss would rise by {rise(proposal):.1%}, more than the budget of {damage:.1%}"
     return chosen, proposal, (False, over)

@@ -3,7 +3,8 @@
 **redirect L B to=B|C.** The key is the mean f(x) of real token states that settle in the basin (of its centre
 where there are none), the value the other basin's centre or the concept's settled state, the whitening the second
 moment of f(x) over real tokens (over the known basins, by their populations, in a model without words). With words
-the dose is the largest within the damage budget on held-out text; without, the largest that the gate accepts.
+the dose is the largest within the damage budget on held-out text; without, the smallest at which what is diverted
+arrives, and the gate judges it.
 
 **remove-concept L C.** Two different things can be removed, and they are two findings (MODEL §3.5): the *basin* in
 which the concept settles, and the concept from what is *said*. ``aimed`` does the second: the value form of
@@ -13,6 +14,7 @@ the basin.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ from energylang.errors import ElError
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import relative_noise
 from energylang.landscape.dynamics import settle
+from energylang.landscape.edits import RELATED
 from energylang.landscape.layer import Landscape, interaction
 from energylang.landscape.proposal import Proposal, resting
 from energylang.landscape.redirect import redirect
@@ -31,7 +34,7 @@ from energylang.values import BasinRef, Seed
 from energylang.values import Concept as ConceptName
 
 from .aiming import aim
-from .editing import Draft, Plan, check_force, commit, draft
+from .editing import Plan, check_force, commit, draft
 from .effects import measure
 from .history import Concept
 from .installing import (
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from .workbench import Workbench
 
 _COPIES, _NOISE = 64, 0.1
+_ENOUGH = 0.9  # of what is diverted must arrive
 
 
 # ----------------------------------------------------------------------------------------- redirect
@@ -80,6 +84,12 @@ def redirect_basin(
     value = resting_state(session, landscape, session.direction(layer, to))
     if float(cosine_rows(centre[None], value)) > SAME:
         raise ElError(f"{basin} is where {to} already settles", code="EL510", hint="name another destination")
+    if float(cosine_rows(-centre[None], value)) > SAME:
+        raise ElError(
+            f"{to} settles in the mirror of {basin}",
+            code="EL510",
+            hint="f is odd: what sends a state to its mirror sends the mirror back; name another destination",
+        )
     states = _states_of(session, landscape, layer, centre)
     key = interaction(states, landscape.degree).mean(dim=0)
     moment = _moment(session, layer, landscape)
@@ -98,6 +108,7 @@ def redirect_basin(
             f"{basin} to {to}",
             lambda _landscape, _protected: proposal,
             own=torch.stack((centre, value)),
+            related=RELATED,
             installs=True,
             method="redirect",
             strength=dose,
@@ -105,28 +116,33 @@ def redirect_basin(
         )
 
     if session.model.text is not None:
-        made = draft(session, planned(*within_budget(session, layer, dosed, damage, strength)))
+        dose, proposal, within = within_budget(session, layer, dosed, damage, strength)
+        made = draft(session, planned(dose, proposal, within))
+        share = _arriving(session, landscape, proposal, states)
     else:
-        made = _gated(session, dosed, planned, strength)
-    if made.proposal is not None:
-        share = _arriving(session, landscape, made.proposal, states)
-        made = replace(made, edit=replace(made.edit, arrived=share))
+        dose, proposal, share = _arrival(session, landscape, dosed, states, strength)
+        arrives = strength is not None or share >= _ENOUGH
+        nowhere = (False, f"no dose up to {DOSES[-1]} sends it there: {share:.0%} arrives")
+        made = draft(session, planned(dose, proposal, None if arrives else nowhere))
+    made = replace(made, edit=replace(made.edit, arrived=share))
     return commit(session, made, force=force, reason=reason)
 
 
-def _gated(session: Workbench, dosed, planned, strength: float | None) -> Draft:  # type: ignore[no-untyped-def]
-    """The largest dose that the gate accepts (harm grows with the dose); the smallest, refused, if none."""
+def _arrival(
+    session: Workbench,
+    landscape: Landscape,
+    dosed: Callable[[float], Proposal],
+    states: Tensor,
+    strength: float | None,
+) -> tuple[float, Proposal, float]:
+    """The smallest dose at which what is diverted arrives, with the share that does; the largest if none."""
     doses = DOSES if strength is None else (strength,)
-    best: Draft | None = None
-    low, high = -1, len(doses)
-    while high - low > 1:
-        middle = (low + high) // 2
-        made = draft(session, planned(doses[middle], dosed(doses[middle]), None))
-        if made.edit.applied:
-            best, low = made, middle
-        else:
-            high = middle
-    return best or draft(session, planned(doses[0], dosed(doses[0]), None))
+    for dose in doses:
+        proposal = dosed(dose)
+        share = _arriving(session, landscape, proposal, states)
+        if share >= _ENOUGH:
+            break
+    return dose, proposal, share
 
 
 def _states_of(session: Workbench, landscape: Landscape, layer: int, centre: Tensor) -> Tensor:

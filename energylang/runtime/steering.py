@@ -20,7 +20,7 @@ from energylang.models.protocol import Intervention
 from energylang.results import Steering, SteeringStep
 
 from .concepts import opposite
-from .effects import MEASURING_WINDOWS, Ruler, against, harm, losses, standard_error
+from .effects import CHOOSING_WINDOWS, MEASURING_WINDOWS, Gauge, Ruler, against, standard_error
 from .history import Concept
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ def steer(session: Workbench, concept: Concept, strengths: Sequence[float] | Non
     chosen, within = _strengths(session, layer, push, strengths, damage)
     ruler = Ruler(session, concept, _PROMPTS)
     before = ruler.read(nothing)
-    windows = text.measuring_windows(MEASURING_WINDOWS)
-    base = losses(session, windows, nothing)
+    gauge = Gauge(session, layer, text.measuring_windows(MEASURING_WINDOWS))
+    base = gauge.losses(nothing)
     steps = []
     for strength in chosen:
         tilted = Intervention(drive={layer: strength * push})
         after = ruler.read(tilted)
-        change = (losses(session, windows, tilted) - base) / base.mean()
+        change = (gauge.losses(tilted) - base) / base.mean()
         readings = [ruler.read(Intervention(drive={layer: strength * field})) for field in random]
         shares = [reading.share for reading in readings if reading.share is not None]
         mean = spread = z = None
@@ -95,11 +95,13 @@ def _strengths(
     session: Workbench, layer: int, push: torch.Tensor, given: Sequence[float] | None, damage: float
 ) -> tuple[list[float], float | None]:
     """The strengths to try, and the largest of them within the damage budget (``None``: not even the least)."""
+    gauge = Gauge(session, layer, session.text.choosing_windows(CHOOSING_WINDOWS))
+    base = gauge.losses(Intervention())
     chosen: list[float] = []
     within: float | None = None
     for strength in sorted(given or STRENGTHS):
         chosen.append(strength)
-        if harm(session, Intervention(drive={layer: strength * push}), Intervention()) <= damage:
+        if gauge.rise(Intervention(drive={layer: strength * push}), base) <= damage:
             within = strength
         elif given is None:
             break

@@ -8,7 +8,7 @@ For every concept of a ``Study``, on each model, through the same functions that
 3. **dose-response**: the same edit at growing doses, beside random values of the same norm.
 4. **remove**: take the concept out of what is said; the other labels should keep their proportions.
 5. **locality**: replies in conversations that already speak another way, before and after installing.
-6. **undo**: the logits afterwards, bit for bit.
+6. **undo**: every installation is made live and undone; the logits afterwards, bit for bit.
 7. **transfer**: the concept's state carried into another model (``landscape.alignment``) and redirected to there.
 
 Labels come from the study, not from the model: the judge of an effect must not be the thing that was edited. Prompts
@@ -33,7 +33,8 @@ from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
 
 from .controls import controls, random_values
-from .effects import against, losses, standard_error
+from .editing import commit
+from .effects import Gauge, against, standard_error
 from .history import Concept
 from .installing import Candidate, aimed, redirected
 from .redirecting import removal
@@ -66,16 +67,20 @@ class Study:
 
 @dataclass(frozen=True)
 class Options:
-    """How thoroughly. ``replies`` to neutral prompts per condition, ``local`` per foreign context."""
+    """How thoroughly. ``replies`` to neutral prompts per condition, ``local`` per foreign context; before and after a
+    removal ``proportions`` times as many, because proportions within 15 % are told from chance by thousands only."""
 
     layer: int | None = None
     method: str = "aimed"
+    doses: tuple[float, ...] = DOSES
     damage: float = 0.02
     removal_damage: float = 0.01
     replies: int = 256
+    proportions: int = 8
     local: int = 64
     seed: int = 0
     temp: float = 1.0
+    threads: int = 1
 
 
 @dataclass
@@ -87,6 +92,7 @@ class Bench:
     options: Options
     layer: int = 0
     prompts: list[str] = field(default_factory=list)
+    _gauge: Gauge | None = None
 
     @property
     def text(self) -> TextModel:
@@ -101,9 +107,9 @@ class Bench:
         weight = self.weight
         return Intervention(weights={self.layer: weight if factors is None else factors.added_to(weight)})
 
-    def shares(self, change: Intervention) -> dict[str, float]:
-        """label → share of the replies to neutral prompts; what has no label is left out."""
-        return self._count([(prompt,) for prompt in self.prompts], change, "neutral")
+    def shares(self, change: Intervention, times: int = 1) -> dict[str, float]:
+        """label → share of the replies to neutral prompts, asked ``times`` times; what has no label is left out."""
+        return self._count([(prompt,) for prompt in self.prompts * times], change, "neutral")
 
     def shares_after(self, concept: str, change: Intervention) -> dict[str, float]:
         """The same in conversations whose last reply already is a concept."""
@@ -127,7 +133,9 @@ class Bench:
 
     def loss(self, change: Intervention) -> Tensor:
         """(n,): the loss of the held-out windows that chose nothing."""
-        return losses(self.session, self.text.measuring_windows(LOSS_WINDOWS), change)
+        if self._gauge is None:
+            self._gauge = Gauge(self.session, self.layer, self.text.measuring_windows(LOSS_WINDOWS))
+        return self._gauge.losses(change)
 
 
 def examine(
@@ -139,20 +147,36 @@ def examine(
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """The study of one model, as a JSON value plus, under ``carry``, what a next model needs for the transfer."""
-    session = Session(model, threads=torch.get_num_threads())
-    text = session.text
+    before = torch.get_num_threads()
+    torch.set_num_threads(options.threads)
+    try:
+        return _examine(Session(model, threads=options.threads), study, options, donor, progress)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _examine(
+    session: Session,
+    study: Study,
+    options: Options,
+    donor: Mapping[str, Any] | None,
+    progress: Callable[[str], None],
+) -> dict[str, Any]:
+    text, model = session.text, session.model.spec
     if text.markers is None:
         raise ElError(
             f"{model} holds no conversations: there are no replies whose concept could be counted",
             code="EL250",
             hint='train one with --turns "user:" "bot:", or use `effect` on a plain-text model',
         )
+    session.set("seed", options.seed)
     bench = Bench(session, study, options)
     asked = text.measuring_prompts
     bench.prompts = [asked[k % len(asked)] for k in range(options.replies)]
     progress(f"{model}: baseline")
     fits = _capture(bench)
     before, loss = bench.shares(bench.changed()), bench.loss(bench.changed())
+    often = bench.shares(bench.changed(), options.proportions)
     found: dict[str, Any] = {
         "model": model,
         "hash": session.live_hash(),
@@ -162,6 +186,7 @@ def examine(
         "baseline": before,
         "labelled": sum(before.values()),
         "report": session.model.metadata.get("report"),
+        "undo_bit_identical": True,
         "concepts": {},
     }
     if study.fluent is not None:
@@ -175,18 +200,21 @@ def examine(
         candidate = _candidate(bench, concept)
         installed = _installation(bench, concept, candidate, before, loss)
         installed["locality"] = _locality(bench, name, contexts, candidate)
-        removed = _removal(bench, concept, before, loss)
+        removed = _removal(bench, concept, often, loss)
         found["concepts"][name] = {"install": installed, "remove": removed}
-    session.restore_all()
-    found["undo_bit_identical"] = bool(torch.equal(logits, _logits(bench)))
+        found["undo_bit_identical"] &= _undone(bench, candidate, logits)
     if donor is not None:
         progress(f"{model}: transfer")
-        found["transfer"] = _transfer(bench, donor, before, loss)
+        try:
+            found["transfer"] = _transfer(bench, donor, before, loss)
+        except ElError as error:  # what was found so far stands
+            found["transfer"] = {"from": donor["model"], "refused": error.message}
     found["carry"] = {
         "model": model,
         "states": _probe_states(bench),
         "centroids": {name: session.concept(name).centroid for name in study.texts},
         "windows": _probe_windows(text),
+        "tokenizer": text.tokenizer.to_json(),
     }
     return found
 
@@ -207,6 +235,7 @@ def _capture(bench: Bench) -> list[dict[str, Any]]:
                 fits.append({"concept": name, **fit.to_dict()})
         where = max(votes, key=lambda layer: votes[layer])
         session.load(session.model.spec)
+        session.set("seed", options.seed)
     bench.layer = int(where)
     for name, texts in bench.study.texts.items():
         for said in texts:
@@ -217,6 +246,17 @@ def _capture(bench: Bench) -> list[dict[str, Any]]:
 def _logits(bench: Bench) -> Tensor:
     with torch.no_grad():
         return bench.text.forward(bench.text.measuring_windows(8)[:, :-1]).logits
+
+
+def _undone(bench: Bench, candidate: Candidate, logits: Tensor) -> bool:
+    """Make an installation live, undo it; whether the logits changed and came back bit for bit."""
+    session, before = bench.session, bench.session.state
+    commit(session, candidate.draft, force=True, reason="it is undone at once")
+    session.make_live(bench.layer)
+    session.timeline.record("install", before, session.state, "OK", "", bench.layer)
+    changed = not torch.equal(logits, _logits(bench))
+    session.undo()
+    return changed and torch.equal(logits, _logits(bench))
 
 
 def _candidate(bench: Bench, concept: Concept) -> Candidate:
@@ -256,7 +296,7 @@ def _installation(
         "shares_after": after,
         "placebos": {kind: _summary(values, after[name]) for kind, values in placebos.items()},
         **_damage(bench, factors, loss),
-        "doses": [_dose(bench, concept, factors.scaled(d / dose), d, loss) for d in DOSES],
+        "doses": [_dose(bench, concept, factors.scaled(d / dose), d, loss) for d in bench.options.doses],
     }
 
 
@@ -296,16 +336,25 @@ def _locality(
 
 
 def _removal(bench: Bench, concept: Concept, before: Mapping[str, float], loss: Tensor) -> dict[str, Any]:
-    """Effect of taking a concept out; the others' shares among themselves, before and after."""
-    candidate = removal(bench.session, concept, None, bench.options.removal_damage)
+    """Effect of taking a concept out; the others' shares among themselves, before and after, and the standard error
+    of their relative change if the draws before and after are independent (they are more alike than that)."""
+    options = bench.options
+    candidate = removal(bench.session, concept, None, options.removal_damage)
     factors = _factors(candidate)
-    after = bench.shares(bench.changed(factors))
+    after = bench.shares(bench.changed(factors), options.proportions)
     others = [label for label in before if label != concept.name]
     rest_before, rest_after = (sum(shares[label] for label in others) for shares in (before, after))
     relative = {
-        label: (after[label] / rest_after) / (before[label] / rest_before) - 1 if before[label] else None
+        label: (after[label] / rest_after) / (before[label] / rest_before) - 1
+        if before[label] and rest_after
+        else None
         for label in others
     }
+
+    def chance(share: float, rest: float) -> float:
+        """The relative variance of share/rest."""
+        return (1 / share - 1 / rest) / (len(bench.prompts) * options.proportions)
+
     random = [
         edit.scaled(factors.norm / edit.norm) for edit in random_values(bench.session, concept, factors)
     ]
@@ -316,6 +365,12 @@ def _removal(bench: Bench, concept: Concept, before: Mapping[str, float], loss: 
         "share_before": before[concept.name],
         "share_after": after[concept.name],
         "others_relative": relative,
+        "others_error": {
+            label: max(0.0, chance(before[label], rest_before) + chance(after[label], rest_after)) ** 0.5
+            if before[label] and after[label]
+            else None
+            for label in others
+        },
         "placebo": _summary(shares, after[concept.name]),
         **_damage(bench, factors, loss),
     }
@@ -339,7 +394,7 @@ def _transfer(
 ) -> dict[str, Any]:
     """The donor's concepts, aligned by the states of the same held-out text, redirected to in this model."""
     windows = donor["windows"]
-    if int(windows.max()) >= bench.text.tokenizer.size or windows.shape[1] > bench.text.max_length:
+    if donor["tokenizer"] != bench.text.tokenizer.to_json() or windows.shape[1] > bench.text.max_length:
         raise ElError(
             f"{donor['model']} and {bench.session.model.spec} do not read the same tokens", code="EL502"
         )

@@ -1,0 +1,141 @@
+"""The concepts of a surgery study: the micro-world's registers, or those of a JSON file.
+
+    {"name": {"texts": ["…"], "markers": ["word", …], "contexts": ["…"]}, …}
+
+``texts`` are what the concept is captured from, ``contexts`` replies that already are the concept (without them the
+texts). A reply is the concept with the most marker words in it; none, or several with the most, have no label.
+(PURE: no torch.)
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from energylang.errors import ElError
+
+if TYPE_CHECKING:
+    from energylang.runtime.surgery import Study
+
+CONTEXTS = 16
+_WORD = re.compile(r"\w+(?:['’]\w+)*")
+_NAME = re.compile(r"[^\W\d][\w-]{0,199}")
+_FORM = '{"name": {"texts": ["…"], "markers": ["word", "…"], "contexts": ["…"]}, "other": {…}}'
+
+
+def micro_world(seed: int) -> Study:
+    """The registers of the bundled corpus, captured from sentences that are no templates of it."""
+    from energylang.models import corpus
+    from energylang.runtime.surgery import Study
+
+    draw = random.Random(seed)
+    contexts: dict[str, list[str]] = {}
+    for name in corpus.REGISTERS:
+        said: list[str] = []
+        while len(said) < CONTEXTS:
+            said += [reply for _, reply in corpus.conversation(draw, name)]
+        contexts[name] = said[:CONTEXTS]
+    return Study(
+        texts=corpus.sentences(),
+        contexts=contexts,
+        label=corpus.classify,
+        fluent=lambda reply: corpus.parse(reply) is not None,
+    )
+
+
+def study_from(found: Mapping[str, Mapping[str, list[str]]]) -> Study:
+    """The study of concepts that ``read_concepts`` found."""
+    from energylang.runtime.surgery import Study
+
+    return Study(
+        texts={name: at["texts"] for name, at in found.items()},
+        contexts={name: at.get("contexts") or at["texts"] for name, at in found.items()},
+        label=labels({name: at["markers"] for name, at in found.items()}),
+    )
+
+
+def labels(markers: Mapping[str, list[str]]) -> Callable[[str], str | None]:
+    """A function that names the concept with the most marker words in a reply."""
+    owner = {word.lower(): name for name, words in markers.items() for word in words}
+
+    def label(reply: str) -> str | None:
+        counts = dict.fromkeys(markers, 0)
+        for word in _WORD.findall(reply.lower()):
+            if word in owner:
+                counts[owner[word]] += 1
+        most = max(counts.values())
+        leaders = [name for name, count in counts.items() if count == most]
+        return leaders[0] if most and len(leaders) == 1 else None
+
+    return label
+
+
+def read_concepts(path: Path) -> dict[str, dict[str, list[str]]]:
+    """The concepts in a file; ``ElError`` (EL530) with the path and what is wrong."""
+    try:
+        found = json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=_without_duplicates)
+    except FileNotFoundError:
+        raise ElError(f"there is no file {path}", code="EL530", hint="check the path of --concepts") from None
+    except IsADirectoryError:
+        raise _bad(path, "is a folder") from None
+    except OSError as error:
+        raise _bad(path, f"cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise _bad(path, f"is not UTF-8 text (byte {error.start})") from None
+    except json.JSONDecodeError as error:
+        raise _bad(path, f"is not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from None
+    except (ValueError, RecursionError) as error:
+        raise _bad(path, f"is not usable JSON: {error}") from None
+    if not isinstance(found, dict) or len(found) < 2:
+        raise _bad(path, "must be an object with at least two concepts: what is not one has to be another")
+    for name, value in found.items():
+        _check(path, name, value)
+    _check_markers(path, found)
+    return found
+
+
+def _check(path: Path, name: str, value: object) -> None:
+    if not _NAME.fullmatch(name):
+        raise _bad(path, f"names a concept {name!r}: a name is a letter, then letters, digits, _ or -")
+    if not isinstance(value, dict):
+        raise _bad(path, f"has no object with texts and markers for {name!r}")
+    unknown = sorted(set(value) - {"texts", "markers", "contexts"})
+    if unknown:
+        raise _bad(path, f"has an unknown key {unknown[0]!r} in {name!r}")
+    for key in ("texts", "markers", "contexts"):
+        items = value.get(key)
+        if items is None and key == "contexts":
+            continue
+        if (
+            not isinstance(items, list)
+            or not items
+            or not all(isinstance(i, str) and i.strip() for i in items)
+        ):
+            raise _bad(path, f"needs a list of one or more non-empty strings as {key!r} of {name!r}")
+
+
+def _check_markers(path: Path, found: Mapping[str, Mapping[str, Any]]) -> None:
+    owner: dict[str, str] = {}
+    for name, value in found.items():
+        for marker in value["markers"]:
+            if not _WORD.fullmatch(marker):
+                raise _bad(path, f"has a marker of {name!r} that is not one word: {marker!r}")
+            other = owner.setdefault(marker.lower(), name)
+            if other != name:
+                raise _bad(path, f"has the marker {marker!r} for both {other!r} and {name!r}")
+
+
+def _bad(path: Path, what: str) -> ElError:
+    return ElError(f"{path} {what}", code="EL530", hint=f"the form is {_FORM}")
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        twice = next(key for k, (key, _) in enumerate(pairs) if key in dict(pairs[:k]))
+        raise ValueError(f"{twice!r} occurs twice")
+    return result

@@ -1,0 +1,284 @@
+"""``el report``: what can be said about a model, written down.
+
+    el report surgery MODEL [MODEL …] -o DIR [--concepts FILE.json] [--layer L3|auto] [--method aimed|redirect]
+        [--damage 2%] [--replies 256] [--doses 0.25,0.5,0.75,1,1.25] [--seed 0] [--threads 1]
+
+``surgery`` writes surgery.md, surgery.json and surgery.svg into DIR, after every model anew, so that an interruption
+loses no more than the model it met. What can be wrong with the command line, the concepts, the models and DIR is
+checked before the long computation begins. Exit codes: 0 the report is written (whatever it says), 1 the input cannot
+be used, 2 usage, 130 interrupted. torch is imported when the command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from energylang.errors import ElError
+
+VERSION = 1
+FILES = ("surgery.md", "surgery.json", "surgery.svg")
+DOSES = (0.25, 0.5, 0.75, 1.0, 1.25)
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``report`` to the commands of ``el``."""
+    report = subparsers.add_parser("report", help="examine models and write down what was found")
+    kinds = report.add_subparsers(title="reports", metavar="REPORT", required=True)
+    parser = kinds.add_parser(
+        "surgery",
+        help="can concepts be written into models and taken out of them?",
+        description="Install and remove every concept in every model, against placebos, and write surgery.md, "
+        "surgery.json and surgery.svg. Without --concepts the concepts are the registers of the bundled micro-world. "
+        "With several models, each gets the concepts of the one before it too.",
+    )
+    parser.add_argument(
+        "models", nargs="+", metavar="MODEL", help="dialogue models: a bundled name or a path"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="created if missing")
+    parser.add_argument(
+        "--concepts", type=Path, metavar="FILE.json", help="texts and marker words per concept"
+    )
+    parser.add_argument("--layer", type=_layer, default=None, metavar="L3|auto", help="default: auto")
+    parser.add_argument("--method", choices=("aimed", "redirect"), default="aimed")
+    parser.add_argument(
+        "--damage",
+        type=_damage,
+        default=0.02,
+        metavar="SHARE",
+        help="how much the loss may rise (default 2%%)",
+    )
+    parser.add_argument(
+        "--replies",
+        type=_replies,
+        default=256,
+        metavar="N",
+        help="per condition (default 256), 8 N for removals",
+    )
+    parser.add_argument(
+        "--doses", type=_doses, default=DOSES, metavar="D,D,…", help="default 0.25,0.5,0.75,1,1.25"
+    )
+    parser.add_argument("--seed", type=_seed, default=0)
+    parser.add_argument("--threads", type=_threads, default=1, help="processor threads (default 1)")
+    parser.set_defaults(run=surgery)
+
+
+def surgery(args: argparse.Namespace) -> int:
+    """Examine the models and write the report; returns the exit code."""
+    from .concepts import micro_world, read_concepts, study_from
+
+    concepts = read_concepts(args.concepts) if args.concepts is not None else None
+    for place, model in enumerate(args.models):
+        if model in args.models[:place]:
+            raise ElError(f"{model} is named twice", hint="name every model once")
+        check_model(model, args.layer)
+    prepare(args.output)
+
+    from energylang.runtime.surgery import Options, examine
+
+    study = micro_world(args.seed) if concepts is None else study_from(concepts)
+    options = Options(
+        layer=args.layer,
+        method=args.method,
+        doses=args.doses,
+        damage=args.damage,
+        replies=args.replies,
+        local=max(1, args.replies // 4),
+        seed=args.seed,
+        threads=args.threads,
+    )
+    asked = {
+        "models": list(args.models),
+        "concepts": None if args.concepts is None else str(args.concepts),
+        "layer": args.layer,
+        "method": args.method,
+        "doses": list(args.doses),
+        "damage": options.damage,
+        "removal_damage": options.removal_damage,
+        "replies": options.replies,
+        "removal_replies": options.replies * options.proportions,
+        "local": options.local,
+        "seed": args.seed,
+        "threads": args.threads,
+        "command": command(args),
+    }
+    found: list[dict[str, Any]] = []
+    donor: dict[str, Any] | None = None
+    with _progress() as show:
+        for model in args.models:
+            result = examine(model, study, options, donor=donor, progress=show)
+            donor = result.pop("carry")
+            found.append(result)
+            summary = write(args.output, {**asked, "waiting": args.models[len(found) :]}, found)
+    _print(args.output, summary)
+    return 0
+
+
+def check_model(spec: str, layer: int | None) -> None:
+    """Refuse a model that cannot be examined, from the header of its file alone."""
+    from energylang.models.header import is_pt, parse_spec, read_header
+    from energylang.models.index import read_index
+
+    header = read_header(spec)
+    if "text" not in header.capabilities:
+        raise ElError(
+            f"{spec} is only weights: it reads and writes no text, so there are no replies to count",
+            code="EL250",
+            hint="name a dialogue model, such as the bundled one: tiny",
+        )
+    if not header.dims:
+        raise ElError(
+            f"{spec} is a {header.kind} without Hopfield layers: there is no landscape to operate on",
+            code="EL250",
+            hint="train one with `el train --arch hlm`",
+        )
+    if layer is not None and layer >= len(header.dims):
+        raise ElError(
+            f"there is no L{layer} in {spec}", code="EL302", hint=f"it has L0 to L{len(header.dims) - 1}"
+        )
+    path = parse_spec(spec).path
+    if not is_pt(path) and read_index(path)[1].get("dialogue") is None:
+        raise ElError(
+            f"{spec} holds no conversations: there are no replies whose concept could be counted",
+            code="EL250",
+            hint='train one with --turns "user:" "bot:"',
+        )
+
+
+def prepare(folder: Path) -> None:
+    """Create the folder, and make sure that the files of the report can be written into it."""
+    from energylang.models.checkpoint import check_writable
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        if isinstance(error, FileExistsError):
+            reason = "a file is in its place"
+        raise ElError(
+            f"the folder {folder} cannot be created: {reason}", code="EL504", hint="name another one with -o"
+        ) from None
+    for name in FILES:
+        try:
+            check_writable(folder / name)
+        except ElError as error:
+            raise ElError(error.message, code="EL504", hint="name another folder with -o") from None
+
+
+def write(folder: Path, options: dict[str, Any], models: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Summarise, and write the three files; the summary."""
+    from energylang.models.checkpoint import write_atomic
+    from energylang.render.surgery import markdown, svg
+    from energylang.runtime.surgery_summary import summarise
+
+    study = _finite({"version": VERSION, "options": options, "models": list(models)})
+    study["summary"] = summarise(study["models"])
+    document = json.dumps(study, indent=2, ensure_ascii=False, allow_nan=False)
+    for name, text in zip(FILES, (markdown(study), document + "\n", svg(study)), strict=True):
+        write_atomic(folder / name, text.encode("utf-8", "replace"))
+    return dict(study["summary"])
+
+
+def command(args: argparse.Namespace) -> str:
+    """The command line that makes the report again."""
+    words = ["el", "report", "surgery", *args.models, "-o", str(args.output)]
+    if args.concepts is not None:
+        words += ["--concepts", str(args.concepts)]
+    words += ["--layer", "auto" if args.layer is None else f"L{args.layer}", "--method", args.method]
+    words += ["--damage", f"{100 * args.damage:g}%", "--replies", str(args.replies)]
+    if args.doses != DOSES:
+        words += ["--doses", ",".join(f"{dose:g}" for dose in args.doses)]
+    return shlex.join([*words, "--seed", str(args.seed), "--threads", str(args.threads)])
+
+
+def _finite(value: Any) -> Any:
+    """A JSON value without NaN and infinities: they become null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# --------------------------------------------------------------------------------------------- display
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """What is being done: one line that changes on a terminal, plain lines with the seconds otherwise."""
+    from rich.console import Console
+
+    console, started = Console(stderr=True), time.monotonic()
+    if console.is_terminal:
+        with console.status("loading") as status:
+            yield lambda text: status.update(text.replace("[", "\\["))
+    else:
+        yield lambda text: print(f"{time.monotonic() - started:6.0f} s  {text}", file=sys.stderr, flush=True)
+
+
+def _print(folder: Path, summary: dict[str, Any]) -> None:
+    for name, verdict in summary["verdicts"].items():
+        met = "met" if verdict["met"] else f"missed in {verdict['cases'] - verdict['cases_met']}"
+        print(f"{name:<28} {met} of {verdict['cases']}" if not verdict["met"] else f"{name:<28} {met}")
+    print(f"{folder / FILES[0]}, {FILES[1]}, {FILES[2]}")
+
+
+# ------------------------------------------------------------------------------------- argument types
+
+
+def _layer(text: str) -> int | None:
+    number = text.removeprefix("L")
+    if text == "auto":
+        return None
+    if not number.isdecimal() or len(number) > 4:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a layer, such as L3, nor auto")
+    return int(number)
+
+
+def _damage(text: str) -> float:
+    number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
+    value = _number(number, float) / (100 if percent else 1)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share above 0, such as 2% or 0.02")
+    return value
+
+
+def _doses(text: str) -> tuple[float, ...]:
+    found = tuple(sorted({_number(word, float) for word in text.split(",")}))
+    if not all(0 < dose <= 10 for dose in found):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of doses above 0, such as 0.5,1")
+    return found
+
+
+def _replies(text: str) -> int:
+    return _whole(text, 4, 100_000)
+
+
+def _seed(text: str) -> int:
+    return _whole(text, 0, 2**63 - 1)
+
+
+def _threads(text: str) -> int:
+    return _whole(text, 1, 1024)
+
+
+def _whole(text: str, low: int, high: int) -> int:
+    value = _number(text, int)
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+    return int(value)
+
+
+def _number(text: str, kind: type[int] | type[float]) -> float:
+    try:
+        return kind(text)
+    except ValueError:
+        return math.nan
