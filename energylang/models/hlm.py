@@ -106,14 +106,14 @@ def shapes(config: HLMConfig) -> Shapes:
 def initial(config: HLMConfig, generator: torch.Generator) -> dict[str, Tensor]:
     """Fresh float32 tensors.
 
-    W has entries of standard deviation 1/(2√d) before it is symmetrised and β = 2: strong enough to
-    latch, too weak to trap the drive (of standard deviation 1) in accidental basins. What is added to
-    the stream starts small; the bottleneck's output, which IS the stream, at full size.
+    W has entries of standard deviation 1/(4√d) before it is symmetrised, the drive one of 1/2, and β = 2: the
+    state is hardly saturated and W hardly felt, so the language is learned first and landscapes then. What is
+    added to the stream starts small; the bottleneck's output, which IS the stream, at full size.
     """
     small = 0.02 / math.sqrt(2 * config.layers)
     scales = {
-        "hopfield.W": 0.5 / math.sqrt(config.dim),
-        "hopfield.input.weight": 1 / math.sqrt(config.width),
+        "hopfield.W": 0.25 / math.sqrt(config.dim),
+        "hopfield.input.weight": 0.5 / math.sqrt(config.width),
         "attention.out.weight": small,
         "hopfield.output.weight": small,
     }

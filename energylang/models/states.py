@@ -75,8 +75,10 @@ class States(ABC):
 
     @property
     def choosing_prompts(self) -> tuple[str, ...]:
-        """Neutral prompts by which states, doses and layers may be chosen."""
-        return self._questions()[::2]
+        """Neutral prompts by which states, doses and layers may be chosen (all of them where there are fewer
+        than four)."""
+        found = self._questions()
+        return found[::2] if len(found) >= 4 else found
 
     @property
     def measuring_prompts(self) -> tuple[str, ...]:

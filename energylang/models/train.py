@@ -2,9 +2,11 @@
 
 One step: windows of the corpus → loss + λ(step)·residual + μ·overlap → AdamW.
 
-* ``residual``  mean of ‖tanh(βWf(x)) − x‖²/‖x‖² over settled states: makes what is read a basin.
-  λ rises from a twentieth to its full value between 15 % and 70 % of the training; at full strength
-  from the start it empties the landscapes.
+* ``residual``  mean of ‖tanh(βWf(x + ε)) − x‖²/‖x‖² over the states that are read, ε noise of a given norm relative
+  to x: what is read shall be where its noisy copies go, a basin with room around it. Without noise the states
+  become nearly fixed and not attracting: they drift far when they are let go. λ rises from a hundredth to its
+  full value between 40 % and 85 % of the training, when the language has been learned; at full strength from
+  the start it keeps it from being learned.
 * ``overlap``   ‖mean n nᵀ‖²_F with n = x/‖x‖: the mean squared cosine between states of different
   tokens; keeps the basins apart.
 * W is trained as (A + Aᵀ)/2 and exported symmetric. No weight decay on W, β, norms and biases; cosine
@@ -72,6 +74,7 @@ class Options:
     iterations: int = 3  # K
     free: int = 1  # R, of a release
     settle: float = 1.0  # λ
+    noise: float = 0.4  # ‖ε‖/‖x‖
     diversity: float = 0.15  # μ
     beta_floor: float = 2.0
     decay: float = 0.1
@@ -188,7 +191,7 @@ class Trainer:
                 residual = torch.stack([t[0] for t in terms]).mean()
                 overlap = torch.stack([t[1] for t in terms]).mean()
         progress = self.step / self.steps
-        ramp = 0.05 + 0.95 * min(1.0, max(0.0, (progress - 0.15) / 0.55))
+        ramp = 0.01 + 0.99 * min(1.0, max(0.0, (progress - 0.4) / 0.45))
         total = loss + options.settle * ramp * residual + options.diversity * overlap
         warm = min(1.0, (self.step + 1) / min(_WARM_UP, max(1, self.steps // 10)))
         rate = options.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
@@ -209,11 +212,17 @@ class Trainer:
         """(residual, overlap) of the settled states (b, t, d) of a layer."""
         beta = live[f"blocks.{layer}.hopfield.log_beta"].exp()
         flat = states.flatten(0, 1)
-        field = functional.linear(hlm.interaction(flat, 3), live[f"blocks.{layer}.hopfield.W"]).float()
+        draw = generator("noise", self.options.seed, self.step, layer)
+        noise = self.options.noise * torch.randn(flat.shape, generator=draw) / math.sqrt(flat.shape[1])
+        noisy = flat + noise * torch.linalg.vector_norm(flat.detach(), dim=1, keepdim=True)
+        field = functional.linear(hlm.interaction(noisy, 3), live[f"blocks.{layer}.hopfield.W"]).float()
         moved = (torch.tanh(beta * field) - flat).pow(2).sum(1)
+        residual = (moved / (flat.pow(2).sum(1) + 1e-3)).mean()
+        if not self.options.diversity:
+            return residual, torch.zeros(())
         unit = functional.normalize(flat, dim=1)
         gram = (unit.T @ unit).float() / len(unit)
-        return (moved / (flat.pow(2).sum(1) + 1e-3)).mean(), gram.pow(2).sum()
+        return residual, gram.pow(2).sum()
 
     def measure_steps(self, seconds: float) -> int:
         """How many steps fit into ``seconds``, from the median of a few that are thrown away."""

@@ -36,7 +36,7 @@ from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
 from energylang.models.states import POSITIONS, chunks
 
-from .controls import REPLY_TOKENS
+from .controls import OWN_REPLIES, REPLY_TOKENS
 from .effects import Ruler
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _value(
     *,
     away: bool,
 ) -> LowRank:
-    found = _without(session, concept, generator) if away else _in_context(session, concept, generator)
+    found = _without(session, concept) if away else _in_context(session, concept, generator)
     stream, targets, counts = _prepared(session, concept.layer, found)
     batch = VALUE_BATCH * len(stream) // len(found.tokens)
     left = torch.zeros(weight.shape[0], device=weight.device, requires_grad=True)
@@ -113,20 +113,22 @@ def _in_context(session: Workbench, concept: Concept, generator: torch.Generator
     return _examples(session, questions, [reply.token_ids for reply in replies])
 
 
-def _without(session: Workbench, concept: Concept, generator: torch.Generator) -> Examples:
+def _without(session: Workbench, concept: Concept) -> Examples:
     """What the model says to neutral questions by itself, without the replies that are the concept."""
-    text, asked = session.text, session.text.choosing_prompts
-    questions = [asked[k % len(asked)] for k in range(_REPLIES)]
-    replies = text.replies([(question,) for question in questions], tokens=REPLY_TOKENS, generator=generator)
-    is_concept = Ruler(session, concept).recognises([reply.text for reply in replies])
-    kept = [k for k in range(_REPLIES) if not is_concept[k] and replies[k].token_ids]
+    said = session.own_replies(OWN_REPLIES, REPLY_TOKENS)
+    is_concept = Ruler(session, concept).recognises([reply.text for _, reply in said])
+    kept = [
+        (question, reply.token_ids)
+        for (question, reply), own in zip(said, is_concept, strict=True)
+        if not own and reply.token_ids
+    ]
     if not kept:
         raise ElError(
             f"everything the model says by itself counts as `{concept.name}`",
             code="EL511",
             hint="capture texts that stand out more, or give a contrast",
         )
-    return _examples(session, [questions[k] for k in kept], [replies[k].token_ids for k in kept])
+    return _examples(session, [question for question, _ in kept], [reply for _, reply in kept])
 
 
 def _examples(session: Workbench, questions: list[str], replies: list[tuple[int, ...]]) -> Examples:

@@ -26,12 +26,11 @@ from energylang.landscape.lowrank import LowRank
 from .history import Concept
 
 if TYPE_CHECKING:
-    from energylang.models.text import TextModel
-
     from .workbench import Workbench
 
 RANDOM, OTHER, SHUFFLED = 10, 3, 3
 REPLY_TOKENS = 24
+OWN_REPLIES = 512
 _PASSAGE = 12  # tokens
 _MANY = 8
 
@@ -78,18 +77,18 @@ def others(session: Workbench, concept: Concept) -> list[Concept]:
 def shuffled(session: Workbench, concept: Concept, k: int) -> Concept:
     """The ``k``-th concept with a shuffled label, seeded."""
     generator = stable_generator("shuffled", session.setting("seed"), concept.layer, concept.name, k)
-    texts = _said(session.text, max(_MANY, len(concept.texts)), generator)
+    texts = _said(session, max(_MANY, len(concept.texts)), generator)
     states = session.text.text_states(texts, concept.layer, "decision")
     return Concept(f"shuffled {k}", concept.layer, tuple(texts), states)
 
 
-def _said(text: TextModel, count: int, generator: torch.Generator) -> list[str]:
+def _said(session: Workbench, count: int, generator: torch.Generator) -> list[str]:
     """``count`` texts in the manner of the model as it is: replies, or passages of the held-out text."""
+    text = session.text
     if text.markers:
-        asked = text.choosing_prompts
-        order = torch.randint(len(asked), (2 * count,), generator=generator).tolist()
-        replies = text.generate_batch([asked[i] for i in order], tokens=REPLY_TOKENS, generator=generator)
-        return ([reply.text for reply in replies if reply.text] or ["well"])[:count]
+        said = [reply.text for _, reply in session.own_replies(OWN_REPLIES, REPLY_TOKENS) if reply.text]
+        order = torch.randperm(len(said), generator=generator).tolist()
+        return [said[i] for i in order[:count]] or ["well"]
     windows = text.choosing_windows()
     passages = []
     for _ in range(count):

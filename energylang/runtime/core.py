@@ -25,7 +25,7 @@ from energylang.landscape.draws import stable_generator
 from energylang.landscape.dynamics import Landscape
 from energylang.landscape.lineage import Registry
 from energylang.models import checkpoint
-from energylang.models.protocol import Model
+from energylang.models.protocol import Generation, Model
 from energylang.ops.coerce import suggestion
 from energylang.ops.settings import AUTO, DEFAULTS
 from energylang.values import BasinRef, Seed
@@ -52,6 +52,7 @@ class Core:
         self._weights = DenseCache()
         self._next_basin: dict[int, int] = {}
         self._landscapes: dict[tuple[Any, ...], Landscape] = {}
+        self._replies: dict[tuple[Any, ...], list[tuple[str, Generation]]] = {}
 
     def restore_state(self, state: State) -> None:
         """Make ``state`` the session's state, live weights included."""
@@ -89,6 +90,7 @@ class Core:
         self._model = model
         self._weights = DenseCache()
         self._landscapes = {}
+        self._replies = {}
         self._next_basin = {}
         self.state = State(
             layers=tuple(LayerState(version, version) for version in versions), settings=self.state.settings
@@ -241,6 +243,23 @@ class Core:
                 raise ElError(f"{target} is not a basin of L{layer}", code="EL510")
             return self.basin(target).to(self.landscape_of(layer).weight)
         return self.concept_at(layer, target.name).centroid.to(self.landscape_of(layer).weight)
+
+    # -- text -----------------------------------------------------------------------------------------
+
+    def own_replies(self, count: int, tokens: int) -> list[tuple[str, Generation]]:
+        """(question, reply) pairs: what the live model says by itself to the neutral questions by which things
+        are chosen. The last ones drawn are kept, because placebos ask for the same."""
+        key = (tuple(layer.live for layer in self.state.layers), self.setting("seed"), count, tokens)
+        if key not in self._replies:
+            asked = self.text.choosing_prompts
+            questions = [asked[k % len(asked)] for k in range(count)]
+            made = self.text.replies(
+                [(question,) for question in questions],
+                tokens=tokens,
+                generator=self.generator("own replies"),
+            )
+            self._replies = {key: list(zip(questions, made, strict=True))}
+        return self._replies[key]
 
     # -- settings and draws ----------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from energylang.errors import ElError
@@ -37,7 +38,7 @@ from energylang.values import Concept as ConceptName
 
 from .aiming import aim
 from .concepts import keep, opposite
-from .controls import Imitate
+from .controls import OWN_REPLIES, REPLY_TOKENS, Imitate
 from .editing import Draft, Plan, check_force, commit, draft
 from .effects import CHOOSING_WINDOWS, Gauge, measure
 from .history import Concept
@@ -184,11 +185,23 @@ def resting_state(session: Workbench, landscape: Landscape, state: Tensor) -> Te
 
 
 def second_moment(session: Workbench, layer: int, landscape: Landscape) -> Tensor:
-    """(d, d): the mean of f(x)f(x)ᵀ over states of real tokens."""
+    """(d, d): the mean of f(x)f(x)ᵀ over the states that a change should leave alone.
+
+    One half are states of real tokens. In a dialogue model the other half are decision states in conversations
+    in which the model has already spoken, in whatever manner: they lie closest to the neutral decision states
+    that are to be diverted, and are few among tokens.
+    """
     generator = session.generator("second moment", layer)
-    tokens = session.text.token_states(layer, MOMENT_TOKENS, generator).to(landscape.weight)
-    field = interaction(tokens, landscape.degree)
-    return field.T @ field / len(field)
+    text = session.text
+    groups = [text.token_states(layer, MOMENT_TOKENS, generator)]
+    if text.markers:
+        said = [reply.text for _, reply in session.own_replies(OWN_REPLIES, REPLY_TOKENS)]
+        groups.append(text.decision_samples(said[::4], layer, pairs=2))
+    moments = []
+    for states in groups:
+        field = interaction(states.to(landscape.weight), landscape.degree)
+        moments.append(field.T @ field / len(field))
+    return torch.stack(moments).mean(dim=0)
 
 
 # ---------------------------------------------------------------------------------------------- aimed

@@ -223,3 +223,23 @@ def test_double_precision_tells_the_same_story(hlm_file: Path, text: TextModel) 
     one, two = text.forward(windows(text)), double.forward(windows(text))
     assert two.logits.dtype == torch.float64
     assert torch.allclose(one.logits.double(), two.logits, atol=1e-4)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_pass_may_begin_at_any_layer_with_the_same_bits(text: TextModel, layer: int) -> None:
+    tokens = text.windows(3)[:, :-1]
+    whole = text.forward(tokens)
+    rest = text.forward_from(layer, text.stream_before(tokens, layer))
+    assert torch.equal(rest.logits, whole.logits)
+    assert all(torch.equal(a, b) for a, b in zip(rest.states, whole.states[layer:], strict=True))
+    assert text.looks_back_from(0)
+
+
+def test_where_nothing_looks_back_positions_do_not_touch_each_other(text: TextModel) -> None:
+    last = len(text.forward(text.windows(1)[:, :-1]).states) - 1
+    if text.looks_back_from(last):
+        pytest.fail("the fixture has a bottleneck, so its last layer does not look back")
+    stream = text.stream_before(text.windows(2)[:, :-1], last)
+    whole = text.forward_from(last, stream).logits
+    apart = text.forward_from(last, stream.flatten(0, 1)[:, None]).logits
+    assert torch.allclose(whole.flatten(0, 1), apart[:, 0], atol=1e-5)
