@@ -66,8 +66,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     tuning.add_argument("--free", type=_seed, default=1, metavar="R", help="of these, without the drive")
     tuning.add_argument("--settle", type=_weight, default=1.0, metavar="λ", help="weight of the residual")
     tuning.add_argument(
-        "--noise", type=_weight, default=0.4, metavar="ε", help="noise the residual must undo"
+        "--noise", type=_weight, default=0.3, metavar="ε", help="noise a state must return from"
     )
+    tuning.add_argument("--returning", type=_steps, default=8, metavar="m", help="steps in which it must")
     tuning.add_argument("--diversity", type=_weight, default=0.15, metavar="μ", help="weight of the overlap")
     tuning.add_argument("--beta-floor", type=_positive, default=2.0, metavar="β", help="lowest β of a layer")
     tuning.add_argument("--decay", type=_weight, default=0.1, metavar="D", help="weight decay")
@@ -95,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
             free=args.free,
             settle=args.settle,
             noise=args.noise,
+            returning=args.returning,
             diversity=args.diversity,
             beta_floor=args.beta_floor,
             decay=args.decay,

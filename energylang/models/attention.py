@@ -1,24 +1,59 @@
 """The parts that the open model and its transformer baseline share, as functions of tensors.
 
 ``tensors`` is always a dictionary of canonical names; ``prefix`` selects a block. Shapes: b batch,
-t tokens of this pass, s tokens before it (cached), m width of the stream, v vocabulary.
+t tokens of this pass, m width of the stream, v vocabulary.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-#: Keys and values of earlier tokens: block number -> (2, b, heads, s, m / heads).
-Cache = dict[int, Tensor]
+
+@dataclass
+class Cache:
+    """Keys and values of the tokens that rows of unequal length have behind them.
+
+    ``lengths`` (b,) is how many tokens of each row are known; ``store`` has, per block, a tensor
+    (2, b, heads, size, m / heads). A pass writes its tokens behind each row's last one and sees nothing beyond.
+    Whoever passes a prompt that is padded on the right sets ``lengths`` to the true lengths afterwards: what the
+    padding left behind is overwritten before it could be seen.
+    """
+
+    lengths: Tensor
+    size: int
+    store: dict[int, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, rows: int, size: int, device: torch.device) -> Cache:
+        """For ``rows`` rows of at most ``size`` tokens."""
+        return cls(torch.zeros(rows, dtype=torch.int64, device=device), size)
+
+    def places(self, count: int) -> Tensor:
+        """(b, count): the positions of the next tokens."""
+        return self.lengths[:, None] + torch.arange(count, device=self.lengths.device)
+
+    def extend(self, block: int, pair: Tensor) -> tuple[Tensor, Tensor]:
+        """Write keys and values (2, b, heads, t, m / heads) of the next tokens; all of the block's, and what each
+        of the t may see, (b, 1, t, size)."""
+        _, rows, heads, count, width = pair.shape
+        if block not in self.store:
+            self.store[block] = pair.new_zeros(2, rows, heads, self.size, width)
+        places = self.places(count)
+        index = places[None, :, None, :, None].expand(2, rows, heads, count, width)
+        self.store[block].scatter_(3, index, pair)
+        seen = torch.arange(self.size, device=places.device) <= places[..., None]
+        return self.store[block], seen[:, None]
 
 
-def embed(tensors: Mapping[str, Tensor], tokens: Tensor, offset: int) -> Tensor:
-    """(b, t) token ids at positions offset, offset + 1, … -> (b, t, m)."""
-    positions = tensors["position.weight"][offset : offset + tokens.shape[1]]
+def embed(tensors: Mapping[str, Tensor], tokens: Tensor, cache: Cache | None = None) -> Tensor:
+    """(b, t) token ids at positions 0, 1, …, or behind those of the cache -> (b, t, m)."""
+    table = tensors["position.weight"]
+    positions = table[: tokens.shape[1]] if cache is None else table[cache.places(tokens.shape[1])]
     return functional.embedding(tokens, tensors["embed.weight"]) + positions
 
 
@@ -32,18 +67,16 @@ def norm(tensors: Mapping[str, Tensor], prefix: str, stream: Tensor) -> Tensor:
 def attention(
     tensors: Mapping[str, Tensor], block: int, stream: Tensor, heads: int, cache: Cache | None
 ) -> Tensor:
-    """Causal self-attention, (b, t, m) -> (b, t, m). With a cache t is 1, or the cache is empty."""
+    """Causal self-attention, (b, t, m) -> (b, t, m); with a cache also to the tokens before these."""
     prefix = f"blocks.{block}.attention"
     batch, length, width = stream.shape
     mixed = functional.linear(stream, tensors[f"{prefix}.qkv.weight"])
     query, key, value = mixed.view(batch, length, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
-    if cache is not None:
-        pair = torch.stack((key, value))
-        if block in cache:
-            pair = torch.cat((cache[block], pair), dim=3)
-        cache[block] = pair
-        key, value = pair[0], pair[1]
-    read = functional.scaled_dot_product_attention(query, key, value, is_causal=key.shape[2] == length)
+    if cache is None:
+        read = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+    else:
+        (keys, values), seen = cache.extend(block, torch.stack((key, value)))
+        read = functional.scaled_dot_product_attention(query, keys, values, attn_mask=seen)
     return functional.linear(
         read.transpose(1, 2).reshape(batch, length, width), tensors[f"{prefix}.out.weight"]
     )

@@ -108,10 +108,13 @@ def initial(config: HLMConfig, generator: torch.Generator) -> dict[str, Tensor]:
 
     W has entries of standard deviation 1/(4√d) before it is symmetrised, the drive one of 1/2, and β = 2: the
     state is hardly saturated and W hardly felt, so the language is learned first and landscapes then. What is
-    added to the stream starts small; the bottleneck's output, which IS the stream, at full size.
+    added to the stream starts small beside the embeddings, or it would drown the tokens; the bottleneck's
+    output, which IS the stream, starts at full size.
     """
     small = 0.02 / math.sqrt(2 * config.layers)
     scales = {
+        "embed.weight": 1 / math.sqrt(config.width),
+        "position.weight": 1 / math.sqrt(config.width),
         "hopfield.W": 0.25 / math.sqrt(config.dim),
         "hopfield.input.weight": 0.5 / math.sqrt(config.width),
         "attention.out.weight": small,
@@ -157,20 +160,17 @@ def forward(
     *,
     intervention: Intervention | None = None,
     cache: Cache | None = None,
-    offset: int = 0,
     truncate: int = 0,
 ) -> Forward:
-    """(b, t) tokens at positions offset … offset + t − 1 -> logits (b, t, v), states L × (b, t, d).
-
-    With a ``cache`` the keys and values of earlier tokens come from it and these are added to it.
-    """
+    """(b, t) tokens -> logits (b, t, v), states L × (b, t, d). With a ``cache`` they come behind its tokens; the
+    caller then counts them (``cache.lengths``)."""
     change = intervention or _NOTHING
-    return _onward(tensors, config, 0, embed(tensors, tokens, offset), change, cache, truncate)
+    return _onward(tensors, config, 0, embed(tensors, tokens, cache), change, cache, truncate)
 
 
 def stream_before(tensors: Mapping[str, Tensor], config: HLMConfig, tokens: Tensor, block: int) -> Tensor:
     """(b, t, m): the stream that enters a block, for whole sequences (b, t)."""
-    stream = embed(tensors, tokens, 0)
+    stream = embed(tensors, tokens)
     for i in range(block):
         stream, _ = _block(tensors, config, i, stream, _NOTHING, None, 0)
     return stream

@@ -68,7 +68,7 @@ class States(ABC):
 
     @abstractmethod
     def _pass(
-        self, tokens: Tensor, intervention: Intervention | None, cache: Cache | None = None, offset: int = 0
+        self, tokens: Tensor, intervention: Intervention | None, cache: Cache | None = None
     ) -> Forward: ...
 
     # ---------------------------------------------------------------------- choosing and measuring

@@ -9,7 +9,6 @@ given generator alone, on the CPU, so a seed means the same on every device.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import torch
@@ -21,8 +20,10 @@ from energylang.models import hlm
 from energylang.models.architectures import Config, network, read_config
 from energylang.models.attention import Cache
 from energylang.models.protocol import Forward, Generation, Intervention, Model
-from energylang.models.states import BATCH, States, chunks
+from energylang.models.states import States, chunks
 from energylang.models.tokenizer import Tokenizer
+
+_TOGETHER = 256  # rows that are sampled together
 
 
 class TextModel(States):
@@ -128,10 +129,9 @@ class TextModel(States):
         tokens: Tensor,
         intervention: Intervention | None,
         cache: Cache | None = None,
-        offset: int = 0,
     ) -> Forward:
         result: Forward = self._network.forward(
-            self._model.live, self.config, tokens, intervention=intervention, cache=cache, offset=offset
+            self._model.live, self.config, tokens, intervention=intervention, cache=cache
         )
         return result
 
@@ -172,7 +172,7 @@ class TextModel(States):
         generator: torch.Generator,
         intervention: Intervention | None = None,
     ) -> list[Generation]:
-        """``generate`` for many prompts at once: those of equal length share their passes."""
+        """``generate`` for many prompts at once, in shared passes."""
         if tokens < 1 or topk < 1 or not 0 < temp < float("inf"):
             raise LandscapeError(
                 f"cannot sample with tokens={tokens}, temp={temp}, topk={topk}",
@@ -213,16 +213,12 @@ class TextModel(States):
         generator: torch.Generator,
         intervention: Intervention | None,
     ) -> list[Generation]:
-        """Rows of equal length share their passes."""
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-        results: dict[int, Generation] = {}
-        for _, group in itertools.groupby(order, key=lambda i: len(ids[i])):
-            rows = list(group)
-            for start in range(0, len(rows), BATCH):
-                part = rows[start : start + BATCH]
-                made = self._sample([ids[i] for i in part], tokens, temp, topk, generator, intervention)
-                results.update(zip(part, made, strict=True))
-        return [results[i] for i in range(len(ids))]
+        """Continuations of rows of any lengths; ``_TOGETHER`` rows share their passes."""
+        made: list[Generation] = []
+        for start in range(0, len(ids), _TOGETHER):
+            part = ids[start : start + _TOGETHER]
+            made += self._sample(part, tokens, temp, topk, generator, intervention)
+        return made
 
     def _sample(
         self,
@@ -233,43 +229,57 @@ class TextModel(States):
         generator: torch.Generator,
         intervention: Intervention | None,
     ) -> list[Generation]:
-        """Sampling for prompts of one length, with cached keys and values."""
-        device = self._model.device
-        context = torch.tensor(rows, device=device)
-        cache: Cache = {}
-        pending, offset = context, 0
-        done = torch.zeros(len(rows), dtype=torch.bool)
-        chosen: list[Tensor] = []
+        """Sampling with cached keys and values."""
+        rows = [list(row) for row in rows]
+        count = len(rows)
+        done = [False] * count
+        chosen: list[list[int]] = [[] for _ in rows]
         states: list[tuple[Tensor, ...]] = []
-        stops = torch.arange(len(self.tokenizer.specials))
-        while len(chosen) < tokens and not bool(done.all()):
-            if offset + pending.shape[1] > self.max_length:  # forget the older half and read the rest anew
-                pending, offset, cache = context[:, -max(1, self.max_length // 2) :], 0, {}
-            result = self._pass(pending, intervention, cache, offset)
-            offset += pending.shape[1]
+        stops = set(range(len(self.tokenizer.specials)))
+        cache, result = self._read(rows, intervention)
+        for step in range(tokens):
             logits = result.logits[:, -1].float().cpu() / temp
             if self.tokenizer.unknown is not None:
                 logits[:, self.tokenizer.unknown] = -float("inf")
             best = logits.topk(min(topk, logits.shape[1]), dim=1)
             draw = torch.multinomial(best.values.softmax(dim=1), 1, generator=generator)
-            token = best.indices.gather(1, draw)[:, 0]
-            done |= torch.isin(token, stops)
-            chosen.append(torch.where(done, -1, token))
+            token = best.indices.gather(1, draw)[:, 0].tolist()
             states.append(tuple(s[:, -1] for s in result.states))
-            pending = token[:, None].to(device)
-            context = torch.cat((context, pending), dim=1)
-        table = torch.stack(chosen, dim=1)
-        generations = []
-        for row in range(len(rows)):
-            length = int((table[row] >= 0).sum())
-            ids = tuple(table[row, :length].tolist())
-            kept = tuple(
-                torch.stack([s[layer][row] for s in states])[:length]
-                for layer in range(self._model.num_layers)
+            for k in range(count):
+                done[k] = done[k] or token[k] in stops
+                rows[k].append(token[k])
+                if not done[k]:
+                    chosen[k].append(token[k])
+            if all(done) or step == tokens - 1:
+                break
+            if max(len(row) for row in rows) > self.max_length:  # forget the older half, read the rest anew
+                rows = [row[-max(1, self.max_length // 2) :] for row in rows]
+                cache, result = self._read(rows, intervention)
+            else:
+                pending = torch.tensor(token, device=self._model.device)[:, None]
+                result = self._pass(pending, intervention, cache)
+                cache.lengths += 1
+        layers = [torch.stack([s[i] for s in states], dim=1) for i in range(self._model.num_layers)]
+        texts = [self.decode(ids) for ids in chosen]
+        return [
+            Generation(
+                texts[k].strip() if self.markers else texts[k],
+                tuple(chosen[k]),
+                tuple(layer[k, : len(chosen[k])] for layer in layers),
             )
-            text = self.decode(ids)
-            generations.append(Generation(text.strip() if self.markers else text, ids, kept))
-        return generations
+            for k in range(count)
+        ]
+
+    def _read(self, rows: list[list[int]], intervention: Intervention | None) -> tuple[Cache, Forward]:
+        """Pass prompts of unequal lengths: the cache, and what the pass gave at the last token of each."""
+        cache = Cache.empty(len(rows), self.max_length, self._model.device)
+        padded, lengths, _ = next(self._padded(rows, len(rows)))
+        result = self._pass(padded, intervention, cache)
+        cache.lengths += torch.tensor(lengths, device=cache.lengths.device)
+        last = (torch.arange(len(rows)), torch.tensor(lengths) - 1)
+        return cache, Forward(
+            result.logits[last][:, None], tuple(state[last][:, None] for state in result.states)
+        )
 
 
 def attach_text(model: Model, where: str) -> None:

@@ -2,11 +2,11 @@
 
 One step: windows of the corpus → loss + λ(step)·residual + μ·overlap → AdamW.
 
-* ``residual``  mean of ‖tanh(βWf(x + ε)) − x‖²/‖x‖² over the states that are read, ε noise of a given norm relative
-  to x: what is read shall be where its noisy copies go, a basin with room around it. Without noise the states
-  become nearly fixed and not attracting: they drift far when they are let go. λ rises from a hundredth to its
-  full value between 40 % and 85 % of the training, when the language has been learned; at full strength from
-  the start it keeps it from being learned.
+* ``residual``  mean of ‖T^m(x + ε) − x‖²/‖x‖² over a sample of the states x that are read, T one step of settling
+  without a drive and ε noise of a given norm relative to x: what is read shall be where its noisy copies settle,
+  that is a basin with room around it. One step without noise (m = 1, ε = 0) makes states that hardly move and yet
+  drift far when they are let go. λ rises from a hundredth to its full value between 40 % and 85 % of the training,
+  when the language has been learned; at full strength from the start it keeps it from being learned.
 * ``overlap``   ‖mean n nᵀ‖²_F with n = x/‖x‖: the mean squared cosine between states of different
   tokens; keeps the basins apart.
 * W is trained as (A + Aᵀ)/2 and exported symmetric. No weight decay on W, β, norms and biases; cosine
@@ -57,6 +57,7 @@ SIZES: dict[str, tuple[hlm.HLMConfig, int]] = {
 ARCHITECTURES = ("hlm", "transformer")
 _HELDOUT_STORED = 32768
 _WARM_UP = 100
+_RETURNING = 192  # states of a batch and layer whose return is asked for
 _DRIVEN_GRADIENT = 4  # steps of a driven settling that gradients follow; all of a released one
 
 
@@ -74,7 +75,8 @@ class Options:
     iterations: int = 3  # K
     free: int = 1  # R, of a release
     settle: float = 1.0  # λ
-    noise: float = 0.4  # ‖ε‖/‖x‖
+    noise: float = 0.3  # ‖ε‖/‖x‖
+    returning: int = 8  # m
     diversity: float = 0.15  # μ
     beta_floor: float = 2.0
     decay: float = 0.1
@@ -210,15 +212,20 @@ class Trainer:
 
     def _terms(self, live: Mapping[str, Tensor], layer: int, states: Tensor) -> tuple[Tensor, Tensor]:
         """(residual, overlap) of the settled states (b, t, d) of a layer."""
-        beta = live[f"blocks.{layer}.hopfield.log_beta"].exp()
+        options = self.options
         flat = states.flatten(0, 1)
-        draw = generator("noise", self.options.seed, self.step, layer)
-        noise = self.options.noise * torch.randn(flat.shape, generator=draw) / math.sqrt(flat.shape[1])
-        noisy = flat + noise * torch.linalg.vector_norm(flat.detach(), dim=1, keepdim=True)
-        field = functional.linear(hlm.interaction(noisy, 3), live[f"blocks.{layer}.hopfield.W"]).float()
-        moved = (torch.tanh(beta * field) - flat).pow(2).sum(1)
-        residual = (moved / (flat.pow(2).sum(1) + 1e-3)).mean()
-        if not self.options.diversity:
+        wanted = flat[self.step % max(1, len(flat) // _RETURNING) :: max(1, len(flat) // _RETURNING)]
+        draw = generator("noise", options.seed, self.step, layer)
+        noise = options.noise * torch.randn(wanted.shape, generator=draw) / math.sqrt(wanted.shape[1])
+        moving = wanted + noise * torch.linalg.vector_norm(wanted.detach(), dim=1, keepdim=True)
+        weight, beta = live[f"blocks.{layer}.hopfield.W"], live[f"blocks.{layer}.hopfield.log_beta"].exp()
+        tau = getattr(self.config, "tau", 1.0)
+        for _ in range(options.returning):
+            field = functional.linear(hlm.interaction(moving, 3), weight).to(moving.dtype)
+            moving = torch.lerp(moving, torch.tanh(beta * field), tau)
+        moved = (moving - wanted).pow(2).sum(1)
+        residual = (moved / (wanted.pow(2).sum(1) + 1e-3)).mean()
+        if not options.diversity:
             return residual, torch.zeros(())
         unit = functional.normalize(flat, dim=1)
         gram = (unit.T @ unit).float() / len(unit)

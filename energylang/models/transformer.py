@@ -100,12 +100,11 @@ def forward(
     *,
     intervention: Intervention | None = None,
     cache: Cache | None = None,
-    offset: int = 0,
     truncate: int = 0,
 ) -> Forward:
     """(b, t) tokens -> logits (b, t, v) and no states; ``intervention`` and ``truncate`` find nothing to
     change here and are accepted so that both architectures are called alike."""
-    stream = embed(tensors, tokens, offset)
+    stream = embed(tensors, tokens, cache)
     for i in range(config.layers):
         stream = stream + attention(
             tensors, i, norm(tensors, f"blocks.{i}.norm1", stream), config.heads, cache

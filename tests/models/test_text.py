@@ -10,6 +10,7 @@ import torch
 
 from energylang.errors import LandscapeError
 from energylang.models import Intervention, Model, TextModel, load
+from energylang.models.attention import Cache
 from energylang.models.hlm import HLMConfig, forward, initial, settle
 
 
@@ -65,11 +66,13 @@ def test_cached_passes_equal_one_pass(model: Model, text: TextModel) -> None:
     tokens = windows(text, 3)
     assert isinstance(text.config, HLMConfig)
     whole = forward(model.live, text.config, tokens)
-    cache: dict[int, torch.Tensor] = {}
+    cache = Cache.empty(len(tokens), text.max_length, tokens.device)
     first = forward(model.live, text.config, tokens[:, :9], cache=cache)
+    cache.lengths += 9
     parts = [first.logits]
     for at in range(9, tokens.shape[1]):
-        parts.append(forward(model.live, text.config, tokens[:, at : at + 1], cache=cache, offset=at).logits)
+        parts.append(forward(model.live, text.config, tokens[:, at : at + 1], cache=cache).logits)
+        cache.lengths += 1
     assert torch.allclose(whole.logits, torch.cat(parts, dim=1), atol=1e-5)
 
 
@@ -243,3 +246,14 @@ def test_where_nothing_looks_back_positions_do_not_touch_each_other(text: TextMo
     whole = text.forward_from(last, stream).logits
     apart = text.forward_from(last, stream.flatten(0, 1)[:, None]).logits
     assert torch.allclose(whole.flatten(0, 1), apart[:, 0], atol=1e-5)
+
+
+def test_replies_of_unequal_prompts_are_those_of_each_prompt_alone(text: TextModel) -> None:
+    """Greedily, so that the draws do not matter: padding must not be seen."""
+    prompts = ["Hello.", "Why is the soup so hot?", "I have a question about the soup, can you help me?"]
+    together = text.generate_batch(prompts, tokens=12, topk=1, generator=seed(0))
+    for prompt, reply in zip(prompts, together, strict=True):
+        alone = text.generate(prompt, tokens=12, topk=1, generator=seed(0))
+        assert alone.token_ids == reply.token_ids
+        for a, b in zip(alone.states, reply.states, strict=True):
+            assert torch.allclose(a, b, atol=1e-4)
