@@ -18,6 +18,10 @@ from energylang.models import hlm, transformer
 Config = hlm.HLMConfig | transformer.TransformerConfig
 
 
+#: Entries that older files lack; their defaults say what those files meant.
+_LATER = {"attends", "scale"}
+
+
 def network(kind: str) -> ModuleType:
     """The module of the architecture ``kind``."""
     return transformer if kind == "transformer" else hlm
@@ -33,9 +37,9 @@ def read_config(where: str, metadata: Mapping[str, object]) -> Config:
     kind, value = str(metadata.get("kind")), metadata.get("config")
     cls = config_class(kind)
     known = {f.name for f in dataclasses.fields(cls)}
-    if not isinstance(value, dict) or set(value) != known:
-        given = set(value) if isinstance(value, dict) else set()
-        names = ", ".join(sorted(known ^ given)) or "everything"
+    given = set(value) if isinstance(value, dict) else set()
+    if not isinstance(value, dict) or (known - given - _LATER) | (given - known):
+        names = ", ".join(sorted((known - given - _LATER) | (given - known))) or "everything"
         raise CheckpointError(f"{where}: the configuration has missing or unknown entries: {names}")
     config = cls(**value)
     if problem := config.problem():

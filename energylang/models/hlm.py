@@ -1,8 +1,8 @@
 """The open model: a decoder-only language model whose channel mixer is a Hopfield layer.
 
-    h ← embed(token) + position
+    h ← scale · (embed(token) + position)
     h ← h + attention(norm(h));  h ← h + W_out x_K(norm(h))          blocks 0 … L−2
-    h ← W_out x_K(norm(h))                                           block L−1 (the bottleneck)
+    h ← h + attention(norm(h)) if it attends;  h ← W_out x_K(norm(h))          block L−1 (the bottleneck)
     logits = head(norm(h))
 
 and the Hopfield layer, for a normed stream z, drive u and state x:
@@ -13,7 +13,7 @@ and the Hopfield layer, for a normed stream z, drive u and state x:
 ``release``: g = 1 for the first K−R steps and 0 for the last R, so the drive chooses and the state
 then settles by itself: what is read is (nearly) a basin of W. ``drive``: g = 1 throughout.
 
-The bottleneck has no attention and no skip connection: every prediction is read from a basin, which
+Nothing leads around the bottleneck's Hopfield layer: every prediction is read from a basin, which
 is why an edit of the last landscape changes what is said (MODEL, sections 1 and 3).
 
 Everything is a function of a dictionary of tensors. At inference W is used as it stands, symmetric
@@ -54,6 +54,8 @@ class HLMConfig:
     mode: Literal["release", "drive"] = "release"
     bottleneck: bool = True
     degree: int = 3
+    attends: bool = False  # the bottleneck's block has attention before its Hopfield layer
+    scale: float = 1.0  # of embeddings where they enter the stream; the head reads them as they are
 
     def problem(self) -> str | None:
         """What makes these numbers impossible, in a few words; None when they are sound."""
@@ -74,12 +76,22 @@ class HLMConfig:
             return f"tau is {self.tau!r}, not in (0, 1]"
         if self.mode not in ("release", "drive"):
             return f"mode is {self.mode!r}, not 'release' or 'drive'"
-        return None if isinstance(self.bottleneck, bool) else "bottleneck is not true or false"
+        if not isinstance(self.scale, (int, float)) or not 0 < self.scale <= 1e3:
+            return f"scale is {self.scale!r}, not in (0, 1000]"
+        for name in ("bottleneck", "attends"):
+            if not isinstance(getattr(self, name), bool):
+                return f"{name} is not true or false"
+        return None
+
+
+def is_bottleneck(config: HLMConfig, block: int) -> bool:
+    """The last block of a model with a bottleneck: nothing leads around its Hopfield layer."""
+    return config.bottleneck and block == config.layers - 1
 
 
 def has_attention(config: HLMConfig, block: int) -> bool:
-    """Every block but the last of a model with a bottleneck."""
-    return not (config.bottleneck and block == config.layers - 1)
+    """Every block, but a bottleneck only when it is said to attend."""
+    return config.attends or not is_bottleneck(config, block)
 
 
 def shapes(config: HLMConfig) -> Shapes:
@@ -108,8 +120,9 @@ def initial(config: HLMConfig, generator: torch.Generator) -> dict[str, Tensor]:
 
     W has entries of standard deviation 1/(4√d) before it is symmetrised, the drive one of 1/2, and β = 2: the
     state is hardly saturated and W hardly felt, so the language is learned first and landscapes then. What is
-    added to the stream starts small beside the embeddings, or it would drown the tokens; the bottleneck's
-    output, which IS the stream, starts at full size.
+    added to the stream starts small; the bottleneck's output, which IS the stream, at full size. States are
+    bounded and dense, so what they add grows large: with embeddings that enter at a size below 1 the tokens
+    drown in it and attention finds nothing to look for (``scale`` = √width of the trained sizes).
     """
     small = 0.02 / math.sqrt(2 * config.layers)
     scales = {
@@ -164,15 +177,16 @@ def forward(
 ) -> Forward:
     """(b, t) tokens -> logits (b, t, v), states L × (b, t, d). With a ``cache`` they come behind its tokens; the
     caller then counts them (``cache.lengths``)."""
-    change = intervention or _NOTHING
-    return _onward(tensors, config, 0, embed(tensors, tokens, cache), change, cache, truncate)
+    stream = _attended(tensors, config, 0, config.scale * embed(tensors, tokens, cache), cache)
+    return _onward(tensors, config, 0, stream, intervention or _NOTHING, cache, truncate)
 
 
 def stream_before(tensors: Mapping[str, Tensor], config: HLMConfig, tokens: Tensor, block: int) -> Tensor:
-    """(b, t, m): the stream that enters a block, for whole sequences (b, t)."""
-    stream = embed(tensors, tokens)
+    """(b, t, m): the stream that enters a block's Hopfield layer, for whole sequences (b, t)."""
+    stream = _attended(tensors, config, 0, config.scale * embed(tensors, tokens), None)
     for i in range(block):
-        stream, _ = _block(tensors, config, i, stream, _NOTHING, None, 0)
+        stream, _ = _settled(tensors, config, i, stream, _NOTHING, 0)
+        stream = _attended(tensors, config, i + 1, stream, None)
     return stream
 
 
@@ -183,8 +197,8 @@ def forward_from(
     stream: Tensor,
     intervention: Intervention | None = None,
 ) -> Forward:
-    """What ``forward`` gives from the stream (b, t, m) that enters a block: the same bits, the states of this
-    block and the later ones only. A change in earlier blocks has no place here."""
+    """What ``forward`` gives from the stream (b, t, m) that enters a block's Hopfield layer: the same bits, the
+    states of this layer and the later ones only. A change in earlier layers has no place here."""
     return _onward(tensors, config, block, stream, intervention or _NOTHING, None, 0)
 
 
@@ -199,26 +213,33 @@ def _onward(
 ) -> Forward:
     states = []
     for i in range(first, config.layers):
-        stream, state = _block(tensors, config, i, stream, change, cache, truncate)
+        if i > first:
+            stream = _attended(tensors, config, i, stream, cache)
+        stream, state = _settled(tensors, config, i, stream, change, truncate)
         states.append(state)
     return Forward(head(tensors, stream), tuple(states))
 
 
-def _block(
+def _attended(
+    tensors: Mapping[str, Tensor], config: HLMConfig, i: int, stream: Tensor, cache: Cache | None
+) -> Tensor:
+    """The stream (b, t, m) between block i's attention and its Hopfield layer."""
+    if not has_attention(config, i):
+        return stream
+    normed = norm(tensors, f"blocks.{i}.norm1", stream)
+    return stream + attention(tensors, i, normed, config.heads, cache)
+
+
+def _settled(
     tensors: Mapping[str, Tensor],
     config: HLMConfig,
     i: int,
     stream: Tensor,
     change: Intervention,
-    cache: Cache | None,
     truncate: int,
 ) -> tuple[Tensor, Tensor]:
-    """The stream (b, t, m) behind block i, and its settled state (b, t, d)."""
+    """The stream (b, t, m) behind block i's Hopfield layer, and its settled state (b, t, d)."""
     name = f"blocks.{i}.hopfield"
-    if has_attention(config, i):
-        stream = stream + attention(
-            tensors, i, norm(tensors, f"blocks.{i}.norm1", stream), config.heads, cache
-        )
     normed = norm(tensors, f"blocks.{i}.norm2", stream)
     drive = functional.linear(normed, tensors[f"{name}.input.weight"], tensors[f"{name}.input.bias"])
     drive = drive.to(stream.dtype)  # float32 also under autocast
@@ -229,4 +250,4 @@ def _block(
     if i in change.state:
         state = change.state[i](state)
     read = functional.linear(state, tensors[f"{name}.output.weight"])
-    return (stream + read if has_attention(config, i) else read), state
+    return (read if is_bottleneck(config, i) else stream + read), state

@@ -96,20 +96,20 @@ class TextModel(States):
         return self._pass(tokens, intervention)
 
     def stream_before(self, tokens: Tensor, layer: int) -> Tensor:
-        """(b, t) -> (b, t, m): what enters a layer's block. Passes that differ from this layer on only can
+        """(b, t) -> (b, t, m): what enters a layer. Passes that differ from this layer on only can
         begin here (``forward_from``)."""
         self._model.block(layer)
         assert isinstance(self.config, hlm.HLMConfig)  # a model with layers is one
         return hlm.stream_before(self._model.live, self.config, tokens, layer)
 
     def looks_back_from(self, layer: int) -> bool:
-        """Whether any block from a layer on has attention. Where none has, positions do not touch each other
-        there, and a pass from it on may take them one by one."""
+        """Whether any attention comes after a layer. Where none does, positions do not touch each other from the
+        layer on, and a pass from it may take them one by one."""
         assert isinstance(self.config, hlm.HLMConfig)
-        return any(hlm.has_attention(self.config, block) for block in range(layer, self.config.layers))
+        return any(hlm.has_attention(self.config, block) for block in range(layer + 1, self.config.layers))
 
     def forward_from(self, layer: int, stream: Tensor, intervention: Intervention | None = None) -> Forward:
-        """The rest of a pass, from the stream (b, t, m) that enters a layer's block: the same bits as the whole
+        """The rest of a pass, from the stream (b, t, m) that enters a layer: the same bits as the whole
         pass, and the states of this layer and the later ones."""
         assert isinstance(self.config, hlm.HLMConfig)
         return hlm.forward_from(self._model.live, self.config, layer, stream, intervention)

@@ -37,7 +37,7 @@ from torch.nn import functional
 
 from energylang.errors import CheckpointError, CorpusError
 from energylang.models import data, hlm, transformer
-from energylang.models.architectures import Config, network
+from energylang.models.architectures import Config, network, read_config
 from energylang.models.checkpoint import check_writable, save, serialise, write_atomic
 from energylang.models.header import header_of
 from energylang.models.index import read_index
@@ -145,6 +145,8 @@ class Trainer:
             mode=cast("Literal['release', 'drive']", options.mode),
             steps=options.iterations,
             free_steps=options.free,
+            attends=True,
+            scale=math.sqrt(shape.width),
         )
         if problem := wide.problem():
             raise CorpusError(f"no model can be made so: {problem}")
@@ -283,7 +285,7 @@ class Trainer:
                 hint=f"its SHA-256 was {digest[:16]}…; train without --resume to start over",
             )
         trainer = cls(corpus, options, steps, tokenizer)
-        if stored.get("config") != dataclasses.asdict(trainer.config):
+        if read_config(str(path), {"kind": options.arch, "config": stored.get("config")}) != trainer.config:
             raise CheckpointError(
                 f"{path} was begun with another version, whose '{options.size}' models have another shape",
                 hint="train without --resume to start over",

@@ -1,0 +1,63 @@
+"""Configurations: older files lack newer entries, and mean what they meant."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from energylang.errors import CheckpointError
+from energylang.models.architectures import read_config
+from energylang.models.hlm import HLMConfig, forward, forward_from, initial, shapes, stream_before
+
+OLD = HLMConfig(vocabulary=11, context=8, layers=2, width=8, dim=6, heads=2)
+
+
+def entries(config: HLMConfig, **changes: object) -> dict[str, object]:
+    return {**dataclasses.asdict(config), **changes}
+
+
+def test_a_file_without_the_newer_entries_is_read_as_it_was_written() -> None:
+    older = entries(OLD)
+    del older["attends"], older["scale"]
+    assert read_config("old.safetensors", {"kind": "hlm", "config": older}) == OLD
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"colour": "red"}, "colour"),
+        ({"scale": 0.0}, "scale"),
+        ({"scale": "big"}, "scale"),
+        ({"attends": 1}, "attends"),
+    ],
+)
+def test_impossible_and_unknown_entries_are_named(change: dict[str, object], told: str) -> None:
+    with pytest.raises(CheckpointError, match=told):
+        read_config("new.safetensors", {"kind": "hlm", "config": entries(OLD, **change)})
+
+
+def test_what_is_missing_is_named() -> None:
+    less = entries(OLD)
+    del less["width"]
+    with pytest.raises(CheckpointError, match="width"):
+        read_config("new.safetensors", {"kind": "hlm", "config": less})
+
+
+@pytest.mark.parametrize("attends", [False, True])
+def test_nothing_leads_around_the_bottleneck(attends: bool) -> None:
+    """Two inputs that agree in the last layer's state agree in their predictions, whatever the stream was."""
+    config = dataclasses.replace(OLD, attends=attends, scale=2.0)
+    assert ("blocks.1.attention.qkv.weight" in shapes(config)) == attends
+    tensors = initial(config, torch.Generator().manual_seed(0))
+    tokens = torch.arange(8)[None] % config.vocabulary
+    whole = forward(tensors, config, tokens)
+    stream = stream_before(tensors, config, tokens, 1)
+    rest = forward_from(tensors, config, 1, stream)
+    assert torch.equal(rest.logits, whole.logits)
+    apart = forward_from(tensors, config, 1, stream.flatten(0, 1)[:, None])
+    assert torch.allclose(apart.logits[:, 0], whole.logits[0], atol=1e-6)
+    louder = forward_from(tensors, config, 1, 5 * stream)
+    assert torch.allclose(louder.states[0], whole.states[0], atol=1e-4)  # the norm takes the size away
+    assert torch.allclose(louder.logits, whole.logits, atol=1e-4)
