@@ -163,7 +163,7 @@ def test_surplus_and_unknown_arguments_are_errors(op: Op):
 def test_every_edit_can_be_forced_only_with_a_reason(op: Op):
     assert op.param("force") and op.param("reason")
     words = "L0 3" if op.takes_layer_and_target else "L0 polite"
-    words += "".join(f" --{p.name} 3" for p in op.params if p.keyword_only and p.required)
+    words += "".join(f" {p.name}=L0.B0" for p in op.params if p.keyword_only and p.required)
     assert "EL202" in [d.code for d in check(f'load "tiny"\n{op.name} {words} --force\n').diagnostics]
     fine = check(f'load "tiny"\n{op.name} {words} --force --reason "an experiment"\n')
     assert fine.diagnostics == []

