@@ -93,11 +93,12 @@ def test_there_are_enough_cases() -> None:
 FINE = {
     t.LAYER: "L0", t.LAYERS: "L0", t.DIRECTION: "L0.B0", t.CONCEPT: "polite", t.TEXT: '"a"', t.PATH: '"a.safetensors"',
     t.MODEL: '"random:8"', t.STRENGTH: "0.5", t.INT: "3", t.FLOAT: "0.5", t.BOOL: "true", t.VALUE: "50",
+    t.BASIN: "L0.B0", t.NUMBERS: "[0.5]",
 }  # fmt: skip
 WRONG = {
     t.LAYER: "(1.5)", t.LAYERS: "(true)", t.DIRECTION: "(1.5)", t.CONCEPT: "(3)", t.TEXT: "(3)", t.PATH: "(3)",
     t.MODEL: "(3)", t.STRENGTH: "(true)", t.INT: "(2.5)", t.FLOAT: "(true)", t.BOOL: "(3)", t.CHOICE: "(3)",
-    t.VALUE: "(true)",
+    t.VALUE: "(true)", t.BASIN: "(1.5)", t.NUMBERS: "(true)",
 }  # fmt: skip
 
 
@@ -143,13 +144,14 @@ def test_an_operation_on_a_model_of_weights_only(op: Op) -> None:
 @pytest.mark.parametrize("op", OPS, ids=_name)
 def test_surplus_arguments_are_errors(op: Op) -> None:
     words = ["(L0)" if param.type == t.LAYER else f"({value(param)})" for param in op.positional]
-    if any(param.type == t.CHOICE for param in op.positional):
+    if any(param.type in (t.CHOICE, t.CONCEPT) for param in op.positional):
         words = [value(param) for param in op.positional]
     if op.tail is not None:
         leading = " ".join(["L0", "polite"][: op.tail.leading])
         assert codes(f'{op.name} {leading} "a.safetensors" "surplus"\n', "tiny") == ["EL102"]
     else:
-        assert codes(f"{' '.join([op.name, *words])} (3)\n", "tiny") == ["EL203"]
+        named = [f"{p.name}={value(p)}" for p in op.params if p.keyword_only and p.required]
+        assert codes(" ".join([op.name, *words, "(3)", *named]) + "\n", "tiny") == ["EL203"]
 
 
 @pytest.mark.parametrize("op", OPS, ids=_name)
