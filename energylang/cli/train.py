@@ -61,15 +61,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
     tuning = parser.add_argument_group("tuning")
     tuning.add_argument("--learning-rate", type=_positive, default=2e-3, metavar="R")
-    tuning.add_argument("--mode", choices=("release", "drive"), default="release", help="how a state settles")
+    tuning.add_argument("--mode", choices=("release", "drive"), default="drive", help="how a state settles")
     tuning.add_argument("--iterations", type=_steps, default=3, metavar="K", help="steps of settling")
     tuning.add_argument("--free", type=_seed, default=1, metavar="R", help="of these, without the drive")
-    tuning.add_argument("--settle", type=_weight, default=1.0, metavar="λ", help="weight of the residual")
+    tuning.add_argument("--settle", type=_weight, default=3.5, metavar="λ", help="weight of the residual")
+    tuning.add_argument(
+        "--deeper", type=_positive, default=6.0, metavar="X", help="that of the last layer over the first's"
+    )
     tuning.add_argument(
         "--noise", type=_weight, default=0.3, metavar="ε", help="noise a state must return from"
     )
     tuning.add_argument("--returning", type=_steps, default=8, metavar="m", help="steps in which it must")
     tuning.add_argument("--diversity", type=_weight, default=0.15, metavar="μ", help="weight of the overlap")
+    tuning.add_argument("--awake", type=_weight, default=1.0, metavar="ν", help="weight of dullness")
     tuning.add_argument("--beta-floor", type=_positive, default=2.0, metavar="β", help="lowest β of a layer")
     tuning.add_argument("--decay", type=_weight, default=0.1, metavar="D", help="weight decay")
     tuning.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
@@ -98,6 +102,8 @@ def run(args: argparse.Namespace) -> int:
             noise=args.noise,
             returning=args.returning,
             diversity=args.diversity,
+            deeper=args.deeper,
+            awake=args.awake,
             beta_floor=args.beta_floor,
             decay=args.decay,
             bfloat16=args.precision == "bfloat16" or (args.precision == "auto" and training.bfloat16_helps()),

@@ -19,7 +19,7 @@ Config = hlm.HLMConfig | transformer.TransformerConfig
 
 
 #: Entries that older files lack; their defaults say what those files meant.
-_LATER = {"attends", "scale"}
+_LATER = {"attends", "scale", "hidden"}
 
 
 def network(kind: str) -> ModuleType:

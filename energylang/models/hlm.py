@@ -7,11 +7,16 @@
 
 and the Hopfield layer, for a normed stream z, drive u and state x:
 
-    u = W_in z + b        x₀ = tanh(β u)        f(x) = sign(x)|x|^(p−1)
+    u = W_in y + b        x₀ = tanh(β u)        f(x) = sign(x)|x|^(p−1)
+    y = gelu(W_h z + c)   (y = z where ``hidden`` is 0)
     x ← (1−τ) x + τ tanh(β (W f(x) + g_k u))    k = 1 … K
 
 ``release``: g = 1 for the first K−R steps and 0 for the last R, so the drive chooses and the state
 then settles by itself: what is read is (nearly) a basin of W. ``drive``: g = 1 throughout.
+
+Why the hidden layer: tanh and f are odd, so a drive that is linear in z makes a layer that is odd in z, and products
+of features ("this word AND that register") have to come out of the biases. With it the layer learns as fast as a
+transformer's (docs/model.md has the comparison); everything still passes through the settled state.
 
 Nothing leads around the bottleneck's Hopfield layer: every prediction is read from a basin, which
 is why an edit of the last landscape changes what is said (MODEL, sections 1 and 3).
@@ -56,13 +61,14 @@ class HLMConfig:
     degree: int = 3
     attends: bool = False  # the bottleneck's block has attention before its Hopfield layer
     scale: float = 1.0  # of embeddings where they enter the stream; the head reads them as they are
+    hidden: int = 0  # units of the layer that computes the drive; 0: the drive is linear
 
     def problem(self) -> str | None:
         """What makes these numbers impossible, in a few words; None when they are sound."""
         limits = {
             "vocabulary": (1, 2**20), "context": (2, 65536), "layers": (1, 256), "width": (1, 8192),
             "dim": (1, 8192), "heads": (1, 256), "steps": (1, 1000),
-            "free_steps": (0, 1000), "degree": (2, 64),
+            "free_steps": (0, 1000), "degree": (2, 64), "hidden": (0, 65536),
         }  # fmt: skip
         for name, (low, high) in limits.items():
             value = getattr(self, name)
@@ -110,7 +116,11 @@ def shapes(config: HLMConfig) -> Shapes:
             found |= {f"{block}.attention.qkv.weight": (3 * m, m), f"{block}.attention.out.weight": (m, m)}
         found |= {f"{block}.norm2.weight": (m,), f"{block}.norm2.bias": (m,)}
         found |= {f"{block}.hopfield.W": (d, d), f"{block}.hopfield.log_beta": ()}
-        found |= {f"{block}.hopfield.input.weight": (d, m), f"{block}.hopfield.input.bias": (d,)}
+        if config.hidden:
+            found |= {f"{block}.hopfield.hidden.weight": (config.hidden, m)}
+            found |= {f"{block}.hopfield.hidden.bias": (config.hidden,)}
+        read = config.hidden or m
+        found |= {f"{block}.hopfield.input.weight": (d, read), f"{block}.hopfield.input.bias": (d,)}
         found |= {f"{block}.hopfield.output.weight": (m, d)}
     return found
 
@@ -118,21 +128,24 @@ def shapes(config: HLMConfig) -> Shapes:
 def initial(config: HLMConfig, generator: torch.Generator) -> dict[str, Tensor]:
     """Fresh float32 tensors.
 
-    W has entries of standard deviation 1/(4√d) before it is symmetrised, the drive one of 1/2, and β = 2: the
-    state is hardly saturated and W hardly felt, so the language is learned first and landscapes then. States are
+    W has entries of standard deviation 1/(4√d) before it is symmetrised, the drive one of about 1/2, and β = 2:
+    the state is hardly saturated and W hardly felt, so the language is learned first and landscapes then. States are
     bounded and dense, so what they add to the stream grows large: with embeddings that enter at a size below 1
     the tokens drown in it and attention finds nothing to look for (``scale`` = √width of the trained sizes).
 
-    What is added to the stream starts small. The bottleneck's output, which IS the stream, starts as the
-    transpose of its input: what attention has copied into the stream comes out of the bottleneck again, roughly,
-    from the first step, as it does in a model with a way around.
+    What is added to the stream starts small. The bottleneck's output, which IS the stream, starts at full size:
+    with a linear drive as the transpose of its input, so that what attention has copied into the stream comes out of
+    the bottleneck again, roughly, from the first step, as it does in a model with a way around.
     """
     small = 0.02 / math.sqrt(2 * config.layers)
     scales = {
         "embed.weight": 1 / math.sqrt(config.width),
         "position.weight": 1 / math.sqrt(config.width),
         "hopfield.W": 0.25 / math.sqrt(config.dim),
-        "hopfield.input.weight": 0.5 / math.sqrt(config.width),
+        "hopfield.hidden.weight": 0.05,
+        "hopfield.input.weight": 1.5 / math.sqrt(config.hidden)
+        if config.hidden
+        else 0.5 / math.sqrt(config.width),
         "attention.out.weight": small,
         "hopfield.output.weight": small,
     }
@@ -147,7 +160,11 @@ def initial(config: HLMConfig, generator: torch.Generator) -> dict[str, Tensor]:
             tensors[name] = scale * torch.randn(shape, generator=generator)
     if config.bottleneck:
         name = f"blocks.{config.layers - 1}.hopfield"
-        tensors[f"{name}.output.weight"] = 2 * tensors[f"{name}.input.weight"].T.contiguous()
+        if config.hidden:
+            full = torch.randn(config.width, config.dim, generator=generator)
+            tensors[f"{name}.output.weight"] = full / math.sqrt(config.width)
+        else:
+            tensors[f"{name}.output.weight"] = 2 * tensors[f"{name}.input.weight"].T.contiguous()
     return tensors
 
 
@@ -156,17 +173,27 @@ def interaction(state: Tensor, degree: int) -> Tensor:
     return state * state.abs() if degree == 3 else state.sign() * state.abs() ** (degree - 1)
 
 
-def settle(weight: Tensor, log_beta: Tensor, drive: Tensor, config: HLMConfig, truncate: int = 0) -> Tensor:
-    """x_K (…, d) for a drive u (…, d). With ``truncate`` gradients flow through the last steps only."""
+def settle(
+    weight: Tensor,
+    log_beta: Tensor,
+    drive: Tensor,
+    config: HLMConfig,
+    truncate: int = 0,
+    held: float = 0.0,
+) -> Tensor:
+    """x_K (…, d) for a drive u (…, d). With ``truncate`` gradients flow through the last steps only; ``held`` is
+    what is left of the drive in the free steps (training lets go of it by and by)."""
     beta = log_beta.reshape(()).exp()
     state = torch.tanh(beta * drive)
     for k in range(config.steps):
         driven = config.mode == "drive" or k < config.steps - config.free_steps
+        push = 1.0 if driven else held
         with torch.set_grad_enabled(
             torch.is_grad_enabled() and (not truncate or k >= config.steps - truncate)
         ):
             field = functional.linear(interaction(state, config.degree), weight).to(drive.dtype)
-            state = torch.lerp(state, torch.tanh(beta * (field + drive if driven else field)), config.tau)
+            field = field + push * drive if push else field
+            state = torch.lerp(state, torch.tanh(beta * field), config.tau)
     return state
 
 
@@ -178,18 +205,19 @@ def forward(
     intervention: Intervention | None = None,
     cache: Cache | None = None,
     truncate: int = 0,
+    held: float = 0.0,
 ) -> Forward:
     """(b, t) tokens -> logits (b, t, v), states L × (b, t, d). With a ``cache`` they come behind its tokens; the
-    caller then counts them (``cache.lengths``)."""
+    caller then counts them (``cache.lengths``). ``truncate`` and ``held``: see ``settle``."""
     stream = _attended(tensors, config, 0, config.scale * embed(tensors, tokens, cache), cache)
-    return _onward(tensors, config, 0, stream, intervention or _NOTHING, cache, truncate)
+    return _onward(tensors, config, 0, stream, intervention or _NOTHING, cache, truncate, held)
 
 
 def stream_before(tensors: Mapping[str, Tensor], config: HLMConfig, tokens: Tensor, block: int) -> Tensor:
     """(b, t, m): the stream that enters a block's Hopfield layer, for whole sequences (b, t)."""
     stream = _attended(tensors, config, 0, config.scale * embed(tensors, tokens), None)
     for i in range(block):
-        stream, _ = _settled(tensors, config, i, stream, _NOTHING, 0)
+        stream, _ = _settled(tensors, config, i, stream, _NOTHING)
         stream = _attended(tensors, config, i + 1, stream, None)
     return stream
 
@@ -203,7 +231,7 @@ def forward_from(
 ) -> Forward:
     """What ``forward`` gives from the stream (b, t, m) that enters a block's Hopfield layer: the same bits, the
     states of this layer and the later ones only. A change in earlier layers has no place here."""
-    return _onward(tensors, config, block, stream, intervention or _NOTHING, None, 0)
+    return _onward(tensors, config, block, stream, intervention or _NOTHING)
 
 
 def _onward(
@@ -212,14 +240,15 @@ def _onward(
     first: int,
     stream: Tensor,
     change: Intervention,
-    cache: Cache | None,
-    truncate: int,
+    cache: Cache | None = None,
+    truncate: int = 0,
+    held: float = 0.0,
 ) -> Forward:
     states = []
     for i in range(first, config.layers):
         if i > first:
             stream = _attended(tensors, config, i, stream, cache)
-        stream, state = _settled(tensors, config, i, stream, change, truncate)
+        stream, state = _settled(tensors, config, i, stream, change, truncate, held)
         states.append(state)
     return Forward(head(tensors, stream), tuple(states))
 
@@ -240,17 +269,21 @@ def _settled(
     i: int,
     stream: Tensor,
     change: Intervention,
-    truncate: int,
+    truncate: int = 0,
+    held: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """The stream (b, t, m) behind block i's Hopfield layer, and its settled state (b, t, d)."""
     name = f"blocks.{i}.hopfield"
     normed = norm(tensors, f"blocks.{i}.norm2", stream)
+    if config.hidden:
+        inner = functional.linear(normed, tensors[f"{name}.hidden.weight"], tensors[f"{name}.hidden.bias"])
+        normed = functional.gelu(inner)
     drive = functional.linear(normed, tensors[f"{name}.input.weight"], tensors[f"{name}.input.bias"])
     drive = drive.to(stream.dtype)  # float32 also under autocast
     if i in change.drive:
         drive = drive + change.drive[i]
     weight = change.weights.get(i, tensors[f"{name}.W"])
-    state = settle(weight, tensors[f"{name}.log_beta"], drive, config, truncate)
+    state = settle(weight, tensors[f"{name}.log_beta"], drive, config, truncate, held)
     if i in change.state:
         state = change.state[i](state)
     read = functional.linear(state, tensors[f"{name}.output.weight"])

@@ -1,14 +1,19 @@
 """Training a language model from a text file, interruptible at any moment.
 
-One step: windows of the corpus → loss + λ(step)·residual + μ·overlap → AdamW.
+One step: windows of the corpus → loss + λ(step)·residual + μ·overlap + ν·dullness → AdamW.
 
 * ``residual``  mean of ‖T^m(x + ε) − x‖²/‖x‖² over a sample of the states x that are read, T one step of settling
   without a drive and ε noise of a given norm relative to x: what is read shall be where its noisy copies settle,
   that is a basin with room around it. One step without noise (m = 1, ε = 0) makes states that hardly move and yet
-  drift far when they are let go. λ rises from a hundredth to its full value between 40 % and 85 % of the training,
-  when the language has been learned; at full strength from the start it keeps it from being learned.
+  drift far when they are let go. λ rises from 0 to its full value between 25 % and 60 % of the training; at full
+  strength from the start it keeps the language from being learned. The last layer, in which most tokens' fates
+  differ, settles least by itself: layers weigh from 1 to ``deeper``, in a geometric row whose mean is 1.
 * ``overlap``   ‖mean n nᵀ‖²_F with n = x/‖x‖: the mean squared cosine between states of different
   tokens; keeps the basins apart.
+* ``dullness``  mean of (0.6 − rms x)₊²: the origin is a basin of every W, and the cheapest one to settle in;
+  without this term (and a floor for β) whole layers fall asleep there.
+* In a ``release`` the free steps begin with the whole drive and lose it between 20 % and 60 % of the training: a
+  state that settles in a basin passes hardly any gradient to its drive.
 * W is trained as (A + Aᵀ)/2 and exported symmetric. No weight decay on W, β, norms and biases; cosine
   schedule with warm-up; gradient norm clipped at 1; β is kept above a floor.
 
@@ -50,14 +55,17 @@ from energylang.models.tokenizer import Tokenizer, check_kind
 
 #: (architecture, windows per step) by size name; the vocabulary is the corpus's.
 SIZES: dict[str, tuple[hlm.HLMConfig, int]] = {
-    "tiny": (hlm.HLMConfig(1, context=96, layers=4, width=128, dim=192, heads=4), 12),
-    "small": (hlm.HLMConfig(1, context=128, layers=5, width=192, dim=256, heads=6), 16),
-    "base": (hlm.HLMConfig(1, context=256, layers=7, width=384, dim=512, heads=8), 16),
+    "tiny": (hlm.HLMConfig(1, context=96, layers=4, width=128, dim=192, heads=4, hidden=256), 12),
+    "small": (hlm.HLMConfig(1, context=128, layers=5, width=192, dim=256, heads=6, hidden=384), 16),
+    "base": (hlm.HLMConfig(1, context=256, layers=7, width=384, dim=512, heads=8, hidden=768), 16),
 }
 ARCHITECTURES = ("hlm", "transformer")
 _HELDOUT_STORED = 32768
 _WARM_UP = 100
 _RETURNING = 192  # states of a batch and layer whose return is asked for
+_SETTLING = (0.25, 0.6)  # between these parts of a training λ rises
+_RELEASING = (0.2, 0.6)  # and between these the free steps lose their drive
+_AWAKE = 0.6  # root mean square of a state below which it is dull
 _DRIVEN_GRADIENT = 4  # steps of a driven settling that gradients follow; all of a released one
 
 
@@ -71,13 +79,15 @@ class Options:
     seed: int = 0
     turns: tuple[str, ...] = ()
     learning_rate: float = 2e-3
-    mode: str = "release"
+    mode: str = "drive"
     iterations: int = 3  # K
     free: int = 1  # R, of a release
-    settle: float = 1.0  # λ
+    settle: float = 3.5  # λ
+    deeper: float = 6.0  # λ of the last layer relative to the first's
     noise: float = 0.3  # ‖ε‖/‖x‖
     returning: int = 8  # m
     diversity: float = 0.15  # μ
+    awake: float = 1.0  # ν
     beta_floor: float = 2.0
     decay: float = 0.1
     bfloat16: bool = False
@@ -126,6 +136,18 @@ def check(options: Options) -> None:
 def state_path(output: Path) -> Path:
     """Where the state of an unfinished training is kept."""
     return output.with_name(f"{output.name}.train")
+
+
+def _ramp(progress: float, span: tuple[float, float]) -> float:
+    """0 before a span of the training, 1 behind it, and straight in between."""
+    low, high = span
+    return min(1.0, max(0.0, (progress - low) / (high - low)))
+
+
+def _depths(layers: int, deeper: float) -> Tensor:
+    """(layers,): weights with mean 1, the last ``deeper`` times the first."""
+    row = torch.logspace(0, math.log10(deeper), layers)
+    return row / row.mean()
 
 
 class Trainer:
@@ -184,19 +206,26 @@ class Trainer:
         """One step; returns its loss (nats/token) and mean residual term."""
         options, context = self.options, self.config.context
         inputs, targets = data.batch(self.tokens, context, self.batch_size, options.seed, self.step)
-        live = self.live()
-        residual = overlap = torch.zeros(())
+        live, progress = self.live(), self.step / self.steps
+        residual = others = torch.zeros(())
+        weighted = residual
         with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
-            followed = _DRIVEN_GRADIENT if options.mode == "drive" else 0
-            result = self.network.forward(live, self.config, inputs, truncate=followed)
+            result = self.network.forward(
+                live,
+                self.config,
+                inputs,
+                truncate=_DRIVEN_GRADIENT if options.mode == "drive" else 0,
+                held=1 - _ramp(progress, _RELEASING),
+            )
             loss = functional.cross_entropy(result.logits.float().flatten(0, 1), targets.flatten())
             if result.states:
-                terms = [self._terms(live, i, s) for i, s in enumerate(result.states)]
-                residual = torch.stack([t[0] for t in terms]).mean()
-                overlap = torch.stack([t[1] for t in terms]).mean()
-        progress = self.step / self.steps
-        ramp = 0.01 + 0.99 * min(1.0, max(0.0, (progress - 0.4) / 0.45))
-        total = loss + options.settle * ramp * residual + options.diversity * overlap
+                terms = torch.stack(
+                    [torch.stack(self._terms(live, i, s)) for i, s in enumerate(result.states)]
+                )
+                residual = terms[:, 0].mean()
+                weighted = (terms[:, 0] * _depths(len(terms), options.deeper)).mean()
+                others = (options.diversity * terms[:, 1] + options.awake * terms[:, 2]).mean()
+        total = loss + options.settle * _ramp(progress, _SETTLING) * weighted + others
         warm = min(1.0, (self.step + 1) / min(_WARM_UP, max(1, self.steps // 10)))
         rate = options.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
         for group in self.optimiser.param_groups:
@@ -212,10 +241,11 @@ class Trainer:
         self.step += 1
         return float(loss.detach()), float(residual.detach())
 
-    def _terms(self, live: Mapping[str, Tensor], layer: int, states: Tensor) -> tuple[Tensor, Tensor]:
-        """(residual, overlap) of the settled states (b, t, d) of a layer."""
+    def _terms(self, live: Mapping[str, Tensor], layer: int, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(residual, overlap, dullness) of the settled states (b, t, d) of a layer."""
         options = self.options
         flat = states.flatten(0, 1)
+        dullness = functional.relu(_AWAKE - flat.float().pow(2).mean(1).sqrt()).pow(2).mean()
         wanted = flat[self.step % max(1, len(flat) // _RETURNING) :: max(1, len(flat) // _RETURNING)]
         draw = generator("noise", options.seed, self.step, layer)
         noise = options.noise * torch.randn(wanted.shape, generator=draw) / math.sqrt(wanted.shape[1])
@@ -228,10 +258,10 @@ class Trainer:
         moved = (moving - wanted).pow(2).sum(1)
         residual = (moved / (wanted.pow(2).sum(1) + 1e-3)).mean()
         if not options.diversity:
-            return residual, torch.zeros(())
+            return residual.float(), torch.zeros(()), dullness
         unit = functional.normalize(flat, dim=1)
         gram = (unit.T @ unit).float() / len(unit)
-        return residual, gram.pow(2).sum()
+        return residual.float(), gram.pow(2).sum(), dullness
 
     def measure_steps(self, seconds: float) -> int:
         """How many steps fit into ``seconds``, from the median of a few that are thrown away."""

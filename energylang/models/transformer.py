@@ -101,9 +101,10 @@ def forward(
     intervention: Intervention | None = None,
     cache: Cache | None = None,
     truncate: int = 0,
+    held: float = 0.0,
 ) -> Forward:
-    """(b, t) tokens -> logits (b, t, v) and no states; ``intervention`` and ``truncate`` find nothing to
-    change here and are accepted so that both architectures are called alike."""
+    """(b, t) tokens -> logits (b, t, v) and no states; ``intervention``, ``truncate`` and ``held`` find nothing
+    to change here and are accepted so that both architectures are called alike."""
     stream = embed(tensors, tokens, cache)
     for i in range(config.layers):
         stream = stream + attention(
