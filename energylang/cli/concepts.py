@@ -1,4 +1,4 @@
-"""The concepts of a surgery study: the micro-world's registers, or those of a JSON file.
+"""The concepts of a study: the micro-world's registers, or those of a JSON file.
 
     {"name": {"texts": ["…"], "markers": ["word", …], "contexts": ["…"]}, …}
 
@@ -25,6 +25,7 @@ CONTEXTS = 16
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 _NAME = re.compile(r"[^\W\d][\w-]{0,199}")
 _FORM = '{"name": {"texts": ["…"], "markers": ["word", "…"], "contexts": ["…"]}, "other": {…}}'
+_PATTERNS = '{"question": "\\\\?", "love": "\\\\b(love|heart)\\\\b"}'
 
 
 def micro_world(seed: int) -> Study:
@@ -76,21 +77,8 @@ def labels(markers: Mapping[str, list[str]]) -> Callable[[str], str | None]:
 
 def read_concepts(path: Path) -> dict[str, dict[str, list[str]]]:
     """The concepts in a file; ``ElError`` (EL530) with the path and what is wrong."""
-    try:
-        found = json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=_without_duplicates)
-    except FileNotFoundError:
-        raise ElError(f"there is no file {path}", code="EL530", hint="check the path of --concepts") from None
-    except IsADirectoryError:
-        raise _bad(path, "is a folder") from None
-    except OSError as error:
-        raise _bad(path, f"cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise _bad(path, f"is not UTF-8 text (byte {error.start})") from None
-    except json.JSONDecodeError as error:
-        raise _bad(path, f"is not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from None
-    except (ValueError, RecursionError) as error:
-        raise _bad(path, f"is not usable JSON: {error}") from None
-    if not isinstance(found, dict) or len(found) < 2:
+    found = _read_object(path, "--concepts", _FORM)
+    if len(found) < 2:
         raise _bad(path, "must be an object with at least two concepts: what is not one has to be another")
     for name, value in found.items():
         _check(path, name, value)
@@ -98,9 +86,50 @@ def read_concepts(path: Path) -> dict[str, dict[str, list[str]]]:
     return found
 
 
-def _check(path: Path, name: str, value: object) -> None:
+def read_patterns(path: Path) -> dict[str, re.Pattern[str]]:
+    """concept → pattern of a file ``{"name": "regular expression", …}``; ``^`` and ``$`` mean lines, ``(?i)`` letters
+    of either case. ``ElError`` (EL530) with the path and what is wrong."""
+    found, patterns = _read_object(path, "--patterns", _PATTERNS), {}
+    for name, value in found.items():
+        _check_name(path, name, _PATTERNS)
+        if not isinstance(value, str) or not value:
+            raise _bad(path, f"needs a regular expression as {name!r}", _PATTERNS)
+        try:
+            patterns[name] = re.compile(value, re.MULTILINE)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise _bad(path, f"has no regular expression as {name!r}: {error}", _PATTERNS) from None
+    return patterns
+
+
+def _read_object(path: Path, option: str, form: str) -> dict[str, Any]:
+    """A JSON object that is not empty; ``ElError`` with the path and what is wrong."""
+    try:
+        found = json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=_without_duplicates)
+    except FileNotFoundError:
+        raise ElError(f"there is no file {path}", code="EL530", hint=f"check the path of {option}") from None
+    except IsADirectoryError:
+        raise _bad(path, "is a folder", form) from None
+    except OSError as error:
+        raise _bad(path, f"cannot be read: {error.strerror or error}", form) from None
+    except UnicodeDecodeError as error:
+        raise _bad(path, f"is not UTF-8 text (byte {error.start})", form) from None
+    except json.JSONDecodeError as error:
+        where = f"(line {error.lineno}, column {error.colno})"
+        raise _bad(path, f"is not JSON: {error.msg} {where}", form) from None
+    except (ValueError, RecursionError) as error:
+        raise _bad(path, f"is not usable JSON: {error}", form) from None
+    if not isinstance(found, dict) or not found:
+        raise _bad(path, "must be an object with concepts", form)
+    return found
+
+
+def _check_name(path: Path, name: str, form: str) -> None:
     if not _NAME.fullmatch(name):
-        raise _bad(path, f"names a concept {name!r}: a name is a letter, then letters, digits, _ or -")
+        raise _bad(path, f"names a concept {name!r}: a name is a letter, then letters, digits, _ or -", form)
+
+
+def _check(path: Path, name: str, value: object) -> None:
+    _check_name(path, name, _FORM)
     if not isinstance(value, dict):
         raise _bad(path, f"has no object with texts and markers for {name!r}")
     unknown = sorted(set(value) - {"texts", "markers", "contexts"})
@@ -129,8 +158,8 @@ def _check_markers(path: Path, found: Mapping[str, Mapping[str, Any]]) -> None:
                 raise _bad(path, f"has the marker {marker!r} for both {other!r} and {name!r}")
 
 
-def _bad(path: Path, what: str) -> ElError:
-    return ElError(f"{path} {what}", code="EL530", hint=f"the form is {_FORM}")
+def _bad(path: Path, what: str, form: str = _FORM) -> ElError:
+    return ElError(f"{path} {what}", code="EL530", hint=f"the form is {form}")
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

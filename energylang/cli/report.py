@@ -3,8 +3,11 @@
     el report surgery MODEL [MODEL …] -o DIR [--concepts FILE.json] [--layer L3|auto] [--method aimed|redirect]
         [--damage 2%] [--replies 256] [--doses 0.25,0.5,0.75,1,1.25] [--seed 0] [--threads 1]
 
-``surgery`` writes surgery.md, surgery.json and surgery.svg into DIR, after every model anew, so that an interruption
-loses no more than the model it met. What can be wrong with the command line, the concepts, the models and DIR is
+    el report words MODEL [MODEL …] -o DIR --patterns FILE.json [--text FILE] [--layer L2] [--damage 1%] [--seed 0]
+
+``words`` is its counterpart for plain text and writes words.md and words.json; ``surgery`` writes surgery.md,
+surgery.json and surgery.svg into DIR. Both write after every model anew, so that an interruption loses no more than
+the model it met. What can be wrong with the command line, the concepts, the models and DIR is
 checked before the long computation begins. Exit codes: 0 the report is written (whatever it says), 1 the input cannot
 be used, 2 usage, 130 interrupted. torch is imported when the command runs.
 """
@@ -26,6 +29,7 @@ from energylang.errors import ElError
 
 VERSION = 1
 FILES = ("surgery.md", "surgery.json", "surgery.svg")
+WORD_FILES = ("words.md", "words.json")
 DOSES = (0.25, 0.5, 0.75, 1.0, 1.25)
 
 
@@ -66,9 +70,35 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--doses", type=_doses, default=DOSES, metavar="D,D,…", help="default 0.25,0.5,0.75,1,1.25"
     )
+    _add_common(parser)
+    parser.set_defaults(run=surgery)
+    parser = kinds.add_parser(
+        "words",
+        help="can kinds of words be made likelier, or less likely, in plain text?",
+        description="Aim an edit at the tokens that a pattern tells, on one half of held-out text, measure it on the "
+        "other half against controls of equal norm, and write words.md and words.json.",
+    )
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="paths of plain-text models")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="created if missing")
+    parser.add_argument(
+        "--patterns", type=Path, required=True, metavar="FILE.json", help="a regular expression per concept"
+    )
+    parser.add_argument("--text", type=Path, metavar="FILE", help="measure on this text instead")
+    parser.add_argument("--layer", type=_layer, default=None, metavar="L2|auto", help="default: auto")
+    parser.add_argument(
+        "--damage",
+        type=_damage,
+        default=0.01,
+        metavar="SHARE",
+        help="how much the loss may rise (default 1%%)",
+    )
+    _add_common(parser)
+    parser.set_defaults(run=words)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=_seed, default=0)
     parser.add_argument("--threads", type=_threads, default=1, help="processor threads (default 1)")
-    parser.set_defaults(run=surgery)
 
 
 def surgery(args: argparse.Namespace) -> int:
@@ -122,8 +152,52 @@ def surgery(args: argparse.Namespace) -> int:
     return 0
 
 
-def check_model(spec: str, layer: int | None) -> None:
-    """Refuse a model that cannot be examined, from the header of its file alone."""
+def words(args: argparse.Namespace) -> int:
+    """Study words in plain text and write the report; returns the exit code."""
+    from energylang.models.checkpoint import write_atomic
+    from energylang.models.data import read_text
+    from energylang.render.words import markdown
+
+    from .concepts import read_patterns
+
+    patterns = read_patterns(args.patterns)
+    for model in args.models:
+        check_model(model, args.layer, talks=False)
+    text = None if args.text is None else read_text(args.text)
+    prepare(args.output, WORD_FILES)
+
+    from energylang.runtime.wordstudy import WordStudy, examine_words
+
+    layers = None if args.layer is None else (args.layer,)
+    study = WordStudy(patterns, args.damage, layers, args.seed)
+    line = ["el", "report", "words", *args.models, "-o", str(args.output), "--patterns", str(args.patterns)]
+    line += [] if args.text is None else ["--text", str(args.text)]
+    line += [] if args.layer is None else ["--layer", f"L{args.layer}"]
+    line += ["--damage", f"{100 * args.damage:g}%", "--seed", str(args.seed), "--threads", str(args.threads)]
+    found: dict[str, Any] = {
+        "version": VERSION,
+        "options": {
+            "damage": args.damage,
+            "text": None if args.text is None else str(args.text),
+            "patterns": {name: pattern.pattern for name, pattern in patterns.items()},
+            "command": shlex.join(line),
+        },
+        "models": [],
+    }
+    with _progress() as show:
+        for model in args.models:
+            result = examine_words(model, study, text=text, threads=args.threads, progress=show)
+            found["models"].append(_finite(result))
+            document = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+            for name, written in zip(WORD_FILES, (markdown(found), document), strict=True):
+                write_atomic(args.output / name, written.encode("utf-8", "replace"))
+    print(f"{args.output / WORD_FILES[0]}, {WORD_FILES[1]}")
+    return 0
+
+
+def check_model(spec: str, layer: int | None, *, talks: bool = True) -> None:
+    """Refuse a model that cannot be examined, from the header of its file alone; ``talks``: it must hold
+    conversations, otherwise it must not."""
     from energylang.models.header import is_pt, parse_spec, read_header
     from energylang.models.index import read_index
 
@@ -145,7 +219,14 @@ def check_model(spec: str, layer: int | None) -> None:
             f"there is no L{layer} in {spec}", code="EL302", hint=f"it has L0 to L{len(header.dims) - 1}"
         )
     path = parse_spec(spec).path
-    if not is_pt(path) and read_index(path)[1].get("dialogue") is None:
+    dialogue = None if is_pt(path) else read_index(path)[1].get("dialogue")
+    if not talks and dialogue is not None:
+        raise ElError(
+            f"{spec} holds conversations: its replies can be counted",
+            code="EL250",
+            hint="use `el report surgery`",
+        )
+    if talks and not is_pt(path) and dialogue is None:
         raise ElError(
             f"{spec} holds no conversations: there are no replies whose concept could be counted",
             code="EL250",
@@ -153,7 +234,7 @@ def check_model(spec: str, layer: int | None) -> None:
         )
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, names: Sequence[str] = FILES) -> None:
     """Create the folder, and make sure that the files of the report can be written into it."""
     from energylang.models.checkpoint import check_writable
 
@@ -166,7 +247,7 @@ def prepare(folder: Path) -> None:
         raise ElError(
             f"the folder {folder} cannot be created: {reason}", code="EL504", hint="name another one with -o"
         ) from None
-    for name in FILES:
+    for name in names:
         try:
             check_writable(folder / name)
         except ElError as error:

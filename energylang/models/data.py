@@ -46,8 +46,22 @@ class Tokens:
     heldout_characters: int
 
 
+def read_text(path: Path) -> str:
+    """The text at ``path``, with plain line breaks; raises ``CorpusError`` when it is no text."""
+    return _read(path)[1]
+
+
 def read_corpus(path: Path) -> Corpus:
-    """The text at ``path``; raises ``CorpusError`` when it is no text or too little of it."""
+    """The text at ``path``, split; raises ``CorpusError`` when it is no text or too little of it."""
+    raw, text = _read(path)
+    cut = int(len(text) * (1 - HELDOUT_SHARE))
+    line = text.find("\n", cut)
+    cut = line + 1 if 0 <= line < len(text) - 1 and line - cut < len(text) // 50 else cut
+    return Corpus(str(path), hashlib.sha256(raw).hexdigest(), text[:cut], text[cut:])
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    """The bytes at ``path`` and the text they are."""
     try:
         if path.is_dir():
             raise CorpusError(f"{path} is a folder, not a text", hint="name one UTF-8 text file")
@@ -69,10 +83,7 @@ def read_corpus(path: Path) -> Corpus:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise CorpusError(f"{path} is empty", hint="a corpus of a few hundred kilobytes is a good start")
-    cut = int(len(text) * (1 - HELDOUT_SHARE))
-    line = text.find("\n", cut)
-    cut = line + 1 if 0 <= line < len(text) - 1 and line - cut < len(text) // 50 else cut
-    return Corpus(str(path), hashlib.sha256(raw).hexdigest(), text[:cut], text[cut:])
+    return raw, text
 
 
 def check_markers(corpus: Corpus, markers: Sequence[str]) -> tuple[str, str] | None:

@@ -5,17 +5,19 @@ One step: windows of the corpus → loss + λ(step)·residual + μ·overlap + ν
 * ``residual``  mean of ‖T^m(x + ε) − x‖²/‖x‖² over a sample of the states x that are read, T one step of settling
   without a drive and ε noise of a given norm relative to x: what is read shall be where its noisy copies settle,
   that is a basin with room around it. One step without noise (m = 1, ε = 0) makes states that hardly move and yet
-  drift far when they are let go. λ rises from 0 to its full value between 25 % and 60 % of the training; at full
-  strength from the start it keeps the language from being learned. The last layer, in which most tokens' fates
-  differ, settles least by itself: layers weigh from 1 to ``deeper``, in a geometric row whose mean is 1.
+  drift far when they are let go. λ rises from 0 to its full value between 40 % and 70 % of the training: before the
+  model has learned to use what was said earlier, the term keeps it from learning that at all. The last layer, in
+  which most tokens' fates differ, settles least by itself: layers weigh from 1 to ``deeper``, in a geometric row
+  whose mean is 1.
 * ``overlap``   ‖mean n nᵀ‖²_F with n = x/‖x‖: the mean squared cosine between states of different
   tokens; keeps the basins apart.
 * ``dullness``  mean of (0.6 − rms x)₊²: the origin is a basin of every W, and the cheapest one to settle in;
   without this term (and a floor for β) whole layers fall asleep there.
-* In a ``release`` the free steps begin with the whole drive and lose it between 20 % and 60 % of the training: a
-  state that settles in a basin passes hardly any gradient to its drive.
-* W is trained as (A + Aᵀ)/2 and exported symmetric. No weight decay on W, β, norms and biases; cosine
-  schedule with warm-up; gradient norm clipped at 1; β is kept above a floor.
+* Until λ rises, a state is settled by one step only: the language is learned by a network that is hardly recurrent,
+  and faster. In a ``release`` the free steps lose the drive by and by, between 40 % and 70 % of the training: a state
+  that has settled in a basin passes hardly any gradient to its drive.
+* W is trained as (A + Aᵀ)/2 and exported symmetric. No weight decay on W, β, norms and biases; the rate
+  warms up, stays, and falls straight to 2 % over the last 45 %; gradient norm clipped at 1; β is kept above a floor.
 
 Everything is scheduled by steps. With ``minutes`` the rate is measured on steps whose result is thrown
 away, and the number of steps is fixed then. Batches are a function of (seed, step), so the state of a
@@ -63,8 +65,8 @@ ARCHITECTURES = ("hlm", "transformer")
 _HELDOUT_STORED = 32768
 _WARM_UP = 100
 _RETURNING = 192  # states of a batch and layer whose return is asked for
-_SETTLING = (0.25, 0.6)  # between these parts of a training λ rises
-_RELEASING = (0.2, 0.6)  # and between these the free steps lose their drive
+_SETTLING = (0.4, 0.7)  # between these parts of a training λ rises, and the free steps lose their drive
+_SLOWING = (0.55, 1.0)  # and between these the rate falls
 _AWAKE = 0.6  # root mean square of a state below which it is dull
 _DRIVEN_GRADIENT = 4  # steps of a driven settling that gradients follow; all of a released one
 
@@ -82,8 +84,8 @@ class Options:
     mode: str = "drive"
     iterations: int = 3  # K
     free: int = 1  # R, of a release
-    settle: float = 3.5  # λ
-    deeper: float = 6.0  # λ of the last layer relative to the first's
+    settle: float = 4.0  # λ
+    deeper: float = 8.0  # λ of the last layer relative to the first's
     noise: float = 0.3  # ‖ε‖/‖x‖
     returning: int = 8  # m
     diversity: float = 0.15  # μ
@@ -207,15 +209,19 @@ class Trainer:
         options, context = self.options, self.config.context
         inputs, targets = data.batch(self.tokens, context, self.batch_size, options.seed, self.step)
         live, progress = self.live(), self.step / self.steps
+        settling = _ramp(progress, _SETTLING)
+        config = self.config
+        if isinstance(config, hlm.HLMConfig) and not settling:
+            config = dataclasses.replace(config, steps=1, free_steps=0)
         residual = others = torch.zeros(())
         weighted = residual
         with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
             result = self.network.forward(
                 live,
-                self.config,
+                config,
                 inputs,
                 truncate=_DRIVEN_GRADIENT if options.mode == "drive" else 0,
-                held=1 - _ramp(progress, _RELEASING),
+                held=1 - settling,
             )
             loss = functional.cross_entropy(result.logits.float().flatten(0, 1), targets.flatten())
             if result.states:
@@ -225,9 +231,9 @@ class Trainer:
                 residual = terms[:, 0].mean()
                 weighted = (terms[:, 0] * _depths(len(terms), options.deeper)).mean()
                 others = (options.diversity * terms[:, 1] + options.awake * terms[:, 2]).mean()
-        total = loss + options.settle * _ramp(progress, _SETTLING) * weighted + others
+        total = loss + options.settle * settling * weighted + others
         warm = min(1.0, (self.step + 1) / min(_WARM_UP, max(1, self.steps // 10)))
-        rate = options.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+        rate = options.learning_rate * warm * (1 - 0.98 * _ramp(progress, _SLOWING))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)

@@ -68,7 +68,8 @@ def aim(
     with torch.enable_grad():
         if session.text.markers:
             return _value(session, concept, weight, query, generator, away=away)
-        return _target(session, concept, weight, generator, away=away)
+        on = _after_passages(session, concept, generator)
+        return aim_at_tokens(session, concept.layer, on, weight, generator, away=away)
 
 
 # ---------------------------------------------------------------------------------------------- value
@@ -188,12 +189,15 @@ def _step(descent: torch.optim.Optimizer, loss: Tensor) -> None:
 # --------------------------------------------------------------------------------------------- target
 
 
-def _target(
-    session: Workbench, concept: Concept, weight: Tensor, generator: torch.Generator, *, away: bool
+@torch.enable_grad()
+def aim_at_tokens(
+    session: Workbench, layer: int, on: Examples, weight: Tensor, generator: torch.Generator, *, away: bool
 ) -> LowRank:
-    layer, beta, degree = concept.layer, session.model.beta(concept.layer), session.model.degree
-    on, elsewhere = _after_passages(session, concept, generator), _elsewhere(session, generator)
-    inverse, mean_state = _keys(session, layer, on, weight, degree)
+    """The target form for the tokens that count in ``on``: towards saying them there, or ``away`` from it."""
+    beta, degree = session.model.beta(layer), session.model.degree
+    elsewhere = _elsewhere(session, generator)
+    inverse = inverse_moment(session, layer, weight)
+    mean_state = _mean_state(session, layer, on, weight)
     with torch.no_grad():
         stream, others = _stream(session, layer, on.tokens), _stream(session, layer, elsewhere)
         chosen_before = _chosen(_logs(session, layer, stream, None), on.tokens)
@@ -253,17 +257,22 @@ def _elsewhere(session: Workbench, generator: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def _keys(session: Workbench, layer: int, on: Examples, weight: Tensor, degree: int) -> tuple[Tensor, Tensor]:
-    """The inverse (d, d) of the ridged second moment of f(x), and the mean state (d,) from which the tokens that
-    count are said."""
-    states = session.text.forward(on.tokens[:, :-1]).states[layer].to(weight)
-    mean = (states * on.counts[..., None]).sum(dim=(0, 1)) / on.counts.sum()
-    field = interaction(
-        session.text.token_states(layer, 4096, session.generator("second moment", layer)).to(weight), degree
-    )
+def inverse_moment(session: Workbench, layer: int, weight: Tensor) -> Tensor:
+    """(d, d): the inverse of C + mean diag C · I, C the second moment of f(x) over real token states."""
+    draw = session.generator("second moment", layer)
+    field = interaction(session.text.token_states(layer, 4096, draw).to(weight), session.model.degree)
     moment = field.T @ field / len(field)
     ridge = moment.diagonal().mean() * torch.eye(len(moment), device=weight.device, dtype=weight.dtype)
-    return torch.linalg.inv(moment + ridge), mean
+    inverse: Tensor = torch.linalg.inv(moment + ridge)
+    return inverse
+
+
+@torch.no_grad()
+def _mean_state(session: Workbench, layer: int, on: Examples, weight: Tensor) -> Tensor:
+    """(d,): the mean state from which the tokens that count are said."""
+    states = session.text.forward(on.tokens[:, :-1]).states[layer].to(weight)
+    mean: Tensor = (states * on.counts[..., None]).sum(dim=(0, 1)) / on.counts.sum()
+    return mean
 
 
 def _unsteady(state: Tensor, weight: Tensor, beta: float, degree: int, generator: torch.Generator) -> Tensor:
