@@ -60,7 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--resume", action="store_true", help="continue an interrupted training of FILE")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
     tuning = parser.add_argument_group("tuning")
-    tuning.add_argument("--learning-rate", type=_positive, default=2e-3, metavar="R")
+    tuning.add_argument("--learning-rate", type=_positive, default=3e-3, metavar="R")
     tuning.add_argument("--mode", choices=("release", "drive"), default="drive", help="how a state settles")
     tuning.add_argument("--iterations", type=_steps, default=3, metavar="K", help="steps of settling")
     tuning.add_argument("--free", type=_seed, default=1, metavar="R", help="of these, without the drive")
@@ -76,6 +76,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     tuning.add_argument("--awake", type=_weight, default=1.0, metavar="ν", help="weight of dullness")
     tuning.add_argument("--beta-floor", type=_positive, default=2.0, metavar="β", help="lowest β of a layer")
     tuning.add_argument("--decay", type=_weight, default=0.1, metavar="D", help="weight decay")
+    tuning.add_argument(
+        "--decisions", type=_positive, default=4.0, metavar="X", help="weight of the first token of a bot's turn"
+    )
     tuning.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     parser.set_defaults(run=run)
 
@@ -104,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
             diversity=args.diversity,
             deeper=args.deeper,
             awake=args.awake,
+            decisions=args.decisions,
             beta_floor=args.beta_floor,
             decay=args.decay,
             bfloat16=args.precision == "bfloat16" or (args.precision == "auto" and training.bfloat16_helps()),

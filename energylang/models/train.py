@@ -5,7 +5,7 @@ One step: windows of the corpus → loss + λ(step)·residual + μ·overlap + ν
 * ``residual``  mean of ‖T^m(x + ε) − x‖²/‖x‖² over a sample of the states x that are read, T one step of settling
   without a drive and ε noise of a given norm relative to x: what is read shall be where its noisy copies settle,
   that is a basin with room around it. One step without noise (m = 1, ε = 0) makes states that hardly move and yet
-  drift far when they are let go. λ rises from 0 to its full value between 40 % and 70 % of the training: before the
+  drift far when they are let go. λ rises from 0 to its full value between 45 % and 75 % of the training: before the
   model has learned to use what was said earlier, the term keeps it from learning that at all. The last layer, in
   which most tokens' fates differ, settles least by itself: layers weigh from 1 to ``deeper``, in a geometric row
   whose mean is 1.
@@ -14,10 +14,12 @@ One step: windows of the corpus → loss + λ(step)·residual + μ·overlap + ν
 * ``dullness``  mean of (0.6 − rms x)₊²: the origin is a basin of every W, and the cheapest one to settle in;
   without this term (and a floor for β) whole layers fall asleep there.
 * Until λ rises, a state is settled by one step only: the language is learned by a network that is hardly recurrent,
-  and faster. In a ``release`` the free steps lose the drive by and by, between 40 % and 70 % of the training: a state
+  and faster. In a ``release`` the free steps lose the drive by and by, between 45 % and 75 % of the training: a state
   that has settled in a basin passes hardly any gradient to its drive.
-* W is trained as (A + Aᵀ)/2 and exported symmetric. No weight decay on W, β, norms and biases; the rate
-  warms up, stays, and falls straight to 2 % over the last 45 %; gradient norm clipped at 1; β is kept above a floor.
+* In a dialogue the first token of a bot's turn weighs as much as ``decisions`` tokens: how a reply depends on what was
+  said before is decided there, and it is one token in twenty.
+* W is trained as (A + Aᵀ)/2 and exported symmetric. No weight decay on W, β, norms and biases; cosine
+  schedule with warm-up; gradient norm clipped at 1; β is kept above a floor.
 
 Everything is scheduled by steps. With ``minutes`` the rate is measured on steps whose result is thrown
 away, and the number of steps is fixed then. Batches are a function of (seed, step), so the state of a
@@ -65,8 +67,8 @@ ARCHITECTURES = ("hlm", "transformer")
 _HELDOUT_STORED = 32768
 _WARM_UP = 100
 _RETURNING = 192  # states of a batch and layer whose return is asked for
-_SETTLING = (0.4, 0.7)  # between these parts of a training λ rises, and the free steps lose their drive
-_SLOWING = (0.55, 1.0)  # and between these the rate falls
+_SETTLING = (0.45, 0.75)  # between these parts of a training λ rises, and the free steps lose their drive
+_BOT = 1  # the second marker of a dialogue, behind which a bot's turn begins
 _AWAKE = 0.6  # root mean square of a state below which it is dull
 _DRIVEN_GRADIENT = 4  # steps of a driven settling that gradients follow; all of a released one
 
@@ -80,7 +82,7 @@ class Options:
     tokenizer: str = "bpe:1024"
     seed: int = 0
     turns: tuple[str, ...] = ()
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     mode: str = "drive"
     iterations: int = 3  # K
     free: int = 1  # R, of a release
@@ -91,6 +93,7 @@ class Options:
     diversity: float = 0.15  # μ
     awake: float = 1.0  # ν
     beta_floor: float = 2.0
+    decisions: float = 4.0  # weight of the first token of a bot's turn
     decay: float = 0.1
     bfloat16: bool = False
 
@@ -223,7 +226,14 @@ class Trainer:
                 truncate=_DRIVEN_GRADIENT if options.mode == "drive" else 0,
                 held=1 - settling,
             )
-            loss = functional.cross_entropy(result.logits.float().flatten(0, 1), targets.flatten())
+            each = functional.cross_entropy(
+                result.logits.float().flatten(0, 1), targets.flatten(), reduction="none"
+            )
+            loss = each.mean()
+            objective = loss
+            if self.markers and options.decisions != 1:
+                weights = torch.where(inputs.flatten() == _BOT, options.decisions, 1.0)
+                objective = (weights * each).sum() / weights.sum()
             if result.states:
                 terms = torch.stack(
                     [torch.stack(self._terms(live, i, s)) for i, s in enumerate(result.states)]
@@ -231,9 +241,9 @@ class Trainer:
                 residual = terms[:, 0].mean()
                 weighted = (terms[:, 0] * _depths(len(terms), options.deeper)).mean()
                 others = (options.diversity * terms[:, 1] + options.awake * terms[:, 2]).mean()
-        total = loss + options.settle * settling * weighted + others
+        total = objective + options.settle * settling * weighted + others
         warm = min(1.0, (self.step + 1) / min(_WARM_UP, max(1, self.steps // 10)))
-        rate = options.learning_rate * warm * (1 - 0.98 * _ramp(progress, _SLOWING))
+        rate = options.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)

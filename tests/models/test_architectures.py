@@ -20,7 +20,7 @@ def entries(config: HLMConfig, **changes: object) -> dict[str, object]:
 
 def test_a_file_without_the_newer_entries_is_read_as_it_was_written() -> None:
     older = entries(OLD)
-    del older["attends"], older["scale"]
+    del older["attends"], older["scale"], older["hidden"]
     assert read_config("old.safetensors", {"kind": "hlm", "config": older}) == OLD
 
 
@@ -31,6 +31,8 @@ def test_a_file_without_the_newer_entries_is_read_as_it_was_written() -> None:
         ({"scale": 0.0}, "scale"),
         ({"scale": "big"}, "scale"),
         ({"attends": 1}, "attends"),
+        ({"hidden": -1}, "hidden"),
+        ({"hidden": True}, "hidden"),
     ],
 )
 def test_impossible_and_unknown_entries_are_named(change: dict[str, object], told: str) -> None:
@@ -45,10 +47,11 @@ def test_what_is_missing_is_named() -> None:
         read_config("new.safetensors", {"kind": "hlm", "config": less})
 
 
+@pytest.mark.parametrize("hidden", [0, 10])
 @pytest.mark.parametrize("attends", [False, True])
-def test_nothing_leads_around_the_bottleneck(attends: bool) -> None:
+def test_nothing_leads_around_the_bottleneck(attends: bool, hidden: int) -> None:
     """Two inputs that agree in the last layer's state agree in their predictions, whatever the stream was."""
-    config = dataclasses.replace(OLD, attends=attends, scale=2.0)
+    config = dataclasses.replace(OLD, attends=attends, scale=2.0, hidden=hidden)
     assert ("blocks.1.attention.qkv.weight" in shapes(config)) == attends
     tensors = initial(config, torch.Generator().manual_seed(0))
     tokens = torch.arange(8)[None] % config.vocabulary
@@ -61,3 +64,24 @@ def test_nothing_leads_around_the_bottleneck(attends: bool) -> None:
     louder = forward_from(tensors, config, 1, 5 * stream)
     assert torch.allclose(louder.states[0], whole.states[1], atol=1e-4)  # the norm takes the size away
     assert torch.allclose(louder.logits, whole.logits, atol=1e-4)
+
+
+def test_a_hidden_layer_makes_the_drive_even_where_a_linear_one_is_odd() -> None:
+    """A linear drive without biases turns −z into −x; the hidden layer's does not, which is what it is for."""
+    for hidden, odd in ((0, True), (10, False)):
+        config = dataclasses.replace(OLD, hidden=hidden, layers=1, scale=2.0)
+        tensors = initial(config, torch.Generator().manual_seed(1))
+        stream = torch.randn(1, 3, config.width, generator=torch.Generator().manual_seed(2))
+        there = forward_from(tensors, config, 0, stream).states[0]
+        back = forward_from(tensors, config, 0, -stream).states[0]
+        assert torch.allclose(there, -back, atol=1e-5) == odd
+
+
+def test_free_steps_that_are_held_are_driven_steps() -> None:
+    release = dataclasses.replace(OLD, mode="release", steps=3, free_steps=2)
+    drive = dataclasses.replace(release, mode="drive")
+    tensors = initial(release, torch.Generator().manual_seed(0))
+    tokens = torch.arange(8)[None]
+    held, free = (forward(tensors, release, tokens, held=h).states[1] for h in (1.0, 0.0))
+    assert torch.equal(held, forward(tensors, drive, tokens).states[1])
+    assert not torch.allclose(held, free)

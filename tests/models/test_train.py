@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import signal
@@ -326,3 +327,27 @@ def test_control_c_saves_and_says_how_to_resume(corpus: Path, tmp_path: Path) ->
     assert "--resume" in error
     assert "Traceback" not in error
     assert state_path(out).exists()
+
+
+@pytest.mark.parametrize(("markers", "matters"), [(MARKERS, True), ((), False)])
+def test_the_first_token_of_a_reply_weighs_more_in_dialogues_only(
+    corpus: Path, markers: tuple[str, ...], matters: bool
+) -> None:
+    ends = []
+    for weight in (1.0, 4.0):
+        options = Options(tokenizer="word", turns=markers, decisions=weight)
+        trainer = training.Trainer(read_corpus(corpus), options, 10)
+        trainer.advance()
+        ends.append(trainer.parameters["embed.weight"].detach().clone())
+    assert torch.equal(*ends) != matters
+
+
+@pytest.mark.parametrize("changed", [{"deeper": 1.0}, {"awake": 30.0}, {"settle": 9.0}, {"noise": 0.9}])
+def test_every_weight_of_the_settling_has_an_effect(corpus: Path, changed: dict[str, float]) -> None:
+    ends = []
+    for options in (OPTIONS, dataclasses.replace(OPTIONS, **changed)):
+        trainer = training.Trainer(read_corpus(corpus), options, 10)
+        trainer.step = 8  # when the state is asked to settle
+        trainer.advance()
+        ends.append(trainer.parameters["blocks.1.hopfield.W"].detach().clone())
+    assert not torch.equal(*ends)
