@@ -77,7 +77,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     tuning.add_argument("--beta-floor", type=_positive, default=2.0, metavar="β", help="lowest β of a layer")
     tuning.add_argument("--decay", type=_weight, default=0.1, metavar="D", help="weight decay")
     tuning.add_argument(
-        "--decisions", type=_positive, default=4.0, metavar="X", help="weight of the first token of a bot's turn"
+        "--decisions",
+        type=_positive,
+        default=4.0,
+        metavar="X",
+        help="weight of the first token of a bot's turn",
     )
     tuning.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     parser.set_defaults(run=run)

@@ -73,7 +73,12 @@ def attention(
     mixed = functional.linear(stream, tensors[f"{prefix}.qkv.weight"])
     query, key, value = mixed.view(batch, length, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
     if cache is None:
-        read = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        if (
+            mixed.dtype == torch.bfloat16 and mixed.device.type == "cpu"
+        ):  # backwards, bfloat16 is 4 times slower
+            query, key, value = query.float(), key.float(), value.float()
+        with torch.autocast(mixed.device.type, enabled=False):
+            read = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
     else:
         (keys, values), seen = cache.extend(block, torch.stack((key, value)))
         read = functional.scaled_dot_product_attention(query, keys, values, attn_mask=seen)

@@ -66,7 +66,7 @@ SIZES: dict[str, tuple[hlm.HLMConfig, int]] = {
 ARCHITECTURES = ("hlm", "transformer")
 _HELDOUT_STORED = 32768
 _WARM_UP = 100
-_RETURNING = 192  # states of a batch and layer whose return is asked for
+_RETURNING = 128  # states of a batch and layer whose return is asked for
 _SETTLING = (0.45, 0.75)  # between these parts of a training λ rises, and the free steps lose their drive
 _BOT = 1  # the second marker of a dialogue, behind which a bot's turn begins
 _AWAKE = 0.6  # root mean square of a state below which it is dull
@@ -235,9 +235,8 @@ class Trainer:
                 weights = torch.where(inputs.flatten() == _BOT, options.decisions, 1.0)
                 objective = (weights * each).sum() / weights.sum()
             if result.states:
-                terms = torch.stack(
-                    [torch.stack(self._terms(live, i, s)) for i, s in enumerate(result.states)]
-                )
+                each_layer = [self._terms(live, i, s, settling > 0) for i, s in enumerate(result.states)]
+                terms = torch.stack([torch.stack(found) for found in each_layer])
                 residual = terms[:, 0].mean()
                 weighted = (terms[:, 0] * _depths(len(terms), options.deeper)).mean()
                 others = (options.diversity * terms[:, 1] + options.awake * terms[:, 2]).mean()
@@ -257,11 +256,25 @@ class Trainer:
         self.step += 1
         return float(loss.detach()), float(residual.detach())
 
-    def _terms(self, live: Mapping[str, Tensor], layer: int, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(residual, overlap, dullness) of the settled states (b, t, d) of a layer."""
+    def _terms(
+        self, live: Mapping[str, Tensor], layer: int, states: Tensor, settling: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(residual, overlap, dullness) of the settled states (b, t, d) of a layer; gradients flow through the
+        residual only when it counts."""
         options = self.options
         flat = states.flatten(0, 1)
         dullness = functional.relu(_AWAKE - flat.float().pow(2).mean(1).sqrt()).pow(2).mean()
+        with torch.set_grad_enabled(settling):
+            residual = self._residual(live, layer, flat)
+        if not options.diversity:
+            return residual, torch.zeros(()), dullness
+        unit = functional.normalize(flat, dim=1)
+        gram = (unit.T @ unit).float() / len(unit)
+        return residual, gram.pow(2).sum(), dullness
+
+    def _residual(self, live: Mapping[str, Tensor], layer: int, flat: Tensor) -> Tensor:
+        """The mean relative squared distance to where noisy copies of a sample of states (n, d) go."""
+        options = self.options
         wanted = flat[self.step % max(1, len(flat) // _RETURNING) :: max(1, len(flat) // _RETURNING)]
         draw = generator("noise", options.seed, self.step, layer)
         noise = options.noise * torch.randn(wanted.shape, generator=draw) / math.sqrt(wanted.shape[1])
@@ -272,22 +285,24 @@ class Trainer:
             field = functional.linear(hlm.interaction(moving, 3), weight).to(moving.dtype)
             moving = torch.lerp(moving, torch.tanh(beta * field), tau)
         moved = (moving - wanted).pow(2).sum(1)
-        residual = (moved / (wanted.pow(2).sum(1) + 1e-3)).mean()
-        if not options.diversity:
-            return residual.float(), torch.zeros(()), dullness
-        unit = functional.normalize(flat, dim=1)
-        gram = (unit.T @ unit).float() / len(unit)
-        return residual.float(), gram.pow(2).sum(), dullness
+        found: Tensor = (moved / (wanted.pow(2).sum(1) + 1e-3)).mean().float()
+        return found
 
     def measure_steps(self, seconds: float) -> int:
-        """How many steps fit into ``seconds``, from the median of a few that are thrown away."""
-        times = []
-        for _ in range(12):
-            started = time.perf_counter()
-            self.advance()
-            times.append(time.perf_counter() - started)
+        """How many steps fit into ``seconds``, from the medians of a few that are thrown away: some of the part of
+        the training before states are asked to settle, and some of the slower part behind it."""
+        parts = []
+        for start in (0, self.steps - 1):
+            times = []
+            for _ in range(8):
+                self.step = start
+                started = time.perf_counter()
+                self.advance()
+                times.append(time.perf_counter() - started)
+            parts.append(sorted(times)[len(times) // 2])
         self.reset()
-        return max(20, int(seconds / sorted(times)[len(times) // 2]))
+        share = _SETTLING[0]
+        return max(20, int(seconds / (share * parts[0] + (1 - share) * parts[1])))
 
     # ---------------------------------------------------------------------------------- state
 
