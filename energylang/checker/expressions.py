@@ -7,6 +7,7 @@ import re
 from energylang import types as t
 from energylang.ops import TABLE
 from energylang.ops.coerce import suggestion
+from energylang.ops.spelling import operation_named
 from energylang.syntax import ast
 
 from .rules import Rules
@@ -69,7 +70,7 @@ class Expressions(State):
         found = self.scope.find(node.name)
         if found is not None:
             return found
-        if node.name in TABLE or node.name.replace("_", "-") in TABLE or node.name in self.procedures:
+        if node.name in self.procedures or operation_named(node.name) is not None:
             command = ast.Command(node.span, node.name, node.span, (), ())
             return self.command(command, id(node))
         if node.name in self.lost:
