@@ -152,8 +152,12 @@ class Expressions(State):
             if node.operator == "/":
                 return t.FLOAT
             return t.FLOAT if t.FLOAT in (left, right) else t.INT
-        if node.operator == "+" and left == right and (left == t.TEXT or isinstance(left, t.ListOf)):
+        if node.operator == "+" and left == right == t.TEXT:
             return left
+        if node.operator == "+" and isinstance(left, t.ListOf) and isinstance(right, t.ListOf):
+            joined = t.join(left, right)  # `[]` is a list of anything
+            if joined is not None:
+                return joined
         self._operator(node.operator, False, node, (left, right))
         return t.ANY
 
