@@ -3,8 +3,8 @@
 Every expression is made for a type that is asked for. Now and then another type is put in its place, an argument
 is left out, or a layer is named that does not exist: the checker must notice, or the script must run all the
 same. Basins are removed and brought back in every way there is, so that what the checker says about uses after a
-removal is put to the test, too. Left out is what only the run can know: whole numbers from variables in parameters with a range, values of
-the type Any, and a layer kept in a variable while a model with fewer layers is loaded.
+removal is put to the test, too. Left out is what only the run can know: whole numbers from variables in parameters
+with a range, values of the type Any, and a layer kept in a variable while a model with fewer layers is loaded.
 """
 
 from __future__ import annotations
@@ -130,6 +130,11 @@ class Writer:
         )
         return [f"with {command}:", *self.block(depth)]
 
+    def target(self) -> str:
+        if self.random.random() < self.wild:
+            return self.pick("polite", "@polite")
+        return self.value("Basin", 0)
+
     def travel(self) -> str:
         return self.pick(
             "undo", "undo", "undo 2", "redo", "redo 2", "undo L0", "checkpoint start", "checkpoint other",
@@ -167,7 +172,7 @@ class Writer:
             f"set {self.pick('inits 10', 'seed 3', 'beta 2.5', 'beta auto', 'dtype float64', 'eps 1%')}",
             f"load {self.pick(*self.models)}",
             f'inject {layer} {seed} --force --reason "because"',
-            f"verify {layer} {self.pick('polite', '@polite') if self.random.random() < self.wild else self.value('Basin', 0)}",
+            f"verify {layer} {self.target()}",
             self.pick('generate "Hello"', "capture L0 polite Hello", "concepts")
             if self.random.random() < self.wild
             else "info",
