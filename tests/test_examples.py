@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from energylang import Session, check
-from energylang.ops import TABLE
 from energylang.render.markdown import reference_pages
 from energylang.syntax.source import Source
 
