@@ -38,7 +38,9 @@ SCRIPTS = {
     "a checkpoint in a branch": (
         'load "tiny"\nif (status).is_original:\n    checkpoint clean\nset beta 4.0\nrollback clean\n'
     ),
-    "several at once": 'load "tiny"\nsurvay L0\nsurvey L7 inits=many\nlet s = survey L0\nprint s.num_basin\nprint "{s\n',
+    "several at once": (
+        'load "tiny"\nsurvay L0\nsurvey L7 inits=many\nlet s = survey L0\nprint s.num_basin\nprint "{s\n'
+    ),
     "habits of other languages": "while true:\n    pass\nx += 1\nprint 'a'\ntry:\n    pass\nfor i = 1\n",
     "warnings": ('load "tiny"\nsurvey L3\ninject L3 42\nverify L3.B0\ngenerate "Hello"\nlet unused = 3\n'),
 }
