@@ -55,6 +55,8 @@ SEED = Type("Seed")
 STRENGTH = Type("Strength")  # a positive number, or auto
 CHOICE = Type("Choice")  # one of a parameter's words
 VALUE = Type("Value")  # a number or a word, judged by the operation (set)
+STEPS = Type("Steps")  # how many changes, or a layer (undo)
+LABEL = Type("Label")  # a name that is no variable and no concept (checkpoint)
 NOTHING = Type("Nothing")
 ANY = Type("Any")
 
@@ -63,6 +65,24 @@ ANNOTATIONS: Mapping[str, Type] = {
     for type in (INT, FLOAT, BOOL, TEXT, PATH, LAYER, BASIN, CONCEPT, DIRECTION, STRENGTH, MODEL)
 }
 """The types that a procedure's parameters can be declared with."""
+
+
+def record_names() -> list[str]:
+    """The kinds of results, as types of parameters."""
+    return [
+        name
+        for name, cls in vars(results).items()
+        if isinstance(cls, type) and issubclass(cls, results.Result) and name not in ("Result", "Basin")
+    ]
+
+
+def annotation(name: str) -> Type | None:
+    """The type that a procedure's parameter is declared with, such as ``Layer``, ``List[Basin]`` or ``Survey``."""
+    if name.startswith("List[") and name.endswith("]"):
+        item = annotation(name[5:-1])
+        return list_of(item) if item is not None else None
+    return ANNOTATIONS.get(name) or (Record(name) if name in record_names() else None)
+
 
 SURVEYED = Record("Basin")
 """A basin out of a survey: it stands wherever a basin can, and has been measured, so it has more fields."""
@@ -78,6 +98,8 @@ _ACCEPTS: Mapping[Type, tuple[Type, ...]] = {
     MODEL: (TEXT, PATH),
     TEXT: (PATH,),
     VALUE: (INT, FLOAT, TEXT),
+    STEPS: (INT, LAYER),
+    LABEL: (TEXT,),
 }
 
 

@@ -10,11 +10,12 @@ from functools import lru_cache
 
 from energylang import types as t
 from energylang.diagnostics import Diagnostic
-from energylang.ops import TABLE
+from energylang.ops.spelling import parse_names
 from energylang.syntax import ast
 from energylang.syntax.parser import Parser
 from energylang.syntax.source import Source
 
+from .advice import advise, silenced
 from .modules import Modules
 from .program import Checker
 from .scope import NO_MODEL, SOME_MODEL, Call, ModelState, Procedure, Scope
@@ -25,7 +26,7 @@ __all__ = ["Checked", "check", "parser"]
 @lru_cache(maxsize=1)
 def parser() -> Parser:
     """The parser for the operations there are."""
-    return Parser({op.name: op.tail for op in TABLE.values() if op.tail is not None})
+    return Parser({name: op.tail for name, op in parse_names() if op.tail is not None})
 
 
 @dataclass
@@ -52,8 +53,10 @@ def check(
     model: ModelState = NO_MODEL,
     variables: Mapping[str, t.Type] | None = None,
     procedures: Mapping[str, Procedure] | None = None,
+    whole: bool = True,
 ) -> Checked:
-    """Parse and check a script. ``model``, ``variables`` and ``procedures`` are what is there already."""
+    """Parse and check a script. ``model``, ``variables`` and ``procedures`` are what is there already; a script
+    that is not the ``whole`` (a line at a prompt) is not told what it leaves unused or unsaved."""
     if isinstance(source, str):
         source = Source(source)
     program, problems = parser().parse(source)
@@ -67,8 +70,11 @@ def check(
         lost,
         incomplete=bool(lost & {"def", "import"}),
     )
+    checker.most_visits += 5 * len(source.line_starts)
     checker.top_level(program)
-    found = [*problems, *checker.problems.sorted()]
+    if whole and not problems and not checker.problems.has_errors:
+        advise(checker, program)
+    found = silenced([*problems, *checker.problems.sorted()], source, program)
     found.sort(key=lambda item: item.span.start if item.span and item.span.source is source else -1)
     return Checked(program, found, checker.calls, checker.procedures, checker.constants)
 

@@ -22,7 +22,7 @@ from energylang.ops.coerce import article, coerce, suggestion
 from energylang.ops.declaration import Op, Param
 from energylang.ops.settings import SETTINGS
 from energylang.syntax import ast
-from energylang.values import BasinRef, Concept, Layer
+from energylang.values import BasinRef, Concept, Layer, parse_reference
 
 from .scope import Argument, Call, Given, LayerOf, Procedure, SeedOf
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .commands import Commands as Checker
 
 NO_CONSTANT = object()
+REFERENCES = (t.LAYER, t.LAYERS, t.BASIN, t.DIRECTION, t.STEPS)
 
 
 def constant(expr: ast.Expr) -> Any:
@@ -62,7 +63,7 @@ def _bind(checker: Checker, command: ast.Command, op: Op) -> Call:
     if op.takes_layer_and_target and arguments and _stands_alone(checker, op, arguments):
         basin = arguments.pop(0)
         bound[params[0].name] = LayerOf(basin)
-        bound[params[1].name] = basin
+        bound[params[1].name] = spans[params[1].name] = basin
         checker.once(basin)
         params = params[2:]
     for param in params:
@@ -87,10 +88,11 @@ def _bind(checker: Checker, command: ast.Command, op: Op) -> Call:
         )
     for keyword in command.keywords:
         _bind_keyword(checker, op, keyword, bound)
+        spans.setdefault(keyword.name.replace("-", "_"), keyword.value)
     _check_missing(checker, command, op, bound)
     if "layer" in bound:
         checker.check_layer(bound["layer"], spans.get("layer"))
-    return Call(op, bound)
+    return Call(op, bound, spans)
 
 
 def _count(number: int) -> str:
@@ -190,6 +192,8 @@ def argument(checker: Checker, op: Op, param: Param, expr: ast.Expr, bound: dict
                       known.above, known.choices)  # fmt: skip
     if param.type == t.CONCEPT and (concept := _concept(checker, expr)):
         return Given(Concept(concept))
+    if param.type == t.LABEL and (label := _bare(expr)):
+        return Given(label)
     word = _word(checker, expr)
     if param.type == t.CHOICE or (param.choices and word is not None):
         return _choice(checker, param, expr, word)
@@ -204,6 +208,12 @@ def argument(checker: Checker, op: Op, param: Param, expr: ast.Expr, bound: dict
     if param.type == t.LAYERS and isinstance(expr, ast.LayersRef):
         return Given("layers")
     value = constant(expr)
+    if isinstance(value, str) and param.type == t.DIRECTION and parse_reference(value) is None:
+        return Given(Concept(value))
+    if isinstance(value, str) and param.type in REFERENCES:
+        checker.problems.add("EL201", f"`{param.name}` must be {article(param.type)}, not a text", expr.span,
+                             help=f"without quotes: `{value}`" if parse_reference(value) else param.help)  # fmt: skip
+        return expr
     if value is not NO_CONSTANT:
         checker.once(expr)
         return _check_constant(checker, param, expr, value, bound)
@@ -255,10 +265,11 @@ def _check_constant(
 def bind_procedure(checker: Checker, command: ast.Command, procedure: Procedure) -> Call:
     """Bind a command's arguments to a procedure's parameters."""
     bound: dict[str, Argument] = {}
+    places: dict[str, ast.Expr] = {}
     arguments = list(command.arguments)
     for name, kind, _required in procedure.parameters:
         if arguments:
-            expr = arguments.pop(0)
+            places[name] = expr = arguments.pop(0)
             if kind == t.DIRECTION and arguments and _is_seed_word(checker, expr):
                 expr = arguments.pop(0)
                 checker.expect(expr, t.INT, "the number of a seed")
@@ -284,6 +295,7 @@ def bind_procedure(checker: Checker, command: ast.Command, procedure: Procedure)
         elif keyword.name in bound:
             checker.problems.add("EL209", f"`{keyword.name}` is given twice", keyword.span)
         else:
+            places[keyword.name] = keyword.value
             bound[keyword.name] = _procedure_argument(
                 checker, keyword.name, kinds[keyword.name], keyword.value
             )
@@ -300,7 +312,7 @@ def bind_procedure(checker: Checker, command: ast.Command, procedure: Procedure)
             and kinds.get(parameter.name) == t.LAYER
         ):
             checker.check_layer(parameter.default, command)
-    return Call(procedure, bound)
+    return Call(procedure, bound, places)
 
 
 def _procedure_argument(checker: Checker, name: str, kind: t.Type, expr: ast.Expr) -> Argument:
@@ -315,4 +327,5 @@ def _procedure_argument(checker: Checker, name: str, kind: t.Type, expr: ast.Exp
         checker.problems.add("EL201", f"`{name}` must be {article(kind)}, not {found}", expr.span)
     if kind == t.LAYER:
         checker.check_layer(expr, expr)
+        checker.layer_known(expr)
     return expr

@@ -9,7 +9,7 @@ from energylang import types as t
 from energylang.errors import ElError
 
 from .coerce import coerce
-from .declaration import Effect, Example, Param, operation
+from .declaration import Effect, Example, Flow, Param, operation
 from .observe import LAYER
 from .settings import SETTINGS
 
@@ -90,6 +90,7 @@ def set_(session: Session, setting: str, value: float | str) -> results.Setting:
     summary="Write the staged weight into the live model.",
     params=(Param("layer", t.LAYERS, "a layer, or layers for all of them"),),
     effects=Effect.CHANGES,
+    flow=Flow(applies="layer"),
     result=results.Applied,
     examples=(
         Example("inject L0 42\napply L0", "it.changed and (status).live_hash == it.hash"),
@@ -111,6 +112,7 @@ def apply(session: Session, layer: tuple[int, ...]) -> results.Applied:
     summary="Bring back a layer's original weight, bit for bit, staged and live.",
     params=(LAYER,),
     effects=Effect.CHANGES,
+    flow=Flow(revives="layer"),
     result=results.Applied,
     examples=(Example("inject L0 42\napply L0\nrestore L0", "it.changed and it.hash == (info).hash"),),
 )
@@ -123,6 +125,7 @@ def restore(session: Session, layer: int) -> results.Applied:
     category="Control",
     summary="Bring back every layer's original weight.",
     effects=Effect.CHANGES,
+    flow=Flow(revives="*"),
     result=results.Applied,
     examples=(Example("inject L0 42\nrestore-all", "(status).is_original"),),
 )
@@ -192,6 +195,7 @@ def _layer_status(session: Session, index: int) -> results.LayerStatus:
     details="The file is written beside its place and moved there when it is complete.",
     params=(Param("path", t.PATH, "a path ending in .safetensors"),),
     effects=Effect.FILES,
+    flow=Flow(keeps=True),
     result=results.Saved,
     examples=(Example('inject L0 42\nsave "edited.safetensors"', "it.hash == (status).staged_hash"),),
 )
