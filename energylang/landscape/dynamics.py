@@ -3,7 +3,7 @@
     x ← (1 − τ)·x + τ·tanh(β·(W f(x) + u)),     f(x) = sign(x)·|x|^(p−1)
 
 with an optional input drive ``u`` and a step ``τ`` that falls linearly from 0.9 to 0.1 over ``max_iter``
-iterations. A row is settled when ``‖x_new − x‖ ≤ eps·‖x‖``.
+iterations. A row is settled when ``‖x_new − x‖ ≤ eps·‖x‖`` (looked for after the first steps and every third).
 
 1. All rows move in one batch: one GEMM per iteration. Rows that settle leave the batch (compaction).
 2. Many candidate edits are settled at once: ``W + left rightᵀ`` is never materialised. All rows share the
@@ -181,7 +181,7 @@ def _settle(
 
 @dataclass(frozen=True, eq=False)
 class _Edits:
-    """m candidate edits packed for batching: ``left``, ``right`` (m, r, d) and a capture radius (m,)."""
+    """m candidate edits packed for batching: ``left`` (times β), ``right`` (m, r, d) and a capture radius (m,)."""
 
     left: Tensor
     right: Tensor
@@ -191,25 +191,26 @@ class _Edits:
     @classmethod
     def of(cls, landscape: Landscape, candidates: Sequence[LowRank]) -> _Edits:
         left, right = stacked(candidates, landscape.weight)
-        bounds = [landscape.origin_radius_for(landscape.frobenius + c.norm) for c in candidates]
+        bounds = landscape.frobenius + torch.tensor([c.norm_bound for c in candidates], dtype=torch.float64)
+        radii = [landscape.origin_radius_for(bound) for bound in bounds.tolist()]
         masked = left.shape[0] * left.shape[1] <= max(32, landscape.dim // 8)
-        return cls(left, right, left.new_tensor(bounds), masked)
+        return cls(left.mul_(landscape.beta), right, left.new_tensor(radii), masked)
 
-    def add_field(self, field: Tensor, y: Tensor, owner: Tensor) -> Tensor:
-        """``field + (y·right) leftᵀ`` of each row's own candidate; ``field``, ``y`` (n, d)."""
+    def add_field(self, field: Tensor, y: Tensor, owner: Tensor) -> None:
+        """``field += β·(y·right) leftᵀ`` of each row's own candidate; ``field``, ``y`` (n, d)."""
         m, rank, dim = self.left.shape
         if rank == 0:
-            return field
+            return
         if self.masked:
             coefficients = (y @ self.right.reshape(m * rank, dim).T).reshape(-1, m, rank)
             mine = torch.zeros_like(coefficients)
             index = owner[:, None, None].expand(-1, 1, rank)
             mine.scatter_(1, index, coefficients.gather(1, index))
-            return field.addmm_(mine.reshape(-1, m * rank), self.left.reshape(m * rank, dim))
+            field.addmm_(mine.reshape(-1, m * rank), self.left.reshape(m * rank, dim))
+            return
         for k in range(rank):  # ranks, not rows: one or two in practice
-            coefficient = (y * self.right[owner, k]).sum(1, keepdim=True)
-            field.addcmul_(coefficient, self.left[owner, k])
-        return field
+            coefficient = (y * self.right[:, k].index_select(0, owner)).sum(1, keepdim=True)
+            field.addcmul_(coefficient, self.left[:, k].index_select(0, owner))
 
 
 def _run(
@@ -222,52 +223,81 @@ def _run(
     eps: float,
     tau: tuple[float, float],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The iteration itself, on one chunk: (states, iterations, settled)."""
-    weight, beta, degree = landscape.weight.detach(), landscape.beta, landscape.degree
-    transposed = weight.T
-    out = x.clone()
-    iterations = torch.full((x.shape[0],), max_iter, dtype=torch.long, device=x.device)
-    settled = torch.zeros(x.shape[0], dtype=torch.bool, device=x.device)
-    index = torch.arange(x.shape[0], device=x.device)
-    norm = torch.linalg.vector_norm(x, dim=1)
+    """The iteration itself, on one chunk: (states, iterations, settled).
+
+    Rows that have settled are written down at once, and leave the batch when an eighth of it has (a row that
+    stays for a few more steps costs less than moving all the others).
+    """
+    pull, degree = landscape.pull, landscape.degree
+    x = x.clone()
+    out = torch.empty_like(x)
+    count = x.shape[0]
+    iterations = torch.full((count,), max_iter, dtype=torch.long, device=x.device)
+    settled = torch.zeros(count, dtype=torch.bool, device=x.device)
+    index = torch.arange(count, device=x.device)
+    waiting = torch.ones(count, dtype=torch.bool, device=x.device)  # rows of the batch not yet written down
+    field, y = torch.empty_like(x), torch.empty_like(x)
     capture: Tensor | float = landscape.origin_radius
     if edits is not None and owner is not None:
         capture = edits.origin_radius[owner]
     if drive is not None:
         capture = 0.0
+        drive = drive * landscape.beta
     for step in range(max_iter):
-        if index.numel() == 0:
+        if count == 0:
             break
         size = tau[0] + (tau[1] - tau[0]) * (step / (max_iter - 1) if max_iter > 1 else 0.0)
-        y = interaction(x, degree)
-        field = y @ transposed
+        y = _interaction_into(x, degree, y)
+        torch.mm(y, pull, out=field)
         if edits is not None and owner is not None:
-            field = edits.add_field(field, y, owner)
+            edits.add_field(field, y, owner)
         if drive is not None:
             field += drive
-        move = field.mul_(beta).tanh_().sub_(x)
-        x = torch.add(x, move, alpha=size)
-        moved = torch.linalg.vector_norm(move, dim=1) * size
-        done = moved <= eps * norm
-        norm = torch.linalg.vector_norm(x, dim=1)
-        gone = norm < capture
+        move = field.tanh_().sub_(x)
+        if not looked_at(step, max_iter):
+            x.add_(move, alpha=size)
+            continue
+        allowed = torch.linalg.vector_norm(x, dim=1).mul_(eps / size)
+        done = torch.linalg.vector_norm(move, dim=1) <= allowed
+        x.add_(move, alpha=size)
+        gone = torch.linalg.vector_norm(x, dim=1) < capture
         done |= gone
+        done &= waiting
         if not bool(done.any()):
             continue
-        finished = index[done]
-        out[finished] = torch.where(gone[done].unsqueeze(1), 0.0, x[done])
+        rows = done.nonzero().squeeze(1)
+        finished = index[rows]
+        out[finished] = x[rows].masked_fill_(gone[rows].unsqueeze(1), 0.0)
         iterations[finished] = step + 1
         settled[finished] = True
-        keep = ~done
-        x, norm, index = x[keep], norm[keep], index[keep]
+        waiting[rows] = False
+        count -= rows.numel()
+        if 8 * count > 7 * x.shape[0]:
+            continue
+        keep = waiting.nonzero().squeeze(1)
+        x, index, waiting = x.index_select(0, keep), index[keep], waiting[keep]
+        field, y = field[:count], y[:count]
         if owner is not None:
             owner = owner[keep]
         if isinstance(capture, Tensor):
             capture = capture[keep]
         if drive is not None and drive.ndim == 2:
             drive = drive[keep]
-    out[index] = x
+    keep = waiting.nonzero().squeeze(1)
+    out[index[keep]] = x[keep]
     return out, iterations, settled
+
+
+def looked_at(step: int, max_iter: int) -> bool:
+    """Whether a step is one after which settled rows are looked for: the first ones, then every third, the last."""
+    return step < 3 or step % 3 == 2 or step == max_iter - 1
+
+
+def _interaction_into(x: Tensor, degree: int, buffer: Tensor) -> Tensor:
+    """``interaction(x, degree)``, written into ``buffer`` where the usual degree allows it."""
+    if degree != 3:
+        return interaction(x, degree)
+    return torch.abs(x, out=buffer).mul_(x)
 
 
 def _check_parameters(max_iter: int, eps: float, tau: tuple[float, float], budget_bytes: int) -> None:

@@ -71,6 +71,12 @@ class LowRank:
         return float(squared.clamp_min(0.0).sqrt())
 
     @property
+    def norm_bound(self) -> float:
+        """An upper bound of the Frobenius norm, ``Σ‖left_k‖·‖right_k‖``: exact for rank one, and cheap."""
+        lengths = torch.linalg.vector_norm(self.left, dim=0) * torch.linalg.vector_norm(self.right, dim=0)
+        return float(lengths.sum())
+
+    @property
     def mirrored(self) -> bool:
         """Whether every column of ``left`` is plus or minus that of ``right``: ΔW is symmetric by form."""
         same = (self.left == self.right).all(0) | (self.left == -self.right).all(0)
