@@ -424,28 +424,50 @@ class Saved(Result):
 
 @dataclass(frozen=True, eq=False)
 class Undone(Result):
-    """``statements`` were undone (or done again); ``hash`` is that of the staged weights now."""
+    """``statements`` were undone (newest first), ``again`` were done again (oldest first); ``at`` is the place in
+    the history where the session stands now, ``hash`` that of the staged weights there."""
 
     direction: str
     statements: tuple[str, ...]
+    again: tuple[str, ...]
+    at: int
     hash: str
     is_original: bool
 
 
 @dataclass(frozen=True, eq=False)
+class Checkpoint(Result):
+    """A name for a place in the history; ``moved_from`` is where the name stood before (``None``: it is new)."""
+
+    name: str
+    at: int
+    moved_from: int | None
+
+
+@dataclass(frozen=True, eq=False)
 class HistoryEntry(Result):
+    """One operation. ``parent`` is the place in the tree at which it happened (0: the beginning), ``here`` says
+    that the session stands at it, ``checkpoints`` are the names that it has."""
+
     id: int
     statement: str
     state: str
     detail: str
+    parent: int
+    here: bool
+    checkpoints: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class History(Result):
-    """Every operation that changed, or tried to change, the session. ``state`` is OK, REFUSED, FORCED,
-    FAILED or UNDONE."""
+    """Every operation that changed, or tried to change, the session. ``state`` is OK, REFUSED, BLOCKED, FORCED,
+    FAILED or UNDONE; ``at`` is where the session stands (0: the beginning), ``beginning`` the names of
+    checkpoints there. ``tree`` says that it is to be drawn as one."""
 
     entries: tuple[HistoryEntry, ...]
+    at: int
+    beginning: tuple[str, ...]
+    tree: bool
 
 
 # ----------------------------------------------------------------------------------------------- text

@@ -55,6 +55,8 @@ SEED = Type("Seed")
 STRENGTH = Type("Strength")  # a positive number, or auto
 CHOICE = Type("Choice")  # one of a parameter's words
 VALUE = Type("Value")  # a number or a word, judged by the operation (set)
+STEPS = Type("Steps")  # how many changes, or a layer (undo)
+LABEL = Type("Label")  # a name that is no variable and no concept (checkpoint)
 NOTHING = Type("Nothing")
 ANY = Type("Any")
 
@@ -78,6 +80,8 @@ _ACCEPTS: Mapping[Type, tuple[Type, ...]] = {
     MODEL: (TEXT, PATH),
     TEXT: (PATH,),
     VALUE: (INT, FLOAT, TEXT),
+    STEPS: (INT, LAYER),
+    LABEL: (TEXT,),
 }
 
 

@@ -148,6 +148,7 @@ def test_surplus_and_unknown_arguments_are_errors(op: Op):
         "Direction": "3",
         "Strength": "0.1",
         "Value": "auto",
+        "Label": "here",
         "Bool": "true",
     }
     given = [words.get(str(p.type), p.choices[0] if p.choices else "1") for p in op.positional]

@@ -190,6 +190,8 @@ def argument(checker: Checker, op: Op, param: Param, expr: ast.Expr, bound: dict
                       known.above, known.choices)  # fmt: skip
     if param.type == t.CONCEPT and (concept := _concept(checker, expr)):
         return Given(Concept(concept))
+    if param.type == t.LABEL and (label := _bare(expr)):
+        return Given(label)
     word = _word(checker, expr)
     if param.type == t.CHOICE or (param.choices and word is not None):
         return _choice(checker, param, expr, word)

@@ -254,6 +254,13 @@ _ALL = (
         "inject-concept L3 polite method=redirect\neffect L3 polite\n",
     ),
     Code(
+        "EL514",
+        "no such place in the history",
+        "A checkpoint's name, or an operation's number, that the history of this session does not have.",
+        wrong='load "random:16"\ngoto 7\n',
+        right='load "random:16"\nset inits 50\ngoto 0\n',
+    ),
+    Code(
         "EL520",
         "a requirement is not met",
         "A `require` statement was false.",

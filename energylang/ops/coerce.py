@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import numbers
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ from energylang.errors import ElError
 from energylang.values import BasinRef, Concept, Layer, Seed, parse_reference
 
 from .declaration import Op, Param
+
+_NAME = re.compile(r"[^\W\d]\w*(-\w+)*")
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -65,6 +68,8 @@ def as_statement(op: Op, values: Mapping[str, Any]) -> str:
             continue
         if param.type in (t.LAYER, t.LAYERS) and isinstance(value, int):
             shown = f"L{value}"
+        elif isinstance(value, str) and param.type == t.LABEL and not _NAME.fullmatch(value):
+            shown = describe(value)
         elif isinstance(value, str) and param.type not in (t.TEXT, t.PATH, t.MODEL):
             shown = value
         else:
@@ -128,6 +133,8 @@ def article(type: t.Type) -> str:
         t.STRENGTH: "a number or auto",
         t.NUMBERS: "a list of numbers, such as [0.1, 0.2]",
         t.VALUE: "a number or a word",
+        t.STEPS: "a number of changes, or a layer",
+        t.LABEL: "a name",
     }.get(type, str(type))
 
 
@@ -160,6 +167,13 @@ def _numbers(value: Any, layer: int | None) -> tuple[float, ...] | None:
     items = value if isinstance(value, list | tuple) else [value]
     found = [_float(item, layer) for item in items]
     return None if not found or any(n is None for n in found) else tuple(n for n in found if n is not None)
+
+
+def _steps(value: Any, layer: int | None) -> int | Layer | None:
+    if isinstance(value, str):
+        reference = parse_reference(value)
+        return reference if isinstance(reference, Layer) else None
+    return value if isinstance(value, Layer) else _int(value, layer)
 
 
 def _bool(value: Any, layer: int | None) -> bool | None:
@@ -231,4 +245,6 @@ _CONVERTERS: Mapping[t.Type, Callable[[Any, int | None], Any]] = {
     t.BASIN: as_basin,
     t.CONCEPT: _concept,
     t.DIRECTION: _direction,
+    t.STEPS: _steps,
+    t.LABEL: _text,
 }

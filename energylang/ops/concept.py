@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from energylang import results
 from energylang import types as t
 
-from .declaration import FORCE, Effect, Example, Param, operation
+from .declaration import FORCE, Effect, Example, Flow, Param, operation
 from .modify import STRENGTH, as_number
 from .observe import LAYER
 
@@ -55,6 +55,7 @@ def as_layer(layer: int | str) -> int | None:
         ),
     ),
     effects=Effect.CHANGES | Effect.TEXT,
+    flow=Flow(creates="concept", at="layer"),
     result=results.ConceptInfo,
     examples=(
         Example('capture L1 polite "Thank you so much"', "it.samples == 1", on="tiny"),

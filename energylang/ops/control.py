@@ -9,7 +9,7 @@ from energylang import types as t
 from energylang.errors import ElError
 
 from .coerce import coerce
-from .declaration import Effect, Example, Param, operation
+from .declaration import Effect, Example, Flow, Param, operation
 from .observe import LAYER
 from .settings import SETTINGS
 
@@ -111,6 +111,7 @@ def apply(session: Session, layer: tuple[int, ...]) -> results.Applied:
     summary="Bring back a layer's original weight, bit for bit, staged and live.",
     params=(LAYER,),
     effects=Effect.CHANGES,
+    flow=Flow(revives="layer"),
     result=results.Applied,
     examples=(Example("inject L0 42\napply L0\nrestore L0", "it.changed and it.hash == (info).hash"),),
 )
@@ -123,6 +124,7 @@ def restore(session: Session, layer: int) -> results.Applied:
     category="Control",
     summary="Bring back every layer's original weight.",
     effects=Effect.CHANGES,
+    flow=Flow(revives="*"),
     result=results.Applied,
     examples=(Example("inject L0 42\nrestore-all", "(status).is_original"),),
 )

@@ -3,6 +3,31 @@
 One ``Op`` per operation, made by the ``@operation`` decorator on the function that carries it out. The
 parser's terminals, the checker, ``el ops``, the Python method and the tests are derived from it; nothing
 about an operation is written down twice.
+
+What the checker knows about an operation, it knows from the declaration:
+
+* ``params`` say what fits (types, ranges, choices). A parameter of type ``Concept`` or ``Direction`` is a *use*
+  of the concept it names (EL305 when that is not there on every path), one of type ``Basin`` or ``Direction`` a
+  use of the basin (EL303 on a layer that was never surveyed, EL304 when it was removed);
+* ``effects`` say whether it needs a model, a text model, or changes what undo restores: everything with
+  ``EDITS`` or ``CHANGES`` can stand in ``with … :`` and is a step for ``undo``;
+* ``flow`` says what becomes of layers, basins and concepts, in one word each. The default is "nothing", so an
+  operation without it checks, too:
+
+      flow=Flow(surveys="layer")            the layer in this parameter is surveyed from here on; "*": all layers
+      flow=Flow(ends="target")              the basin in this parameter is none afterwards (remove)
+      flow=Flow(ends="target", said="moved")   the same, said otherwise (move)
+      flow=Flow(revives="layer")            the basins of this layer that were removed are back (restore);
+                                            "*": those of all layers
+      flow=Flow(creates="concept", at="layer")   the concept named here exists afterwards, for this layer
+      flow=Flow(creates="new")              the same, for a layer that only the run knows (blend)
+
+  A concept that is created need not exist before, and may; ``at`` may be ``auto``. ``travels`` is for the
+  history's own operations.
+
+Names of two words (``causal scan``) are written with a blank; the parser knows them from the table. Where the
+first positional parameter is a text, a path or a model, or one of the first three is, the rest of the line may
+stand without quotes (``Op.tail``); behind a path further arguments may follow (``compare other.pt L0``).
 """
 
 from __future__ import annotations
@@ -10,7 +35,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Flag, auto
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from energylang import types as t
 from energylang.results import Result
@@ -107,6 +132,30 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Flow:
+    """What an operation does to layers, basins and concepts, as far as the checker can follow it.
+
+    All values are names of parameters (``"*"``: all layers); empty: nothing of the kind. See the module.
+    """
+
+    surveys: str = ""
+    ends: str = ""
+    said: str = "removed"
+    revives: str = ""
+    creates: str = ""
+    at: str = ""
+    travels: Literal["", "undo", "redo", "checkpoint", "rollback", "goto"] = ""
+
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters that are named, for the test that they exist."""
+        named = (self.surveys, self.ends, self.revives, self.creates, self.at)
+        return tuple(name for name in named if name not in ("", "*"))
+
+
+NO_FLOW = Flow()
+
+
+@dataclass(frozen=True)
 class Op:
     """An operation."""
 
@@ -119,6 +168,7 @@ class Op:
     examples: tuple[Example, ...]
     run: Callable[..., Result]
     details: str = ""
+    flow: Flow = NO_FLOW
 
     @property
     def method(self) -> str:
@@ -136,7 +186,7 @@ class Op:
     @property
     def tail(self) -> Tail | None:
         """How the arguments end, for the parser: in unquoted text, in an unquoted path, or neither."""
-        for index, param in enumerate(self.positional):
+        for index, param in enumerate(self.positional[:3]):
             if param.type == t.TEXT:
                 return Tail("text", index)
             if param.type in (t.PATH, t.MODEL):
@@ -194,11 +244,12 @@ def operation(
     result: type[R],
     examples: tuple[Example, ...],
     details: str = "",
+    flow: Flow = NO_FLOW,
 ) -> Callable[[Callable[Concatenate[Session, P], R]], Op]:
     """Declare an operation. The decorated function gets the session and one argument per parameter."""
 
     def declare(function: Callable[Concatenate[Session, P], R]) -> Op:
-        return Op(name, category, summary, params, effects, result, examples, function, details)
+        return Op(name, category, summary, params, effects, result, examples, function, details, flow)
 
     return declare
 

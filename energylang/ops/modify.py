@@ -8,7 +8,7 @@ from energylang import results
 from energylang import types as t
 from energylang.values import BasinRef
 
-from .declaration import FORCE, Effect, Example, FromSetting, Param, operation
+from .declaration import FORCE, Effect, Example, Flow, FromSetting, Param, operation
 from .observe import LAYER, TARGET
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def inject(
     details="Drives the field at the basin to zero. The mirror basin shares its weights and goes too.",
     params=(LAYER, TARGET, STRENGTH, *FORCE),
     effects=Effect.EDITS,
+    flow=Flow(ends="target"),
     result=results.Edit,
     examples=(
         Example("survey L0\nset max_changed 10%\nremove L0.B0", "it.applied and it.lost[0] == 0"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from energylang import results
 from energylang import types as t
 
-from .declaration import Effect, Example, FromSetting, Param, operation
+from .declaration import Effect, Example, Flow, FromSetting, Param, operation
 
 if TYPE_CHECKING:
     from energylang.landscape.survey import BasinSet
@@ -39,6 +39,7 @@ SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 
         Param("radius", t.BOOL, "also measure how far each basin reaches", False),
     ),
     effects=Effect.READS,
+    flow=Flow(surveys="layer"),
     result=results.Survey,
     examples=(
         Example("survey L0", "it.num_basins >= 8 and it.basins[0].is_fixed_point"),
@@ -127,6 +128,7 @@ def _rows(layer: int, found: BasinSet, ids: tuple[int, ...]) -> tuple[results.Ba
     summary="Survey every layer, in one table.",
     params=(INITS, SEED),
     effects=Effect.READS,
+    flow=Flow(surveys="*"),
     result=results.SurveyAll,
     examples=(
         Example("survey-all inits=50", "it.num_layers == 1 and it.layers[0].inits == 50"),

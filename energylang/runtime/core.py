@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +31,26 @@ from energylang.ops.settings import AUTO, DEFAULTS
 from energylang.values import BasinRef, Seed
 from energylang.values import Concept as ConceptName
 
-from .history import Concept, History, LayerState, State
+from .history import Concept, History, LayerState, Node, State, without_edit
 from .weights import DenseCache, Version
 
 if TYPE_CHECKING:
     from energylang.models.text import TextModel
 
 RECENT_LANDSCAPES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Mark:
+    """Everything that a transaction has to bring back."""
+
+    model: Model | None
+    weights: DenseCache
+    next_basin: dict[int, int]
+    original_hash: str
+    timeline: History
+    node: Node
+    state: State
 
 
 class Core:
@@ -60,6 +73,43 @@ class Core:
         if self._model is not None:
             for index, layer in enumerate(state.layers):
                 self._sync(index, layer.live)
+
+    def mark(self) -> Mark:
+        """Where the session stands, for ``return_to``."""
+        return Mark(
+            self._model,
+            self._weights,
+            self._next_basin,
+            self.original_hash,
+            self.timeline,
+            self.timeline.current,
+            self.state,
+        )
+
+    def return_to(self, mark: Mark) -> None:
+        """Undo everything since ``mark``, the loading of another model included. What was done stays in the
+        history as a branch (of its own model); ids of basins are not used again."""
+        if mark.model is not self._model:
+            self._landscapes, self._replies = {}, {}
+            self._model, self._weights, self._next_basin = mark.model, mark.weights, mark.next_basin
+            self.original_hash, self.timeline = mark.original_hash, mark.timeline
+        self.timeline.go_to(mark.node)
+        self.restore_state(mark.state)
+
+    def take_back(self, layer: int, statement: str) -> Node | None:
+        """Undo the last edit of a layer that is in force, and nothing else; the edit, or ``None``."""
+        node = self.timeline.last_edit(layer)
+        if node is not None:
+            before = self.state
+            self.restore_state(without_edit(node, layer, before))
+            self.timeline.record(statement, before, self.state, "OK", "", layer, takes_back=True)
+        return node
+
+    def travel_to(self, node: Node) -> tuple[list[Node], list[Node]]:
+        """Make the state at a node of the history the session's; what was undone, and what done again."""
+        passed = self.timeline.go_to(node)
+        self.restore_state(node.after)
+        return passed
 
     # -- model -----------------------------------------------------------------------------------
 

@@ -4,12 +4,18 @@
 and after its operation at the cost of a few references. Nodes form a tree: undoing and then changing
 something else starts a new branch, and nothing is ever lost. ``log`` also keeps what changed nothing
 (a refused edit, a failed operation), because a reader of the history wants to know.
+
+To make something new undoable, give ``State`` a field for it (a frozen value or a mapping that is replaced,
+never written into) and change it with ``dataclasses.replace``. Undo, redo, ``goto``, ``rollback``, ``attempt``
+and ``with`` then know it without another line: they put whole states back, or (``with``) compare them part by
+part. ``Core.restore_state`` is called for every such travel; what has to follow the state (live weights, hooks
+in the model) follows there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -64,35 +70,58 @@ class State:
 
 @dataclass(eq=False)
 class Node:
-    """An operation that changed the state."""
+    """An operation that changed the state. ``ahead`` is the child to which ``redo`` goes: the one left last.
+
+    ``layer`` is the layer it was about, ``takes_back`` says that it is itself an ``undo L5``.
+    """
 
     id: int
     statement: str
     before: State
     after: State
     parent: Node | None
+    layer: int | None = None
+    takes_back: bool = False
     children: list[Node] = field(default_factory=list)
+    ahead: Node | None = None
+
+    def path(self) -> list[Node]:
+        """The nodes from the root's child to this one: what is in force here."""
+        nodes: list[Node] = []
+        node = self
+        while node.parent is not None:
+            nodes.append(node)
+            node = node.parent
+        return nodes[::-1]
 
 
 @dataclass(eq=False)
 class LogEntry:
-    """A line of the history. ``node`` is set when the operation changed the state."""
+    """A line of the history. ``node`` is set when the operation changed the state, ``at`` is where in the tree
+    it happened."""
 
     id: int
     statement: str
-    status: str  # OK, REFUSED, FORCED, FAILED
+    status: str  # OK, REFUSED, BLOCKED, FORCED, FAILED
     detail: str
     layer: int | None
     node: Node | None
+    at: Node
 
 
 class History:
-    """The tree of changes since the model was loaded, and where in it the session stands."""
+    """The tree of changes since the model was loaded, and where in it the session stands.
+
+    ``checkpoints`` are names given to places in the tree; they are no part of the state and stay when it is
+    undone.
+    """
 
     def __init__(self, initial: State) -> None:
         self.root = Node(0, "", initial, initial, None)
         self.current = self.root
         self.log: list[LogEntry] = []
+        self.nodes: dict[int, Node] = {0: self.root}
+        self.checkpoints: dict[str, Node] = {}
         self._next = 1
 
     def next_id(self) -> int:
@@ -100,15 +129,25 @@ class History:
         return self._next
 
     def record(
-        self, statement: str, before: State, after: State, status: str, detail: str, layer: int | None
+        self,
+        statement: str,
+        before: State,
+        after: State,
+        status: str,
+        detail: str,
+        layer: int | None,
+        *,
+        takes_back: bool = False,
     ) -> None:
         """Write an operation down; when it changed the state, it can be undone."""
-        node = None
+        node, at = None, self.current
         if after is not before:
-            node = Node(self._next, statement, before, after, self.current)
+            node = Node(self._next, statement, before, after, self.current, layer, takes_back)
+            self.nodes[node.id] = node
             self.current.children.append(node)
+            self.current.ahead = node
             self.current = node
-        self.log.append(LogEntry(self._next, statement, status, detail, layer, node))
+        self.log.append(LogEntry(self._next, statement, status, detail, layer, node, at))
         self._next += 1
 
     def undo(self) -> Node | None:
@@ -116,34 +155,107 @@ class History:
         node = self.current
         if node.parent is None:
             return None
+        node.parent.ahead = node
         self.current = node.parent
         return node
 
     def redo(self) -> Node | None:
-        """Step forward along the newest branch; the node that was done again, or ``None`` at its end."""
-        if not self.current.children:
+        """Step forward along the branch that was left last; the node that was done again, or ``None`` at its
+        end."""
+        if self.current.ahead is None:
             return None
-        self.current = self.current.children[-1]
+        self.current = self.current.ahead
         return self.current
+
+    def go_to(self, node: Node) -> tuple[list[Node], list[Node]]:
+        """Stand at a node of the tree; what was undone on the way there (newest first), and what was done
+        again (oldest first)."""
+        here, there = self.current.path(), node.path()
+        shared = 0
+        while shared < min(len(here), len(there)) and here[shared] is there[shared]:
+            shared += 1
+        for step in (*here, *there):
+            if step.parent is not None:
+                step.parent.ahead = step
+        self.current = node
+        return here[shared:][::-1], there[shared:]
+
+    def last_edit(self, layer: int) -> Node | None:
+        """The last change of a layer's weights that is in force and was not taken back by ``undo L5``."""
+        taken_back = 0
+        for node in reversed(self.current.path()):
+            if not changes_layer(node.before, node.after, layer):
+                continue
+            if node.takes_back:
+                taken_back += 1
+            elif taken_back:
+                taken_back -= 1
+            else:
+                return node
+        return None
 
     @property
     def undoable(self) -> int:
-        count, node = 0, self.current
-        while node.parent is not None:
-            count, node = count + 1, node.parent
-        return count
+        return len(self.current.path())
 
     @property
     def redoable(self) -> int:
         count, node = 0, self.current
-        while node.children:
-            count, node = count + 1, node.children[-1]
+        while node.ahead is not None:
+            count, node = count + 1, node.ahead
         return count
 
     def in_force(self) -> set[Node]:
         """The changes that have not been undone."""
-        nodes, node = set(), self.current
-        while node.parent is not None:
-            nodes.add(node)
-            node = node.parent
-        return nodes
+        return set(self.current.path())
+
+
+def changes_layer(before: State, after: State, layer: int) -> bool:
+    """Does a change concern the staged weight of this layer?"""
+    return before.layers[layer].staged is not after.layers[layer].staged
+
+
+def without_edit(node: Node, layer: int, now: State) -> State:
+    """``now`` with a layer's staged weight as it was before the edit at ``node``; what the edit noted down about
+    concepts goes too, where nothing has happened to them since. The live weight stays."""
+    staged = node.before.layers[layer].staged
+    layers = tuple(
+        replace(state, staged=staged) if index == layer else state for index, state in enumerate(now.layers)
+    )
+    concepts = dict(now.concepts)
+    for name, concept in node.after.concepts.items():
+        if concepts.get(name) is concept and name in node.before.concepts:
+            concepts[name] = node.before.concepts[name]
+    return replace(now, layers=layers, concepts=concepts)
+
+
+def without(before: State, after: State, now: State) -> State:
+    """``now`` without what led from ``before`` to ``after``: every part of the state (a layer, a concept, a
+    setting …) that this changed is again as it was before it, whatever happened to the part since; all other
+    parts stay as they are. The same object when nothing has to change."""
+    changes = {}
+    for item in fields(State):
+        old, new, current = (getattr(state, item.name) for state in (before, after, now))
+        part = _part_without(old, new, current)
+        if part is not current:
+            changes[item.name] = part
+    return replace(now, **changes) if changes else now
+
+
+def _part_without(old: Any, new: Any, now: Any) -> Any:
+    if old is new:
+        return now
+    if isinstance(old, Mapping) and isinstance(new, Mapping) and isinstance(now, Mapping):
+        touched = [key for key in {**old, **new} if old.get(key, _ABSENT) is not new.get(key, _ABSENT)]
+        if all(now.get(key, _ABSENT) is old.get(key, _ABSENT) for key in touched):
+            return now
+        back = {key: old[key] for key in touched if key in old}
+        return {key: value for key, value in now.items() if key not in touched or key in old} | back
+    if isinstance(old, tuple) and isinstance(new, tuple) and len(old) == len(new) == len(now):
+        return tuple(
+            was if was is not became else is_now for was, became, is_now in zip(old, new, now, strict=True)
+        )
+    return old
+
+
+_ABSENT = object()

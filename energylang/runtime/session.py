@@ -21,7 +21,7 @@ from energylang.ops.coerce import as_basin, as_statement, coerce, suggestion
 from energylang.ops.declaration import Effect, FromSetting, Op
 from energylang.results import Edit, Result
 
-from .history import State
+from .history import State, without
 from .workbench import Workbench
 
 if TYPE_CHECKING:
@@ -57,6 +57,37 @@ class Session(Workbench):
 
         def __getattr__(self, name: str) -> Callable[..., Any]: ...
 
+    # -- what a script does with more than one operation --------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing: what happens inside is undone when it ends in an error or is interrupted."""
+        mark = self.mark()
+        try:
+            yield
+        except BaseException:
+            self.return_to(mark)
+            raise
+
+    @contextmanager
+    def scoped(self, op: Op, values: Mapping[str, Any], *, statement: str | None = None) -> Iterator[Any]:
+        """Carry out an operation for the time inside: what it changed is at the end as it was before, whatever
+        happens inside; what else was changed inside stays. Gives the operation's result.
+
+        The end is a change of its own in the history. Where another model was loaded inside, nothing is left
+        to be undone.
+        """
+        before, statement = self.state, statement or as_statement(op, values)
+        result = self.execute(op, values, statement=statement)
+        after, timeline = self.state, self.timeline
+        try:
+            yield result
+        finally:
+            now = self.state
+            if self.timeline is timeline and (ended := without(before, after, now)) is not now:
+                self.restore_state(ended)
+                timeline.record(f"end of: {statement}", now, ended, "OK", "", None)
+
     # -- running -------------------------------------------------------------------------------
 
     def run(self, text: str, *, name: str = "<input>") -> Result | Any:
@@ -79,16 +110,17 @@ class Session(Workbench):
         if Effect.TEXT in op.effects:
             self.text  # noqa: B018 - says what is missing
         statement = statement or as_statement(op, values)
-        before = self.state
+        mark = self.mark()
+        before = mark.state
         try:
             with _threads(self.threads):
                 result = op.run(self, **given)
         except ElError as error:
-            self.restore_state(before)
+            self.return_to(mark)
             self._record(op, statement, before, "FAILED", error.message, given.get("layer"))
             raise
         except BaseException as error:
-            self.restore_state(before)
+            self.return_to(mark)
             if isinstance(error, MemoryError | RuntimeError) and "allocate memory" in str(error):
                 raise ElError(
                     "there is not enough memory for this", code="EL502", hint="fewer starts need less"
@@ -120,7 +152,7 @@ class Session(Workbench):
         self, op: Op, statement: str, before: State, status: str, detail: str, layer: int | None
     ) -> None:
         if Effect.TRAVELS in op.effects or Effect.LOADS in op.effects:
-            return
+            return  # travels write down themselves what is a change of its own
         changed = self.state is not before
         if changed or Effect.EDITS in op.effects or Effect.CHANGES in op.effects:
             where = layer if isinstance(layer, int) else None

@@ -188,7 +188,7 @@ class TreeBuilder:
             else:
                 arguments.append(item)
         node = ast.Command(
-            self.span(name, children[-1]), self._name(name), self.token_span(name),
+            self.span(name, children[-1]), " ".join(self._name(name).split()), self.token_span(name),
             tuple(arguments), tuple(keywords),
         )  # fmt: skip
         return self.nested(node, *arguments, *(item.value for item in keywords))
@@ -239,7 +239,8 @@ class TreeBuilder:
         value = children[0]
         return self.terminal(value) if isinstance(value, Token) else value
 
-    text_1_of_1 = text_1_of_2 = text_2_of_2 = path_1_of_1 = text_value = path_value = _only
+    text_1_of_1 = text_1_of_2 = text_2_of_2 = path_1_of_1 = path_1_of_2 = path_2_of_2 = _only
+    behind = text_value = path_value = _only
 
     # -- expressions ------------------------------------------------------------
 

@@ -108,6 +108,7 @@ class Parser:
         self.tails = tails
         classes: dict[str, list[str]] = {
             "TEXT_AFTER_0": [], "TEXT_AFTER_1": [], "TEXT_AFTER_2": [], "PATH_AFTER_0": [], "PATH_AFTER_1": [],
+            "PATH_AFTER_2": [],
         }  # fmt: skip
         for name, tail in tails.items():
             classes[f"{tail.kind.upper()}_AFTER_{tail.leading}"].append(name)
