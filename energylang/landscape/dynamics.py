@@ -309,3 +309,27 @@ def _check_parameters(max_iter: int, eps: float, tau: tuple[float, float], budge
         raise LandscapeError(f"the steps τ must lie in (0, 1], got {tau}", hint="(0.9, 0.1) is the default")
     if budget_bytes < 1:
         raise LandscapeError(f"the memory budget must be positive, got {budget_bytes} bytes")
+
+
+def trajectory(
+    landscape: Landscape,
+    starts: Tensor,
+    *,
+    max_iter: int = MAX_ITER,
+    eps: float = EPS,
+    tau: tuple[float, float] = TAU,
+) -> tuple[Tensor, Settled]:
+    """The whole way of ``starts`` (n, d): the states before every step and after the last, (steps + 1, n, d), and
+    where they come to rest, as ``settle`` has it. A row that has come to rest stays where it is."""
+    x = landscape.states(starts, "starts")
+    _check_parameters(max_iter, eps, tau, BUDGET_BYTES)
+    end = _settle(landscape, x, None, None, None, max_iter, eps, tau, BUDGET_BYTES)
+    steps = int(end.iterations.max()) if x.shape[0] else 0
+    way = [x]
+    for step in range(steps):
+        size = tau[0] + (tau[1] - tau[0]) * (step / (max_iter - 1) if max_iter > 1 else 0.0)
+        image = torch.mm(interaction(x, landscape.degree), landscape.pull).tanh_()
+        moving = (end.iterations > step).unsqueeze(1)
+        x = torch.where(moving, x + size * (image - x), x)
+        way.append(x)
+    return torch.stack(way), end

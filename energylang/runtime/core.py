@@ -32,6 +32,7 @@ from energylang.values import BasinRef, Seed
 from energylang.values import Concept as ConceptName
 
 from .history import Concept, History, LayerState, Node, State, without_edit
+from .recording import Ledger
 from .weights import DenseCache, Version
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Core:
         self._next_basin: dict[int, int] = {}
         self._landscapes: dict[tuple[Any, ...], Landscape] = {}
         self._replies: dict[tuple[Any, ...], list[tuple[str, Generation]]] = {}
+        self.ledger = Ledger()
 
     def restore_state(self, state: State) -> None:
         """Make ``state`` the session's state, live weights included."""
