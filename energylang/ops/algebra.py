@@ -244,7 +244,7 @@ def import_concept(
     result=results.ConceptInfo,
     examples=(
         Example(
-            'capture L3 polite "Thank you"\nexport-concept polite "lines.json"\ncapture-file L3 lines "lines.json" position="mean"',
+            'capture L3 a "Thank you"\nexport-concept a "a.json"\ncapture-file L3 b "a.json" position="mean"',
             'it.samples == 1 and it.position == "mean"',
             on="tiny",
         ),

@@ -37,9 +37,7 @@ MARKS = Param("marks", t.INT, "how many patterns", 3, minimum=1, maximum=100, ke
     effects=Effect.EDITS,
     result=results.Edit,
     examples=(
-        Example(
-            "survey L0\nset max_changed 50%\nconsolidate L0", 'it.operation == "consolidate" and it.norm > 0'
-        ),
+        Example("survey L0\nset max_changed 10%\nconsolidate L0 1.02 0", "it.applied and it.lost.count == 0"),
     ),
 )
 def consolidate(
@@ -61,7 +59,11 @@ def consolidate(
     ),
     effects=Effect.EDITS,
     result=results.Edit,
-    examples=(Example("set max_changed 50%\ndream L0 cycles=2", 'it.operation == "dream" and it.rank >= 1'),),
+    examples=(
+        Example(
+            "set max_changed 10%\ndream L0 cycles=2 strengthen=1.02 prune=0", "it.applied and it.rank >= 2"
+        ),
+    ),
 )
 def dream(
     session: Session, layer: int, cycles: int, strengthen: float, prune: float, force: bool, reason: str
@@ -78,7 +80,10 @@ def dream(
     effects=Effect.EDITS,
     result=results.Edit,
     examples=(
-        Example('watermark inject "my key"\nwatermark verify "my key"', "it.present and it.score == 1"),
+        Example(
+            'set max_changed 10%\nwatermark inject "my key"',
+            'it.applied and (watermark verify "my key").score == 1',
+        ),
     ),
 )
 def watermark_inject(
@@ -97,7 +102,8 @@ def watermark_inject(
     examples=(
         Example('watermark verify "my key"', "not it.present and it.wrong_keys == 100"),
         Example(
-            'watermark inject "my key" marks=4\nwatermark verify "another key" marks=4', "not it.present"
+            'set max_changed 10%\nwatermark inject "my key" marks=2\nwatermark verify "my key" marks=2',
+            "it.present",
         ),
     ),
 )
@@ -114,7 +120,7 @@ def watermark_verify(session: Session, key: str, layer: int, marks: int) -> resu
     result=results.Stripped,
     examples=(
         Example(
-            'watermark inject "my key"\nwatermark strip-test "my key"',
+            'set max_changed 10%\nwatermark inject "my key"\nwatermark strip-test "my key"',
             "it.score_before == 1 and it.attacks.count > 5",
         ),
     ),

@@ -34,7 +34,7 @@ GUARDS = ("max-basins", "min-basins", "strength-cap", "cosine-drift", "perplexit
     effects=Effect.CHANGES,
     result=results.Guard,
     examples=(
-        Example("guard strength-cap 0.001\ninject L0 42", "it.blocked and not it.applied"),
+        Example("guard strength-cap 0.001", "(inject L0 42).blocked"),
         Example("guard L0 10", "it.value == 0.1 and it.layer == 0"),
     ),
 )
@@ -61,7 +61,7 @@ def guards(session: Session) -> results.Guards:
     effects=Effect.CHANGES,
     result=results.Protected,
     examples=(
-        Example("survey L0\nprotect L0.B0\nremove L0.B0", "it.blocked and not it.applied"),
+        Example("survey L0\nset max_changed 50%\nprotect L0.B0", "(remove L0.B0).blocked"),
         Example("survey L0\nprotect [L0.B0, L0.B1]", "it.all.count == 2"),
     ),
 )

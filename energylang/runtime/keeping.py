@@ -24,7 +24,7 @@ from energylang.landscape.clusters import cosine_rows, leaders
 from energylang.landscape.draws import relative_noise, stable_generator, starts
 from energylang.landscape.dynamics import settle, settle_each
 from energylang.landscape.edits import AMPLITUDE
-from energylang.landscape.layer import Landscape
+from energylang.landscape.layer import Landscape, interaction
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.solve import field_edit
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .workbench import Workbench
 
 _TARGETS = 0.4  # of the dimension: the most fields that one solve sets
+_OFF_SPAN = 0.3  # of a field's length
 _NEAR = 0.7  # cosine at which a mark counts as there
 _WANTED = 0.7  # of the marks
 _WRONG_KEYS = 100
@@ -126,13 +127,36 @@ def _split(
     fair = 1.0 / len(centres)
     strong = (share > 1.5 * fair) & touched
     weak = (share < prune * fair) & touched
-    order = torch.sort(share, descending=True, stable=True).indices
+    order = torch.sort(share, descending=True, stable=True).indices.tolist()
     room = max(1, int(_TARGETS * landscape.dim))
-    strong_rows = [int(i) for i in order if bool(strong[i])][:room]
-    weak_rows = [int(i) for i in order.flip(0) if bool(weak[i])][: max(0, room - len(strong_rows))]
-    rest = [i for i in range(len(centres)) if i not in {*strong_rows, *weak_rows}]
-    between = torch.cat((kept, centres[rest]))[: max(0, landscape.dim // 2)]
-    return centres[strong_rows], centres[weak_rows], between
+    first = [i for i in order if bool(strong[i])] + [i for i in order[::-1] if bool(weak[i])]
+    rest = [i for i in order if i not in set(first)]
+    fields = interaction(torch.cat((kept, centres)).double(), landscape.degree)
+    offset = len(kept)
+    chosen = _independent(fields, [*range(offset), *(offset + i for i in (*first, *rest))], room)
+    targets = [i for i in first if offset + i in chosen]
+    between = torch.cat((kept, centres[[i for i in rest if offset + i in chosen]]))
+    return (
+        centres[[i for i in targets if bool(strong[i])]],
+        centres[[i for i in targets if bool(weak[i])]],
+        between,
+    )
+
+
+def _independent(fields: Tensor, order: list[int], most: int) -> set[int]:
+    """Rows of ``fields`` (n, d) of which each, in this order, lies well off the span of those before it: mixtures of
+    patterns have fields in the patterns' span, and no solve can set both."""
+    basis = fields[:0]
+    chosen: set[int] = set()
+    for row in order:
+        field = fields[row] / torch.linalg.vector_norm(fields[row]).clamp_min(1e-12)
+        rest = field - (basis @ field) @ basis
+        rest = rest - (basis @ rest) @ basis
+        size = torch.linalg.vector_norm(rest)
+        if float(size) > _OFF_SPAN and len(chosen) < most:
+            basis = torch.cat((basis, (rest / size)[None]))
+            chosen.add(row)
+    return chosen
 
 
 def _weak(session: Workbench, layer: int, kept: Tensor, prune: float) -> Tensor:

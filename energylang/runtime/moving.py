@@ -17,7 +17,7 @@ from energylang.landscape.proposal import Proposal
 from energylang.results import Edit
 from energylang.values import BasinRef, Concept, Seed
 
-from .editing import Plan, carry_out
+from .editing import REMOVING, Plan, carry_out
 from .observing import NEAR, SAME
 
 if TYPE_CHECKING:
@@ -110,5 +110,15 @@ def scale_basin(
     def propose(landscape: Landscape, protected: Tensor) -> Proposal:
         return scale_field(landscape, centre.to(landscape.weight), factor, protected)
 
-    plan = Plan(operation, layer, str(target), propose, own=centre[None], basin=basin, strength=factor)
+    plan = Plan(
+        operation,
+        layer,
+        str(target),
+        propose,
+        own=centre[None],
+        related=RELATED,
+        exactly=REMOVING,
+        basin=basin,
+        strength=factor,
+    )
     return carry_out(session, plan, force=force, reason=reason)
