@@ -6,8 +6,8 @@
 2. *Scan*: every other basin is settled under every knock-out, n·n states in one low-rank batch; what i does to j
    is the drift ``1 − cos`` between where j rested before and where it rests after.
 3. *Null*: the same with random edits of equal norm, rank and form (the same left factors' norms, random
-   directions): what a push of that size does to a basin anyhow. An edge counts as *specific* when its drift
-   exceeds what every placebo of that norm does to the same target.
+   directions): what a push of that size does to a basin anyhow. An edge counts as *specific* when it stands
+   out from what all placebos do to the same target (``Scan.against_placebo``).
 
 Invariants: deterministic for a generator; W itself is never copied. Source: NUMERICS §6 and §7.
 """
@@ -25,6 +25,7 @@ from energylang.landscape.dynamics import Landscape, interaction, settle, settle
 from energylang.landscape.lowrank import LowRank, symmetric_pair
 
 SURVIVES = 0.95
+_RARE, _FAR = 0.05, 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,22 @@ class Scan:
     placebo: Tensor
     norm: Tensor
     survives: Tensor
+
+    def against_placebo(self) -> tuple[Tensor, Tensor]:
+        """(z (m, n), specific (m, n) bool): every drift against all placebos on the same target, the placebos of
+        edits of the target itself left aside in a whole scan. Specific: at most 5 % of them reach the drift, and
+        it lies more than three of their standard deviations above their mean."""
+        m, n = self.drift.shape
+        null = self.placebo.clone()
+        if m == n:
+            null.diagonal(dim1=1, dim2=2).fill_(torch.nan)
+        pool = null.reshape(-1, n)
+        mean = pool.nanmean(dim=0)
+        spread = (pool - mean).square().nanmean(dim=0).sqrt().clamp_min(1e-6)
+        z = (self.drift - mean) / spread
+        counted = (~pool.isnan()).sum(dim=0).clamp_min(1)
+        reached = (pool[:, None] >= self.drift[None]).sum(dim=0) / counted
+        return z, (reached <= _RARE) & (z > _FAR)
 
 
 def scaled_fields(landscape: Landscape, centres: Tensor, wanted: Tensor) -> list[LowRank]:

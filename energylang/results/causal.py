@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class CausalEdge(Result):
     """Knocking out ``source`` moves ``target`` by ``drift`` = 1 − cosine. ``survived``: it is still a basin nearby
     (cosine above 0.95). ``z`` is the drift's distance from what random edits of equal norm do to the same target,
-    in units of their standard deviation; ``specific`` says that it exceeds every one of them."""
+    in units of their standard deviation; ``specific`` says that hardly any of them reaches it."""
 
     source: int
     target: int

@@ -38,7 +38,6 @@ FACTORS = {"remove": 0.0, "weaken": 0.5, "strengthen": 2.0}
 _PLACEBOS = 10
 _SHIFT = 0.2  # of the signs
 _WINDOWS = 24
-_SPECIFIC = 3.0  # standard deviations
 
 
 def scan(
@@ -52,13 +51,7 @@ def scan(
     found = causal.scan(landscape, centres, generator, placebo_count=placebos)
     n = len(basins)
     off = ~torch.eye(n, dtype=torch.bool, device=found.drift.device)
-    # The distribution that an edge is held against: all placebos on its target, itself knocked out left aside.
-    null = found.placebo.masked_fill(~off, torch.nan)
-    by_target = null.reshape(-1, n)
-    mean = by_target.nanmean(dim=0)
-    spread = (by_target - mean).square().nanmean(dim=0).sqrt()
-    z = (found.drift - mean) / spread.clamp_min(1e-6)
-    specific = (found.drift > found.placebo.amax(dim=0)) & (z > _SPECIFIC)
+    z, specific = found.against_placebo()
     over = (found.drift > threshold) & off
     chosen = (over & specific).nonzero().tolist()
     edges = sorted(
@@ -76,7 +69,7 @@ def scan(
         key=lambda edge: -edge.drift,
     )
     pairs = max(1, n * (n - 1))
-    values = null[~null.isnan()]
+    values = found.placebo[:, off]
     graph = results.CausalGraph(
         layer=layer,
         threshold=threshold,

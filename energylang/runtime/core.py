@@ -170,11 +170,12 @@ class Core:
     def landscape_of(self, layer: int, version: Version | None = None) -> Landscape:
         """The landscape of a layer's staged weight (or of another version), as the settings read it."""
         version = version or self.staged(layer)
-        key = (version, self.setting("beta"), self.setting("degree"), self.setting("dtype"))
+        place = str(self.setting("device"))
+        key = (version, self.setting("beta"), self.setting("degree"), self.setting("dtype"), place)
         found = self._landscapes.get(key)
         if found is None:
             beta, degree = self.setting("beta"), self.setting("degree")
-            weight = self.weight(version).to(getattr(torch, str(self.setting("dtype"))))
+            weight = self.weight(version).to(place, getattr(torch, str(self.setting("dtype"))))
             found = Landscape(
                 weight,
                 self.model.beta(layer) if beta == AUTO else float(beta),

@@ -185,7 +185,7 @@ def _protected(basins: Sequence[Basin], plan: Plan, landscape: Landscape) -> lis
     if not basins:
         return []
     centres = torch.stack([basin.centre for basin in basins]).to(landscape.weight)
-    keep = torch.ones(len(basins), dtype=torch.bool)
+    keep = torch.ones(len(basins), dtype=torch.bool, device=centres.device)
     if plan.own is not None:
         keep = (gram(centres, plan.own.to(centres)).abs() < plan.related).all(dim=1)
     return [(centres[i], basins[i].population) for i in range(len(basins)) if bool(keep[i])]

@@ -283,6 +283,10 @@ class Workbench(Core):
         self.adopt(checkpoint.load(spec, base=self.base))
 
     def change_setting(self, name: str, value: float | str) -> None:
+        if name == "device" and value != "cpu" and not torch.cuda.is_available():
+            raise ElError(
+                f"there is no {value} device here", code="EL502", hint="`set device cpu` works everywhere"
+            )
         self.state = replace(self.state, settings={**self.state.settings, name: value})
 
     def make_live(self, layer: int) -> None:
