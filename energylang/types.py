@@ -66,6 +66,24 @@ ANNOTATIONS: Mapping[str, Type] = {
 }
 """The types that a procedure's parameters can be declared with."""
 
+
+def record_names() -> list[str]:
+    """The kinds of results, as types of parameters."""
+    return [
+        name
+        for name, cls in vars(results).items()
+        if isinstance(cls, type) and issubclass(cls, results.Result) and name not in ("Result", "Basin")
+    ]
+
+
+def annotation(name: str) -> Type | None:
+    """The type that a procedure's parameter is declared with, such as ``Layer``, ``List[Basin]`` or ``Survey``."""
+    if name.startswith("List[") and name.endswith("]"):
+        item = annotation(name[5:-1])
+        return list_of(item) if item is not None else None
+    return ANNOTATIONS.get(name) or (Record(name) if name in record_names() else None)
+
+
 SURVEYED = Record("Basin")
 """A basin out of a survey: it stands wherever a basin can, and has been measured, so it has more fields."""
 

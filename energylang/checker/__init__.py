@@ -15,6 +15,7 @@ from energylang.syntax import ast
 from energylang.syntax.parser import Parser
 from energylang.syntax.source import Source
 
+from .advice import advise, silenced
 from .modules import Modules
 from .program import Checker
 from .scope import NO_MODEL, SOME_MODEL, Call, ModelState, Procedure, Scope
@@ -52,8 +53,10 @@ def check(
     model: ModelState = NO_MODEL,
     variables: Mapping[str, t.Type] | None = None,
     procedures: Mapping[str, Procedure] | None = None,
+    whole: bool = True,
 ) -> Checked:
-    """Parse and check a script. ``model``, ``variables`` and ``procedures`` are what is there already."""
+    """Parse and check a script. ``model``, ``variables`` and ``procedures`` are what is there already; a script
+    that is not the ``whole`` (a line at a prompt) is not told what it leaves unused or unsaved."""
     if isinstance(source, str):
         source = Source(source)
     program, problems = parser().parse(source)
@@ -68,7 +71,9 @@ def check(
         incomplete=bool(lost & {"def", "import"}),
     )
     checker.top_level(program)
-    found = [*problems, *checker.problems.sorted()]
+    if whole and not problems and not checker.problems.has_errors:
+        advise(checker, program)
+    found = silenced([*problems, *checker.problems.sorted()], source, program)
     found.sort(key=lambda item: item.span.start if item.span and item.span.source is source else -1)
     return Checked(program, found, checker.calls, checker.procedures, checker.constants)
 

@@ -62,7 +62,7 @@ def _bind(checker: Checker, command: ast.Command, op: Op) -> Call:
     if op.takes_layer_and_target and arguments and _stands_alone(checker, op, arguments):
         basin = arguments.pop(0)
         bound[params[0].name] = LayerOf(basin)
-        bound[params[1].name] = basin
+        bound[params[1].name] = spans[params[1].name] = basin
         checker.once(basin)
         params = params[2:]
     for param in params:
@@ -87,10 +87,11 @@ def _bind(checker: Checker, command: ast.Command, op: Op) -> Call:
         )
     for keyword in command.keywords:
         _bind_keyword(checker, op, keyword, bound)
+        spans.setdefault(keyword.name.replace("-", "_"), keyword.value)
     _check_missing(checker, command, op, bound)
     if "layer" in bound:
         checker.check_layer(bound["layer"], spans.get("layer"))
-    return Call(op, bound)
+    return Call(op, bound, spans)
 
 
 def _count(number: int) -> str:
@@ -257,10 +258,11 @@ def _check_constant(
 def bind_procedure(checker: Checker, command: ast.Command, procedure: Procedure) -> Call:
     """Bind a command's arguments to a procedure's parameters."""
     bound: dict[str, Argument] = {}
+    places: dict[str, ast.Expr] = {}
     arguments = list(command.arguments)
     for name, kind, _required in procedure.parameters:
         if arguments:
-            expr = arguments.pop(0)
+            places[name] = expr = arguments.pop(0)
             if kind == t.DIRECTION and arguments and _is_seed_word(checker, expr):
                 expr = arguments.pop(0)
                 checker.expect(expr, t.INT, "the number of a seed")
@@ -286,6 +288,7 @@ def bind_procedure(checker: Checker, command: ast.Command, procedure: Procedure)
         elif keyword.name in bound:
             checker.problems.add("EL209", f"`{keyword.name}` is given twice", keyword.span)
         else:
+            places[keyword.name] = keyword.value
             bound[keyword.name] = _procedure_argument(
                 checker, keyword.name, kinds[keyword.name], keyword.value
             )
@@ -302,7 +305,7 @@ def bind_procedure(checker: Checker, command: ast.Command, procedure: Procedure)
             and kinds.get(parameter.name) == t.LAYER
         ):
             checker.check_layer(parameter.default, command)
-    return Call(procedure, bound)
+    return Call(procedure, bound, places)
 
 
 def _procedure_argument(checker: Checker, name: str, kind: t.Type, expr: ast.Expr) -> Argument:
@@ -317,4 +320,5 @@ def _procedure_argument(checker: Checker, name: str, kind: t.Type, expr: ast.Exp
         checker.problems.add("EL201", f"`{name}` must be {article(kind)}, not {found}", expr.span)
     if kind == t.LAYER:
         checker.check_layer(expr, expr)
+        checker.layer_known(expr)
     return expr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from abc import abstractmethod
+from dataclasses import replace
 
 from energylang import types as t
 from energylang.errors import ElError
@@ -15,15 +16,15 @@ from energylang.syntax import ast
 from energylang.syntax.source import Span
 
 from .binding import NO_CONSTANT, bind, bind_procedure, constant
-from .expressions import Expressions
+from .flow import Flows
 from .scope import SOME_MODEL, Argument, Call, Given, LayerOf, ModelState, Procedure
 
 
-class Commands(Expressions):
+class Commands(Flows):
     """The part of the checker that knows operations and procedures."""
 
     @abstractmethod
-    def enter(self, procedure: Procedure, call: Span) -> t.Type:
+    def enter(self, procedure: Procedure, call: Span, binding: Call | None = None, key: int = 0) -> t.Type:
         """Check a procedure's body as called here; the type of what it returns."""
 
     def command(self, node: ast.Command) -> t.Type:
@@ -32,13 +33,18 @@ class Commands(Expressions):
         name = node.name
         op = TABLE.get(name) or TABLE.get(name.replace("_", "-"))
         if op is not None:
+            self.commands.append(key)
+            self.places.append(node.span)
             call = bind(self, node, op)
             self.calls[key] = call
-            return self.effects(node, op, call)
+            kind = self.effects(node, op, call)
+            self.commands.pop()
+            self.places.pop()
+            return kind
         procedure = self.procedures.get(name)
         if procedure is not None:
-            self.calls[key] = bind_procedure(self, node, procedure)
-            return self.enter(procedure, node.name_span)
+            call = self.calls[key] = bind_procedure(self, node, procedure)
+            return self.enter(procedure, node.name_span, call, key)
         self.unknown(node)
         return t.ANY
 
@@ -81,11 +87,15 @@ class Commands(Expressions):
                 node.name_span,
                 help='load a text model such as "tiny", or one made by `el train`',
             )
+        self.uses(node, op, call)
         if op.name == "save":
             path = self.path_in(call, "path")
             self.written.add(path if path is not None else "*")
         if Effect.LOADS in op.effects:
+            values, assigned = self.facts.values, self.facts.assigned
             self.model = self.header_of(call, node)
+            self.know(values=values, assigned=assigned)
+        self.leaves(node, op, call)
         return op.result_type
 
     def path_in(self, call: Call, name: str) -> str | None:
@@ -98,7 +108,7 @@ class Commands(Expressions):
     def header_of(self, call: Call, node: ast.Command) -> ModelState:
         spec = self.path_in(call, "model")
         if spec is None or spec in self.written or "*" in self.written:
-            return SOME_MODEL
+            return ModelState(True)
         try:
             return ModelState(True, read_header(spec, self.base))
         except ElError as error:
@@ -113,11 +123,11 @@ class Commands(Expressions):
         if not self.model.loaded:
             self.problems.add("EL301", f"{what} needs a model, and none is loaded", span,
                               help='begin with `load "tiny"`')  # fmt: skip
-            self.model = SOME_MODEL
+            self.model = SOME_MODEL.with_values(self.facts)
         elif not self.model.on_every_path:
             self.problems.add("EL301", f"{what} needs a model, and on some way to here none is loaded", span,
                               help="load one before the branch, or in every branch")  # fmt: skip
-            self.model = ModelState(True, self.model.header)
+            self.model = replace(SOME_MODEL.with_values(self.facts), header=self.model.header)
 
     def check_layer(self, value: Argument, place: ast.Expr | None) -> None:
         """Report EL302 for a layer, or a basin's layer, that the model does not have."""

@@ -192,6 +192,8 @@ class Expressions(State):
     @type_of.register
     def _(self, node: ast.Field) -> t.Type:
         kind = self.value_of(node.value)
+        if node.name.startswith(("share_", "log_prob_", "placebos", "controls")) and not self.quiet:
+            self.claims.append(node)
         if kind == t.ANY:
             return t.ANY
         if kind == t.LAYER and BASIN_NAME.match(node.name):

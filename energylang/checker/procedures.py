@@ -1,7 +1,7 @@
 """Procedures: their declarations, and their bodies as seen from where they are called.
 
-A body is checked once for every state of the model in which the procedure is called, and again when an
-outer variable that it reads has another type by then. A name in it means the same in every call: where a
+A body is checked once for every state of the model (with what is known of the session and of the arguments) in
+which the procedure is called, and again when an outer variable that it reads has another type by then. A name in it means the same in every call: where a
 variable of that name comes into being between two calls, that is an error, because one binding of names to
 parameters serves them all. Procedures do not call themselves, and they nest at most so deep that the
 interpreter can follow.
@@ -9,16 +9,21 @@ interpreter can follow.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from energylang import types as t
 from energylang.diagnostics import Note
 from energylang.ops import TABLE
 from energylang.ops.coerce import suggestion
 from energylang.syntax import ast
 from energylang.syntax.source import Span
+from energylang.values import BasinRef, Concept, Layer
 
 from .commands import Commands
-from .scope import Outcome, Procedure
-from .state import MAX_NESTING
+from .facts import Place, Symbol, same
+from .scope import Call, Outcome, Procedure, Scope
+from .state import MAX_NESTING, MAX_VISITS
 
 
 class Procedures(Commands):
@@ -50,12 +55,13 @@ class Procedures(Commands):
             names.add(parameter.name)
             kind = t.ANY
             if parameter.type_name is not None:
-                found = t.ANNOTATIONS.get(parameter.type_name)
+                found = t.annotation(parameter.type_name)
                 if found is None:
                     self.problems.add(
-                        "EL201", f"there is no type `{parameter.type_name}`", parameter.span,
-                        help=suggestion(parameter.type_name, t.ANNOTATIONS)
-                        or "the types are " + ", ".join(t.ANNOTATIONS),
+                        "EL201", f"there is no type `{parameter.type_name}`",
+                        parameter.type_span or parameter.span,
+                        help=suggestion(parameter.type_name, [*t.ANNOTATIONS, *t.record_names()])
+                        or "the types are " + ", ".join(t.ANNOTATIONS) + ", List[…] and the kinds of results",
                     )  # fmt: skip
                 kind = found or t.ANY
             if parameter.default is not None and not (
@@ -71,8 +77,8 @@ class Procedures(Commands):
         procedure.parameters = tuple(parameters)
         self.procedures[node.name] = procedure
 
-    def enter(self, procedure: Procedure, call: Span) -> t.Type:
-        """Check a procedure's body as called here; the type of what it returns."""
+    def enter(self, procedure: Procedure, call: Span, binding: Call | None = None, key: int = 0) -> t.Type:
+        """Check a procedure's body as called here; the type of what it returns. ``key`` stands for the command."""
         if procedure.running:
             names = [p.name for p in self.inside]
             cycle = [*names[names.index(procedure.name) :], procedure.name]
@@ -80,17 +86,78 @@ class Procedures(Commands):
             self.problems.add("EL307", f"`{procedure.name}` calls itself: {chain}", call,
                               help="every script terminates: use `for` to repeat")  # fmt: skip
             return t.ANY
+        if self.visits > MAX_VISITS and (rough := self._any_outcome(procedure)) is not None:
+            return self._roughly(rough)
+        caller = self.facts
+        values = self._argument_values(procedure, binding)
+        self.know(
+            values=(caller.values[0], values),
+            assigned=frozenset(item for item in caller.assigned if item[0] == 0),
+        )
         outcome = self._known(procedure)
         if outcome is None:
             if self.nesting + 3 > MAX_NESTING:
+                self.learn(caller)
                 return self._too_deep(call)
-            outcome = self._walk(procedure)
-            (procedure.seen_quietly if self.quiet else procedure.seen)[self.model] = outcome
+            entered = self.model
+            outcome = self._walk(procedure, call, binding, values)
+            (procedure.seen_quietly if self.quiet else procedure.seen)[entered] = outcome
             self._compare_reads(procedure, outcome, call)
         elif self.nesting + outcome.height > MAX_NESTING:
+            self.learn(caller)
             return self._too_deep(call)
         self.deepest = max(self.deepest, self.nesting + outcome.height)
         self._replay(outcome)
+        self.know(
+            values=(self.facts.values[0], *caller.values[1:]), assigned=self.facts.assigned | caller.assigned
+        )
+        if outcome.value is not None:
+            self.returned_by[key] = outcome.value
+        else:
+            self.returned_by.pop(key, None)
+            if key in self.evaluated:
+                self.learn(self.facts.renewed(Symbol(("do", key))))
+            self.evaluated.add(key)
+        return outcome.returns
+
+    def _argument_values(self, procedure: Procedure, binding: Call | None) -> dict[str, Any]:
+        """The known values of a procedure's parameters; a symbol for those that only the run knows."""
+        values: dict[str, Any] = {}
+        definitions = {parameter.name: parameter for parameter in procedure.definition.parameters}
+        for name, kind, _ in procedure.parameters:
+            argument = binding.arguments.get(name) if binding is not None else None
+            default = definitions[name].default
+            value = self.argument_value(argument)
+            if argument is None and default is not None and binding is not None:
+                named = isinstance(default, ast.Name) and kind in (t.CONCEPT, t.DIRECTION)
+                value = (
+                    Concept(default.name) if named and isinstance(default, ast.Name) else self.known(default)
+                )
+            if kind == t.LAYER and isinstance(value, int):
+                value = Layer(value)
+            if kind == t.DIRECTION and isinstance(value, int):
+                value = None  # the number of a seed
+            if value is None:
+                symbol = Symbol(("argument", procedure.name, name))
+                self.learn(self.facts.renewed(symbol))
+                value = symbol
+            values[name] = value
+        return values
+
+    def _any_outcome(self, procedure: Procedure) -> Outcome | None:
+        for seen in (procedure.seen, procedure.seen_quietly):
+            if seen:
+                return next(reversed(seen.values()))
+        return None
+
+    def _roughly(self, outcome: Outcome) -> t.Type:
+        """The effect of a call whose body there is no time to walk again: what was gone after another call of it
+        may be gone, what is there is taken to stay."""
+        if outcome.model.reachable:
+            place = Place(outcome.model.facts.now, None)
+            self.learn(self.facts.travelled(place))
+            if not self.facts.now.open:
+                self.know(now=replace(self.facts.now, open=True))
         return outcome.returns
 
     def _known(self, procedure: Procedure) -> Outcome | None:
@@ -101,10 +168,13 @@ class Procedures(Commands):
             return None
         return outcome
 
-    def _walk(self, procedure: Procedure) -> Outcome:
+    def _walk(
+        self, procedure: Procedure, call: Span, binding: Call | None, values: dict[str, Any]
+    ) -> Outcome:
         """Check the body; everything but the problems, the bindings and the types of assigned outer
         variables is afterwards as it was before."""
         outer = self.scope, self.returned, self.exits, self.depth, self.calls
+        outer_values = self.returned_values
         nesting, deepest, entered = self.nesting, self.deepest, self.model
         globals_ = self.scope.outermost()
         globals_.reads.append({})
@@ -114,14 +184,29 @@ class Procedures(Commands):
         self.go_deeper(2)
         procedure.running = True
         self.inside.append(procedure)
+        self.callers.append(outer[0])
+        self.arguments.append(binding.places if binding is not None else {})
+        self.call_spans.append(call)
+        self.returned_values = []
+        pinned = frozenset(name for name, value in values.items() if not isinstance(value, Symbol))
+        body = Scope(
+            globals_,
+            {name: kind for name, kind, _ in procedure.parameters},
+            parameters=frozenset(values),
+            pinned=pinned,
+        )
         try:
-            self.block(procedure.definition.body, **{name: kind for name, kind, _ in procedure.parameters})
-            kinds, end = self.returned, self.model
+            self.block_in(body, procedure.definition.body)
+            kinds, end, given = self.returned, self.model, self.returned_values
             for model in self.exits:
                 end = end.join(model)
             height = self.deepest - nesting
         finally:
             self.inside.pop()
+            self.callers.pop()
+            self.arguments.pop()
+            self.call_spans.pop()
+            self.returned_values = outer_values
             procedure.running = False
             reads, writes = globals_.reads.pop(), globals_.writes.pop()
             self.scope, self.returned, self.exits, self.depth, self.calls = outer
@@ -129,9 +214,12 @@ class Procedures(Commands):
         result = kinds[0] if kinds else t.NOTHING
         for kind in kinds[1:]:
             result = t.join(result, kind) or t.ANY
+        value = given[0] if given and all(same(item, given[0]) for item in given) else None
         if result != t.NOTHING and not _always_returns(procedure.definition.body):
-            result = t.ANY
-        return Outcome(end, result, reads, writes, height)
+            result, value = t.ANY, None
+        if not isinstance(value, Layer | BasinRef | Concept | int | str):
+            value = None
+        return Outcome(end, result, reads, writes, height, value)
 
     def _replay(self, outcome: Outcome) -> None:
         """What a call leaves behind, and what the procedure around the call has thereby read and written."""
@@ -177,6 +265,12 @@ def _always_returns(body: tuple[ast.Statement, ...]) -> bool:
         or (
             isinstance(statement, ast.If)
             and all(_always_returns(block) for _, block in statement.branches)
+            and _always_returns(statement.otherwise)
+        )
+        or (isinstance(statement, ast.With) and _always_returns(statement.body))
+        or (
+            isinstance(statement, ast.Attempt)
+            and _always_returns(statement.body)
             and _always_returns(statement.otherwise)
         )
         for statement in body

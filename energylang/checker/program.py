@@ -13,15 +13,24 @@ for the interpreter.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import singledispatchmethod
+from typing import Any
 
 from energylang import types as t
 from energylang.ops.coerce import suggestion
+from energylang.ops.declaration import Effect, Op
 from energylang.syntax import ast
+from energylang.values import Concept
 
+from .facts import ALL, UNKNOWN, Place, Symbol, without_layer
 from .procedures import Procedures
-from .scope import SOME_MODEL, UNREACHABLE, ModelState, Scope
-from .state import MAX_NESTING
+from .scope import SOME_MODEL, UNREACHABLE, Call, ModelState, Scope
+from .state import MAX_NESTING, MAX_VISITS
+
+MAX_TURNS = 60
+MAX_ROUNDS = 256
+"""So many rounds of loops within each other are walked one by one, each with its own value of the variable."""
 
 
 class Checker(Procedures):
@@ -58,8 +67,12 @@ class Checker(Procedures):
 
     def block(self, statements: tuple[ast.Statement, ...], **variables: t.Type) -> None:
         """Check a block in a scope of its own."""
+        self.block_in(Scope(self.scope, variables), statements)
+
+    def block_in(self, scope: Scope, statements: tuple[ast.Statement, ...]) -> None:
+        """Check a block in a scope that was made for it."""
         outer, nesting = self.scope, self.nesting
-        self.scope = Scope(outer, variables)
+        self.scope = scope
         self.depth += 1
         self.go_deeper(1)
         if self.nesting > MAX_NESTING and statements:
@@ -68,10 +81,13 @@ class Checker(Procedures):
         for statement in statements:
             if self.full:
                 break
+            self.visits += 1
             self.statement(statement)
         self.depth -= 1
         self.nesting = nesting
         self.scope = outer
+        if scope.parent is outer:
+            self.learn(self.facts.to_level(outer.level))
 
     @singledispatchmethod
     def statement(self, node: ast.Statement) -> None:
@@ -89,10 +105,18 @@ class Checker(Procedures):
     @statement.register
     def _let(self, node: ast.Let) -> None:
         kind = self.value_of(node.value)
+        value = self.known(node.value)
         if node.new:
             self.scope.variables[node.name] = kind
+            self.scope.lets[node.name] = node
+            if not self.quiet:
+                self.lets.setdefault(id(node), node)
+            self.scope.pinned.discard(node.name)
+            if value is not None and not isinstance(value, Symbol) and self.fleeting(node.value):
+                self.scope.pinned.add(node.name)
+            self.learn(self.facts.with_value(self.scope.level, node.name, value))
             return
-        home = self.scope.home(node.name)
+        home = self.scope.written(node.name)
         if home is None and node.name in self.lost:
             return
         if home is None:
@@ -106,6 +130,7 @@ class Checker(Procedures):
                 "EL201", f"`{node.name}` is {home.variables[node.name]} and cannot become {kind}",
                 node.value.span, help="give the new value a name of its own",
             )  # fmt: skip
+        self.learn(self.facts.with_value(home.level, node.name, value, assigned=True))
 
     @statement.register
     def _print(self, node: ast.Print) -> None:
@@ -113,9 +138,11 @@ class Checker(Procedures):
 
     @statement.register
     def _require(self, node: ast.Require) -> None:
-        self.expect(node.condition, t.BOOL, "a requirement")
+        self.expect(node.condition, t.BOOL, "a requirement" if node.word == "require" else "an assertion")
         if node.message is not None:
             self.expect(node.message, t.TEXT, "the message")
+        if isinstance(node.condition, ast.Bool) and not node.condition.value:
+            self.model = UNREACHABLE.with_values(self.facts)
 
     @statement.register
     def _pass(self, node: ast.Pass) -> None:
@@ -127,12 +154,33 @@ class Checker(Procedures):
         for condition, body in node.branches:
             self.expect(condition, t.BOOL, "a condition")
             before = self.model
+            decided = self.known(condition) if self.fleeting(condition) else None
+            if decided is False:
+                self.model = UNREACHABLE.with_values(before.facts)
+            else:
+                self.assume(condition, True)
             self.block(body)
             ends.append(self.model)
             self.model = before
+            if decided is True:
+                self.model = UNREACHABLE.with_values(before.facts)
+            else:
+                self.assume(condition, False)
         self.block(node.otherwise)
         for end in ends:
             self.model = self.model.join(end)
+
+    def assume(self, condition: ast.Expr, truth: bool) -> None:
+        """Where an edit is known to have been refused, the basin is still there."""
+        while isinstance(condition, ast.Unary) and condition.operator == "not":
+            condition, truth = condition.operand, not truth
+        if truth or not isinstance(condition, ast.Field) or condition.name != "applied":
+            return
+        edit = self.known(condition.value)
+        if isinstance(edit, Symbol) and edit[0] == "do":
+            now = self.facts.now
+            kept = {key: loss for key, loss in now.gone.items() if loss.by != edit[1]}
+            self.know(now=replace(now, gone=kept))
 
     @statement.register
     def _for(self, node: ast.For) -> None:
@@ -144,17 +192,129 @@ class Checker(Procedures):
             if items != t.ANY:
                 self.problems.add("EL201", f"`for` goes through a list, not through {items}", node.items.span,
                                   help="for example `layers`, `0..3`, or `s.basins`")  # fmt: skip
-        # What one round leaves behind, the next one finds: go round until nothing changes any more.
-        while True:
-            before = self.model, self.scope.visible()
-            with self.silence() as already:
-                self.block(node.body, **{node.name: item})
-            self.model = before[0].join(self.model)
-            if (self.model, self.scope.visible()) == before:
+        values = self.known(node.items)
+        entry = self.model
+        with self.silence() as already:
+            head = self.repeat(node, item, values)
+        if already:
+            self.model = self.after_rounds(node, entry, head, self.model, values)
+            return
+        single = isinstance(values, tuple) and not isinstance(values, Symbol)
+        if single and values and self.visits < MAX_VISITS and self.rounds * len(values) <= MAX_ROUNDS:
+            self.model = entry
+            self.rounds *= len(values)
+            for value in values:
+                self.round(node, item, value)
+            self.rounds //= len(values)
+            return
+        self.model = head
+        self.round(node, item, self.round_symbol(node, values))
+        self.model = self.after_rounds(node, entry, head, self.model, values)
+
+    def repeat(self, node: ast.For, item: t.Type, values: Any) -> ModelState:
+        """Walk the body until a round changes nothing any more: what one round leaves behind, the next one
+        finds. The state at the head of the loop; ``model`` is that at the end of a round."""
+        entry = head = self.model
+        for turn in range(MAX_TURNS):
+            if turn == MAX_TURNS - 1:  # this does not happen; if it did, nothing would be known
+                head = replace(head, facts=replace(UNKNOWN, values=head.facts.values[:1]))
+            before = head, self.scope.visible()
+            self.model = head
+            self.round(node, item, self.round_symbol(node, values))
+            end = self.model
+            joined = head.join(end)
+            if end.reachable and end.loaded:
+                joined = replace(joined, facts=head.facts.widened(entry.facts, end.facts))
+            head = joined
+            if (head, self.scope.visible()) == before:
                 break
-        if not already:
-            self.block(node.body, **{node.name: item})
-            self.model = before[0].join(self.model)
+        return head
+
+    def round(self, node: ast.For, item: t.Type, value: Any) -> None:
+        """Walk the body of a loop once."""
+        scope = Scope(self.scope, {node.name: item})
+        if isinstance(value, Symbol):
+            self.learn(self.facts.renewed(value))
+        elif value is not None:
+            scope.pinned.add(node.name)
+        self.learn(self.facts.with_value(scope.level, node.name, value))
+        self.block_in(scope, node.body)
+
+    def round_symbol(self, node: ast.For, values: Any) -> Symbol:
+        """What the loop's variable stands for when its rounds are not walked one by one."""
+        self.items_of_loops[id(node)] = values if isinstance(values, Symbol) else None
+        return Symbol(("round", id(node)))
+
+    def after_rounds(
+        self, node: ast.For, entry: ModelState, head: ModelState, end: ModelState, values: Any
+    ) -> ModelState:
+        """The state behind a loop: that at the end of a round, and that before it where there may be none."""
+        rounds = isinstance(node.items, ast.LayersRef) or (isinstance(values, tuple) and len(values) > 0)
+        last = node.items
+        if isinstance(last, ast.Range):
+            first, final = self.known(last.first), self.known(last.last)
+            rounds = isinstance(first, int) and isinstance(final, int) and first <= final
+        after = end if rounds and end.reachable else head.join(end)
+        variable = Symbol(("round", id(node)))
+        if isinstance(node.items, ast.LayersRef) and variable in end.facts.surveyed:
+            facts = after.facts
+            after = replace(after, facts=replace(
+                facts, surveyed=facts.surveyed | {ALL}, seen=facts.seen | {ALL}
+            ))  # fmt: skip
+        return after
+
+    @statement.register
+    def _attempt(self, node: ast.Attempt) -> None:
+        if node.name is not None:
+            self.type_of(node.name)
+        entry = self.model
+        self.block(node.body)
+        end = self.model
+        # What failed is undone; surveys and checkpoints stay, as far as they were made.
+        facts = entry.facts
+        checkpoints = dict(facts.checkpoints)
+        for name, place in end.facts.checkpoints.items():
+            if name in checkpoints and checkpoints[name] != place:
+                checkpoints[name] = checkpoints[name].join(place)
+        ahead = (
+            ((Place(end.facts.now, end.facts.past), 0), *facts.ahead)[:4] if end.reachable else facts.ahead
+        )
+        self.model = replace(
+            entry, facts=replace(facts, checkpoints=checkpoints, ahead=ahead, stale=True, next_number=None)
+        )
+        self.block(node.otherwise, error=t.TEXT)
+        self.model = self.model.join(end)
+
+    @statement.register
+    def _with(self, node: ast.With) -> None:
+        command = node.command
+        before = self.facts
+        self.type_of(command)
+        call = self.calls.get(id(command))
+        layer: Any = None
+        if call is not None and isinstance(call.target, Op):
+            layer = self.layer_value(call.target, call)
+        if call is not None and not _can_be_undone(call):
+            name = command.name if isinstance(command, ast.Command) else "this"
+            self.problems.add(
+                "EL214", f"`{name}` changes nothing that could be undone", command.span,
+                help="`with` takes an operation that edits or sets something, such as `with set beta 4.0:`",
+            )  # fmt: skip
+        self.block(node.body)
+        facts = self.facts
+        now = facts.now
+        if layer is not None and layer != ALL and call is not None and isinstance(call.target, Op):
+            now = without_layer(now, before.now, layer)
+        gone = {key: loss for key, loss in now.gone.items() if loss.by != id(command)}
+        concepts = dict(now.concepts)
+        if call is not None and isinstance(call.target, Op) and call.target.flow.creates:
+            made = self.argument_value(call.arguments.get(call.target.flow.creates))
+            if isinstance(made, Concept):
+                concepts.pop(made.name, None)
+                if made.name in before.now.concepts:
+                    concepts[made.name] = before.now.concepts[made.name]
+        if self.model.reachable:
+            self.learn(facts.changed(replace(now, gone=gone, concepts=concepts)))
 
     @statement.register
     def _def(self, node: ast.Def) -> None:
@@ -166,8 +326,9 @@ class Checker(Procedures):
     def _return(self, node: ast.Return) -> None:
         kind = self.value_of(node.value) if node.value is not None else t.NOTHING
         if self.inside:
-            self.exits.append(self.model)
-            self.model = UNREACHABLE
+            self.returned_values.append(self.known(node.value) if node.value is not None else None)
+            self.exits.append(replace(self.model, facts=self.facts.to_level(0)))
+            self.model = UNREACHABLE.with_values(self.facts)
         else:
             self.problems.add("EL212", "`return` stands outside of a procedure", node.span,
                               help="`return` ends a `def`; to end a script, end its text")  # fmt: skip
@@ -190,3 +351,10 @@ class Checker(Procedures):
             else:
                 self.statement(statement)
                 self.constants.setdefault(id(node), []).append(statement)
+
+
+def _can_be_undone(call: Call) -> bool:
+    if not isinstance(call.target, Op):
+        return False
+    effects = call.target.effects
+    return bool(effects & (Effect.EDITS | Effect.CHANGES)) and not effects & (Effect.LOADS | Effect.TRAVELS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from energylang import results
@@ -13,18 +13,26 @@ from energylang.ops.declaration import Op
 from energylang.syntax import ast
 from energylang.values import BasinRef, Concept, Layer, Seed
 
+from .facts import UNKNOWN, Facts
+
 
 @dataclass(frozen=True)
 class ModelState:
     """Is a model loaded here, and which? ``header`` is ``None`` when that is not known before the run.
 
-    ``reachable`` is false behind a ``return``: no path comes from there.
+    ``reachable`` is false behind a ``return``: no path comes from there. ``facts`` is what is known about the
+    session with this model.
     """
 
     loaded: bool
     header: ModelHeader | None = None
     on_every_path: bool = True
     reachable: bool = True
+    facts: Facts = Facts()
+
+    def with_values(self, facts: Facts) -> ModelState:
+        """The same, with the known values of variables from ``facts``."""
+        return replace(self, facts=replace(self.facts, values=facts.values, assigned=facts.assigned))
 
     def join(self, other: ModelState) -> ModelState:
         """What is known where two paths meet."""
@@ -37,11 +45,13 @@ class ModelState:
             self.loaded or other.loaded,
             header,
             self.on_every_path and other.on_every_path and self.loaded == other.loaded,
+            facts=self.facts.join(other.facts),
         )
 
 
 NO_MODEL = ModelState(False)
-SOME_MODEL = ModelState(True)
+SOME_MODEL = ModelState(True, facts=UNKNOWN)
+"""A model of which nothing is known."""
 UNREACHABLE = ModelState(True, reachable=False)
 
 
@@ -52,8 +62,20 @@ class Scope:
     variables were looked for and what was found first (``reads``), and what was assigned (``writes``).
     """
 
-    def __init__(self, parent: Scope | None = None, variables: Mapping[str, t.Type] | None = None) -> None:
+    def __init__(
+        self,
+        parent: Scope | None = None,
+        variables: Mapping[str, t.Type] | None = None,
+        *,
+        parameters: frozenset[str] = frozenset(),
+        pinned: frozenset[str] = frozenset(),
+    ) -> None:
         self.parent = parent
+        self.level: int = parent.level + 1 if parent is not None else 0
+        self.parameters = parameters  # of a procedure whose body this is
+        self.pinned = set(pinned)  # variables whose value is known for this round, or this call, only
+        self.lets: dict[str, ast.Let] = {}
+        self.used: set[int] = parent.used if parent is not None else set()  # the `let`s that were looked up
         self.variables: dict[str, t.Type] = dict(variables or {})
         self.reads: list[dict[str, t.Type | None]] = []
         self.writes: list[dict[str, t.Type]] = []
@@ -72,7 +94,25 @@ class Scope:
             scope = scope.parent
         if scope.parent is None:
             scope.note_read(name, scope.variables[name])
+        if name in scope.lets:
+            scope.used.add(id(scope.lets[name]))
         return scope
+
+    def place(self, name: str) -> Scope | None:
+        """The scope that defines a name; nothing is noted."""
+        scope: Scope | None = self
+        while scope is not None and name not in scope.variables:
+            scope = scope.parent
+        return scope
+
+    def written(self, name: str) -> Scope | None:
+        """The scope that defines a name that is about to be assigned to: no use of its value."""
+        home = self.place(name)
+        used = home is not None and id(home.lets.get(name)) in self.used
+        found = self.home(name)
+        if not used and home is not None:
+            self.used.discard(id(home.lets.get(name)))
+        return found
 
     def note_read(self, name: str, kind: t.Type | None) -> None:
         if self.reads:
@@ -119,6 +159,7 @@ class Outcome:
     reads: Mapping[str, t.Type | None]
     writes: Mapping[str, t.Type]
     height: int
+    value: Any = None  # what it returns, where that is known
 
 
 @dataclass
@@ -180,6 +221,7 @@ class Call:
 
     target: Op | Procedure
     arguments: Mapping[str, Argument]
+    places: Mapping[str, ast.Expr] = field(default_factory=dict)  # where the arguments are written
 
 
 def type_of_value(value: Any) -> t.Type:

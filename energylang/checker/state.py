@@ -7,11 +7,11 @@ what they do to the model), ``Procedures``, and ``Checker`` (statements, the wal
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from energylang import types as t
 from energylang.diagnostics import Diagnostics
@@ -19,6 +19,7 @@ from energylang.ops.coerce import article
 from energylang.syntax import ast
 from energylang.syntax.source import Span
 
+from .facts import Place
 from .scope import NO_MODEL, Call, ModelState, Procedure, Scope
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 MAX_PROBLEMS = 200
 MAX_NESTING = 150
+MAX_VISITS = 200_000
+"""After so many statements, loops and calls are no longer walked for each of their rounds and arguments."""
 
 
 @dataclass
@@ -49,6 +52,7 @@ class State(ABC):
     # Where the walk is: inside of which procedures, what they returned, how deep blocks and calls nest.
     inside: list[Procedure] = field(default_factory=list)
     returned: list[t.Type] = field(default_factory=list)
+    returned_values: list[Any] = field(default_factory=list)
     exits: list[ModelState] = field(default_factory=list)
     depth: int = 0
     nesting: int = 0
@@ -56,6 +60,26 @@ class State(ABC):
     too_deep: bool = False
     quiet: bool = False
     judged: dict[int, t.Type] = field(default_factory=dict)
+    # What the analysis of the flow remembers: the commands under way with their places, the calls that lead to
+    # the statement with their arguments, what has been reported where, and what commands and loops stand for.
+    commands: list[int] = field(default_factory=list)
+    places: list[Span] = field(default_factory=list)
+    call_spans: list[Span] = field(default_factory=list)
+    arguments: list[Mapping[str, ast.Expr]] = field(default_factory=list)
+    callers: list[Scope] = field(default_factory=list)
+    found: set[tuple[str, int, int]] = field(default_factory=set)
+    evaluated: set[int] = field(default_factory=set)
+    layers_of_commands: dict[int, Any] = field(default_factory=dict)
+    items_of_loops: dict[int, Any] = field(default_factory=dict)
+    returned_by: dict[int, Any] = field(default_factory=dict)
+    captured: dict[str, Span] = field(default_factory=dict)
+    claims: list[ast.Field] = field(default_factory=list)  # fields of effects that are read
+    lets: dict[int, ast.Let] = field(default_factory=dict)
+    named: dict[str, Span] = field(default_factory=dict)
+    everywhere: list[Place] = field(default_factory=list)
+    kept: bool = False
+    visits: int = 0
+    rounds: int = 1  # how many rounds of loops are walked one by one around the statement
 
     # -- what the other parts add -----------------------------------------------------------------
 
@@ -74,6 +98,10 @@ class State(ABC):
     @abstractmethod
     def layer_exists(self, index: int, span: Span) -> None:
         """Report EL302 for a layer that the model does not have."""
+
+    @abstractmethod
+    def block_in(self, scope: Scope, statements: tuple[ast.Statement, ...]) -> None:
+        """Check a block in a scope that was made for it."""
 
     @abstractmethod
     def block(self, statements: tuple[ast.Statement, ...], **variables: t.Type) -> None:

@@ -183,6 +183,14 @@ _ALL = (
         right="import audit\n",
     ),
     Code(
+        "EL214",
+        "nothing to be undone",
+        "`with` carries out an operation for the time of a block and then undoes what it changed. An operation that "
+        "only looks, writes files, loads a model or travels through the history leaves nothing to be undone.",
+        wrong='load "random:16"\nwith survey L0:\n    status\n',
+        right='load "random:16"\nwith set beta 4.0:\n    survey L0\n',
+    ),
+    Code(
         "EL250",
         "the model cannot do this",
         "Operations on text need a model that reads and writes text; one that is only weights has a landscape "
@@ -206,11 +214,101 @@ _ALL = (
         right='load "random:16"\nsurvey L0\n',
     ),
     Code(
+        "EL303",
+        "basin of a layer that was not surveyed",
+        "`L2.B3` is the basin that a survey of L2 gave the number 3. On some way to this statement the layer has not "
+        "been surveyed, so that nothing has that number yet. `survey L2` or `survey-all` gives the numbers; loading a "
+        "model ends them.",
+        wrong='load "tiny"\nsurvey L1\nverify L2.B3\n',
+        right='load "tiny"\nsurvey L2\nverify L2.B3\n',
+    ),
+    Code(
+        "EL304",
+        "use after removal",
+        "The basin was removed (or moved) on some way to this statement, and nothing has brought it back: `undo`, "
+        "`redo`, `rollback`, `restore`, the end of a `with` block and a failed `attempt` are all taken into account, "
+        "through branches, loops and procedures. A basin that a survey finds later has a number of its own.",
+        wrong='load "tiny"\nsurvey L2\nremove L2.B3\nverify L2.B3\nundo\n',
+        right='load "tiny"\nsurvey L2\nremove L2.B3\nundo\nverify L2.B3\n',
+    ),
+    Code(
+        "EL305",
+        "concept that is not there",
+        "A concept is used before it was captured, imported or blended on every way to the statement, or at another "
+        "layer than the one at which it was captured: its direction means nothing there.",
+        wrong='load "tiny"\ncapture L2 polite "Thank you"\nverify L3 polite\n',
+        right='load "tiny"\ncapture L3 polite "Thank you"\nverify L3 polite\n',
+    ),
+    Code(
+        "EL306",
+        "no way back",
+        "`rollback` names a checkpoint that does not exist on every way to the statement, or `undo` stands where "
+        "nothing has been changed. Checkpoints end when another model is loaded.",
+        wrong='load "random:16"\nif (survey L0).num_basins > 3:\n    checkpoint rich\nset beta 4.0\nrollback rich\n',
+        right='load "random:16"\ncheckpoint clean\nset beta 4.0\nrollback clean\n',
+    ),
+    Code(
         "EL307",
         "recursion",
         "A procedure may not call itself, directly or through others: every script terminates.",
         wrong="def again():\n    again\n",
         right="def once():\n    pass\nonce\n",
+    ),
+    # --------------------------------------------------------------- warnings
+    Code(
+        "EL401",
+        "the live model does not have the edit",
+        "Edits are staged: the landscape operations see them, the live model does not until `apply`. What is "
+        "generated here is what the model said before.",
+        wrong='load "tiny"\nsurvey L3\nredirect L3.B0 to=L3.B1\ngenerate "Hello"\nundo\n',
+        right='load "tiny"\nsurvey L3\nredirect L3.B0 to=L3.B1\napply L3\ngenerate "Hello"\nundo 2\n',
+        severity="warning",
+    ),
+    Code(
+        "EL402",
+        "basin of a layer that was edited since",
+        "The number comes from a survey before an edit of the same layer. Most basins survive an edit with their "
+        "number, some do not: whether this one did shows only when the script runs (EL510 if it did not).",
+        wrong='load "random:16"\nsurvey L0\ninject L0 42\nverify L0.B0\nundo\n',
+        right='load "random:16"\nsurvey L0\ninject L0 42\nsurvey L0\nverify L0.B0\nundo\n',
+        severity="warning",
+    ),
+    Code(
+        "EL403",
+        "variable never used",
+        "A `let` gives a value to a name that nothing reads. A name that starts with `_` is meant so.",
+        wrong='load "random:16"\nlet s = survey L0\n',
+        right='load "random:16"\nlet s = survey L0\nprint s.num_basins\n',
+        severity="warning",
+    ),
+    Code(
+        "EL404",
+        "edits that end with the script",
+        "The script leaves edits behind that are neither saved nor recorded: when it ends, they are gone.",
+        wrong='load "random:16"\ninject L0 42\n',
+        right='load "random:16"\ninject L0 42\nsave "edited.safetensors"\n',
+        severity="warning",
+    ),
+    Code(
+        "EL405",
+        "effect claimed without a control",
+        "What the model says after an edit is compared with nothing: any edit of that size might do the same. The "
+        "result holds placebos of equal norm; look at `share_z` or `log_prob_z`, the distance from them in units of "
+        "their spread.",
+        wrong='load "tiny"\ncapture L3 polite "Thank you"\nlet e = inject-concept L3 polite\n'
+        "require e.effect.share_after > 0.5\nundo\n",
+        right='load "tiny"\ncapture L3 polite "Thank you"\nlet e = inject-concept L3 polite\n'
+        "require e.effect.share_after > 0.5\nrequire e.effect.share_z > 2\nundo\n",
+        severity="warning",
+    ),
+    Code(
+        "EL406",
+        "remark that allows nothing",
+        "`# el: allow EL402` silences a warning: in the line in which it stands, or, on a line of its own, in the "
+        "statement that follows; before the first statement it holds for the whole script. Errors cannot be allowed.",
+        wrong='load "random:16"   # el: allow EL302\n',
+        right='load "random:16"\ninject L0 42   # el: allow EL404\n',
+        severity="warning",
     ),
     # --------------------------------------------------------------- run time
     Code("EL500", "the operation failed", "The operation could not be carried out; the message says why."),
@@ -228,21 +326,21 @@ _ALL = (
         "EL510",
         "no such basin",
         "The layer has not been surveyed, or no basin of this number was found in it, or it was lost in an edit.",
-        wrong='load "random:16"\nenergy L0.B999\n',
+        wrong='load "random:16"\nsurvey L0\nenergy L0.B999\n',
         right='load "random:16"\nsurvey L0\nenergy L0.B0\n',
     ),
     Code(
         "EL511",
         "no such concept",
-        "The concept has not been captured in this session.",
-        wrong='load "tiny"\ninject-concept L1 polite\n',
-        right='load "tiny"\ncapture L1 polite "Thank you"\ninject-concept L1 polite\n',
+        "The concept is not there, or not at this layer, which only the run could tell.",
+        wrong='load "tiny"\ncapture auto polite "Thank you"\nverify L0 polite\n',
+        right='load "tiny"\nlet c = capture auto polite "Thank you"\nverify c.layer polite\n',
     ),
     Code(
         "EL512",
         "nothing to undo or redo",
         "Every change made since the model was loaded has been undone already, or none was undone.",
-        wrong='load "random:16"\nundo\n',
+        wrong='load "random:16"\nset inits 50\nundo\nundo\n',
         right='load "random:16"\nset inits 50\nundo\n',
     ),
     Code(
@@ -273,6 +371,19 @@ _ALL = (
         "Division by zero, an index outside of a list, or a number that grew beyond all bounds.",
         wrong="let x = 0\nprint 1 / x\n",
         right="let x = 2\nprint 1 / x\n",
+    ),
+    Code(
+        "EL522",
+        "an assertion is false",
+        "An `assert` statement was false: the script says something of itself that does not hold.",
+        wrong="let total = 1 + 1\nassert total == 3\n",
+        right="let total = 1 + 1\nassert total == 2\n",
+    ),
+    Code(
+        "EL523",
+        "variable without a value",
+        "The run went on after an error (`--keep-going`), and the statement that failed was the one that gives this "
+        "variable its value.",
     ),
     Code("EL530", "file cannot be read", "The script is missing, is a folder, or is not UTF-8 text."),
     Code(

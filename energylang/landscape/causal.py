@@ -25,7 +25,7 @@ from energylang.landscape.dynamics import Landscape, interaction, settle, settle
 from energylang.landscape.lowrank import LowRank, symmetric_pair
 
 SURVIVES = 0.95
-_RARE, _FAR = 0.05, 3.0
+_RARE, _FAR = 0.1, 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +41,8 @@ class Scan:
 
     def against_placebo(self) -> tuple[Tensor, Tensor]:
         """(z (m, n), specific (m, n) bool): every drift against all placebos on the same target, the placebos of
-        edits of the target itself left aside in a whole scan. Specific: at most 5 % of them reach the drift, and
-        it lies more than three of their standard deviations above their mean."""
+        edits of the target itself left aside in a whole scan. Specific: at most a tenth of them reach the drift, and
+        it lies more than two of their standard deviations above their mean."""
         m, n = self.drift.shape
         null = self.placebo.clone()
         if m == n:

@@ -93,7 +93,7 @@ def coerce(param: Param, value: Any, *, layer: int | None = None) -> Any:
         return _choice(param, value)
     if param.choices and isinstance(value, str):
         return _choice(param, value)
-    converted = _CONVERTERS.get(param.type, _as_is)(value, layer)
+    converted = _converter(param.type)(value, layer)
     if converted is None:
         raise _wrong_type(param, value)
     for number in converted if isinstance(converted, tuple) else (converted,):
@@ -243,6 +243,24 @@ def _direction(value: Any, layer: int | None) -> BasinRef | Concept | Seed | Non
             raise ElError(f"a seed must be 0 or more, not {number}", code="EL206")
         return Seed(number)
     return as_basin(value, layer) or _concept(value, layer)
+
+
+def _converter(wanted: t.Type) -> Callable[[Any, int | None], Any]:
+    """The conversion for a type; lists and results are judged by what they hold."""
+    if isinstance(wanted, t.ListOf) and wanted != t.NUMBERS:
+        return lambda value, layer: _list(wanted, value, layer)
+    if isinstance(wanted, t.Record):
+        return lambda value, layer: value if type(value).__name__ == wanted.name else None
+    return _CONVERTERS.get(wanted, _as_is)
+
+
+def _list(wanted: t.ListOf, value: Any, layer: int | None) -> list[Any] | None:
+    if not isinstance(value, list | tuple):
+        return None
+    items = [_converter(wanted.item)(item, layer) for item in value]
+    if any(item is None for item in items):
+        return None
+    return [Layer(item) for item in items] if wanted.item == t.LAYER else items
 
 
 _CONVERTERS: Mapping[t.Type, Callable[[Any, int | None], Any]] = {

@@ -90,6 +90,7 @@ def set_(session: Session, setting: str, value: float | str) -> results.Setting:
     summary="Write the staged weight into the live model.",
     params=(Param("layer", t.LAYERS, "a layer, or layers for all of them"),),
     effects=Effect.CHANGES,
+    flow=Flow(applies="layer"),
     result=results.Applied,
     examples=(
         Example("inject L0 42\napply L0", "it.changed and (status).live_hash == it.hash"),
@@ -194,6 +195,7 @@ def _layer_status(session: Session, index: int) -> results.LayerStatus:
     details="The file is written beside its place and moved there when it is complete.",
     params=(Param("path", t.PATH, "a path ending in .safetensors"),),
     effects=Effect.FILES,
+    flow=Flow(keeps=True),
     result=results.Saved,
     examples=(Example('inject L0 42\nsave "edited.safetensors"', "it.hash == (status).staged_hash"),),
 )

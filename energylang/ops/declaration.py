@@ -21,6 +21,9 @@ What the checker knows about an operation, it knows from the declaration:
                                             "*": those of all layers
       flow=Flow(creates="concept", at="layer")   the concept named here exists afterwards, for this layer
       flow=Flow(creates="new")              the same, for a layer that only the run knows (blend)
+      flow=Flow(applies="layer")            what is staged in this layer is live afterwards (apply)
+      flow=Flow(live=True)                  it runs the live model, so staged edits are not heard (generate)
+      flow=Flow(keeps=True)                 the edits made so far are written down (save, record)
 
   A concept that is created need not exist before, and may; ``at`` may be ``auto``. ``travels`` is for the
   history's own operations.
@@ -146,11 +149,14 @@ class Flow:
     revives: str = ""
     creates: str = ""
     at: str = ""
+    applies: str = ""
+    live: bool = False
+    keeps: bool = False
     travels: Literal["", "undo", "redo", "checkpoint", "rollback", "goto"] = ""
 
     def parameters(self) -> tuple[str, ...]:
         """The parameters that are named, for the test that they exist."""
-        named = (self.surveys, self.ends, self.revives, self.creates, self.at)
+        named = (self.surveys, self.ends, self.revives, self.creates, self.at, self.applies)
         return tuple(name for name in named if name not in ("", "*"))
 
 

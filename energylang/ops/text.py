@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from energylang import results
 from energylang import types as t
 
-from .declaration import Effect, Example, FromSetting, Param, operation
+from .declaration import Effect, Example, Flow, FromSetting, Param, operation
 
 if TYPE_CHECKING:
     from energylang.runtime.session import Session
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         Param("seed", t.INT, "seed of the draws", 0, minimum=0, maximum=2**63 - 1, keyword_only=True),
     ),
     effects=Effect.TEXT,
+    flow=Flow(live=True),
     result=results.Generation,
     examples=(
         Example('generate "Hi, can you help me?" tokens=8', "it.tokens <= 8 and it.tokens > 0", on="tiny"),

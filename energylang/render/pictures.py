@@ -382,6 +382,19 @@ def _place(sign: str, id: int, statement: str, state: str, checkpoints: tuple[st
 
 
 @render.register
+def _(attempt: results.Attempted) -> RenderableType:
+    count = {0: "nothing had been changed", 1: "one change was undone"}.get(
+        attempt.undone, f"{attempt.undone} changes were undone"
+    )
+    return Group(
+        Text.assemble(
+            ("↶ ", "cyan"), f"failed in line {attempt.line}: {attempt.error} ", (f"[{attempt.code}]", "dim")
+        ),
+        Text(count, style="dim"),
+    )
+
+
+@render.register
 def _(checkpoint: results.Checkpoint) -> RenderableType:
     moved = f", no longer at {checkpoint.moved_from}" if checkpoint.moved_from is not None else ""
     return Text.assemble(("⚑ ", "magenta"), (checkpoint.name, "bold"), f"  at {checkpoint.at}{moved}")

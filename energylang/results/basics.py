@@ -398,6 +398,18 @@ class Checkpoint(Result):
 
 
 @dataclass(frozen=True, eq=False)
+class Attempted(Result):
+    """An ``attempt`` that failed in this line and was undone; ``undone`` counts the changes that were taken
+    back."""
+
+    name: str
+    code: str
+    error: str
+    line: int
+    undone: int
+
+
+@dataclass(frozen=True, eq=False)
 class HistoryEntry(Result):
     """One operation. ``parent`` is the place in the tree at which it happened (0: the beginning), ``here`` says
     that the session stands at it, ``checkpoints`` are the names that it has."""

@@ -2,13 +2,18 @@
 
 It walks the tree in the order in which the checker did. What is displayed, and how, is the caller's
 business: every value that a statement shows is handed to ``show``. The first statement that fails ends the
-run with a ``ScriptError`` that says where in the script it happened and through which procedures.
+run with a ``ScriptError`` that says where in the script it happened, through which procedures, and in which
+rounds of which loops; with ``keep_going`` the run goes on with the next statement of the script, and all errors
+are reported at its end.
+
+``attempt`` is a transaction of the session and of the variables: what fails in it leaves nothing behind, except
+files. ``with`` is a scope of the session (``Session.scoped``). An interrupt undoes both on its way out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import singledispatchmethod
 from typing import Any
 
@@ -20,7 +25,7 @@ from energylang.diagnostics import Diagnostic, Note
 from energylang.errors import ElError
 from energylang.ops.coerce import as_statement, coerce, describe, type_name
 from energylang.ops.declaration import Op, Param
-from energylang.results import Basin, Result
+from energylang.results import Attempted, Basin, Result
 from energylang.syntax import ast
 from energylang.syntax.source import Span
 from energylang.values import BasinRef, Concept, Layer, Seed
@@ -60,27 +65,46 @@ class Interpreter:
     """Runs one program."""
 
     def __init__(
-        self, session: Session, checked: Checked, show: Show, begin: Callable[[str], None] | None = None
+        self,
+        session: Session,
+        checked: Checked,
+        show: Show,
+        begin: Callable[[str], None] | None = None,
+        *,
+        keep_going: bool = False,
     ) -> None:
         self.begin = begin or (lambda line: None)
+        self.keep_going = keep_going
         self.session = session
         self.checked = checked
         self.show = show
         self.scopes: list[dict[str, Any]] = [session.variables]
         self.calls = checked.calls
-        self.frames: list[tuple[str, Span]] = []
+        self.frames: list[Note] = []  # the procedures and loops around the statement, outermost first
         self.line = ""  # the last command, as it goes into the history
 
     def run(self) -> Any:
         """Run every statement; the value of the last command that stands alone."""
         last = None
+        failures: list[Diagnostic] = []
         for statement in self.checked.program.statements:
             try:
-                last = self.statement(statement)
-            except RecursionError:
-                problem = ElError("calls and blocks are nested too deeply to be followed", code="EL521")
-                raise self.failure(problem, statement.span) from None
+                last = self.outermost(statement)
+            except ScriptError as error:
+                if not self.keep_going:
+                    raise
+                failures += error.diagnostics
+        if failures:
+            raise ScriptError(failures, checked=True)
         return last
+
+    def outermost(self, statement: ast.Statement) -> Any:
+        """Run a statement of the script itself."""
+        try:
+            return self.statement(statement)
+        except RecursionError:
+            problem = ElError("calls and blocks are nested too deeply to be followed", code="EL521")
+            raise self.failure(problem, statement.span) from None
 
     # -- errors -----------------------------------------------------------------------------------
 
@@ -93,7 +117,7 @@ class Interpreter:
             raise self.failure(error, span) from error
 
     def failure(self, error: ElError, span: Span) -> ScriptError:
-        notes = tuple(Note(f"in `{name}`, called here", call) for name, call in reversed(self.frames))
+        notes = tuple(reversed(self.frames))
         return ScriptError([Diagnostic(error.code, error.message, span, notes, error.hint)], checked=True)
 
     # -- statements ---------------------------------------------------------------------------------
@@ -115,7 +139,8 @@ class Interpreter:
         expr = node.command
         self.line = ""
         if isinstance(expr, ast.Command) and id(expr) not in self.calls:
-            value = self.variable(expr.name)
+            with self._at(expr.span):
+                value = self.variable(expr.name)
         else:
             value = self.value(expr)
         if value is not None:
@@ -132,6 +157,8 @@ class Interpreter:
             if node.name in scope:
                 scope[node.name] = value
                 return
+        with self._at(node.name_span):
+            raise self.unset(node.name)
 
     @statement.register
     def _(self, node: ast.Print) -> None:
@@ -152,7 +179,8 @@ class Interpreter:
         if not met:
             message = str(self.value(node.message)) if node.message is not None else ""
             text = f"`{' '.join(condition.span.text.split())}` does not hold{values}"
-            raise self.failure(ElError(text, code="EL520", hint=message), node.span)
+            code = "EL520" if node.word == "require" else "EL522"
+            raise self.failure(ElError(text, code=code, hint=message), node.span)
 
     @statement.register
     def _(self, node: ast.Pass) -> None:
@@ -173,7 +201,54 @@ class Interpreter:
             with self._at(node.items.span):
                 raise ElError(f"`for` goes through a list, not through {type_name(items)}", code="EL201")
         for item in items:
-            self.block(node.body, {node.name: item})
+            self.frames.append(Note(f"in the round with {node.name} = {_short(item)}", node.name_span))
+            try:
+                self.block(node.body, {node.name: item})
+            finally:
+                self.frames.pop()
+
+    @statement.register
+    def _(self, node: ast.Attempt) -> None:
+        name = self.value(node.name) if node.name is not None else ""
+        before = [(scope, dict(scope)) for scope in self.scopes]
+        at = self.session.timeline.current
+        returned: _Return | None = None
+        try:
+            with self.session.transaction():
+                try:
+                    self.block(node.body)
+                except _Return as early:
+                    returned = early
+                except ScriptError:
+                    undone = len(self.session.timeline.current.path()) - len(at.path())
+                    raise
+        except ScriptError as error:
+            for scope, values in before:
+                scope.clear()
+                scope.update(values)
+            item = error.diagnostics[0]
+            said = item.help if item.code in ("EL520", "EL522") and item.help else item.message
+            line = item.span.start_location()[0] if item.span is not None else 0
+            head = " ".join(node.head.text.split())
+            self.show(Attempted(str(name), item.code, said, line, max(undone, 0)), node, head)
+            self.block(node.otherwise, {"error": said})
+            return
+        if returned is not None:
+            raise returned
+
+    @statement.register
+    def _(self, node: ast.With) -> None:
+        command = node.command
+        call = self.calls[id(command)]
+        if not isinstance(command, ast.Command) or not isinstance(call.target, Op):
+            raise TypeError("the checker lets operations through, nothing else")
+        with ExitStack() as scope:
+            with self._at(command.span):
+                values, statement = self.prepare(command, call.target, call)
+                self.begin(statement)
+                result = scope.enter_context(self.session.scoped(call.target, values, statement=statement))
+            self.show(result, node, f"with {statement}")
+            self.block(node.body)
 
     @statement.register
     def _(self, node: ast.Def) -> None:
@@ -197,6 +272,14 @@ class Interpreter:
             return self.operation(node, call.target, call)
 
     def operation(self, node: ast.Command | ast.Name, op: Op, call: Call) -> Any:
+        values, statement = self.prepare(node, op, call)
+        self.begin(statement)
+        result = self.session.execute(op, values, statement=statement)
+        self.line = statement
+        return result
+
+    def prepare(self, node: ast.Command | ast.Name, op: Op, call: Call) -> tuple[dict[str, Any], str]:
+        """The values of an operation's parameters, and the statement for the history."""
         values: dict[str, Any] = {}
         for param in op.params:
             if param.name not in call.arguments:
@@ -207,11 +290,7 @@ class Interpreter:
             layer = values.get("layer", 0)
             with self._at(span):
                 coerce(param, value, layer=layer.index if isinstance(layer, Layer) else layer)
-        statement = self.written(node, call, op, values)
-        self.begin(statement)
-        result = self.session.execute(op, values, statement=statement)
-        self.line = statement
-        return result
+        return values, self.written(node, call, op, values)
 
     def written(self, node: ast.Command | ast.Name, call: Call, op: Op, values: dict[str, Any]) -> str:
         """The statement for the history: as typed, or with the values in place of what was computed."""
@@ -238,7 +317,7 @@ class Interpreter:
         given = {name: self.argument(argument) for name, argument in call.arguments.items()}
         scopes, self.scopes = self.scopes, [self.scopes[0]]
         calls, self.calls = self.calls, procedure.calls
-        self.frames.append((procedure.name, node.span))
+        self.frames.append(Note(f"in `{procedure.name}`, called here", node.span))
         try:
             self.block(procedure.definition.body, self.parameters(node, procedure, given))
         except _Return as result:
@@ -275,7 +354,15 @@ class Interpreter:
         for scope in reversed(self.scopes):
             if name in scope:
                 return scope[name]
-        raise KeyError(name)
+        raise self.unset(name)
+
+    @staticmethod
+    def unset(name: str) -> ElError:
+        """Only a run that goes on after an error gets here: the checker knows all names."""
+        return ElError(
+            f"`{name}` has no value, because the statement that sets it failed", code="EL523",
+            hint="without --keep-going the run ends at the first error",
+        )  # fmt: skip
 
     def condition(self, node: ast.Expr) -> bool:
         value = self.value(node)
@@ -317,12 +404,16 @@ class Interpreter:
 
     @value.register
     def _(self, node: ast.Word) -> Any:
-        return self.variable(node.value)
+        with self._at(node.span):
+            return self.variable(node.value)
 
     @value.register
     def _(self, node: ast.Name) -> Any:
         call = self.calls.get(id(node))
-        return self.call(node, call) if call is not None else self.variable(node.name)
+        if call is not None:
+            return self.call(node, call)
+        with self._at(node.span):
+            return self.variable(node.name)
 
     @value.register
     def _(self, node: ast.ConceptName) -> Concept:
@@ -435,6 +526,11 @@ class Interpreter:
 
 
 _SEED = Param("seed", t.INT, "the number of a seed", minimum=0, maximum=2**63 - 1)
+
+
+def _short(value: Any) -> str:
+    text = shown(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def _written_out(argument: Argument) -> bool:

@@ -27,6 +27,7 @@ def check_in(session: Session, source: Source) -> Checked:
         model=model_state(session),
         variables={name: type_of_value(value) for name, value in session.variables.items()},
         procedures=session.procedures,
+        whole=False,
     )
 
 
@@ -39,16 +40,22 @@ def run_source(session: Session, source: Source, show: Show) -> Any:
 
 
 def run_checked(
-    session: Session, checked: Checked, show: Show, begin: Callable[[str], None] | None = None
+    session: Session,
+    checked: Checked,
+    show: Show,
+    begin: Callable[[str], None] | None = None,
+    *,
+    keep_going: bool = False,
 ) -> Any:
     """Run a program that was checked for this session; ``begin`` hears of every operation before it runs.
+    ``keep_going``: go on with the next statement of the script after one that failed, and report all at the end.
 
     Raises ``ScriptError``.
     """
     session.procedures.update(checked.procedures)
     source = checked.program.span.source
     session.ledger.note_script(source.name, source.text)
-    return Interpreter(session, checked, show, begin).run()
+    return Interpreter(session, checked, show, begin, keep_going=keep_going).run()
 
 
 def run_text(session: Session, text: str, *, name: str = "<input>") -> Any:

@@ -215,8 +215,11 @@ class Print(Statement):
 
 @dataclass(frozen=True)
 class Require(Statement):
+    """``require condition, "message"``; ``word`` is ``assert`` for a claim about the script itself."""
+
     condition: Expr
     message: Expr | None
+    word: Literal["require", "assert"] = "require"
 
 
 @dataclass(frozen=True)
@@ -241,12 +244,31 @@ class For(Statement):
 
 
 @dataclass(frozen=True)
+class Attempt(Statement):
+    """``attempt "name":`` with its block, and the block for when that failed and was undone."""
+
+    name: Text | None
+    body: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...]
+    head: Span
+
+
+@dataclass(frozen=True)
+class With(Statement):
+    """``with command:``: what the command changed is undone when the block ends."""
+
+    command: Expr
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
 class Parameter(Node):
-    """``name: Type = default`` in a ``def``."""
+    """``name: Type = default`` in a ``def``; ``type_name`` is as written, without blanks."""
 
     name: str
     type_name: str | None
     default: Expr | None
+    type_span: Span | None = None
 
 
 @dataclass(frozen=True)

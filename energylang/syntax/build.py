@@ -126,6 +126,10 @@ class TreeBuilder:
         message = children[2] if len(children) > 2 else None
         return ast.Require(self.span(children[0], children[-1]), children[1], message)
 
+    def assert_(self, children: Children) -> ast.Require:
+        message = children[2] if len(children) > 2 else None
+        return ast.Require(self.span(children[0], children[-1]), children[1], message, "assert")
+
     def return_(self, children: Children) -> ast.Return:
         return ast.Return(self.span(children[0], children[-1]), children[1] if len(children) > 1 else None)
 
@@ -164,11 +168,39 @@ class TreeBuilder:
             self.span(keyword, body[-1]), self._name(name), self.token_span(name), tuple(parameters), body
         )
 
+    def attempt(self, children: Children) -> ast.Attempt:
+        keyword, *rest = children
+        name = self.string([rest.pop(0)]) if isinstance(rest[0], Token) else None
+        body, otherwise = rest[0], rest[1] if len(rest) > 1 else ()
+        head = self.span(keyword, name or keyword)
+        return ast.Attempt(self.span(keyword, (otherwise or body)[-1]), name, body, otherwise, head)
+
+    def with_(self, children: Children) -> ast.With:
+        keyword, value, body = children
+        if isinstance(value, ast.Name):
+            value = ast.Command(value.span, value.name, value.span, (), ())
+        if not isinstance(value, ast.Command):
+            _fail("EL102", "`with` needs an operation", value.span, "for example `with set beta 4.0:`")
+        return ast.With(self.span(keyword, body[-1]), value, body)
+
+    def type(self, children: Children) -> tuple[str, Span]:
+        text = "".join(str(child[0] if isinstance(child, tuple) else child) for child in children)
+        last = children[-1]
+        end = last[1].end if isinstance(last, tuple) else self._end(last)
+        return text, Span(self._start(children[0]), end, self.source)
+
     def parameter(self, children: Children) -> ast.Parameter:
         name, *rest = children
-        type_name = next((str(item) for item in rest if isinstance(item, Token)), None)
+        type_name, type_span = next((item for item in rest if isinstance(item, tuple)), (None, None))
         default = next((item for item in rest if isinstance(item, ast.Expr)), None)
-        return ast.Parameter(self.span(name, children[-1]), self._name(name), type_name, default)
+        span = self.span(name, default or name)
+        return ast.Parameter(
+            span if default or type_span is None else span.to(type_span),
+            self._name(name),
+            type_name,
+            default,
+            type_span,
+        )
 
     def default(self, children: Exprs) -> ast.Expr:
         return children[0]
@@ -211,7 +243,7 @@ class TreeBuilder:
         span = self.token_span(children[0])
         if children[0].type == "FORCE":
             return ast.Keyword(span, "force", ast.Bool(span, True), span)
-        text = self.string([children[1]])
+        text = self.text([children[1]])
         return ast.Keyword(span.to(text.span), "reason", text, span)
 
     def text(self, children: Tokens) -> ast.Text:

@@ -18,7 +18,7 @@ from .source import Source, Span
 
 INVISIBLE = ("_NL", "_INDENT", "_DEDENT", "$END")
 
-_HEADS = ("if", "elif", "else", "for", "def")
+_HEADS = ("if", "elif", "else", "for", "def", "attempt", "with")
 _FORMS = {
     "let": "`let` needs a name and a value: `let s = survey L0`",
     "for": "`for` needs a name and what to go through: `for l in layers:`",
@@ -26,9 +26,12 @@ _FORMS = {
     "import": "`import` needs the name of a module: `import audit`",
     "print": "`print` needs something to print",
     "require": "`require` needs a condition: `require s.num_basins > 3`",
+    "assert": "`assert` needs a condition: `assert total == 6`",
+    "attempt": '`attempt` takes a name in quotes or none: `attempt "polite persona":`',
+    "with": "`with` needs an operation to undo at the block's end: `with set beta 4.0:`",
 }
 _WORDS = frozenset(
-    "let print require return import pass if elif else for in def and or not true false layers".split()
+    "let print require assert attempt with return import pass if elif else for in def and or not true false layers".split()
 )
 _NO_WHILE = "there is no `while`: every script terminates; use `for NAME in …:`"
 _HABITS = {
@@ -240,8 +243,8 @@ def _unexpected_token(stop: Stop) -> Diagnostic:
     if stop.kind == "MINUS":
         return unexpected("a negative number is written without a blank: `-3`")
     if word in ("elif", "else"):
-        return Diagnostic("EL102", f"this `{word}` belongs to no `if`", span,
-                          help="align it with the `if` it belongs to")  # fmt: skip
+        return Diagnostic("EL102", f"this `{word}` belongs to no `if`" + (" or `attempt`" if word == "else" else ""),
+                          span, help="align it with the line it belongs to")  # fmt: skip
     if "COLON" in stop.expected and keyword in _HEADS and stop.opening is None:
         return Diagnostic("EL106", f"`{keyword}` needs a `:` before `{_clip(word)}`", span)
     if stop.kind == "COLON":
@@ -249,9 +252,9 @@ def _unexpected_token(stop: Stop) -> Diagnostic:
             return unexpected(_NO_WHILE)
         if keyword in ("if", "elif"):
             return unexpected(f"`{keyword}` needs a condition before its `:`")
-        if keyword in ("for", "def"):
+        if keyword in ("for", "def", "with"):
             return unexpected(_FORMS[keyword])
-        return unexpected("blocks begin after `if`, `elif`, `else`, `for` and `def`")
+        return unexpected("blocks begin after `if`, `elif`, `else`, `for`, `def`, `attempt` and `with`")
     if stop.kind == "COMMA" and before.rstrip().endswith((",", "[", "(")):
         return Diagnostic("EL102", "a value is missing before this `,`", span)
     if _open_hole(before):

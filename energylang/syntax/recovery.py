@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 
-_BLOCK_HEAD = re.compile(r"(if|elif|else|for|def|while)(?![\w-])|.*:[ ]*(#.*)?$")
+_BLOCK_HEAD = re.compile(
+    r"(if|elif|else|for|def|while|attempt|with|try|except|finally|class)(?![\w-])|.*:[ ]*(#.*)?$"
+)
 _NEXT_LINE = re.compile(r"\n(?:[ \t]*(?:#[^\n]*)?\n)*([ ]*)[^\s#]")
 _LEXICAL = re.compile(r'"(?:[^"\\\n]|\\.)*"|#[^\n]*|[()\[\]\n]')
 

@@ -62,7 +62,7 @@ def dump(node: Any) -> str:
         case ast.Print():
             return f"(print {dump(node.value)})"
         case ast.Require():
-            return f"(require {dump(node.condition)}" + (
+            return f"({node.word} {dump(node.condition)}" + (
                 f" else {dump(node.message)})" if node.message else ")"
             )
         case ast.Pass():
@@ -72,6 +72,12 @@ def dump(node: Any) -> str:
             return f"(if{branches}" + (f" else {{{dump(node.otherwise)}}})" if node.otherwise else ")")
         case ast.For():
             return f"(for {node.name} {dump(node.items)} {{{dump(node.body)}}})"
+        case ast.Attempt():
+            name = f" {dump(node.name)}" if node.name else ""
+            otherwise = f" else {{{dump(node.otherwise)}}}" if node.otherwise else ""
+            return f"(attempt{name} {{{dump(node.body)}}}{otherwise})"
+        case ast.With():
+            return f"(with {dump(node.command)} {{{dump(node.body)}}})"
         case ast.Parameter():
             kind = f": {node.type_name}" if node.type_name else ""
             return node.name + kind + (f" = {dump(node.default)}" if node.default else "")

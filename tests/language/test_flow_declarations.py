@@ -21,6 +21,7 @@ def test_flow_names_parameters_of_the_right_type(op: Op) -> None:
     wanted = {
         flow.surveys: (t.LAYER, t.LAYERS),
         flow.revives: (t.LAYER, t.LAYERS),
+        flow.applies: (t.LAYER, t.LAYERS),
         flow.at: (t.LAYER,),
         flow.ends: (t.BASIN, t.DIRECTION),
         flow.creates: (t.CONCEPT,),

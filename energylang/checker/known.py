@@ -1,0 +1,248 @@
+"""The values of expressions, as far as they can be known before the script runs.
+
+A layer, a basin, a concept or a number that is written out, or kept in a variable, is known by itself. What only
+the run can tell is known by where it comes from (``Symbol``), so that the basin that is removed and the basin that
+is used afterwards are seen to be the same one: ``let b = s.basins[0]``, ``remove b``, ``verify b``.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import singledispatchmethod
+from typing import Any
+
+from energylang.syntax import ast
+from energylang.values import BasinRef, Concept, Layer
+
+from .expressions import BASIN_NAME, Expressions
+from .facts import Facts, Symbol
+from .scope import Argument, Given, LayerOf, SeedOf
+
+MAX_ITEMS = 64
+_LARGEST = 10**18
+_ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "%": operator.mod,
+}  # fmt: skip
+_COMPARISON: Mapping[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+
+
+class Known(Expressions):
+    """The part of the checker that knows values."""
+
+    @property
+    def facts(self) -> Facts:
+        return self.model.facts
+
+    def argument_value(self, argument: Argument | None) -> Any:
+        """The value of an argument that has found its parameter."""
+        if isinstance(argument, Given):
+            return argument.value
+        if isinstance(argument, LayerOf):
+            return self.layer_of(self.known(argument.basin))
+        if argument is None or isinstance(argument, SeedOf):
+            return None
+        return self.known(argument)
+
+    def layer_of(self, value: Any) -> Any:
+        """The layer (a number, or a symbol) of a basin or a survey; ``None`` where it cannot be known."""
+        while isinstance(value, Symbol):
+            if value[0] == "basin":
+                value = value[1]
+                return value.index if isinstance(value, Layer) else value
+            if value[0] == "do":
+                return self.layers_of_commands.get(value[1])
+            value = self.items_of_loops.get(value[1]) if value[0] == "round" else value[1]
+        if isinstance(value, BasinRef):
+            return value.layer
+        return value.index if isinstance(value, Layer) else None
+
+    def fleeting(self, node: ast.Expr) -> bool:
+        """Does the value hang on a variable that is known for one round of a loop, or one call, only?"""
+        if isinstance(node, ast.Name):
+            home = self.scope.place(node.name)
+            return home is not None and node.name in home.pinned
+        return any(self.fleeting(part) for part in _parts(node))
+
+    @singledispatchmethod
+    def known(self, node: ast.Expr) -> Any:
+        """The value of an expression, a symbol, or ``None``."""
+        return None
+
+    @known.register(ast.Int)
+    @known.register(ast.Float)
+    @known.register(ast.Bool)
+    def _(self, node: ast.Int | ast.Float | ast.Bool) -> Any:
+        return node.value
+
+    @known.register
+    def _(self, node: ast.Text) -> Any:
+        parts: list[str] = []
+        for part in node.parts:
+            if isinstance(part, str):
+                parts.append(part)
+                continue
+            value = self.known(part.value)
+            plain = isinstance(value, int | str | Layer | BasinRef) and not isinstance(value, bool)
+            if part.format or not plain:
+                return None
+            parts.append(str(value))
+        return "".join(parts)
+
+    @known.register
+    def _(self, node: ast.Word) -> Any:
+        return self._variable(node.value) if self.scope.place(node.value) else node.value
+
+    @known.register
+    def _(self, node: ast.Name) -> Any:
+        if self.scope.place(node.name):
+            return self._variable(node.name)
+        return Symbol(("do", id(node)))
+
+    def _variable(self, name: str) -> Any:
+        home = self.scope.place(name)
+        return self.facts.value(home.level, name) if home is not None else None
+
+    @known.register
+    def _(self, node: ast.ConceptName) -> Concept:
+        return Concept(node.name)
+
+    @known.register
+    def _(self, node: ast.LayerRef) -> Layer:
+        return Layer(node.index)
+
+    @known.register
+    def _(self, node: ast.LayersRef) -> Any:
+        header = self.model.header
+        if header is None or len(header.dims) > MAX_ITEMS:
+            return Symbol(("layers",))
+        return tuple(Layer(index) for index in range(len(header.dims)))
+
+    @known.register
+    def _(self, node: ast.BasinRef) -> BasinRef:
+        return BasinRef(node.layer, node.basin)
+
+    @known.register
+    def _(self, node: ast.List) -> Any:
+        return tuple(self.known(item) for item in node.items) if len(node.items) <= MAX_ITEMS else None
+
+    @known.register
+    def _(self, node: ast.Range) -> Any:
+        first, last = self.known(node.first), self.known(node.last)
+        if not _is_int(first) or not _is_int(last) or last - first >= MAX_ITEMS:
+            return None
+        return tuple(range(first, last + 1))
+
+    @known.register
+    def _(self, node: ast.Unary) -> Any:
+        value = self.known(node.operand)
+        if node.operator == "not":
+            return not value if isinstance(value, bool) else None
+        return -value if _is_number(value) else None
+
+    @known.register
+    def _(self, node: ast.Binary) -> Any:
+        spine = [node]
+        while isinstance(spine[-1].left, ast.Binary):
+            spine.append(spine[-1].left)
+        value = self.known(spine[-1].left)
+        for part in reversed(spine):
+            value = _calculated(part.operator, value, self.known(part.right))
+            if value is None:
+                return None
+        return value
+
+    @known.register
+    def _(self, node: ast.Logical) -> Any:
+        spine = [node]
+        while isinstance(spine[-1].left, ast.Logical):
+            spine.append(spine[-1].left)
+        value = self.known(spine[-1].left)
+        for part in reversed(spine):
+            right = self.known(part.right)
+            decides = part.operator == "or"
+            if value is decides or right is decides:
+                value = decides
+            elif not isinstance(value, bool) or not isinstance(right, bool):
+                value = None
+            else:
+                value = not decides
+        return value
+
+    @known.register
+    def _(self, node: ast.Compare) -> Any:
+        left, result = self.known(node.first), True
+        for sign, operand in node.rest:
+            right = self.known(operand)
+            alike = (_is_number(left) and _is_number(right)) or (
+                type(left) is type(right) and isinstance(left, str | bool | Layer | BasinRef | Concept)
+            )
+            if not alike or (sign not in ("==", "!=") and not isinstance(left, int | float | str)):
+                return None
+            result = result and _COMPARISON[sign](left, right)
+            left = right
+        return result
+
+    @known.register
+    def _(self, node: ast.Field) -> Any:
+        value = self.known(node.value)
+        if isinstance(value, Layer | Symbol) and (basin := BASIN_NAME.match(node.name)):
+            number = int(basin[1])
+            return (
+                BasinRef(value.index, number)
+                if isinstance(value, Layer)
+                else Symbol(("basin", value, number))
+            )
+        if isinstance(value, BasinRef):
+            return {"layer": value.layer, "id": value.basin}.get(node.name)
+        if isinstance(value, Symbol):
+            return Symbol(("field", value, node.name))
+        return len(value) if isinstance(value, tuple) and node.name == "count" else None
+
+    @known.register
+    def _(self, node: ast.Index) -> Any:
+        items, index = self.known(node.value), self.known(node.index)
+        if isinstance(items, Symbol):
+            return Symbol(("item", items, index)) if _is_int(index) or isinstance(index, Symbol) else None
+        if isinstance(items, tuple) and _is_int(index) and -len(items) <= index < len(items):
+            return items[index]
+        return None
+
+    @known.register
+    def _(self, node: ast.Command) -> Any:
+        return self.returned_by.get(id(node), Symbol(("do", id(node))))
+
+
+def _parts(node: Any) -> list[ast.Expr]:
+    found: list[ast.Expr] = []
+    for item in fields(node):
+        value = getattr(node, item.name)
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, ast.Expr):
+                found.append(part)
+            elif isinstance(part, ast.Keyword | ast.Hole):
+                found.append(part.value)
+            elif isinstance(part, tuple):  # the operands of a comparison
+                found += [piece for piece in part if isinstance(piece, ast.Expr)]
+    return found
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _calculated(sign: str, left: Any, right: Any) -> Any:
+    if not _is_number(left) or not _is_number(right) or (sign in "/%" and right == 0):
+        return None
+    try:
+        value = _ARITHMETIC[sign](left, right)
+    except OverflowError:
+        return None
+    return value if abs(value) < _LARGEST else None
