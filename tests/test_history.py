@@ -120,15 +120,22 @@ def test_the_tree_is_drawn(session: Session) -> None:
 def test_a_transaction_undoes_everything_even_another_model(session: Session) -> None:
     session.run("inject L0 1 strength=0.05\napply L0")
     before, weights, timeline = marks(session), session.model, session.timeline
-    with pytest.raises(ZeroDivisionError), session.transaction():
-        session.run("set beta 3.0\nload random:8\nset inits 99\ninject L0 1 strength=0.05\napply L0")
-        raise ZeroDivisionError
+
+    def fail(text: str, error: BaseException) -> None:
+        with session.transaction():
+            session.run(text)
+            raise error
+
+    with pytest.raises(ZeroDivisionError):
+        fail(
+            "set beta 3.0\nload random:8\nset inits 99\ninject L0 1 strength=0.05\napply L0",
+            ZeroDivisionError(),
+        )
     assert marks(session) == before
     assert session.model is weights
     assert session.timeline is timeline
-    with pytest.raises(KeyboardInterrupt), session.transaction():
-        session.run("restore-all\nset inits 99")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        fail("restore-all\nset inits 99", KeyboardInterrupt())
     assert marks(session) == before
     session.run("undo 2")
     assert session.status().is_original

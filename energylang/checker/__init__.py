@@ -70,6 +70,7 @@ def check(
         lost,
         incomplete=bool(lost & {"def", "import"}),
     )
+    checker.most_visits += 5 * len(source.line_starts)
     checker.top_level(program)
     if whole and not problems and not checker.problems.has_errors:
         advise(checker, program)

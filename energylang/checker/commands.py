@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from abc import abstractmethod
-from dataclasses import replace
 
 from energylang import types as t
 from energylang.errors import ElError
@@ -16,6 +15,7 @@ from energylang.syntax import ast
 from energylang.syntax.source import Span
 
 from .binding import NO_CONSTANT, bind, bind_procedure, constant
+from .facts import replace
 from .flow import Flows
 from .scope import SOME_MODEL, Argument, Call, Given, LayerOf, ModelState, Procedure
 
@@ -27,9 +27,9 @@ class Commands(Flows):
     def enter(self, procedure: Procedure, call: Span, binding: Call | None = None, key: int = 0) -> t.Type:
         """Check a procedure's body as called here; the type of what it returns."""
 
-    def command(self, node: ast.Command) -> t.Type:
-        """Check a command; the type of its result."""
-        key, node = id(node), self.joined(node)
+    def command(self, node: ast.Command, key: int | None = None) -> t.Type:
+        """Check a command; the type of its result. ``key`` is what it is known by, if not by its own id."""
+        key, node = key or id(node), self.joined(node)
         name = node.name
         op = TABLE.get(name) or TABLE.get(name.replace("_", "-"))
         if op is not None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from functools import singledispatchmethod
 
 from energylang import types as t
 from energylang.ops import TABLE
 from energylang.ops.coerce import suggestion
 from energylang.syntax import ast
 
+from .rules import Rules
 from .state import State
 
 NUMBERS = (t.INT, t.FLOAT)
@@ -17,26 +17,29 @@ BASIN_NAME = re.compile(r"B(\d{1,9})\Z")
 MAX_RANGE = 1_000_000
 
 
+_type = Rules()
+
+
 class Expressions(State):
     """The part of the checker that gives every expression a type."""
 
-    @singledispatchmethod
     def type_of(self, node: ast.Expr) -> t.Type:
-        raise TypeError(f"no rule for {type(node).__name__}")
+        kind: t.Type = _type.of(node)(self, node)
+        return kind
 
-    @type_of.register
+    @_type
     def _(self, node: ast.Int) -> t.Type:
         return t.INT
 
-    @type_of.register
+    @_type
     def _(self, node: ast.Float) -> t.Type:
         return t.FLOAT
 
-    @type_of.register
+    @_type
     def _(self, node: ast.Bool) -> t.Type:
         return t.BOOL
 
-    @type_of.register
+    @_type
     def _(self, node: ast.Text) -> t.Type:
         for part in node.parts:
             if isinstance(part, ast.Hole):
@@ -57,20 +60,18 @@ class Expressions(State):
                     help="whole numbers take formats such as `6d`, numbers `.2f` or `.1%`, texts `>12`",
                 )  # fmt: skip
 
-    @type_of.register
+    @_type
     def _(self, node: ast.Word) -> t.Type:
         return self.scope.find(node.value) or t.TEXT
 
-    @type_of.register
+    @_type
     def _(self, node: ast.Name) -> t.Type:
         found = self.scope.find(node.name)
         if found is not None:
             return found
         if node.name in TABLE or node.name.replace("_", "-") in TABLE or node.name in self.procedures:
             command = ast.Command(node.span, node.name, node.span, (), ())
-            kind = self.command(command)
-            self.calls[id(node)] = self.calls.pop(id(command))
-            return kind
+            return self.command(command, id(node))
         if node.name in self.lost:
             return t.ANY
         self.problems.add(
@@ -80,26 +81,26 @@ class Expressions(State):
         )  # fmt: skip
         return t.ANY
 
-    @type_of.register
+    @_type
     def _(self, node: ast.ConceptName) -> t.Type:
         return t.CONCEPT
 
-    @type_of.register
+    @_type
     def _(self, node: ast.LayerRef) -> t.Type:
         self.layer_exists(node.index, node.span)
         return t.LAYER
 
-    @type_of.register
+    @_type
     def _(self, node: ast.LayersRef) -> t.Type:
         self.needs_model(node.span, "`layers`")
         return t.list_of(t.LAYER)
 
-    @type_of.register
+    @_type
     def _(self, node: ast.BasinRef) -> t.Type:
         self.layer_exists(node.layer, node.span)
         return t.BASIN
 
-    @type_of.register
+    @_type
     def _(self, node: ast.List) -> t.Type:
         kinds = [self.value_of(item) for item in node.items]
         item = kinds[0] if kinds else t.ANY
@@ -114,7 +115,7 @@ class Expressions(State):
             item = joined
         return t.list_of(item)
 
-    @type_of.register
+    @_type
     def _(self, node: ast.Range) -> t.Type:
         self.expect(node.first, t.INT, "the start of a range")
         self.expect(node.last, t.INT, "the end of a range")
@@ -123,7 +124,7 @@ class Expressions(State):
             self.problems.add("EL206", f"a range holds at most {MAX_RANGE:,} numbers", node.span)
         return t.list_of(t.INT)
 
-    @type_of.register
+    @_type
     def _(self, node: ast.Unary) -> t.Type:
         kind = self.value_of(node.operand)
         if node.operator == "not":
@@ -132,7 +133,7 @@ class Expressions(State):
         self._operator("-", kind in (*NUMBERS, t.ANY), node, (kind,))
         return kind
 
-    @type_of.register
+    @_type
     def _(self, node: ast.Binary) -> t.Type:
         # Sums lean to the left, and a long one leans far: walk its spine instead of recurring.
         spine = [node]
@@ -155,7 +156,7 @@ class Expressions(State):
         self._operator(node.operator, False, node, (left, right))
         return t.ANY
 
-    @type_of.register
+    @_type
     def _(self, node: ast.Logical) -> t.Type:
         spine = [node]
         while isinstance(spine[-1].left, ast.Logical):
@@ -169,7 +170,7 @@ class Expressions(State):
         kind = self.value_of(operand)
         self._operator(operator, kind in (t.BOOL, t.ANY), operand, (kind,))
 
-    @type_of.register
+    @_type
     def _(self, node: ast.Compare) -> t.Type:
         left = self.value_of(node.first)
         for operator, operand in node.rest:
@@ -189,7 +190,7 @@ class Expressions(State):
             help = 'interpolate instead: "{a}{b}"' if operator == "+" and t.TEXT in kinds else ""
             self.problems.add("EL210", f"`{operator}` is not defined for {names}", node.span, help=help)
 
-    @type_of.register
+    @_type
     def _(self, node: ast.Field) -> t.Type:
         kind = self.value_of(node.value)
         if node.name.startswith(("share_", "log_prob_", "placebos", "controls")) and not self.quiet:
@@ -213,7 +214,7 @@ class Expressions(State):
         self.problems.add("EL205", f"{kind} has no field `{node.name}`", node.name_span, help=help)
         return t.ANY
 
-    @type_of.register
+    @_type
     def _(self, node: ast.Index) -> t.Type:
         kind = self.value_of(node.value)
         self.expect(node.index, t.INT, "an index")
@@ -223,6 +224,6 @@ class Expressions(State):
             self.problems.add("EL210", f"only lists have items; this is {kind}", node.value.span)
         return t.ANY
 
-    @type_of.register
+    @_type
     def _(self, node: ast.Command) -> t.Type:
         return self.command(node)

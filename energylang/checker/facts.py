@@ -13,14 +13,24 @@ paths of unequal length meet, their steps become one entry of ``low`` to ``high`
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from energylang.syntax.source import Span
-from energylang.values import BasinRef, Layer
+from energylang.values import BasinRef, Concept, Layer
 
 ALL = "*"
 MANY = 10**9
+
+
+R = TypeVar("R")
+
+
+def replace(record: R, **changes: Any) -> R:
+    """``dataclasses.replace`` for the records of the checker, without its costs."""
+    new: R = object.__new__(type(record))
+    vars(new).update(vars(record), **changes)
+    return new
 
 
 class Symbol(tuple):  # type: ignore[type-arg]
@@ -45,10 +55,30 @@ class Symbol(tuple):  # type: ignore[type-arg]
         return Symbol(item.aged(part) if isinstance(item, Symbol) else item for item in self)
 
 
+class OneOf(frozenset):  # type: ignore[type-arg]
+    """One of these values, depending on the way to here."""
+
+    __slots__ = ()
+
+
+MAX_ALTERNATIVES = 8
+
+
+def alternatives(left: Any, right: Any) -> Any:
+    """What a variable may be that is one thing on one path and another on the other; ``None``: anything."""
+    values = OneOf(
+        item for value in (left, right) for item in (value if isinstance(value, OneOf) else (value,))
+    )
+    named = all(isinstance(value, BasinRef | Symbol | Concept) for value in values)
+    return values if named and len(values) <= MAX_ALTERNATIVES else None
+
+
 def aged(value: Any, part: Symbol) -> Any:
     """A value (or a part of one) as it was before a symbol came to mean something new."""
     if isinstance(value, Symbol):
         return value.aged(part) if value.mentions(part) else value
+    if isinstance(value, OneOf):
+        return OneOf(aged(item, part) for item in value)
     if isinstance(value, tuple):
         return tuple(aged(item, part) for item in value)
     return value
@@ -246,10 +276,9 @@ class Facts:
     values: tuple[Mapping[str, Any], ...] = ({},)
     assigned: frozenset[tuple[int, str]] = frozenset()
 
-    def __hash__(self) -> int:
-        return hash(
-            (self.surveyed, self.fresh, len(self.now.gone), len(self.now.concepts), len(self.checkpoints))
-        )
+    def __hash__(self) -> int:  # cheap, and different where it matters
+        now, depth = self.now, self.past.depth if self.past is not None else 0
+        return hash((self.surveyed, self.fresh, depth, self.next_number, len(now.gone), len(now.concepts)))
 
     # -- joining -----------------------------------------------------------------------------------
 
@@ -304,9 +333,10 @@ class Facts:
             values.append({})
         if value is None and name not in values[level]:
             return self
-        values[level] = {**values[level], name: value}
+        changed = {**values[level], name: value}
         if value is None:
-            del values[level][name]
+            del changed[name]
+        values[level] = changed
         marked = self.assigned | {(level, name)} if assigned else self.assigned
         return replace(self, values=tuple(values), assigned=marked)
 
@@ -363,11 +393,9 @@ class Facts:
             if steps is not None and low >= steps:
                 break
         else:
-            bottom = None
-            for bottom in chain(self.past):
-                pass
-            if bottom is not None:
-                found.append(Place(bottom.before, None))
+            if self.past is not None:
+                *_, first = chain(self.past)
+                found.append(Place(first.before, None))
         if not found:
             return self
         place = found[0]
@@ -460,9 +488,19 @@ def _meet(left: frozenset[Any], right: frozenset[Any]) -> frozenset[Any]:
 def _common(left: Mapping[str, Any], right: Mapping[str, Any]) -> Mapping[str, Any]:
     if left is right:
         return left
-    return {name: value for name, value in left.items() if name in right and same(right[name], value)}
+    common = {}
+    for name, value in left.items():
+        other = right.get(name)
+        if other is None:
+            continue
+        both = value if same(other, value) else alternatives(value, other)
+        if both is not None:
+            common[name] = both
+    return common
 
 
+NOTHING = Facts()
+"""The facts of a session in which nothing has been done yet."""
 OPEN = Undoable(open=True)
 UNKNOWN = Facts(
     surveyed=frozenset((ALL,)),

@@ -8,7 +8,6 @@ argument was written, in the call.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from energylang import types as t
@@ -20,7 +19,7 @@ from energylang.syntax import ast
 from energylang.syntax.source import Span
 from energylang.values import BasinRef, Concept, Layer
 
-from .facts import ALL, Facts, Loss, Made, Place, Symbol, Undoable, basin_layer, layer_index
+from .facts import ALL, Facts, Loss, Made, OneOf, Place, Symbol, Undoable, basin_layer, layer_index, replace
 from .known import Known
 from .scope import Call
 
@@ -81,13 +80,15 @@ class Flows(Known):
     def uses(self, node: ast.Command, op: Op, call: Call) -> None:
         """Look at what the command's arguments refer to."""
         layer = self.layer_value(op, call)
+        self.unsurveyed.clear()
         for param in op.params:
             place = call.places.get(param.name)
             value = self.argument_value(call.arguments.get(param.name))
             if value is None:
                 continue
             for item in value if isinstance(value, tuple) and not isinstance(value, Symbol) else (value,):
-                self._use(op, param, item, place or node, layer)
+                for one in item if isinstance(item, OneOf) else (item,):
+                    self._use(op, param, one, place or node, layer)
         if place := call.places.get("layer"):
             self.layer_known(place)
 
@@ -104,8 +105,14 @@ class Flows(Known):
         index = self.known(place)
         if isinstance(place, ast.Int) or not isinstance(index, int) or isinstance(index, bool):
             return
-        if self.model.reachable:
-            self.layer_exists(index, self.blamed(place).span)
+        span = self.blamed(place).span
+        here = ("EL302", id(span.source), span.start)
+        header = self.model.header
+        exists = header is None or 0 <= index < len(header.dims)
+        if self.model.reachable and not exists and here not in self.found:
+            if not self.quiet:
+                self.found.add(here)
+            self.layer_exists(index, span)
 
     def _use(self, op: Op, param: Param, value: Any, place: ast.Expr, layer: Any) -> None:
         if param.type in (t.INT, t.FLOAT, t.STRENGTH) and isinstance(value, int | float):
@@ -147,7 +154,13 @@ class Flows(Known):
         facts = self.facts
         layer = basin_layer(basin)
         layer = layer.index if isinstance(layer, Layer) else layer
-        if layer is not None and ALL not in facts.surveyed and layer not in facts.surveyed:
+        if (
+            layer is not None
+            and ALL not in facts.surveyed
+            and layer not in facts.surveyed
+            and layer not in self.unsurveyed
+        ):
+            self.unsurveyed.add(layer)
             shown = f"L{layer}" if isinstance(layer, int) else "this layer"
             written = _written(place)
             how = "has not been surveyed" if layer not in facts.seen and ALL not in facts.seen else (
@@ -160,12 +173,9 @@ class Flows(Known):
                 help=f"`survey {shown if isinstance(layer, int) else written.partition('.')[0]}` first: "
                 "it finds the basins and gives them their numbers",
             )  # fmt: skip
-            self.know(surveyed=facts.surveyed | {layer})
         loss = self.facts.now.gone.get(basin)
         if loss is not None:
             self._gone(op, basin, loss, place)
-            gone = {key: value for key, value in self.facts.now.gone.items() if key != basin}
-            self.know(now=replace(self.facts.now, gone=gone))
         else:
             self.basin_shaken(basin, place)
 
@@ -176,7 +186,7 @@ class Flows(Known):
             return
         if loss.by == self.commands[-1] and loss.span == self.places[-1]:
             self.find(
-                "EL304", f"{shown} is {loss.said} here again and again: an earlier round of the loop has {loss.said} it",
+                "EL304", f"{shown} is {loss.said} here again: an earlier round of the loop has {loss.said} it",
                 place, help=f"move `{op.name}` out of the loop, or let it depend on the loop's variable",
             )  # fmt: skip
             return
@@ -201,8 +211,6 @@ class Flows(Known):
             if now.open or name in self.lost:
                 return
             self._no_concept(name, place, layer)
-            unknown = Made(None, frozenset((None,)))
-            self.know(now=replace(now, concepts={**now.concepts, name: unknown}))
         elif isinstance(layer, int) and None not in made.layers and layer not in made.layers:
             where = " or ".join(f"L{index}" for index in sorted(i for i in made.layers if i is not None))
             notes = (Note("captured here", made.span),) if made.span is not None else ()
@@ -268,11 +276,15 @@ class Flows(Known):
                 self.know(surveyed=facts.surveyed | {surveyed}, seen=facts.seen | {surveyed})
                 self.steadied(surveyed)
         if op.effects & (Effect.EDITS | Effect.CHANGES):
-            before = self.facts.now
+            before, number = self.facts.now, self.facts.next_number
             edit = Effect.EDITS in op.effects
             self.learn(
                 self.facts.changed(self._after(node, op, call, before, layer), layer if edit else None)
             )
+            if number is not None and len(self.numbered) < MAX_PLACES:
+                place = Place(self.facts.now, self.facts.past)
+                known = self.numbered.get(number)
+                self.numbered[number] = place.join(known) if known is not None else place
 
     def _layer(self, call: Call, name: str) -> Any:
         value = self.argument_value(call.arguments.get(name))
@@ -301,6 +313,11 @@ class Flows(Known):
                 and isinstance(layer, int)
             ):
                 basin = BasinRef(layer, basin)
+            if isinstance(basin, OneOf):
+                for one in basin:
+                    where = self.layer_of(one)
+                    loss = Loss(self.places[-1], flow.said, where, key, tuple(self.call_spans), sure=False)
+                    now = replace(now, gone={**now.gone, one: loss})
             if isinstance(basin, BasinRef | Symbol):
                 where = self.layer_of(basin) if not isinstance(basin, BasinRef) else basin.layer
                 loss = Loss(self.places[-1], flow.said, where, key, tuple(self.call_spans))
@@ -324,7 +341,7 @@ class Flows(Known):
                 at = self._layer(call, flow.at) if flow.at else None
                 known = now.concepts.get(name)
                 layers = frozenset((at if isinstance(at, int) else None,))
-                if known is not None and flow.at and layers == {None}:
+                if known is not None and flow.at and (layers == {None} or not layers & known.layers):
                     layers = known.layers
                 self.captured.setdefault(name, node.span)
                 now = replace(now, concepts={**now.concepts, name: Made(node.span, layers)})
@@ -370,7 +387,6 @@ class Flows(Known):
             self.learn(facts.travelled(*self.everywhere))
         else:
             self._no_checkpoint(name, call.places.get("name") or node)
-            self.know(any_checkpoint=True)
 
     def _numbered(self, number: int) -> Place | None:
         """The place after the operation with this number, where the history up to here is known."""
@@ -381,9 +397,12 @@ class Flows(Known):
             if past.number == number:
                 return Place(now, past)
             if past.number is None:
-                return None
+                break
             now, past = past.before, past.parent
-        return Place(now, None) if number == 0 else None
+        else:
+            if number == 0:
+                return Place(now, None)
+        return self.numbered.get(number)
 
     def _undo_layer(self, layer: int, node: ast.Command) -> None:
         facts = self.facts
@@ -391,9 +410,9 @@ class Flows(Known):
         while past is not None and not found:
             found = past.layer is not None and (past.layer == layer or not isinstance(past.layer, int))
             past = past.parent
-        if not found:
+        if not found and not (self.model.header is not None and layer >= len(self.model.header.dims)):
             self.find("EL306", f"there is no edit of L{layer} to undo", node.span,
-                      help="nothing has edited this layer before; `undo` takes back the last change, whatever it was")  # fmt: skip
+                      help="nothing has edited this layer before; `undo` takes back the last change")  # fmt: skip
         self.learn(facts.edit_undone(layer))
 
     def _nothing_to_undo(self, node: ast.Command) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from functools import singledispatchmethod
 from typing import Any
 
 from energylang.syntax import ast
@@ -18,6 +17,7 @@ from energylang.values import BasinRef, Concept, Layer
 
 from .expressions import BASIN_NAME, Expressions
 from .facts import Facts, Symbol
+from .rules import Rules
 from .scope import Argument, Given, LayerOf, SeedOf
 
 MAX_ITEMS = 64
@@ -28,6 +28,9 @@ _ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
 _COMPARISON: Mapping[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
+
+
+_value = Rules()
 
 
 class Known(Expressions):
@@ -67,18 +70,16 @@ class Known(Expressions):
             return home is not None and node.name in home.pinned
         return any(self.fleeting(part) for part in _parts(node))
 
-    @singledispatchmethod
     def known(self, node: ast.Expr) -> Any:
         """The value of an expression, a symbol, or ``None``."""
-        return None
+        rule = _value.table.get(type(node))
+        return rule(self, node) if rule is not None else None
 
-    @known.register(ast.Int)
-    @known.register(ast.Float)
-    @known.register(ast.Bool)
+    @_value
     def _(self, node: ast.Int | ast.Float | ast.Bool) -> Any:
         return node.value
 
-    @known.register
+    @_value
     def _(self, node: ast.Text) -> Any:
         parts: list[str] = []
         for part in node.parts:
@@ -92,58 +93,58 @@ class Known(Expressions):
             parts.append(str(value))
         return "".join(parts)
 
-    @known.register
+    @_value
     def _(self, node: ast.Word) -> Any:
         return self._variable(node.value) if self.scope.place(node.value) else node.value
 
-    @known.register
+    @_value
     def _(self, node: ast.Name) -> Any:
         if self.scope.place(node.name):
             return self._variable(node.name)
-        return Symbol(("do", id(node)))
+        return self.returned_by.get(id(node), Symbol(("do", id(node))))
 
     def _variable(self, name: str) -> Any:
         home = self.scope.place(name)
         return self.facts.value(home.level, name) if home is not None else None
 
-    @known.register
+    @_value
     def _(self, node: ast.ConceptName) -> Concept:
         return Concept(node.name)
 
-    @known.register
+    @_value
     def _(self, node: ast.LayerRef) -> Layer:
         return Layer(node.index)
 
-    @known.register
+    @_value
     def _(self, node: ast.LayersRef) -> Any:
         header = self.model.header
         if header is None or len(header.dims) > MAX_ITEMS:
             return Symbol(("layers",))
         return tuple(Layer(index) for index in range(len(header.dims)))
 
-    @known.register
+    @_value
     def _(self, node: ast.BasinRef) -> BasinRef:
         return BasinRef(node.layer, node.basin)
 
-    @known.register
+    @_value
     def _(self, node: ast.List) -> Any:
         return tuple(self.known(item) for item in node.items) if len(node.items) <= MAX_ITEMS else None
 
-    @known.register
+    @_value
     def _(self, node: ast.Range) -> Any:
         first, last = self.known(node.first), self.known(node.last)
         if not _is_int(first) or not _is_int(last) or last - first >= MAX_ITEMS:
             return None
         return tuple(range(first, last + 1))
 
-    @known.register
+    @_value
     def _(self, node: ast.Unary) -> Any:
         value = self.known(node.operand)
         if node.operator == "not":
             return not value if isinstance(value, bool) else None
         return -value if _is_number(value) else None
 
-    @known.register
+    @_value
     def _(self, node: ast.Binary) -> Any:
         spine = [node]
         while isinstance(spine[-1].left, ast.Binary):
@@ -155,7 +156,7 @@ class Known(Expressions):
                 return None
         return value
 
-    @known.register
+    @_value
     def _(self, node: ast.Logical) -> Any:
         spine = [node]
         while isinstance(spine[-1].left, ast.Logical):
@@ -172,7 +173,7 @@ class Known(Expressions):
                 value = not decides
         return value
 
-    @known.register
+    @_value
     def _(self, node: ast.Compare) -> Any:
         left, result = self.known(node.first), True
         for sign, operand in node.rest:
@@ -186,7 +187,7 @@ class Known(Expressions):
             left = right
         return result
 
-    @known.register
+    @_value
     def _(self, node: ast.Field) -> Any:
         value = self.known(node.value)
         if isinstance(value, Layer | Symbol) and (basin := BASIN_NAME.match(node.name)):
@@ -202,7 +203,7 @@ class Known(Expressions):
             return Symbol(("field", value, node.name))
         return len(value) if isinstance(value, tuple) and node.name == "count" else None
 
-    @known.register
+    @_value
     def _(self, node: ast.Index) -> Any:
         items, index = self.known(node.value), self.known(node.index)
         if isinstance(items, Symbol):
@@ -211,7 +212,7 @@ class Known(Expressions):
             return items[index]
         return None
 
-    @known.register
+    @_value
     def _(self, node: ast.Command) -> Any:
         return self.returned_by.get(id(node), Symbol(("do", id(node))))
 

@@ -1,15 +1,14 @@
 """Procedures: their declarations, and their bodies as seen from where they are called.
 
 A body is checked once for every state of the model (with what is known of the session and of the arguments) in
-which the procedure is called, and again when an outer variable that it reads has another type by then. A name in it means the same in every call: where a
-variable of that name comes into being between two calls, that is an error, because one binding of names to
-parameters serves them all. Procedures do not call themselves, and they nest at most so deep that the
-interpreter can follow.
+which the procedure is called, and again when an outer variable that it reads has another type by then. A name in
+it means the same in every call: where a variable of that name comes into being between two calls, that is an
+error, because one binding of names to parameters serves them all. Procedures do not call themselves, and they
+nest at most so deep that the interpreter can follow.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from energylang import types as t
@@ -21,9 +20,12 @@ from energylang.syntax.source import Span
 from energylang.values import BasinRef, Concept, Layer
 
 from .commands import Commands
-from .facts import Place, Symbol, same
+from .facts import Place, Symbol, replace, same
 from .scope import Call, Outcome, Procedure, Scope
-from .state import MAX_NESTING, MAX_VISITS
+from .state import MAX_NESTING
+
+MAX_OUTCOMES = 200
+"""So often a body is walked for calls that differ; then its effect on the session is only estimated."""
 
 
 class Procedures(Commands):
@@ -86,7 +88,10 @@ class Procedures(Commands):
             self.problems.add("EL307", f"`{procedure.name}` calls itself: {chain}", call,
                               help="every script terminates: use `for` to repeat")  # fmt: skip
             return t.ANY
-        if self.visits > MAX_VISITS and (rough := self._any_outcome(procedure)) is not None:
+        many = (
+            self.visits > self.most_visits or len(procedure.seen) + len(procedure.seen_quietly) > MAX_OUTCOMES
+        )
+        if many and (rough := self._any_outcome(procedure)) is not None:
             return self._roughly(rough)
         caller = self.facts
         values = self._argument_values(procedure, binding)

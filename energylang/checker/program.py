@@ -13,8 +13,6 @@ for the interpreter.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import singledispatchmethod
 from typing import Any
 
 from energylang import types as t
@@ -23,14 +21,19 @@ from energylang.ops.declaration import Effect, Op
 from energylang.syntax import ast
 from energylang.values import Concept
 
-from .facts import ALL, UNKNOWN, Place, Symbol, without_layer
+from .facts import ALL, UNKNOWN, Place, Symbol, replace, without_layer
 from .procedures import Procedures
+from .rules import Rules
 from .scope import SOME_MODEL, UNREACHABLE, Call, ModelState, Scope
-from .state import MAX_NESTING, MAX_VISITS
+from .state import MAX_NESTING
 
 MAX_TURNS = 60
-MAX_ROUNDS = 256
+MAX_LOOPS = 4
+MAX_ROUNDS = 128
 """So many rounds of loops within each other are walked one by one, each with its own value of the variable."""
+
+
+_statement = Rules()
 
 
 class Checker(Procedures):
@@ -89,11 +92,10 @@ class Checker(Procedures):
         if scope.parent is outer:
             self.learn(self.facts.to_level(outer.level))
 
-    @singledispatchmethod
     def statement(self, node: ast.Statement) -> None:
-        raise TypeError(f"no rule for {type(node).__name__}")
+        _statement.of(node)(self, node)
 
-    @statement.register
+    @_statement
     def _do(self, node: ast.Do) -> None:
         if isinstance(node.command, ast.Command):
             bare = not node.command.arguments and not node.command.keywords
@@ -102,7 +104,7 @@ class Checker(Procedures):
         else:
             self.type_of(node.command)
 
-    @statement.register
+    @_statement
     def _let(self, node: ast.Let) -> None:
         kind = self.value_of(node.value)
         value = self.known(node.value)
@@ -132,11 +134,11 @@ class Checker(Procedures):
             )  # fmt: skip
         self.learn(self.facts.with_value(home.level, node.name, value, assigned=True))
 
-    @statement.register
+    @_statement
     def _print(self, node: ast.Print) -> None:
         self.value_of(node.value)
 
-    @statement.register
+    @_statement
     def _require(self, node: ast.Require) -> None:
         self.expect(node.condition, t.BOOL, "a requirement" if node.word == "require" else "an assertion")
         if node.message is not None:
@@ -144,11 +146,11 @@ class Checker(Procedures):
         if isinstance(node.condition, ast.Bool) and not node.condition.value:
             self.model = UNREACHABLE.with_values(self.facts)
 
-    @statement.register
+    @_statement
     def _pass(self, node: ast.Pass) -> None:
         pass
 
-    @statement.register
+    @_statement
     def _if(self, node: ast.If) -> None:
         ends: list[ModelState] = []
         for condition, body in node.branches:
@@ -182,7 +184,7 @@ class Checker(Procedures):
             kept = {key: loss for key, loss in now.gone.items() if loss.by != edit[1]}
             self.know(now=replace(now, gone=kept))
 
-    @statement.register
+    @_statement
     def _for(self, node: ast.For) -> None:
         items = self.value_of(node.items)
         if isinstance(items, t.ListOf):
@@ -200,7 +202,7 @@ class Checker(Procedures):
             self.model = self.after_rounds(node, entry, head, self.model, values)
             return
         single = isinstance(values, tuple) and not isinstance(values, Symbol)
-        if single and values and self.visits < MAX_VISITS and self.rounds * len(values) <= MAX_ROUNDS:
+        if single and values and self.visits < self.most_visits and self.rounds * len(values) <= MAX_ROUNDS:
             self.model = entry
             self.rounds *= len(values)
             for value in values:
@@ -215,8 +217,10 @@ class Checker(Procedures):
         """Walk the body until a round changes nothing any more: what one round leaves behind, the next one
         finds. The state at the head of the loop; ``model`` is that at the end of a round."""
         entry = head = self.model
+        self.loops += 1
         for turn in range(MAX_TURNS):
-            if turn == MAX_TURNS - 1:  # this does not happen; if it did, nothing would be known
+            hurry = turn == MAX_TURNS - 1 or self.visits > self.most_visits or self.loops > MAX_LOOPS
+            if hurry:  # there is no time to find out more: nothing is known of the session from here on
                 head = replace(head, facts=replace(UNKNOWN, values=head.facts.values[:1]))
             before = head, self.scope.visible()
             self.model = head
@@ -226,8 +230,9 @@ class Checker(Procedures):
             if end.reachable and end.loaded:
                 joined = replace(joined, facts=head.facts.widened(entry.facts, end.facts))
             head = joined
-            if (head, self.scope.visible()) == before:
+            if hurry or (head, self.scope.visible()) == before:
                 break
+        self.loops -= 1
         return head
 
     def round(self, node: ast.For, item: t.Type, value: Any) -> None:
@@ -249,7 +254,8 @@ class Checker(Procedures):
         self, node: ast.For, entry: ModelState, head: ModelState, end: ModelState, values: Any
     ) -> ModelState:
         """The state behind a loop: that at the end of a round, and that before it where there may be none."""
-        rounds = isinstance(node.items, ast.LayersRef) or (isinstance(values, tuple) and len(values) > 0)
+        listed = isinstance(values, tuple) and not isinstance(values, Symbol)
+        rounds = isinstance(node.items, ast.LayersRef) or (listed and len(values) > 0)
         last = node.items
         if isinstance(last, ast.Range):
             first, final = self.known(last.first), self.known(last.last)
@@ -263,7 +269,7 @@ class Checker(Procedures):
             ))  # fmt: skip
         return after
 
-    @statement.register
+    @_statement
     def _attempt(self, node: ast.Attempt) -> None:
         if node.name is not None:
             self.type_of(node.name)
@@ -285,7 +291,7 @@ class Checker(Procedures):
         self.block(node.otherwise, error=t.TEXT)
         self.model = self.model.join(end)
 
-    @statement.register
+    @_statement
     def _with(self, node: ast.With) -> None:
         command = node.command
         before = self.facts
@@ -316,13 +322,13 @@ class Checker(Procedures):
         if self.model.reachable:
             self.learn(facts.changed(replace(now, gone=gone, concepts=concepts)))
 
-    @statement.register
+    @_statement
     def _def(self, node: ast.Def) -> None:
         if self.depth or self.inside:
             self.problems.add("EL212", "a procedure is defined at the outermost level", node.name_span,
                               help="move the `def` out of the block")  # fmt: skip
 
-    @statement.register
+    @_statement
     def _return(self, node: ast.Return) -> None:
         kind = self.value_of(node.value) if node.value is not None else t.NOTHING
         if self.inside:
@@ -334,7 +340,7 @@ class Checker(Procedures):
                               help="`return` ends a `def`; to end a script, end its text")  # fmt: skip
         self.returned.append(kind)
 
-    @statement.register
+    @_statement
     def _import(self, node: ast.Import) -> None:
         if self.depth or self.inside:
             self.problems.add("EL212", "`import` stands at the outermost level", node.span,

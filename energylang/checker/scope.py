@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from energylang import results
@@ -13,7 +13,7 @@ from energylang.ops.declaration import Op
 from energylang.syntax import ast
 from energylang.values import BasinRef, Concept, Layer, Seed
 
-from .facts import UNKNOWN, Facts
+from .facts import NOTHING, UNKNOWN, Facts, replace
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ModelState:
     header: ModelHeader | None = None
     on_every_path: bool = True
     reachable: bool = True
-    facts: Facts = Facts()
+    facts: Facts = NOTHING
 
     def with_values(self, facts: Facts) -> ModelState:
         """The same, with the known values of variables from ``facts``."""

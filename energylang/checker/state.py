@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 MAX_PROBLEMS = 200
 MAX_NESTING = 150
-MAX_VISITS = 200_000
-"""After so many statements, loops and calls are no longer walked for each of their rounds and arguments."""
+MAX_VISITS = 30_000
+"""After so many statements (and five for each line), loops and calls are no longer walked for each of their rounds and arguments."""
 
 
 @dataclass
@@ -77,8 +77,12 @@ class State(ABC):
     lets: dict[int, ast.Let] = field(default_factory=dict)
     named: dict[str, Span] = field(default_factory=dict)
     everywhere: list[Place] = field(default_factory=list)
+    numbered: dict[int, Place] = field(default_factory=dict)
+    unsurveyed: set[Any] = field(default_factory=set)  # what this command was told about
     kept: bool = False
     visits: int = 0
+    most_visits: int = MAX_VISITS
+    loops: int = 0  # how many loops within each other are walked until nothing changes
     rounds: int = 1  # how many rounds of loops are walked one by one around the statement
 
     # -- what the other parts add -----------------------------------------------------------------
@@ -88,8 +92,8 @@ class State(ABC):
         """The type of an expression; reports what is wrong with it."""
 
     @abstractmethod
-    def command(self, node: ast.Command) -> t.Type:
-        """Check a command; the type of its result."""
+    def command(self, node: ast.Command, key: int | None = None) -> t.Type:
+        """Check a command; the type of its result. ``key`` is what it is known by, if not by its own id."""
 
     @abstractmethod
     def needs_model(self, span: Span, what: str) -> None:

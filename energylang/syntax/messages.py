@@ -31,7 +31,8 @@ _FORMS = {
     "with": "`with` needs an operation to undo at the block's end: `with set beta 4.0:`",
 }
 _WORDS = frozenset(
-    "let print require assert attempt with return import pass if elif else for in def and or not true false layers".split()
+    "let print require assert attempt with return import pass if elif else for in def and or not true false "
+    "layers".split()
 )
 _NO_WHILE = "there is no `while`: every script terminates; use `for NAME in …:`"
 _HABITS = {

@@ -38,7 +38,8 @@ class Case(NamedTuple):
 
 def _cases() -> list[Case]:
     found, heading = [], ""
-    lines = iter(enumerate((HERE / "errors.md").read_text(encoding="utf-8").splitlines(), start=1))
+    text = "".join((HERE / f"{name}.md").read_text(encoding="utf-8") for name in ("errors", "flow"))
+    lines = iter(enumerate(text.splitlines(), start=1))
     for number, line in lines:
         if line.startswith("#"):
             heading = line.lstrip("# ")
