@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from energylang.checker import Checked, check
+from energylang.checker.facts import UNKNOWN
 from energylang.checker.scope import NO_MODEL, ModelState, type_of_value
 from energylang.syntax.source import Source
 
@@ -17,7 +18,10 @@ __all__ = ["ScriptError", "check_in", "model_state", "run_checked", "run_source"
 
 def model_state(session: Session) -> ModelState:
     """What the checker may know about a session's model."""
-    return ModelState(True, session.model.header) if session.has_model else NO_MODEL
+    if not session.has_model:
+        return NO_MODEL
+    # What was surveyed, removed and captured before is not followed here: the run says what is missing.
+    return ModelState(True, session.model.header, facts=UNKNOWN)
 
 
 def check_in(session: Session, source: Source) -> Checked:
