@@ -247,7 +247,7 @@ def _direction(value: Any, layer: int | None) -> BasinRef | Concept | Seed | Non
 
 def _converter(wanted: t.Type) -> Callable[[Any, int | None], Any]:
     """The conversion for a type; lists and results are judged by what they hold."""
-    if isinstance(wanted, t.ListOf) and wanted != t.NUMBERS:
+    if isinstance(wanted, t.ListOf) and wanted not in _CONVERTERS:
         return lambda value, layer: _list(wanted, value, layer)
     if isinstance(wanted, t.Record):
         return lambda value, layer: value if type(value).__name__ == wanted.name else None
