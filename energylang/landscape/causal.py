@@ -1,8 +1,9 @@
 """Which basins does a basin hold up?
 
 1. *Knock-out*: the smallest change of W that gives basin i the field 0, protecting nothing:
-   ``ΔW = −Wy yᵀ/(yᵀy)``, y = f(bᵢ) (its symmetric form on a symmetric layer). What leans on the same weights
-   leans on i.
+   ``ΔW = −Wy yᵀ/(yᵀy)``, y = f(bᵢ): it reaches another basin exactly as far as that one's f overlaps with y.
+   A scan keeps nothing, so it is one-sided on every layer; an intervention that is kept (``scaled_fields``) has
+   the symmetric form on a symmetric one.
 2. *Scan*: every other basin is settled under every knock-out, n·n states in one low-rank batch; what i does to j
    is the drift ``1 − cos`` between where j rested before and where it rests after.
 3. *Null*: the same with random edits of equal norm, rank and form (the same left factors' norms, random
@@ -56,9 +57,11 @@ class Scan:
         return z, (reached <= _RARE) & (z > _FAR)
 
 
-def scaled_fields(landscape: Landscape, centres: Tensor, wanted: Tensor) -> list[LowRank]:
+def scaled_fields(
+    landscape: Landscape, centres: Tensor, wanted: Tensor, *, symmetric: bool | None = None
+) -> list[LowRank]:
     """For every basin of ``centres`` (n, d) the smallest change that gives it the field ``wanted`` (n, d), nothing
-    protected."""
+    protected. ``symmetric`` None follows the layer."""
     y = interaction(centres.double(), landscape.degree)
     change = wanted.double() - y @ landscape.weight.double().T
     length = (y * y).sum(1, keepdim=True)
@@ -66,7 +69,7 @@ def scaled_fields(landscape: Landscape, centres: Tensor, wanted: Tensor) -> list
         raise LandscapeError("the zero state is no basin that can be knocked out")
     q = y / length
     kind = landscape.weight
-    if not landscape.symmetric:
+    if not (landscape.symmetric if symmetric is None else symmetric):
         left, right = change.to(kind), q.to(kind)
         return [LowRank(left[i : i + 1].T, right[i : i + 1].T) for i in range(len(y))]
     inner = (y * change).sum(1, keepdim=True)
@@ -78,20 +81,20 @@ def scaled_fields(landscape: Landscape, centres: Tensor, wanted: Tensor) -> list
 
 def knock_outs(landscape: Landscape, centres: Tensor) -> list[LowRank]:
     """For every basin of ``centres`` (n, d) the smallest change that takes its field away."""
-    return scaled_fields(landscape, centres, torch.zeros_like(centres))
+    return scaled_fields(landscape, centres, torch.zeros_like(centres), symmetric=False)
 
 
 def placebos(
     landscape: Landscape, edits: list[LowRank], count: int, generator: torch.Generator
 ) -> list[LowRank]:
-    """``count`` random edits for every edit: of its form (symmetric on a symmetric layer) and norm."""
+    """``count`` random edits for every edit: of its form (symmetric or of rank one) and norm."""
     like, d = landscape.weight, landscape.dim
     drawn = torch.randn(len(edits), count, 2, d, generator=generator).to(like)
     drawn = drawn / torch.linalg.vector_norm(drawn, dim=3, keepdim=True)
     made = []
     for edit, directions in zip(edits, drawn, strict=True):  # packing: the arithmetic is of vectors
         for a, b in directions:
-            if landscape.symmetric:
+            if edit.mirrored:
                 pair = symmetric_pair(a[:, None], b[:, None])
                 made.append(pair.scaled(edit.norm / pair.norm))
             else:

@@ -29,7 +29,7 @@ from torch import Tensor
 from energylang.errors import LandscapeError
 from energylang.landscape.draws import perturbed, stable_generator, starts
 from energylang.landscape.layer import Landscape, cosine_rows, interaction, interaction_slope, residual
-from energylang.landscape.lowrank import LowRank, stacked
+from energylang.landscape.lowrank import Grid, LowRank, stacked
 
 __all__ = [
     "Landscape",
@@ -191,9 +191,10 @@ class _Edits:
     @classmethod
     def of(cls, landscape: Landscape, candidates: Sequence[LowRank]) -> _Edits:
         left, right = stacked(candidates, landscape.weight)
-        bounds = landscape.frobenius + torch.tensor([c.norm_bound for c in candidates], dtype=torch.float64)
+        bounds = candidates.norm_bounds if isinstance(candidates, Grid) else Grid(left, right).norm_bounds
+        bounds = landscape.frobenius + bounds.double()
         radii = [landscape.origin_radius_for(bound) for bound in bounds.tolist()]
-        masked = left.shape[0] * left.shape[1] <= max(32, landscape.dim // 8)
+        masked = left.shape[0] * left.shape[1] <= max(32, landscape.dim // 3)
         return cls(left.mul_(landscape.beta), right, left.new_tensor(radii), masked)
 
     def add_field(self, field: Tensor, y: Tensor, owner: Tensor) -> None:

@@ -32,7 +32,7 @@ def placebo_count(default: int) -> Param:
     params=(
         LAYER,
         THRESHOLD,
-        placebo_count(3),
+        placebo_count(1),
         Param(
             "save",
             t.PATH,
@@ -44,7 +44,7 @@ def placebo_count(default: int) -> Param:
     effects=Effect.READS | Effect.FILES,
     result=results.CausalGraph,
     examples=(
-        Example("survey L0\ncausal scan L0", "it.num_edges >= 0 and it.placebos == 3"),
+        Example("survey L0\ncausal scan L0", "it.num_edges >= 0 and it.placebos == 1"),
         Example(
             'causal scan L0 threshold=0.5 save="graph.dot"', 'it.threshold == 0.5 and it.path == "graph.dot"'
         ),
