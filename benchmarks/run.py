@@ -38,15 +38,19 @@ def machine() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int, default=9, help="measurements of a survey (9)")
+    parser.add_argument(
+        "--trials", type=int, default=20, help="edits of the quality table, per dimension (20)"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rounds = 3 if options.quick else 9
+    rounds = 3 if options.quick else options.rounds
     survey_rows, ratios = speed.surveys(
         rounds, (64, 128, 256) if options.quick else (64, 128, 256, 512, 1024)
     )
-    edit_rows, more = speed.edits(3 if options.quick else 7)
+    edit_rows, more = speed.edits(3 if options.quick else max(3, rounds - 2))
     causal_rows, scans = speed.causal_scans(
-        1 if options.quick else 3, (20, 40) if options.quick else (20, 40, 100, 200)
+        1 if options.quick else max(1, rounds // 3), (20, 40) if options.quick else (20, 40, 100, 200)
     )
     parts = [
         "# Benchmarks\n",
@@ -65,7 +69,7 @@ def main() -> None:
         table(("basins ours / theirs", "ours", "theirs", "ratio (per pair)"), causal_rows),
         "## Edit quality on planted landscapes\n",
         quality.EXPLAINED + "\n",
-        table(quality.COLUMNS, quality.edits(6 if options.quick else 20)),
+        table(quality.COLUMNS, quality.edits(6 if options.quick else options.trials)),
         "## Causal structure: precision and recall\n",
         quality.CAUSAL_EXPLAINED + "\n",
         table(quality.CAUSAL_COLUMNS, quality.causal(2 if options.quick else 8)),

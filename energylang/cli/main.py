@@ -91,8 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("code")
     explain.set_defaults(run=_explain)
 
-    from . import report, train
+    from . import replay, report, train
 
+    replay.add_parser(commands)
     train.add_parser(commands)
     report.add_parser(commands)
     return parser
