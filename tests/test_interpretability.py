@@ -89,7 +89,7 @@ def test_scoped_intervention_ends_with_its_block():
 
 def test_kinds_refuse_what_is_not_theirs(session: Session):
     for line in ("zero amount=2", "clamp swap=L3.B1", "swap=L3.B0"):
-        with pytest.raises(Exception, match="amount|swap"):
+        with pytest.raises(Exception, match=r"amount|swap"):
             session.run(f"intervene L3.B0 {line}")
 
 

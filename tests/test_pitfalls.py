@@ -134,7 +134,7 @@ def test_pitfall_11_nothing_that_could_run_code_is_read(tmp_path: Path):
     session = Session("planted:64x4", base=tmp_path)
     for name in ("bad.pt", "bad.pkl"):
         (tmp_path / name).write_bytes(bad.read_bytes())
-        with pytest.raises(ElError, match="refused|not a concept"):
+        with pytest.raises(ElError, match=r"refused|not a concept"):
             session.import_concept(name)
     (tmp_path / "bad.safetensors").write_bytes(bad.read_bytes())
     with pytest.raises(ElError, match="not a concept"):
