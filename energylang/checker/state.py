@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 MAX_PROBLEMS = 200
 MAX_NESTING = 150
 MAX_VISITS = 30_000
-"""After so many statements (and five for each line), loops and calls are no longer walked for each of their rounds and arguments."""
+"""After so many statements (and five for each line), loops and calls are no longer walked for each of their rounds
+and arguments."""
 
 
 @dataclass
