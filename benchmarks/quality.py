@@ -57,8 +57,12 @@ def edits(trials: int) -> list[tuple[str, ...]]:
                     / torch.linalg.matrix_norm(their_weight - weight).clamp_min(1e-9)
                 )
             )
+            installed = (
+                proposal.target,
+                0.9 * torch.sign(target),
+            )  # the attractor that each says it installed
             for side, edited in enumerate((ours, their_weight)):
-                verdict = judged(surgeon, weight, edited, target)
+                verdict = judged(surgeon, weight, edited, installed[side])
                 accepted[side].append(verdict[0])
                 held[side].append(verdict[1])
                 changed[side].append(verdict[2])
@@ -80,7 +84,7 @@ def judged(
     """(accepted, target held, share of decisions changed), by the published package's own functions."""
     judge = surgeon.from_W(weight.clone())
     outcome = judge._commit_compact(0, weight.clone(), edited.clone())
-    held = float(surgeon.from_W(edited.clone())._settles_back(0, 0.9 * torch.sign(target)))
+    held = float(surgeon.from_W(edited.clone())._settles_back(0, target))
     return bool(outcome["accepted"]), held > 0.7, float(outcome["decision"]["changed_fraction"])
 
 

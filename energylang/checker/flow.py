@@ -426,9 +426,9 @@ class Flows(Known):
         facts = self.facts
         if not facts.fresh or not self.model.loaded:
             return
-        message = "there is nothing to undo: nothing has been changed" + (
-            "" if facts.past is None else " on some way to here"
-        )
+        message = "there is nothing to undo: nothing has been changed"
+        if facts.past is not None:
+            message = "on some way to here there is nothing to undo: nothing has been changed"
         self.find("EL306", message, node.span,
                   help="`undo` takes back edits, settings, captures and the like; looking changes nothing")  # fmt: skip
         self.know(fresh=False)

@@ -54,6 +54,7 @@ class State(ABC):
     inside: list[Procedure] = field(default_factory=list)
     returned: list[t.Type] = field(default_factory=list)
     returned_values: list[Any] = field(default_factory=list)
+    return_places: list[ast.Return] = field(default_factory=list)
     exits: list[ModelState] = field(default_factory=list)
     depth: int = 0
     nesting: int = 0

@@ -55,11 +55,11 @@ others happen while a script runs (exit code 1). All scripts on this page are ru
 """
 
 _GROUPS = (
-    ("EL100", "Syntax"),
-    ("EL200", "Types and names"),
-    ("EL300", "References"),
-    ("EL400", "Warnings"),
-    ("EL500", "While a script runs"),
+    (100, "Syntax"),
+    (200, "Types and names"),
+    (300, "References"),
+    (400, "Warnings"),
+    (500, "While a script runs"),
 )
 MAX_EXAMPLE = 400
 
@@ -68,13 +68,9 @@ def codes_page(codes: Mapping[str, Code]) -> str:
     """All codes, with what provokes each and what does not."""
     parts = [CODES_HEAD]
     for position, (first, title) in enumerate(_GROUPS):
-        last = _GROUPS[position + 1][0] if position + 1 < len(_GROUPS) else "EL999"
+        last = _GROUPS[position + 1][0] if position + 1 < len(_GROUPS) else 1000
         parts.append(f"## {title}\n")
-        parts += [
-            _code(code)
-            for name, code in sorted(codes.items())
-            if first <= name < last or name == last == "EL999"
-        ]
+        parts += [_code(code) for name, code in sorted(codes.items()) if first <= int(name[2:]) < last]
     return "\n".join(parts).rstrip() + "\n"
 
 

@@ -23,7 +23,8 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_keep_going_reports_all_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     Path("a.el").write_text(
-        "load random:16\nlet s = (survey L0).basins[999]\nprint 1\nprint s\nrequire 1 > 2\nprint 2\nlet t = s\nt = s\n"
+        "load random:16\nlet s = (survey L0).basins[999]\nprint 1\nprint s\nrequire 1 > 2\n"
+        "print 2\nlet t = s\nt = s\n"
     )
     assert main(["run", "a.el"]) == 1
     assert capsys.readouterr().out.splitlines()[-1:] != ["2"]
@@ -79,7 +80,8 @@ def test_everything_speaks_json(capsys: pytest.CaptureFixture[str]) -> None:
     Path("a.el").write_text("load random:8\nsurvey   L0\n")
     for call, kind in (
         (["ops", "--json"], list), (["ops", "survey", "--json"], dict), (["explain", "EL304", "--json"], dict),
-        (["explain", "--json"], list), (["fmt", "--check", "--json", "a.el"], dict), (["check", "--json", "a.el"], dict),
+        (["explain", "--json"], list), (["fmt", "--check", "--json", "a.el"], dict),
+        (["check", "--json", "a.el"], dict),
         (["info", "random:8", "--json"], dict), (["run", "--json", "a.el"], dict),
     ):  # fmt: skip
         assert main(call) in (0, 1)

@@ -365,12 +365,10 @@ error[EL101]: there is no operation `survay`
 error[EL209]: `twice` is defined twice
   --> test.el:11:5
    |
-11 | def twice():
-   |     ^^^^^
-   = note: first defined in line 1
-  --> test.el:1:5
-   |
  1 | def twice():
+   |     ----- first defined in line 1
+ …
+11 | def twice():
    |     ^^^^^
 """,
     ),
