@@ -108,6 +108,8 @@ def list_of(item: Type) -> ListOf:
 
 
 NUMBERS = list_of(FLOAT)
+BASINS = list_of(BASIN)
+CONCEPTS = list_of(CONCEPT)
 
 
 def record(result: type[results.Result]) -> Type:
@@ -121,6 +123,8 @@ def fits(value: Type, wanted: Type) -> bool:
         return True
     if isinstance(value, ListOf) and isinstance(wanted, ListOf):
         return fits(value.item, wanted.item)
+    if isinstance(wanted, ListOf) and not isinstance(value, ListOf):
+        return fits(value, wanted.item)  # one stands for a list of one
     if wanted == LAYERS and isinstance(value, ListOf):
         return fits(value.item, LAYER)
     return value in _ACCEPTS.get(wanted, ())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,9 @@ from rich.console import Console
 from energylang import Session, check
 from energylang.cli.output import show_operation
 from energylang.ops import MODULES, TABLE
-from energylang.ops.declaration import Effect, Example, FromSetting, Op
+from energylang.ops.declaration import Effect, Example, FromSetting, Op, Param
 from energylang.ops.settings import SETTINGS
-from energylang.render.pictures import render
+from energylang.render.gallery import render
 from energylang.results import Result
 from energylang.types import record_fields
 
@@ -44,6 +45,12 @@ FIRST = [
     "capture",
     "concepts",
     "inject-concept",
+    *"probe landscape trace move strengthen weaken remove-concept blend export-concept import-concept".split(),
+    *("causal scan", "causal intervene", "causal counterfactual", "guard", "guards", "benchmark"),
+    *"similarity add subtract analogy compose interpolate consolidate dream compare transplant".split(),
+    *("watermark inject", "watermark verify", "watermark strip-test", "neighbours", "intervene", "usage"),
+    *"contexts trace-generation classify ablate capture-file protect record replay steer redirect effect".split(),
+    *"checkpoint rollback goto".split(),
 ]
 
 
@@ -51,7 +58,9 @@ def example_name(pair: tuple[Op, Example]) -> str:
     return pair[0].name + "/" + " ; ".join(pair[1].script.splitlines())[:60]
 
 
+@cache
 def run_example(example: Example) -> tuple[Session, Result]:
+    """Run an example once for all tests that ask for it, in the order of this file."""
     session = Session(example.on)
     return session, session.run(example.script)
 
@@ -136,38 +145,60 @@ def test_missing_argument_is_named(op: Op):
     assert found[0].span.text == op.name
 
 
+WORDS = {
+    "Layer": "L0",
+    "Layers": "L0",
+    "Concept": "polite",
+    "Model": '"tiny"',
+    "Path": '"x.safetensors"',
+    "Text": '"x"',
+    "Direction": "3",
+    "Strength": "0.1",
+    "Value": "auto",
+    "Label": "here",
+    "Bool": "true",
+    "Basin": "L0.B0",
+    "List[Basin]": "L0.B0",
+    "List[Concept]": "[@polite]",
+}
+
+
+def word(param: Param) -> str:
+    """Something that fits a parameter."""
+    kind = str(param.type)
+    if kind in ("Int", "Float"):
+        least = param.minimum if param.minimum is not None else (param.above or 0) + 1
+        return f"{max(1, least):g}"
+    return WORDS.get(kind, param.choices[0] if param.choices else "1")
+
+
+def line_of(op: Op, *, all_given: bool) -> str:
+    """A statement with what the operation needs, or with all that can stand without a name."""
+    given = [word(p) for p in op.positional if all_given or p.required]
+    if op.takes_layer_and_target and not all_given:
+        given = ["L0", "3" if op.positional[1].type.name == "Direction" else "0"]
+    needed = [f"{p.name}={word(p)}" for p in op.params if p.keyword_only and p.required]
+    return " ".join((op.name, *given, *needed))
+
+
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 def test_surplus_and_unknown_arguments_are_errors(op: Op):
-    words = {
-        "Layer": "L0",
-        "Layers": "L0",
-        "Concept": "polite",
-        "Model": '"tiny"',
-        "Path": '"x.safetensors"',
-        "Text": '"x"',
-        "Direction": "3",
-        "Strength": "0.1",
-        "Value": "auto",
-        "Label": "here",
-        "Bool": "true",
-    }
-    given = [words.get(str(p.type), p.choices[0] if p.choices else "1") for p in op.positional]
-    needed = [f"{p.name}={words.get(str(p.type), '1')}" for p in op.params if p.keyword_only and p.required]
-    line = " ".join((op.name, *given, *needed))
-    assert [d.code for d in check(f'load "tiny"\n{line}\n').diagnostics] == []
+    before = 'load "tiny"\nsurvey L0\n' + ('capture L0 polite "x"\n' if op.name != "capture" else "")
+    line = line_of(op, all_given=True)
+    assert [d.code for d in check(f"{before}{line}\n").diagnostics if d.is_error] == []
     if op.tail is None:
-        assert "EL203" in [d.code for d in check(f'load "tiny"\n{line} 1\n').diagnostics]
-    assert "EL204" in [d.code for d in check(f'load "tiny"\n{line} nonsense=1\n').diagnostics]
+        assert "EL203" in [d.code for d in check(f"{before}{line} 1\n").diagnostics]
+    assert "EL204" in [d.code for d in check(f"{before}{line} nonsense=1\n").diagnostics]
 
 
 @pytest.mark.parametrize("op", [op for op in OPS if Effect.EDITS in op.effects], ids=lambda op: op.name)
 def test_every_edit_can_be_forced_only_with_a_reason(op: Op):
     assert op.param("force") and op.param("reason")
-    words = "L0 3" if op.takes_layer_and_target else "L0 polite"
-    words += "".join(f" {p.name}=L0.B0" for p in op.params if p.keyword_only and p.required)
-    assert "EL202" in [d.code for d in check(f'load "tiny"\n{op.name} {words} --force\n').diagnostics]
-    fine = check(f'load "tiny"\n{op.name} {words} --force --reason "an experiment"\n')
-    assert fine.diagnostics == []
+    before = 'load "tiny"\nsurvey L0\ncapture L0 polite "x"\n'
+    line = line_of(op, all_given=False)
+    assert "EL202" in [d.code for d in check(f"{before}{line} --force\n").diagnostics]
+    fine = check(f'{before}{line} --force --reason "an experiment"\n')
+    assert [d for d in fine.diagnostics if d.is_error] == []
 
 
 def test_defaults_are_allowed_values():

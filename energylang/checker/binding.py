@@ -187,7 +187,10 @@ def argument(checker: Checker, op: Op, param: Param, expr: ast.Expr, bound: dict
         known = SETTINGS.get(setting.value) if isinstance(setting, Given) else None
         if known is None:
             word = _word(checker, expr)
-            return expr if word is None else Given(word)
+            if word is not None:
+                return Given(word)
+            checker.expect(expr, t.VALUE, f"`{param.name}`")
+            return expr
         param = Param(known.name, known.type, known.help, known.default, known.minimum, known.maximum,
                       known.above, known.choices)  # fmt: skip
     if param.type == t.CONCEPT and (concept := _concept(checker, expr)):

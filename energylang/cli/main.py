@@ -85,9 +85,10 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--json", action="store_true")
     explain.set_defaults(run=_explain)
 
+    from . import replay, train
     from . import report as reports
-    from . import train
 
+    replay.add_parser(commands)
     train.add_parser(commands)
     reports.add_parser(commands)
     return parser

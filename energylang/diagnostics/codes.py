@@ -387,6 +387,11 @@ _ALL = (
     ),
     Code("EL530", "file cannot be read", "The script is missing, is a folder, or is not UTF-8 text."),
     Code(
+        "EL540",
+        "record cannot be replayed",
+        "The file is no record (see docs/record.schema.json), or it was made on another checkpoint.",
+    ),
+    Code(
         "EL590",
         "interrupted",
         "The run was stopped from the keyboard; the statement that was running left no trace.",

@@ -3,7 +3,7 @@
 ``polish`` iterates ``x ← x + τ·(tanh(βWf(x)) − x)`` with τ = 1 (undamped) until the relative residual is
 below 1e-5. Where undamped steps do not converge (the residual does not fall AND the step turns away from
 the last one, as in a two-cycle or a rotation) that row's τ is halved, down to 1/16; while a row moves
-straight (it leaves a saddle, or creeps) τ grows back. Every third step a row that creeps near its fixed
+straight (it leaves a saddle, or creeps) τ grows back. Every fourth step a row that creeps near its fixed
 point, each move q < 0.98 times the last, takes the sum of that geometric series at once (Aitken).
 
 ``stability`` is the spectral radius ρ of the undamped Jacobian ``J = diag(β(1−x²)) W diag(f′(x))``; below 1
@@ -15,8 +15,9 @@ when W is.
 1. A short power iteration from a fixed random vector turns the start towards the leading eigenvectors.
 2. A Krylov space of dimension m ≤ 32 is built for all states at once (Lanczos for symmetric W, Arnoldi with
    reorthogonalisation otherwise) and S is projected on it: a small matrix H per state.
-3. ρ(H) = lim ‖H^(2^j)‖^(1/2^j) (Gelfand), by repeated squaring with rescaling: no eigenvalue solver, and
-   complex leading pairs need no special care.
+3. Symmetric W: the two ends of H's spectrum; a state whose ends no longer move needs no larger space.
+   Otherwise ρ(H) = lim ‖H^(2^j)‖^(1/2^j) (Gelfand), by repeated squaring with rescaling: no eigenvalue solver,
+   and complex leading pairs need no special care.
 
 Invariants: deterministic (the start vector depends on d only); every step is a batched product. For d ≤ 32
 the result is exact up to rounding. Source: NUMERICS §3.
@@ -28,15 +29,19 @@ import torch
 from torch import Tensor
 
 from energylang.landscape.draws import relative_noise, stable_generator
-from energylang.landscape.dynamics import TAU, Landscape, interaction_slope
+from energylang.landscape.dynamics import TAU, Landscape, interaction, interaction_slope
 
 POLISHED = 1e-5
 FIXED_POINT = 1e-3
 _KRYLOV = 32
-_WARM_UP = 8
+_WARM_UP = 2  # times three
+_STAGES = (5, 9, 14, 22, 32)
+_CLOSE = 2e-3
+_SMALL = 0.5  # radii are known to a thousandth absolutely where they are small
 _SQUARINGS = 12
 _SMALLEST_STEP = 1.0 / 16
 _NEAR = 0.05  # extrapolate only this close to a fixed point
+_LOOK = 4  # every so many steps, polishing looks at where it is going
 
 
 def polish(
@@ -46,46 +51,91 @@ def polish(
 
     A state inside the origin's certain region becomes exactly zero with residual 0.
     """
+    return _polish(landscape, x, tolerance, max_iter, None)[:2]
+
+
+def polish_near(
+    landscape: Landscape, x: Tensor, cosine: float, *, tolerance: float = POLISHED, max_iter: int = 500
+) -> tuple[Tensor, Tensor, Tensor]:
+    """``polish``, but a state that gets further from where it began than ``cosine``, or whose residual rises above
+    what it began with, is given up: (states (n, d), residual (n,), left (n,) bool). The origin is not far from
+    anything."""
+    return _polish(landscape, x, tolerance, max_iter, cosine)
+
+
+def _polish(
+    landscape: Landscape, x: Tensor, tolerance: float, max_iter: int, leash: float | None
+) -> tuple[Tensor, Tensor, Tensor]:
     x = landscape.states(x).clone()
-    out = x.clone()
-    gap = torch.zeros(x.shape[0], dtype=x.dtype, device=x.device)
-    index = torch.arange(x.shape[0], device=x.device)
-    tau = torch.ones_like(gap)
-    last_gap = torch.full_like(gap, torch.inf)
-    last_move, last_length = torch.zeros_like(x), torch.zeros_like(gap)
+    out = torch.empty_like(x)
+    count = x.shape[0]
+    gap = torch.zeros(count, dtype=x.dtype, device=x.device)
+    left = torch.zeros(count, dtype=torch.bool, device=x.device)
+    index = torch.arange(count, device=x.device)
+    tau = torch.ones(count, 1, dtype=x.dtype, device=x.device)
+    begin = torch.nn.functional.normalize(x, dim=1) if leash is not None else x
+    first, last_move, undamped = gap, x, True
+    tiny = torch.finfo(x.dtype).tiny
     for step in range(max_iter + 1):
         if index.numel() == 0:
             break
-        move = (landscape.beta * landscape.field(x)).tanh_().sub_(x)
+        image = torch.mm(interaction(x, landscape.degree), landscape.pull).tanh_()
+        phase = step % _LOOK
+        if undamped and 0 < phase < _LOOK - 1 and step < max_iter:
+            x = image
+            continue
+        move = image.sub_(x)
+        if phase and step < max_iter:  # a plain step; the one before a look is remembered
+            if phase == _LOOK - 1:
+                last_move = move
+            x.addcmul_(move, tau)
+            continue
         norm = torch.linalg.vector_norm(x, dim=1)
-        length = torch.linalg.vector_norm(move, dim=1)
+        relative = torch.linalg.vector_norm(move, dim=1) / norm.clamp_min(tiny)
         gone = norm < landscape.origin_radius
-        relative = torch.where(gone, 0.0, length / norm.clamp_min(torch.finfo(x.dtype).tiny))
-        gap[index] = relative
-        done = relative < tolerance
+        relative.masked_fill_(gone, 0.0)
+        over = relative < tolerance
+        if leash is not None:  # the product with the unit start is the cosine times the norm
+            strayed = ((x * begin).sum(1) <= leash * norm) & ~gone
+            if step == 0:
+                first = relative
+            else:
+                strayed |= relative > first
+            left[index[strayed]] = True
+            over |= strayed
         if step == max_iter:
-            out[index] = x
+            out[index], gap[index] = x, relative
             break
-        if bool(done.any()):
-            out[index[done]] = torch.where(gone[done].unsqueeze(1), 0.0, x[done])
-            keep = ~done
+        if bool(over.any()):
+            ended = over.nonzero().squeeze(1)
+            out[index[ended]] = x[ended].masked_fill_(gone[ended].unsqueeze(1), 0.0)
+            gap[index[ended]] = relative[ended]
+            keep = (~over).nonzero().squeeze(1)
             x, move, index, tau = x[keep], move[keep], index[keep], tau[keep]
-            relative, length = relative[keep], length[keep]
-            last_gap, last_move, last_length = last_gap[keep], last_move[keep], last_length[keep]
+            last_move = last_move[keep]
+            if leash is not None:
+                begin, first = begin[keep], first[keep]
         size = tau
-        if step > 0:
-            ratio = length / last_length
-            straight = (move * last_move).sum(1) / (length * last_length)
-            turned = (relative >= last_gap) & (straight < 0.9)
-            tau = torch.where(turned, (tau / 2).clamp_min(_SMALLEST_STEP), tau)
-            tau = torch.where(straight > 0.98, (tau * 1.25).clamp_max(1.0), tau)
-            size = tau
-            if step % 3 == 2:
-                slow = (straight > 0.95) & (ratio > 0.3) & (ratio < 0.98) & (relative < _NEAR)
-                size = torch.where(slow, tau / (1.0 - ratio), tau)
-        last_gap, last_move, last_length = relative, move, length
-        x = torch.addcmul(x, move, size.unsqueeze(1)).clamp_(-1.0, 1.0)
-    return out, gap
+        if step:
+            tau, size = _next_step(tau.squeeze(1), move, last_move)
+            undamped = bool((tau == 1.0).all())
+        x.addcmul_(move, size).clamp_(-1.0, 1.0)
+    return out, gap, left
+
+
+def _next_step(tau: Tensor, move: Tensor, last_move: Tensor) -> tuple[Tensor, Tensor]:
+    """The damping (n, 1) from here on and the size (n, 1) of this step, from two successive moves (n, d) of
+    states in [−1, 1] whose norms hardly differ."""
+    length, before = torch.linalg.vector_norm(move, dim=1), torch.linalg.vector_norm(last_move, dim=1)
+    straight = (move * last_move).sum(1) / (length * before)
+    ratio = length / before
+    turned = (ratio >= 1.0) & (straight < 0.9)
+    tau = torch.where(turned, (tau / 2).clamp_min(_SMALLEST_STEP), tau)
+    tau = torch.where(straight > 0.98, (tau * 1.25).clamp_max(1.0), tau)
+    near = length < _NEAR * length.new_tensor(move.shape[1]).sqrt()
+    slow = (straight > 0.95) & (ratio > 0.3) & (ratio < 0.98) & near
+    size = torch.where(slow, tau / (1.0 - ratio), tau)
+    return tau.unsqueeze(1), size.unsqueeze(1)
 
 
 def escaped(
@@ -101,36 +151,38 @@ def stability(landscape: Landscape, centres: Tensor, generator: torch.Generator 
 
     ``generator`` draws the start vector; without one it is a fixed vector per dimension.
     """
-    x = landscape.states(centres)
-    return _gelfand(_projected(landscape, x, generator)).to(x.dtype)
+    return _leading(landscape, landscape.states(centres), generator)[0]
 
 
 def spectrum(landscape: Landscape, centres: Tensor) -> tuple[Tensor, Tensor]:
     """(stability (k,), attracts (k,) bool) at states (k, d), from one Krylov space: the spectral radius of J,
     and whether the damped map at τ = 0.1, the last steps of ``settle``, contracts: ρ(0.9·I + 0.1·J) < 1."""
-    x = landscape.states(centres)
-    small = _projected(landscape, x, None)
-    damped = TAU[1] * small
-    damped.diagonal(dim1=1, dim2=2).add_(1.0 - TAU[1])
-    return _gelfand(small).to(x.dtype), _gelfand(damped) < 1.0
+    radius, damped = _leading(landscape, landscape.states(centres), None)
+    return radius, damped < 1.0
 
 
-def _projected(landscape: Landscape, x: Tensor, generator: torch.Generator | None) -> Tensor:
-    """S on a Krylov space of dimension m = min(d, 32), for states (k, d) → (k, m, m) float64."""
+def _leading(landscape: Landscape, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """ρ(J) and ρ((1−τ)·I + τ·J) at states (k, d) → two (k,), in the dtype of the states and in float64."""
     k, dim = x.shape
     slope = interaction_slope(x, landscape.degree)
-    g = (landscape.beta * (1.0 - x * x).clamp_min(0.0) * slope).sqrt()
-    weight_t = landscape.weight.detach().T
+    g = ((1.0 - x * x).clamp_min(0.0) * slope).sqrt()
     generator = generator or stable_generator("stability", dim)
     v = torch.randn(dim, generator=generator).to(x).expand(k, dim)
     nothing = x.new_zeros(k)
     for _ in range(_WARM_UP if dim > _KRYLOV else 0):
-        v, _ = _unit(g * ((g * v) @ weight_t), nothing)
+        for _ in range(3):
+            v = torch.mm(v * g, landscape.pull).mul_(g)
+        v, _ = _unit(v, nothing)
     v, _ = _unit(v, nothing)
-    size = min(dim, _KRYLOV)
     if landscape.symmetric and dim > _KRYLOV:
-        return _lanczos(g, weight_t, v, size)
-    return _arnoldi(g, weight_t, v, size)
+        low, high = _lanczos(g, landscape.pull, v)
+        radius = torch.maximum(low.abs(), high.abs())
+        damped = torch.maximum((1.0 - TAU[1] + TAU[1] * low).abs(), (1.0 - TAU[1] + TAU[1] * high).abs())
+        return radius.to(x.dtype), damped
+    small = _arnoldi(g, landscape.pull, v, min(dim, _KRYLOV))
+    shifted = TAU[1] * small
+    shifted.diagonal(dim1=1, dim2=2).add_(1.0 - TAU[1])
+    return _gelfand(small).to(x.dtype), _gelfand(shifted)
 
 
 def _unit(v: Tensor, floor: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,28 +193,47 @@ def _unit(v: Tensor, floor: Tensor) -> tuple[Tensor, Tensor]:
     return unit, torch.where(alive, norm, 0.0)
 
 
-def _lanczos(g: Tensor, weight_t: Tensor, v: Tensor, size: int) -> Tensor:
-    """Tridiagonal projections (k, size, size) of the symmetric S, by the three-term recurrence. Lost
-    orthogonality only repeats eigenvalues, which leaves the spectral radius alone."""
+def _lanczos(g: Tensor, pull: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Smallest and largest eigenvalue of the symmetric S, from tridiagonal projections by the three-term
+    recurrence → two (k,) float64. Lost orthogonality only repeats eigenvalues, which leaves the ends alone.
+
+    The ends of a projection move outwards as it grows. A row whose ends moved by less than 2e-3 of the larger
+    one over the last third of the steps is done early.
+    """
     k = v.shape[0]
-    small = torch.zeros(k, size, size, dtype=torch.float64, device=v.device)
+    low = torch.zeros(k, dtype=torch.float64, device=v.device)
+    high = torch.zeros_like(low)
+    index = torch.arange(k, device=v.device)
+    small = torch.zeros(k, _KRYLOV, _KRYLOV, dtype=torch.float64, device=v.device)
     previous, beta = torch.zeros_like(v), torch.zeros_like(v[:, 0])
     largest = torch.zeros_like(beta)
     rounding = 4.0 * torch.finfo(v.dtype).eps
-    for j in range(size):
-        image = g * ((g * v) @ weight_t)
+    for j in range(_KRYLOV):
+        image = torch.mm(v * g, pull).mul_(g)
         alpha = (image * v).sum(1)
         small[:, j, j] = alpha.double()
-        image = image - alpha.unsqueeze(1) * v - beta.unsqueeze(1) * previous
+        if j + 1 in _STAGES:
+            ends = torch.linalg.eigvalsh(small[:, : j + 1, : j + 1])
+            bottom, top = ends[:, 0], ends[:, -1]
+            change = torch.maximum((bottom - low[index]).abs(), (top - high[index]).abs())
+            low[index], high[index] = bottom, top
+            going = change > _CLOSE * torch.maximum(bottom.abs(), top.abs()).clamp_min(_SMALL)
+            keep = going.nonzero().squeeze(1)
+            if keep.numel() == 0:
+                break
+            if keep.numel() < index.numel():
+                index, g, v, image, alpha = index[keep], g[keep], v[keep], image[keep], alpha[keep]
+                small, previous, beta, largest = small[keep], previous[keep], beta[keep], largest[keep]
+        image.addcmul_(v, alpha.unsqueeze(1), value=-1).addcmul_(previous, beta.unsqueeze(1), value=-1)
         largest = torch.maximum(largest, torch.maximum(alpha.abs(), beta))
         previous = v
         v, beta = _unit(image, rounding * largest)
-        if j + 1 < size:
+        if j + 1 < _KRYLOV:
             small[:, j, j + 1] = small[:, j + 1, j] = beta.double()
-    return small
+    return low, high
 
 
-def _arnoldi(g: Tensor, weight_t: Tensor, v: Tensor, size: int) -> Tensor:
+def _arnoldi(g: Tensor, pull: Tensor, v: Tensor, size: int) -> Tensor:
     """Hessenberg projections (k, size, size) of S, with one reorthogonalisation per step."""
     k, dim = v.shape
     basis = v.new_zeros(k, size, dim)
@@ -170,7 +241,7 @@ def _arnoldi(g: Tensor, weight_t: Tensor, v: Tensor, size: int) -> Tensor:
     rounding = 4.0 * torch.finfo(v.dtype).eps
     for j in range(size):
         basis[:, j] = v
-        image = g * ((g * v) @ weight_t)
+        image = torch.mm(v * g, pull).mul_(g)
         length = torch.linalg.vector_norm(image, dim=1)
         known = basis[:, : j + 1]
         for _ in range(2):

@@ -38,9 +38,7 @@ from energylang.landscape.dynamics import Landscape, interaction
 def reference(landscape: Landscape, x: Tensor) -> Tensor:
     """``−(1/p)·Σ|xᵢ|^p + ½·xᵀWf(x)``, states (n, d) → float64 (n,). The published formula."""
     x = _checked(landscape, x)
-    y = interaction(x, landscape.degree)
-    field = y @ landscape.weight.detach().double().T
-    return -x.abs().pow(landscape.degree).sum(1) / landscape.degree + 0.5 * (x * field).sum(1)
+    return _published(landscape, x, interaction(x, landscape.degree) @ landscape.weight.double().T)
 
 
 def lyapunov(landscape: Landscape, x: Tensor, drive: Tensor | None = None) -> Tensor:
@@ -50,12 +48,27 @@ def lyapunov(landscape: Landscape, x: Tensor, drive: Tensor | None = None) -> Te
     """
     x = _checked(landscape, x)
     y = interaction(x, landscape.degree)
-    # yᵀWy only sees the symmetric part of W.
-    energy = -0.5 * ((y @ landscape.weight.detach().double()) * y).sum(1)
-    energy = energy + wall(x.abs(), landscape.degree).sum(1) / landscape.beta
+    energy = _hopfield(landscape, x, y, y @ landscape.weight.double().T)
     if drive is not None:
         energy = energy - (y * drive.to(x)).sum(1)
     return energy
+
+
+def both(landscape: Landscape, x: Tensor) -> tuple[Tensor, Tensor]:
+    """(``lyapunov``, ``reference``) of states (n, d) from one product with W."""
+    x = _checked(landscape, x)
+    y = interaction(x, landscape.degree)
+    field = y @ landscape.weight.double().T
+    return _hopfield(landscape, x, y, field), _published(landscape, x, field)
+
+
+def _published(landscape: Landscape, x: Tensor, field: Tensor) -> Tensor:
+    return -x.abs().pow(landscape.degree).sum(1) / landscape.degree + 0.5 * (x * field).sum(1)
+
+
+def _hopfield(landscape: Landscape, x: Tensor, y: Tensor, field: Tensor) -> Tensor:
+    # yᵀWy only sees the symmetric part of W.
+    return -0.5 * (field * y).sum(1) + wall(x.abs(), landscape.degree).sum(1) / landscape.beta
 
 
 def wall(a: Tensor, degree: int) -> Tensor:

@@ -2,10 +2,11 @@
 
 1. Settle every protected basin before and after the edit. All must stay (cosine ≥ 0.85 to where they rest
    before the edit; for a true basin that is the basin).
-2. Settle seeded cues of every protected basin (15 % of the signs flipped, exactly that many per cue) before
-   and after. The *decision* of a cue is the protected basin it settles on (nearest by cosine, at least
-   0.85), or "elsewhere". At most 2 % of the decisions may change. Cues that lay on the edit's own target
-   before the edit are not counted, nor are protected rows that are the target itself.
+2. Settle seeded cues of every protected basin (15 % of the signs flipped, exactly that many per cue; 16 per
+   basin, fewer where there are many basins: about 512 in all) before and after. The *decision* of a cue is the
+   protected basin it settles on (nearest by cosine, at least 0.85), or "elsewhere". At most 2 % of the decisions
+   may change. Cues that lay on the edit's own target before the edit are not counted, nor are protected rows
+   that are the target itself.
 
 Before and after, basins and cues are one low-rank batch: the candidates "no edit" and "the edit" share every
 product with W. Source: NUMERICS §5.
@@ -22,6 +23,8 @@ from energylang.errors import LandscapeError
 from energylang.landscape.clusters import cosine_rows, gram
 from energylang.landscape.dynamics import Landscape, settle_variants
 from energylang.landscape.lowrank import LowRank
+
+_CUES, _LEAST_CUES, _MOST_CUES = 512, 4, 16  # in all; per basin
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,13 @@ def judge(
     on_target: Tensor | None = None,
     generator: torch.Generator,
     max_changed: float = 0.02,
-    cues: int = 16,
+    cues: int | None = None,
     flip: float = 0.15,
     keep_cosine: float = 0.85,
 ) -> Verdict:
     """Judge one edit against ``protected`` (k, d); ``on_target`` (t, d) are the edit's own states (target or
     removed basin, and mirror). Raises ``LandscapeError`` for wrong shapes or parameters out of range."""
-    if not 0 <= max_changed <= 1 or not 0 <= flip <= 1 or not 0 < keep_cosine < 1 or cues < 0:
+    if not 0 <= max_changed <= 1 or not 0 <= flip <= 1 or not 0 < keep_cosine < 1 or (cues or 0) < 0:
         raise LandscapeError(
             "the gate's limits are out of range",
             hint="max_changed and flip lie in [0, 1], keep_cosine in (0, 1), cues ≥ 0",
@@ -65,6 +68,8 @@ def judge(
     k = basins.shape[0]
     if k == 0:
         return Verdict(True, "nothing is protected, so nothing was checked", 0, 0, 0.0, ())
+    if cues is None:
+        cues = max(_LEAST_CUES, min(_MOST_CUES, -(-_CUES // k)))
     cue_states = flipped(basins, cues, flip, generator).reshape(k * cues, landscape.dim)
     both = torch.cat((basins, cue_states))
     candidates = [LowRank.zero(landscape.weight), proposal_factors]

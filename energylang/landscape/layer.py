@@ -77,6 +77,11 @@ class Landscape:
         return float(torch.linalg.matrix_norm(self.weight))
 
     @cached_property
+    def pull(self) -> Tensor:
+        """``(β·W)ᵀ``, contiguous: a batch's fields times β are ``f(X) @ pull``, the fastest form of the product."""
+        return (self.weight.T * self.beta).contiguous()
+
+    @cached_property
     def asymmetry(self) -> float:
         """``‖W − Wᵀ‖/‖W‖`` (Frobenius): 0 symmetric, 2 antisymmetric; 0 for a zero weight."""
         if self.frobenius == 0.0:

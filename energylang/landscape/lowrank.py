@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -69,6 +70,12 @@ class LowRank:
         left, right = self.left.double(), self.right.double()
         squared = ((left.T @ left) * (right.T @ right)).sum()
         return float(squared.clamp_min(0.0).sqrt())
+
+    @property
+    def norm_bound(self) -> float:
+        """An upper bound of the Frobenius norm, ``Σ‖left_k‖·‖right_k‖``: exact for rank one, and cheap."""
+        lengths = torch.linalg.vector_norm(self.left, dim=0) * torch.linalg.vector_norm(self.right, dim=0)
+        return float(lengths.sum())
 
     @property
     def mirrored(self) -> bool:
@@ -126,8 +133,47 @@ def symmetric_pair(first: Tensor, second: Tensor) -> LowRank:
     return LowRank(torch.cat((plus, -minus), dim=1), torch.cat((plus, minus), dim=1))
 
 
+class Grid(Sequence[LowRank]):
+    """Candidates of one rank r, kept as two (m, r, d) tensors; each is a ``LowRank`` when it is asked for."""
+
+    def __init__(self, left: Tensor, right: Tensor) -> None:
+        self.left, self.right = left, right
+
+    def __len__(self) -> int:
+        return int(self.left.shape[0])
+
+    @overload
+    def __getitem__(self, index: int) -> LowRank: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Grid: ...
+
+    def __getitem__(self, index: int | slice) -> LowRank | Grid:
+        if isinstance(index, slice):
+            return Grid(self.left[index], self.right[index])
+        return LowRank(self.left[index].T, self.right[index].T)
+
+    def take(self, indices: Sequence[int]) -> Grid:
+        """Some of the candidates."""
+        rows = list(indices)
+        return Grid(self.left[rows], self.right[rows])
+
+    @property
+    def norm_bounds(self) -> Tensor:
+        """(m,): ``LowRank.norm_bound`` of every candidate."""
+        lengths = torch.linalg.vector_norm(self.left, dim=2) * torch.linalg.vector_norm(self.right, dim=2)
+        bounds: Tensor = lengths.sum(1)
+        return bounds
+
+
 def stacked(candidates: Sequence[LowRank], like: Tensor) -> tuple[Tensor, Tensor]:
     """Left and right factors of m candidates as two (m, r, d) tensors, padded with zero to one rank r."""
+    if isinstance(candidates, Grid):
+        if candidates.left.shape[2] != like.shape[0]:
+            raise LandscapeError(
+                f"candidate edits of dimension {candidates.left.shape[2]} do not fit this layer"
+            )
+        return candidates.left.to(like).clone(), candidates.right.to(like)
     rank = max((c.rank for c in candidates), default=0)
     dim = int(like.shape[0])
     left = like.new_zeros(len(candidates), rank, dim)

@@ -23,7 +23,7 @@ from torch import Tensor
 from energylang.errors import LandscapeError
 from energylang.landscape.clusters import leaders
 from energylang.landscape.dynamics import Landscape, interaction
-from energylang.landscape.lowrank import LowRank, symmetric_pair
+from energylang.landscape.lowrank import Grid, LowRank, symmetric_pair
 
 NO_ROOM = 1e-4
 _SAME_FIELD = 1.0 - 1e-6
@@ -90,18 +90,19 @@ def field_edit(
     return LowRank(pair.left.to(landscape.weight), pair.right.to(landscape.weight))
 
 
-def field_grid(landscape: Landscape, state: Tensor, wanted: Tensor, protected: Tensor) -> list[LowRank]:
+def field_grid(landscape: Landscape, state: Tensor, wanted: Tensor, protected: Tensor) -> Grid:
     """``field_edit`` of one ``state`` (d,) for each of m ``wanted`` fields (m, d), from one solve."""
     y, q, basis = _query(landscape, state[None], protected)
     change = wanted.double().T - landscape.weight.detach().double() @ y
     m = change.shape[1]
     if not landscape.symmetric:
         left, right = change.to(landscape.weight), q.to(landscape.weight)
-        return [LowRank(left[:, i : i + 1], right) for i in range(m)]
+        return Grid(left.T[:, None], right.T[None].expand(m, -1, -1))
     change = off_span(change, basis)
     pair = symmetric_pair(change - 0.5 * q * (y.T @ change), q.expand(-1, m))
     left, right = pair.left.to(landscape.weight), pair.right.to(landscape.weight)
-    return [LowRank(left[:, i::m], right[:, i::m]) for i in range(m)]  # columns e₊ and e₋
+    # Columns e₊ of all candidates, then e₋ of all: two to each.
+    return Grid(*(side.T.reshape(2, m, -1).transpose(0, 1).contiguous() for side in (left, right)))
 
 
 def _query(landscape: Landscape, states: Tensor, protected: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -26,11 +26,11 @@ from torch import Tensor
 
 from energylang.errors import LandscapeError
 from energylang.landscape import probes
-from energylang.landscape.attractors import FIXED_POINT, escaped, polish, spectrum, stability
-from energylang.landscape.clusters import cosine_rows, gram, leaders
+from energylang.landscape.attractors import FIXED_POINT, escaped, polish_near, spectrum, stability
+from energylang.landscape.clusters import gram, leaders
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.dynamics import EPS, MAX_ITER, TAU, Landscape, residual, settle
-from energylang.landscape.energy import lyapunov, reference
+from energylang.landscape.energy import both
 from energylang.landscape.probes import radius, return_rate
 
 __all__ = ["BasinSet", "radius", "return_rate", "stability", "survey"]
@@ -117,14 +117,15 @@ def survey(
     centres, stability, attracts = points.states[chosen], points.stability[chosen], points.attracts[chosen]
     unknown = stability.isnan().nonzero().squeeze(1)
     stability[unknown], attracts[unknown] = spectrum(landscape, centres[unknown])
+    energy, published = both(landscape, centres)
     num_unsettled = int((~run.settled).sum()) + int(moving[points.of_row].sum())
     share = population.double() / max(1, int(population.sum()))
     return BasinSet(
         centres=centres,
         population=population,
         assignment=assignment,
-        energy=lyapunov(landscape, centres),
-        energy_reference=reference(landscape, centres),
+        energy=energy,
+        energy_reference=published,
         residual=residual(landscape, centres),
         stability=stability,
         attracts=attracts,
@@ -140,12 +141,15 @@ def survey(
 
 class _Points(NamedTuple):
     """Resting points in the order of their first rows: ``states`` (c, d), residual ``gap`` (c,),
-    ``stability`` (c,) (NaN where not measured yet), ``attracts`` (c,); and the point ``of_row`` (n,)."""
+    ``stability`` (c,) (NaN where not measured yet), ``attracts`` (c,), whether they were ``kicked`` (c,), their
+    ``first`` row (c,); and the point ``of_row`` (n,)."""
 
     states: Tensor
     gap: Tensor
     stability: Tensor
     attracts: Tensor
+    kicked: Tensor
+    first: Tensor
     of_row: Tensor
 
 
@@ -154,32 +158,43 @@ def _resting_points(
 ) -> _Points:
     """Steps 2 and 3 of the survey, for settled states (n, d) away from the origin."""
     label, first = leaders(states, merge_cosine)
-    polished, gap = polish(landscape, states[first], max_iter=polish_iter)
-    left = cosine_rows(polished, states[first]) <= merge_cosine
-    left &= torch.linalg.vector_norm(polished, dim=1) > 0
-    radii, attracts = spectrum(landscape, polished)
-    restless = left | ~attracts
-    if not bool(restless.any()):
-        return _Points(polished, gap, radii, attracts, label)
-    rows = restless[label].nonzero().squeeze(1)
-    ends, end_gap = escaped(landscape, states[rows], generator, max_iter=polish_iter)
-    calm = (~restless).nonzero().squeeze(1)
-    all_rows = torch.cat((first[calm], rows))
-    order = torch.sort(all_rows, stable=True).indices
-    place = torch.empty_like(order)
-    place[order] = torch.arange(order.numel(), device=order.device)
-    place_of_cluster = torch.full_like(first, -1)
-    place_of_cluster[calm] = place[: calm.numel()]
-    of_row = place_of_cluster[label]
-    of_row[rows] = place[calm.numel() :]
-    unknown = torch.full_like(end_gap, torch.nan)
-    return _Points(
-        torch.cat((polished[calm], ends))[order],
-        torch.cat((gap[calm], end_gap))[order],
-        torch.cat((radii[calm], unknown))[order],
-        torch.cat((attracts[calm], unknown.isfinite()))[order],
-        of_row,
-    )
+    polished, gap, left = polish_near(landscape, states[first], merge_cosine, max_iter=polish_iter)
+    unknown, no = torch.full_like(gap, torch.nan), torch.zeros_like(left)
+    points = _Points(polished, gap, unknown, ~no, no, first, label)
+
+    def one_by_one(points: _Points, which: Tensor) -> _Points:
+        """The points with those of ``which`` (c,) replaced by what each of their rows escapes to."""
+        if not bool(which.any()):
+            return points
+        rows = which[points.of_row].nonzero().squeeze(1)
+        ends, end_gap = escaped(landscape, states[rows], generator, max_iter=polish_iter)
+        calm = (~which).nonzero().squeeze(1)
+        order = torch.sort(torch.cat((points.first[calm], rows)), stable=True).indices
+        place = torch.empty_like(order)
+        place[order] = torch.arange(order.numel(), device=order.device)
+        of_point = torch.zeros_like(points.first)
+        of_point[calm] = place[: calm.numel()]
+        of_row = of_point[points.of_row]
+        of_row[rows] = place[calm.numel() :]
+        fresh = torch.full_like(end_gap, torch.nan)
+
+        def joined(old: Tensor, new: Tensor) -> Tensor:
+            return torch.cat((old[calm], new))[order]
+
+        return _Points(
+            joined(points.states, ends),
+            joined(points.gap, end_gap),
+            joined(points.stability, fresh),
+            joined(points.attracts, fresh.isnan()),
+            joined(points.kicked, fresh.isnan()),
+            joined(points.first, rows),
+            of_row,
+        )
+
+    points = one_by_one(points, left)
+    radii, attracts = spectrum(landscape, points.states)
+    points = points._replace(stability=radii, attracts=attracts)
+    return one_by_one(points, ~attracts & ~points.kicked)
 
 
 def _mirrors(centres: Tensor, merge_cosine: float) -> Tensor:

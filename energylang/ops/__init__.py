@@ -8,10 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import concept, control, history, modify, observe, text
+from . import (
+    algebra,
+    causal,
+    concept,
+    control,
+    history,
+    interpret,
+    keeping,
+    modify,
+    observe,
+    records,
+    safety,
+    text,
+    two_models,
+)
 from .declaration import Op
 
-MODULES = (observe, modify, concept, control, history, text)
+MODULES = (
+    observe,
+    modify,
+    concept,
+    algebra,
+    control,
+    causal,
+    safety,
+    history,
+    text,
+    interpret,
+    keeping,
+    two_models,
+    records,
+)
 
 TABLE: Mapping[str, Op] = {
     value.name: value for module in MODULES for value in vars(module).values() if isinstance(value, Op)

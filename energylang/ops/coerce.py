@@ -134,6 +134,8 @@ def article(type: t.Type) -> str:
         t.NUMBERS: "a list of numbers, such as [0.1, 0.2]",
         t.VALUE: "a number or a word",
         t.STEPS: "a number of changes, or a layer",
+        t.BASINS: "a basin, or a list of basins such as [L0.B3, L0.B5]",
+        t.CONCEPTS: "a concept, or a list of concepts such as [@polite, @formal]",
         t.LABEL: "a name",
     }.get(type, str(type))
 
@@ -167,6 +169,18 @@ def _numbers(value: Any, layer: int | None) -> tuple[float, ...] | None:
     items = value if isinstance(value, list | tuple) else [value]
     found = [_float(item, layer) for item in items]
     return None if not found or any(n is None for n in found) else tuple(n for n in found if n is not None)
+
+
+def _basins(value: Any, layer: int | None) -> tuple[BasinRef, ...] | None:
+    items = value if isinstance(value, list | tuple) else [value]
+    found = [as_basin(item, layer) for item in items]
+    return None if not found or any(b is None for b in found) else tuple(b for b in found if b is not None)
+
+
+def _concepts(value: Any, layer: int | None) -> tuple[Concept, ...] | None:
+    items = value if isinstance(value, list | tuple) else [value]
+    found = [_concept(item, layer) for item in items]
+    return None if not found or any(c is None for c in found) else tuple(c for c in found if c is not None)
 
 
 def _steps(value: Any, layer: int | None) -> int | Layer | None:
@@ -233,7 +247,7 @@ def _direction(value: Any, layer: int | None) -> BasinRef | Concept | Seed | Non
 
 def _converter(wanted: t.Type) -> Callable[[Any, int | None], Any]:
     """The conversion for a type; lists and results are judged by what they hold."""
-    if isinstance(wanted, t.ListOf) and wanted != t.NUMBERS:
+    if isinstance(wanted, t.ListOf) and wanted not in _CONVERTERS:
         return lambda value, layer: _list(wanted, value, layer)
     if isinstance(wanted, t.Record):
         return lambda value, layer: value if type(value).__name__ == wanted.name else None
@@ -264,5 +278,7 @@ _CONVERTERS: Mapping[t.Type, Callable[[Any, int | None], Any]] = {
     t.CONCEPT: _concept,
     t.DIRECTION: _direction,
     t.STEPS: _steps,
+    t.BASINS: _basins,
+    t.CONCEPTS: _concepts,
     t.LABEL: _text,
 }

@@ -83,6 +83,7 @@ class Param:
 
     ``minimum`` and ``maximum`` are allowed values, ``above`` is not. ``choices`` are the words of a
     parameter of type ``Choice``. ``keyword_only`` parameters are always written with their name.
+    What a ``secret`` parameter is given stays out of history and records.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Param:
     above: float | None = None
     choices: tuple[str, ...] = ()
     keyword_only: bool = False
+    secret: bool = False
 
     @property
     def required(self) -> bool:

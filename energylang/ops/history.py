@@ -153,7 +153,7 @@ def rollback(session: Session, name: str) -> results.Undone:
     flow=Flow(travels="goto"),
     result=results.Undone,
     examples=(
-        Example("inject L0 42\ninject L0 43\ngoto 0", "it.is_original and it.statements.count == 2"),
+        Example("inject L0 42\nset inits 50\ngoto 0", "it.is_original and it.statements.count == 2"),
         Example("inject L0 42\nundo\nset inits 50\ngoto 1", "(verify L0 42).is_basin and it.at == 1"),
     ),
 )

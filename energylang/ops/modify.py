@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energylang import results
@@ -79,3 +80,92 @@ def remove(
     reason: str,
 ) -> results.Edit:
     return session.remove_basin(layer, target, as_number(strength), force=force, reason=reason)
+
+
+@operation(
+    "move",
+    category="Modify",
+    summary="Relocate a basin: remove it and install one elsewhere, as one edit.",
+    details="Without a destination it is drawn from the basin's number. A numeric strength is the most that the whole "
+    "change may be, relative to the weight.",
+    params=(
+        LAYER,
+        TARGET,
+        Param("to", t.DIRECTION, "where to; a seeded direction without it", None, keyword_only=True),
+        STRENGTH,
+        *FORCE,
+    ),
+    effects=Effect.EDITS,
+    flow=Flow(ends="target", said="moved"),
+    result=results.Edit,
+    examples=(
+        Example(
+            "survey L0\nset max_changed 20%\nmove L0.B0 to=77",
+            "it.applied and it.lost[0] == 0 and (verify L0 77).is_basin",
+        ),
+        Example("inject L0 42\nset max_changed 20%\nmove L0 42 to=43", "not (verify L0 42).is_basin"),
+    ),
+)
+def move(
+    session: Session,
+    layer: int,
+    target: BasinRef | Concept | Seed,
+    to: BasinRef | Concept | Seed | None,
+    strength: float | str,
+    force: bool,
+    reason: str,
+) -> results.Edit:
+    return session.move_basin(layer, target, to, as_number(strength), force=force, reason=reason)
+
+
+FACTOR = Param("factor", t.FLOAT, "what the field at the basin is multiplied by", 2.0, above=0, maximum=1000)
+
+
+@operation(
+    "strengthen",
+    category="Modify",
+    summary="Make a basin deeper: multiply the field at it.",
+    params=(LAYER, TARGET, FACTOR, *FORCE),
+    effects=Effect.EDITS,
+    result=results.Edit,
+    examples=(
+        Example(
+            "survey L0\nset max_changed 20%\nlet before = (energy L0.B0).energy\nstrengthen L0.B0 1.2",
+            "it.applied and (energy L0.B0).energy < before",
+        ),
+    ),
+)
+def strengthen(
+    session: Session,
+    layer: int,
+    target: BasinRef | Concept | Seed,
+    factor: float,
+    force: bool,
+    reason: str,
+) -> results.Edit:
+    return session.scale_basin(layer, target, factor, "strengthen", force=force, reason=reason)
+
+
+@operation(
+    "weaken",
+    category="Modify",
+    summary="Make a basin shallower: multiply the field at it by less than one.",
+    params=(LAYER, TARGET, replace(FACTOR, default=0.5), *FORCE),
+    effects=Effect.EDITS,
+    result=results.Edit,
+    examples=(
+        Example(
+            "survey L0\nset max_changed 20%\nlet before = (energy L0.B0).energy\nweaken L0.B0 0.8",
+            "it.applied and (energy L0.B0).energy > before",
+        ),
+    ),
+)
+def weaken(
+    session: Session,
+    layer: int,
+    target: BasinRef | Concept | Seed,
+    factor: float,
+    force: bool,
+    reason: str,
+) -> results.Edit:
+    return session.scale_basin(layer, target, factor, "weaken", force=force, reason=reason)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LAYER = Param("layer", t.LAYER, "the layer, such as L0")
 TARGET = Param("target", t.DIRECTION, "a basin (L0.B3), a concept, or the seed of a random direction")
+BASIN = Param("basin", t.BASIN, "the basin, such as L0.B3")
 INITS = Param("inits", t.INT, "random starts", FromSetting("inits"), minimum=1, maximum=1_000_000)
 SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 1)
 
@@ -204,3 +205,62 @@ def energy(session: Session, layer: int, target: BasinRef | Concept | Seed) -> r
         gap=place.energy_start - place.energy_rest,
         symmetric=session.landscape_of(layer).symmetric,
     )
+
+
+@operation(
+    "probe",
+    category="Observe",
+    summary="What a basin means: the tokens it says, the tokens it holds, and real contexts.",
+    details="says: the tokens that its centre makes likely through the output head alone; holds: the tokens that "
+    "settle in it most often in held-out text.",
+    params=(LAYER, BASIN, Param("top", t.INT, "how many tokens and contexts", 20, minimum=1, maximum=1000)),
+    effects=Effect.READS | Effect.TEXT,
+    result=results.Probe,
+    examples=(Example("survey L3\nprobe L3.B0 top=4", "it.says.count == 4", on="tiny"),),
+)
+def probe(session: Session, layer: int, basin: BasinRef, top: int) -> results.Probe:
+    return session.probe_basin(layer, basin, top)
+
+
+@operation(
+    "landscape",
+    category="Observe",
+    summary="A map of a layer's basins, with populations, energies and radii.",
+    params=(
+        LAYER,
+        Param("dims", t.INT, "coordinates of the map", 2, minimum=2, maximum=3),
+        Param("method", t.CHOICE, "how they are found", "pca", choices=("pca", "umap")),
+        Param(
+            "save",
+            t.PATH,
+            "draw it into a file: .html needs plotly, .png matplotlib",
+            None,
+            keyword_only=True,
+        ),
+    ),
+    effects=Effect.READS | Effect.FILES,
+    result=results.LandscapeMap,
+    examples=(
+        Example("survey L0\nlandscape L0", "it.points.count >= 8 and it.explained[0] >= it.explained[1]"),
+        Example("landscape L0 dims=3", "it.explained.count == 3"),
+    ),
+)
+def landscape(session: Session, layer: int, dims: int, method: str, save: str | None) -> results.LandscapeMap:
+    return session.map_landscape(layer, dims, method, save)
+
+
+@operation(
+    "trace",
+    category="Observe",
+    summary="The convergence path of every token of a text: energies, iterations, and the basin it reaches.",
+    params=(LAYER, Param("text", t.TEXT, "a text")),
+    effects=Effect.READS | Effect.TEXT,
+    result=results.Trace,
+    examples=(
+        Example(
+            'trace L3 "Thank you so much"', "it.tokens.count >= 4 and it.tokens[0].iterations > 0", on="tiny"
+        ),
+    ),
+)
+def trace(session: Session, layer: int, text: str) -> results.Trace:
+    return session.trace_text(layer, text)

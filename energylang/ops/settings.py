@@ -48,6 +48,7 @@ _ALL = (
     Param("temp", t.FLOAT, "sampling temperature of generate", 0.8, above=0, maximum=100),
     Param("tokens", t.INT, "most tokens that generate writes", 50, minimum=1, maximum=100_000),
     Param("topk", t.INT, "generate draws among this many likeliest tokens", 40, minimum=1, maximum=1_000_000),
+    Param("device", t.CHOICE, "where landscapes are calculated", "cpu", choices=("cpu", "cuda")),
     Param(
         "dtype", t.CHOICE, "precision of landscape calculations", "float32", choices=("float32", "float64")
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 
@@ -127,10 +128,12 @@ def reference_pages() -> dict[str, str]:
     """Every generated page of ``docs/``, by its file's name."""
     from energylang.diagnostics.codes import CODES
     from energylang.ops import TABLE
+    from energylang.runtime.schema import RECORD
     from energylang.syntax.grammar import grammar_text
 
     return {
         "operations.md": operations_page(TABLE),
         "codes.md": codes_page(CODES),
         "grammar.md": grammar_page(grammar_text()),
+        "record.schema.json": json.dumps(RECORD, indent=2, ensure_ascii=False) + "\n",
     }

@@ -32,6 +32,7 @@ from energylang.values import BasinRef, Seed
 from energylang.values import Concept as ConceptName
 
 from .history import Concept, History, LayerState, Node, State, without_edit
+from .recording import Ledger
 from .weights import DenseCache, Version
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Core:
         self._next_basin: dict[int, int] = {}
         self._landscapes: dict[tuple[Any, ...], Landscape] = {}
         self._replies: dict[tuple[Any, ...], list[tuple[str, Generation]]] = {}
+        self.ledger = Ledger()
 
     def restore_state(self, state: State) -> None:
         """Make ``state`` the session's state, live weights included."""
@@ -168,11 +170,12 @@ class Core:
     def landscape_of(self, layer: int, version: Version | None = None) -> Landscape:
         """The landscape of a layer's staged weight (or of another version), as the settings read it."""
         version = version or self.staged(layer)
-        key = (version, self.setting("beta"), self.setting("degree"), self.setting("dtype"))
+        place = str(self.setting("device"))
+        key = (version, self.setting("beta"), self.setting("degree"), self.setting("dtype"), place)
         found = self._landscapes.get(key)
         if found is None:
             beta, degree = self.setting("beta"), self.setting("degree")
-            weight = self.weight(version).to(getattr(torch, str(self.setting("dtype"))))
+            weight = self.weight(version).to(place, getattr(torch, str(self.setting("dtype"))))
             found = Landscape(
                 weight,
                 self.model.beta(layer) if beta == AUTO else float(beta),

@@ -3,7 +3,8 @@
 1. The layer's basins are known (a layer that was never surveyed is surveyed first).
 2. A proposal is made: a low-rank change of the weight, leaving the protected basins' fields alone.
 3. The gate judges it: every basin stays, and at most ``max_changed`` of the noisy decisions change.
-4. If it passes (or is forced, with a reason), the change becomes a new version of the staged weight; the
+4. Guards and protected basins may still block it (``energylang.runtime.guarding``).
+5. If it passes (or is forced, with a reason), the change becomes a new version of the staged weight; the
    basins are settled again under it, so that each keeps its number or is marked lost.
 
 A refusal changes nothing and is a result, not an error.
@@ -27,6 +28,7 @@ from energylang.landscape.proposal import Proposal
 from energylang.landscape.survey import survey
 from energylang.results import Edit, Effect
 
+from . import guarding
 from .observing import SAME
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class Plan:
     ``related`` to them, are neither protected nor judged. ``exactly`` is the share of the dimension spent on
     protecting fields exactly. ``decided`` is the verdict and its reason where a damage budget on text stands in
     for the gate: a redirect moves basins on purpose.
-    ``installs`` says that the proposal's target must be a basin afterwards.
+    ``installs`` says that the proposal's target must be a basin afterwards, ``ends`` that ``own`` shall be none.
     """
 
     operation: str
@@ -61,6 +63,7 @@ class Plan:
     method: str | None = None
     strength: float | None = None
     decided: tuple[bool, str] | None = None
+    ends: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,9 @@ def draft(session: Workbench, plan: Plan) -> Draft:
     basins = session.known_basins(plan.layer).alive()
     protected = _protected(basins, plan, landscape)
     room = max(1, int(plan.exactly * landscape.dim))
-    by_use = sorted(range(len(protected)), key=lambda i: -protected[i][1])[:room]
+    pinned = guarding.pinned_centres(session, plan.layer)
+    first = [any(torch.equal(centre, pin.to(centre)) for pin in pinned) for centre, _ in protected]
+    by_use = sorted(range(len(protected)), key=lambda i: (not first[i], -protected[i][1]))[:room]
     centres = (
         torch.stack([centre for centre, _ in protected])
         if protected
@@ -154,11 +159,25 @@ def commit(
     edit = replace(made.edit, effect=effect)
     if made.proposal is None:
         return edit
+    if edit.applied or force:
+        objection = guarding.before_staging(session, made)
+        if objection:
+            return replace(edit, applied=False, reason=objection, blocked=True)
     if force and not edit.applied:
         edit = replace(
             edit, applied=True, forced=True, reason=f"forced: {reason} (the gate said: {edit.reason})"
         )
-    return _stage(session, made.plan, made.proposal, edit) if edit.applied else edit
+    if not edit.applied:
+        return edit
+    before, known = session.state, len(session.registry(made.plan.layer).alive())
+    staged = _stage(session, made.plan, made.proposal, edit)
+    objection = guarding.after_staging(session, staged, known)
+    if objection:
+        session.restore_state(before)
+        return replace(
+            edit, applied=False, forced=False, reason=objection, blocked=True, basin=made.plan.basin
+        )
+    return staged
 
 
 def _protected(basins: Sequence[Basin], plan: Plan, landscape: Landscape) -> list[tuple[Tensor, int]]:
@@ -166,7 +185,7 @@ def _protected(basins: Sequence[Basin], plan: Plan, landscape: Landscape) -> lis
     if not basins:
         return []
     centres = torch.stack([basin.centre for basin in basins]).to(landscape.weight)
-    keep = torch.ones(len(basins), dtype=torch.bool)
+    keep = torch.ones(len(basins), dtype=torch.bool, device=centres.device)
     if plan.own is not None:
         keep = (gram(centres, plan.own.to(centres)).abs() < plan.related).all(dim=1)
     return [(centres[i], basins[i].population) for i in range(len(basins)) if bool(keep[i])]

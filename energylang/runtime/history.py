@@ -59,6 +59,27 @@ class LayerState:
     live: Version
 
 
+@dataclass(frozen=True, eq=False)
+class Holding:
+    """An intervention in forward passes: what is done to states (…, d) of a layer that are nearest, among
+    ``centres`` (k, d), to number ``index``. ``other`` (d,) is the centre to swap with."""
+
+    layer: int
+    basin: int
+    kind: str  # zero, clamp, boost, swap
+    amount: float
+    centres: Tensor
+    index: int
+    to: int | None = None
+    other: Tensor | None = None
+
+    def __str__(self) -> str:
+        words = f"L{self.layer}.B{self.basin} {self.kind}"
+        if self.to is not None:
+            return f"{words}=L{self.layer}.B{self.to}"
+        return words if self.kind == "zero" else f"{words} {self.amount:g}"
+
+
 @dataclass(frozen=True)
 class State:
     """Everything that undo restores."""
@@ -66,6 +87,9 @@ class State:
     layers: tuple[LayerState, ...] = ()
     concepts: Mapping[str, Concept] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    guards: Mapping[str, float] = field(default_factory=dict)  # by kind, or by layer ("L3")
+    protected: Mapping[int, frozenset[int]] = field(default_factory=dict)  # basin ids by layer
+    interventions: Mapping[str, Holding] = field(default_factory=dict)
 
 
 @dataclass(eq=False)

@@ -96,6 +96,8 @@ def run_checked(
     Raises ``ScriptError``.
     """
     session.procedures.update(checked.procedures)
+    source = checked.program.span.source
+    session.ledger.note_script(source.name, source.text)
     return Interpreter(session, checked, show, begin, keep_going=keep_going).run()
 
 

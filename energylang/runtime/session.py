@@ -21,14 +21,15 @@ from energylang.ops.coerce import as_basin, as_statement, coerce, suggestion
 from energylang.ops.declaration import Effect, FromSetting, Op
 from energylang.results import Edit, Result
 
+from .bodies import Bodies
 from .history import State, without
-from .workbench import Workbench
+from .recording import shown
 
 if TYPE_CHECKING:
     from energylang.checker.scope import Procedure
 
 
-class Session(Workbench):
+class Session(Bodies):
     """A model under observation.
 
     ``model`` is a bundled name (``"tiny"``), ``"random:256"``, ``"planted:256x20"`` or a path; without one,
@@ -78,6 +79,7 @@ class Session(Workbench):
         to be undone.
         """
         before, statement = self.state, statement or as_statement(op, values)
+        number = len(self.ledger.entries) + 1
         result = self.execute(op, values, statement=statement)
         after, timeline = self.state, self.timeline
         try:
@@ -87,6 +89,7 @@ class Session(Workbench):
             if self.timeline is timeline and (ended := without(before, after, now)) is not now:
                 self.restore_state(ended)
                 timeline.record(f"end of: {statement}", now, ended, "OK", "", None)
+            self.ledger.end(number, f"end of: {statement}")
 
     # -- running -------------------------------------------------------------------------------
 
@@ -109,7 +112,7 @@ class Session(Workbench):
             self.model  # noqa: B018 - says that none is loaded
         if Effect.TEXT in op.effects:
             self.text  # noqa: B018 - says what is missing
-        statement = statement or as_statement(op, values)
+        statement = shown(op, values, statement or as_statement(op, values))
         mark = self.mark()
         before = mark.state
         try:
@@ -118,6 +121,7 @@ class Session(Workbench):
         except ElError as error:
             self.return_to(mark)
             self._record(op, statement, before, "FAILED", error.message, given.get("layer"))
+            self.ledger.note(op, values, statement, mark.node.id, error)
             raise
         except BaseException as error:
             self.return_to(mark)
@@ -128,6 +132,7 @@ class Session(Workbench):
             raise
         status, detail = _outcome(result)
         self._record(op, statement, before, status, detail, given.get("layer"))
+        self.ledger.note(op, values, statement, mark.node.id, result)
         return result
 
     def _complete(self, op: Op, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,6 +179,8 @@ def _outcome(result: Any) -> tuple[str, str]:
     if isinstance(result, Edit):
         if result.forced:
             return "FORCED", result.reason
+        if result.blocked:
+            return "BLOCKED", result.reason
         return ("OK", "") if result.applied else ("REFUSED", result.reason)
     return "OK", ""
 

@@ -21,10 +21,11 @@ from energylang.landscape.edits import RELATED, inject, remove
 from energylang.landscape.layer import Landscape
 from energylang.landscape.proposal import Proposal
 from energylang.models import checkpoint
+from energylang.models.protocol import Generation
 from energylang.values import BasinRef, Concept, Seed
 
 from . import concepts as concept_work
-from . import installing, observing, redirecting, steering
+from . import installing, interventions, moving, observing, redirecting, steering
 from .core import Core
 from .editing import REMOVING, Plan, carry_out
 from .effects import measure
@@ -136,19 +137,7 @@ class Workbench(Core):
         force: bool,
         reason: str,
     ) -> results.Edit:
-        self.known_basins(layer)
-        basin: int | None
-        if isinstance(target, BasinRef):
-            centre, basin = self.direction(layer, target), target.basin
-        else:
-            place = self.look(layer, target)
-            if not place.is_basin:
-                raise ElError(
-                    f"there is no basin near {target} in L{layer}",
-                    code="EL510",
-                    hint="name one that `survey` found, such as L0.B3",
-                )
-            centre, basin = place.rest, place.basin
+        centre, basin = self.basin_near(layer, target)
         generator = self.generator("remove", layer, str(target))
 
         def propose(landscape: Landscape, protected: Tensor) -> Proposal:
@@ -166,8 +155,47 @@ class Workbench(Core):
             exactly=REMOVING,
             basin=basin,
             strength=strength,
+            ends=True,
         )
         return carry_out(self, plan, force=force, reason=reason)
+
+    def basin_near(self, layer: int, target: BasinRef | Concept | Seed) -> tuple[Tensor, int | None]:
+        """The centre (d,) of the basin that a direction names or settles in, and its id."""
+        self.known_basins(layer)
+        if isinstance(target, BasinRef):
+            return self.direction(layer, target), target.basin
+        place = self.look(layer, target)
+        if not place.is_basin:
+            raise ElError(
+                f"there is no basin near {target} in L{layer}",
+                code="EL510",
+                hint="name one that `survey` found, such as L0.B3",
+            )
+        return place.rest, place.basin
+
+    def move_basin(
+        self,
+        layer: int,
+        target: BasinRef | Concept | Seed,
+        to: BasinRef | Concept | Seed | None,
+        strength: float | None,
+        *,
+        force: bool,
+        reason: str,
+    ) -> results.Edit:
+        return moving.move_basin(self, layer, target, to, strength, force=force, reason=reason)
+
+    def scale_basin(
+        self,
+        layer: int,
+        target: BasinRef | Concept | Seed,
+        factor: float,
+        operation: str,
+        *,
+        force: bool,
+        reason: str,
+    ) -> results.Edit:
+        return moving.scale_basin(self, layer, target, factor, operation, force=force, reason=reason)
 
     def redirect_basin(
         self,
@@ -190,6 +218,9 @@ class Workbench(Core):
         self, layer: int | None, name: str, text: str, contrast: str | None, position: str | None
     ) -> results.ConceptInfo:
         return concept_work.describe(self, concept_work.capture(self, layer, name, text, contrast, position))
+
+    def capture_states(self, layer: int, name: str, text: str, position: str | None) -> None:
+        concept_work.capture(self, layer, name, text, None, position)
 
     def describe_concept(self, name: str) -> results.ConceptInfo:
         return concept_work.describe(self, self.concept(name))
@@ -252,6 +283,10 @@ class Workbench(Core):
         self.adopt(checkpoint.load(spec, base=self.base))
 
     def change_setting(self, name: str, value: float | str) -> None:
+        if name == "device" and value != "cpu" and not torch.cuda.is_available():
+            raise ElError(
+                f"there is no {value} device here", code="EL502", hint="`set device cpu` works everywhere"
+            )
         self.state = replace(self.state, settings={**self.state.settings, name: value})
 
     def make_live(self, layer: int) -> None:
@@ -277,12 +312,42 @@ class Workbench(Core):
         except OSError as error:
             raise ElError(f"cannot write {path}: {error.strerror}", code="EL504") from None
 
+    def write_text(self, path: str, text: str) -> None:
+        """Write a text file whole or not at all."""
+        target = self.resolve(path)
+        try:
+            checkpoint.check_writable(target)
+            checkpoint.write_atomic(target, text.encode("utf-8"))
+        except OSError as error:
+            raise ElError(f"cannot write {path}: {error.strerror}", code="EL504") from None
+
+    def read_lines(self, path: str) -> list[str]:
+        """The lines of a text file that hold something."""
+        try:
+            text = self.resolve(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ElError(f"cannot read {path}: {error.strerror}", code="EL503") from None
+        except UnicodeDecodeError:
+            raise ElError(f"{path} is not UTF-8 text", code="EL503") from None
+        return [line.strip() for line in text.splitlines() if line.strip()]
+
     # -- text -------------------------------------------------------------------------------------------------
+
+    def generate_live(self, prompt: str, *, tokens: int, temp: float, topk: int, seed: int) -> Generation:
+        """What the live model says, with the interventions that are active."""
+        generator = stable_generator("generate", self.setting("seed"), seed)
+        return self.text.generate(
+            prompt,
+            tokens=tokens,
+            temp=temp,
+            topk=topk,
+            generator=generator,
+            intervention=interventions.standing(self),
+        )
 
     def speak(self, prompt: str, *, tokens: int, temp: float, topk: int, seed: int) -> results.Generation:
         text = self.text
-        generator = stable_generator("generate", self.setting("seed"), seed)
-        made = text.generate(prompt, tokens=tokens, temp=temp, topk=topk, generator=generator)
+        made = self.generate_live(prompt, tokens=tokens, temp=temp, topk=topk, seed=seed)
         columns = [observing.settled_basins(self, layer, states) for layer, states in enumerate(made.states)]
         steps = tuple(
             results.TokenStep(text.token(token), tuple(column[i] for column in columns))

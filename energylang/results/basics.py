@@ -1,59 +1,10 @@
-"""What operations give back: one frozen record per kind of result.
-
-Every record is an object (``s.num_basins``) and a read-only mapping (``s["num_basins"]``), and
-``to_dict()`` gives plain data for JSON. The checker derives the fields of the language's record types from
-the annotations below, so that a field exists in scripts exactly when it exists here. Fields hold numbers,
-texts, booleans, ``None``, other records, and tuples of these; tensors stay in the session.
-
-Units: energies are those of ``energylang.landscape.energy``; residuals, drifts and fractions are relative
-(0…1); entropies are in nats; losses are nats per token; times are seconds.
-"""
+"""Results of the operations that look, edit and control: one frozen record per kind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
 
-VOLATILE = {"volatile": True}
-"""Metadata of a field that may differ between two equal runs (a time): left out of digests and of plain output."""
-
-
-class Result(Mapping[str, Any]):
-    """Base of all results."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    def __getitem__(self, key: str) -> Any:
-        if key in self.__dataclass_fields__:
-            return getattr(self, key)
-        raise KeyError(key)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.__dataclass_fields__)
-
-    def __len__(self) -> int:
-        return len(self.__dataclass_fields__)
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    def to_dict(self, *, volatile: bool = True) -> dict[str, Any]:
-        """Plain data: dicts, lists, numbers, texts. ``volatile=False`` leaves times out."""
-        return {
-            item.name: _plain(getattr(self, item.name), volatile)
-            for item in fields(self)
-            if volatile or not item.metadata.get("volatile")
-        }
-
-
-def _plain(value: Any, volatile: bool) -> Any:
-    if isinstance(value, Result):
-        return value.to_dict(volatile=volatile)
-    if isinstance(value, (tuple, list)):
-        return [_plain(item, volatile) for item in value]
-    return value
-
+from .base import VOLATILE, Result
 
 # ----------------------------------------------------------------------------------------- observing
 
@@ -220,7 +171,8 @@ class Edit(Result):
     A refused edit (``applied`` is false) leaves no trace; ``reason`` says why. ``basin`` is the id of the
     basin that was installed or aimed at, ``lost`` those that the edit lost, ``kept`` of ``protected``
     basins re-settle onto themselves, ``changed_fraction`` of noisy cues are decided differently. ``arrived`` is
-    the share of redirected states that now settle at the target.
+    the share of redirected states that now settle at the target. ``blocked`` says that it was a guard or a protected
+    basin that refused it, which force does not overrule.
     """
 
     operation: str
@@ -242,6 +194,7 @@ class Edit(Result):
     method: str | None
     effect: Effect | None
     arrived: float | None
+    blocked: bool = False
 
 
 @dataclass(frozen=True, eq=False)

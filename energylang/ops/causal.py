@@ -1,0 +1,138 @@
+"""Causal: which basins depend on which? Every answer beside random edits of equal norm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from energylang import results
+from energylang import types as t
+
+from .declaration import FORCE, Effect, Example, Param, operation
+from .observe import BASIN, LAYER
+
+if TYPE_CHECKING:
+    from energylang.runtime.session import Session
+    from energylang.values import BasinRef
+
+THRESHOLD = Param("threshold", t.FLOAT, "drift from which there is an edge", 0.15, minimum=0, maximum=2)
+
+
+def placebo_count(default: int) -> Param:
+    return Param(
+        "placebos", t.INT, "random edits of equal norm", default, minimum=1, maximum=1000, keyword_only=True
+    )
+
+
+@operation(
+    "causal scan",
+    category="Causal",
+    summary="Knock out every basin and see which others move.",
+    details="An edge means that the basin's loss moves the other by more than the threshold, and by more than random "
+    "edits of the same norm do. The graph can be written as GraphML, DOT or JSON.",
+    params=(
+        LAYER,
+        THRESHOLD,
+        placebo_count(1),
+        Param(
+            "save",
+            t.PATH,
+            "write the graph: a path ending in .graphml, .dot or .json",
+            None,
+            keyword_only=True,
+        ),
+    ),
+    effects=Effect.READS | Effect.FILES,
+    result=results.CausalGraph,
+    examples=(
+        Example("survey L0\ncausal scan L0", "it.num_edges >= 0 and it.placebos == 1"),
+        Example(
+            'causal scan L0 threshold=0.5 save="graph.dot"', 'it.threshold == 0.5 and it.path == "graph.dot"'
+        ),
+    ),
+)
+def causal_scan(
+    session: Session, layer: int, threshold: float, placebos: int, save: str | None
+) -> results.CausalGraph:
+    return session.scan_causes(layer, threshold, placebos, save)
+
+
+@operation(
+    "causal intervene",
+    category="Causal",
+    summary="do(B): change one basin's own field, and see what that does to the others.",
+    details="Unlike remove, weaken and strengthen it does not keep the fields of the others: what leans on the basin "
+    "moves with it. The edit is gated and staged like any other.",
+    params=(
+        LAYER,
+        BASIN,
+        Param("op", t.CHOICE, "what is done to it", "remove", choices=("remove", "weaken", "strengthen")),
+        placebo_count(10),
+        *FORCE,
+    ),
+    effects=Effect.EDITS,
+    result=results.CausalEffect,
+    examples=(
+        Example(
+            'survey L0\ncausal intervene L0.B0 op=weaken --force --reason "to see"',
+            "it.applied and it.placebos == 10 and it.others.count > 0",
+        ),
+        Example(
+            "survey L0\nset max_changed 0\ncausal intervene L0.B0", "not it.applied or it.mean_drift == 0"
+        ),
+    ),
+)
+def causal_intervene(
+    session: Session, layer: int, basin: BasinRef, op: str, placebos: int, force: bool, reason: str
+) -> results.CausalEffect:
+    return session.intervene_causally(layer, basin, op, placebos, force=force, reason=reason)
+
+
+@operation(
+    "causal counterfactual",
+    category="Causal",
+    summary="What if a basin held the opposite, held less, or lay elsewhere? Nothing is kept.",
+    params=(
+        LAYER,
+        BASIN,
+        Param("mod", t.CHOICE, "how it would be", "invert", choices=("invert", "weaken", "shift")),
+        placebo_count(10),
+    ),
+    effects=Effect.READS,
+    result=results.CounterfactualEffect,
+    examples=(
+        Example("survey L0\ncausal counterfactual L0.B0", "it.own_drift > 0.5 and (status).is_original"),
+        Example("survey L0\ncausal counterfactual L0.B0 mod=shift", "it.norm > 0"),
+    ),
+)
+def causal_counterfactual(
+    session: Session, layer: int, basin: BasinRef, mod: str, placebos: int
+) -> results.CounterfactualEffect:
+    return session.suppose(layer, basin, mod, placebos)
+
+
+@operation(
+    "causal across",
+    category="Causal",
+    summary="Hold a basin at zero in real passes: which basins of a later layer change?",
+    details="In every token of held-out text that is in the basin, the component along its centre is taken out; the "
+    "placebos take as much out along random directions.",
+    params=(
+        LAYER,
+        BASIN,
+        Param("to", t.LAYER, "the later layer to look at", keyword_only=True),
+        placebo_count(5),
+    ),
+    effects=Effect.READS | Effect.TEXT,
+    result=results.CrossEffect,
+    examples=(
+        Example(
+            "let used = usage L2\nlet b = used.basins[0].basin\ncausal across L2 b to=L3",
+            "it.held > 0 and it.placebos == 5 and it.moved >= 0",
+            on="tiny",
+        ),
+    ),
+)
+def causal_across(
+    session: Session, layer: int, basin: BasinRef, to: int, placebos: int
+) -> results.CrossEffect:
+    return session.look_across(layer, basin, to, placebos)

@@ -1,0 +1,176 @@
+"""Interpretability: what basins mean, which ones text visits, and what happens without them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from energylang import results
+from energylang import types as t
+
+from .causal import placebo_count
+from .declaration import Effect, Example, FromSetting, Param, operation
+from .observe import BASIN, LAYER, TARGET
+
+if TYPE_CHECKING:
+    from energylang.runtime.session import Session
+    from energylang.values import BasinRef, Concept, Seed
+
+TOP = Param("top", t.INT, "how many to show", 5, minimum=1, maximum=1000)
+SAMPLING = (
+    Param(
+        "tokens",
+        t.INT,
+        "most tokens to write",
+        FromSetting("tokens"),
+        minimum=1,
+        maximum=100_000,
+        keyword_only=True,
+    ),
+    Param(
+        "temp", t.FLOAT, "sampling temperature", FromSetting("temp"), above=0, maximum=100, keyword_only=True
+    ),
+    Param(
+        "topk",
+        t.INT,
+        "draw among this many likeliest tokens",
+        FromSetting("topk"),
+        minimum=1,
+        maximum=1_000_000,
+        keyword_only=True,
+    ),
+    Param("seed", t.INT, "seed of the draws", 0, minimum=0, maximum=2**63 - 1, keyword_only=True),
+)
+
+
+@operation(
+    "neighbours",
+    category="Interpretability",
+    summary="The basins nearest to a direction, each with a text that settles in it.",
+    params=(LAYER, TARGET, TOP),
+    effects=Effect.READS,
+    result=results.Neighbours,
+    examples=(
+        Example(
+            "survey L0\nneighbours L0.B0 top=3",
+            "it.neighbours.count == 3 and it.neighbours[0].cosine_similarity >= it.neighbours[1].cosine_similarity",
+        ),
+        Example('capture L3 polite "Thank you"\nneighbours L3 polite', "it.neighbours.count == 5", on="tiny"),
+    ),
+)
+def neighbours(
+    session: Session, layer: int, target: BasinRef | Concept | Seed, top: int
+) -> results.Neighbours:
+    return session.nearest_basins(layer, target, top)
+
+
+@operation(
+    "intervene",
+    category="Interpretability",
+    summary="Change what forward passes read where a token is in a basin.",
+    details="zero: the state loses its component along the basin's centre\n"
+    "boost: that component is multiplied by the amount (2)\n"
+    "clamp: every state of the layer gets that component, amount (1) times the centre's norm\n"
+    "swap=B: the component is laid along another basin's centre\n"
+    "It acts in what the live model says and visits, stays until it is undone, and lasts for a block in "
+    "with intervene L2.B4 zero: …",
+    params=(
+        LAYER,
+        BASIN,
+        Param("kind", t.CHOICE, "what is done", "zero", choices=("zero", "clamp", "boost")),
+        Param("swap", t.BASIN, "the other basin of a swap", None, keyword_only=True),
+        Param("amount", t.FLOAT, "of clamp and boost", None, minimum=0, maximum=1000, keyword_only=True),
+    ),
+    effects=Effect.CHANGES | Effect.TEXT,
+    result=results.Intervened,
+    examples=(
+        Example("survey L3\nintervene L3.B0 zero", "it.active.count == 1 and it.tokens > 0", on="tiny"),
+        Example("survey L3\nintervene L3.B0 swap=L3.B1", "it.to == 1", on="tiny"),
+    ),
+)
+def intervene(
+    session: Session, layer: int, basin: BasinRef, kind: str, swap: BasinRef | None, amount: float | None
+) -> results.Intervened:
+    return session.begin_intervention(layer, basin, kind, swap, amount)
+
+
+@operation(
+    "usage",
+    category="Interpretability",
+    summary="Which basins real text visits, how evenly, and how selective they are.",
+    params=(LAYER,),
+    effects=Effect.READS | Effect.TEXT,
+    result=results.Usage,
+    examples=(Example("usage L3", "it.visited > 0 and it.selectivity > it.selectivity_shuffled", on="tiny"),),
+)
+def usage(session: Session, layer: int) -> results.Usage:
+    return session.read_usage(layer)
+
+
+@operation(
+    "contexts",
+    category="Interpretability",
+    summary="Where in real text a basin is visited, the most active place first.",
+    params=(LAYER, BASIN, TOP),
+    effects=Effect.READS | Effect.TEXT,
+    result=results.BasinContexts,
+    examples=(
+        Example(
+            "let used = usage L3\nlet b = used.basins[0].basin\ncontexts L3 b top=2",
+            "it.contexts.count == 2 and it.visits >= 2",
+            on="tiny",
+        ),
+    ),
+)
+def contexts(session: Session, layer: int, basin: BasinRef, top: int) -> results.BasinContexts:
+    return session.read_contexts(layer, basin, top)
+
+
+@operation(
+    "trace-generation",
+    category="Interpretability",
+    summary="A reply of the live model, and the basin of a layer in which each of its tokens settled.",
+    params=(LAYER, Param("prompt", t.TEXT, "what to answer or to continue"), *SAMPLING),
+    effects=Effect.TEXT | Effect.READS,
+    result=results.Trajectory,
+    examples=(
+        Example('trace-generation L3 "Hi, can you help me?" tokens=6', "it.tokens.count > 0", on="tiny"),
+    ),
+)
+def trace_generation(
+    session: Session, layer: int, prompt: str, tokens: int, temp: float, topk: int, seed: int
+) -> results.Trajectory:
+    return session.trace_reply(layer, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed)
+
+
+@operation(
+    "classify",
+    category="Interpretability",
+    summary="How much of a token, or of the next one, does the basin it settles in tell?",
+    details="A linear probe on the identity of the basin, fitted on one half of the held-out text and judged on the "
+    "other, beside the same probe fitted to shuffled basins.",
+    params=(LAYER, Param("of", t.CHOICE, "what is told", "token", choices=("token", "next"))),
+    effects=Effect.READS | Effect.TEXT,
+    result=results.Classification,
+    examples=(
+        Example("classify L3", "it.accuracy > it.shuffled", on="tiny"),
+        Example("classify L3 of=next", 'it.of == "next" and it.tested_on > 0', on="tiny"),
+    ),
+)
+def classify(session: Session, layer: int, of: str) -> results.Classification:
+    return session.probe_identity(layer, of)
+
+
+@operation(
+    "ablate",
+    category="Interpretability",
+    summary="The loss with the subspace of some basins projected out, beside as many random basins.",
+    params=(Param("basins", t.BASINS, "a basin, or a list of basins of one layer"), placebo_count(10)),
+    effects=Effect.READS | Effect.TEXT,
+    result=results.Ablation,
+    examples=(
+        Example("survey L3\nablate L3.B0 placebos=3", "it.loss_after > 0 and it.placebos == 3", on="tiny"),
+        Example("survey L3\nablate [L3.B0, L3.B1] placebos=2", "it.basins.count == 2", on="tiny"),
+    ),
+)
+def ablate(session: Session, basins: tuple[BasinRef, ...], placebos: int) -> results.Ablation:
+    return session.leave_out(basins, placebos)

@@ -1,0 +1,56 @@
+"""Records: write down what was done, and do it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from energylang import results
+from energylang import types as t
+
+from .declaration import Effect, Example, Param, operation
+
+if TYPE_CHECKING:
+    from energylang.runtime.session import Session
+
+
+@operation(
+    "record",
+    category="Records",
+    summary="Write everything that this session did into a file that can be replayed.",
+    details="JSON: every operation with its arguments and the digest of its result, the undo tree, settings, versions "
+    "and hashes of the weights (docs/record.schema.json). Keys of watermarks are left out.",
+    params=(Param("path", t.PATH, "the file to write"),),
+    effects=Effect.FILES,
+    result=results.Recorded,
+    examples=(
+        Example(
+            'inject L0 42\nrecord "work.json"', "it.operations == 2 and it.final_hash != it.checkpoint_hash"
+        ),
+    ),
+)
+def record(session: Session, path: str) -> results.Recorded:
+    return session.write_record(path)
+
+
+@operation(
+    "replay",
+    category="Records",
+    summary="Run a record again in a session of its own, and compare digest by digest.",
+    details="The model must be the one that the record was made on, by the hash of its weights.",
+    params=(
+        Param("path", t.PATH, "a file that record wrote"),
+        Param("on", t.MODEL, "another place of the same model", None, keyword_only=True),
+        Param("key", t.TEXT, "the key of the record's watermarks", None, keyword_only=True, secret=True),
+    ),
+    effects=Effect.FILES | Effect.ALWAYS,
+    result=results.Replay,
+    examples=(
+        Example(
+            'survey L0\ninject L0 42\nundo\nrecord "w.json"\nreplay "w.json"',
+            "it.identical and it.operations == 4",
+        ),
+        Example('watermark inject "k"\nrecord "w.json"\nreplay "w.json" key="k"', "it.identical"),
+    ),
+)
+def replay(session: Session, path: str, on: str | None, key: str | None) -> results.Replay:
+    return session.run_record(path, on, key)

@@ -1,0 +1,89 @@
+"""Safety: limits that every edit has to keep, basins that none may lose, and what edits cost in prediction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from energylang import results
+from energylang import types as t
+
+from .declaration import Effect, Example, Param, operation
+
+if TYPE_CHECKING:
+    from energylang.runtime.session import Session
+    from energylang.values import BasinRef
+
+GUARDS = ("max-basins", "min-basins", "strength-cap", "cosine-drift", "perplexity-delta", "max-changed")
+
+
+@operation(
+    "guard",
+    category="Safety",
+    summary="Set a limit that every edit of a weight has to keep.",
+    details="max-basins, min-basins: how many basins a survey of the edited layer finds\n"
+    "strength-cap: the edit's norm relative to the weight's\n"
+    "cosine-drift: 1 − cosine by which any other basin moves\n"
+    "perplexity-delta: relative rise of the loss on held-out text\n"
+    "max-changed: share of the noisy decisions that change\n"
+    "a layer: share of its basins that an edit may lose (guard L0 10 and guard L0 10% mean a tenth)\n"
+    "Force does not overrule a guard; undo takes it away.",
+    params=(
+        Param("what", t.LAYER, "the kind of limit, or a layer", choices=GUARDS),
+        Param("value", t.VALUE, "the limit; whole numbers are percent where a share is meant"),
+    ),
+    effects=Effect.CHANGES,
+    result=results.Guard,
+    examples=(
+        Example("guard strength-cap 0.001", "(inject L0 42).blocked"),
+        Example("guard L0 10", "it.value == 0.1 and it.layer == 0"),
+    ),
+)
+def guard(session: Session, what: int | str, value: float) -> results.Guard:
+    return session.set_guard(what, value)
+
+
+@operation(
+    "guards",
+    category="Safety",
+    summary="The limits in force, and the protected basins.",
+    result=results.Guards,
+    examples=(Example("guard max-changed 5%\nguards", "it.guards[0].value == 0.05"),),
+)
+def guards(session: Session) -> results.Guards:
+    return session.list_guards()
+
+
+@operation(
+    "protect",
+    category="Safety",
+    summary="Pin basins: no edit may lose them, and edits keep their fields exactly.",
+    params=(Param("basins", t.BASINS, "a basin, or a list of basins of one layer"),),
+    effects=Effect.CHANGES,
+    result=results.Protected,
+    examples=(
+        Example("survey L0\nset max_changed 50%\nprotect L0.B0", "(remove L0.B0).blocked"),
+        Example("survey L0\nprotect [L0.B0, L0.B1]", "it.all.count == 2"),
+    ),
+)
+def protect(session: Session, basins: tuple[BasinRef, ...]) -> results.Protected:
+    return session.pin_basins(basins)
+
+
+@operation(
+    "benchmark",
+    category="Safety",
+    summary="Perplexity of the live model and, where edits are staged, with them; beside the model as it was loaded.",
+    params=(Param("corpus", t.PATH, "a text file; the bundled held-out text without it", None),),
+    effects=Effect.READS | Effect.TEXT | Effect.FILES,
+    result=results.Benchmark,
+    examples=(
+        Example("benchmark", "it.perplexity > 1 and it.change == 0", on="tiny"),
+        Example(
+            'capture L3 polite "Thank you so much"\ninject-concept L3 polite method=redirect strength=0.3\nbenchmark',
+            "it.staged.perplexity > 1",
+            on="tiny",
+        ),
+    ),
+)
+def benchmark(session: Session, corpus: str | None) -> results.Benchmark:
+    return session.measure_perplexity(corpus)

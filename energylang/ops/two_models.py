@@ -1,0 +1,67 @@
+"""Two models: compare a layer with another model's, and bring a concept over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from energylang import results
+from energylang import types as t
+
+from .declaration import FORCE, Effect, Example, Param, operation
+from .modify import STRENGTH, as_number
+from .observe import LAYER
+
+if TYPE_CHECKING:
+    from energylang.runtime.session import Session
+    from energylang.values import Concept
+
+OTHER = Param("model", t.MODEL, "the other model: a bundled name, random:D, planted:DxK, or a path")
+
+
+@operation(
+    "compare",
+    category="Two models",
+    summary="A layer of this model, as staged, beside the same layer of another.",
+    details="Where both read text, the other model's states are rotated here by orthogonal Procrustes on shared "
+    "texts, judged on texts it was not fitted to; otherwise equal dimensions are compared as they are.",
+    params=(OTHER, LAYER),
+    effects=Effect.READS | Effect.FILES,
+    result=results.Comparison,
+    examples=(
+        Example("compare planted:64x4 L0", "it.weight_change == 0 and it.matched == it.basins_here"),
+        Example("inject L0 42\ncompare planted:64x4 L0", "it.weight_change > 0"),
+    ),
+)
+def compare(session: Session, model: str, layer: int) -> results.Comparison:
+    return session.compare_with(model, layer)
+
+
+@operation(
+    "transplant",
+    category="Two models",
+    summary="Install a concept as another model has it.",
+    details="The concept's texts are read in the other model, its states brought here, and their mean becomes an "
+    "attractor.",
+    params=(OTHER, LAYER, Param("concept", t.CONCEPT, "a captured concept"), STRENGTH, *FORCE),
+    effects=Effect.EDITS | Effect.TEXT | Effect.FILES,
+    result=results.Edit,
+    examples=(
+        Example(
+            'capture L3 polite "Thank you so much"\ntransplant tiny L3 polite',
+            'it.operation == "transplant" and it.norm > 0',
+            on="tiny",
+        ),
+    ),
+)
+def transplant(
+    session: Session,
+    model: str,
+    layer: int,
+    concept: Concept,
+    strength: float | str,
+    force: bool,
+    reason: str,
+) -> results.Edit:
+    return session.transplant_concept(
+        model, layer, concept.name, as_number(strength), force=force, reason=reason
+    )

@@ -1,0 +1,231 @@
+"""Pictures of what basins mean: texts, tokens, maps, traces."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from energylang import results
+
+from .dispatch import render
+from .marks import bar, facts, number, percent, table
+
+_SHOWN = 12
+_SPARKS = "▁▂▃▄▅▆▇█"
+_WIDE, _HIGH = 56, 15
+
+
+def _tokens(scores: tuple[results.TokenScore, ...]) -> str:
+    return "  ".join(f"{_seen(item.token)} {100 * item.score:.0f} %" for item in scores[:8]) or "nothing"
+
+
+def _seen(token: str) -> str:
+    return token.strip() or "⏎"
+
+
+def _contexts(contexts: tuple[results.Context, ...]) -> RenderableType:
+    rows = table("", "", "", "", right=(0, 3), wrap=(0, 2))
+    for context in contexts[:_SHOWN]:
+        rows.add_row(
+            Text(context.before, style="dim"),
+            Text(context.token, style="bold"),
+            Text(context.after, style="dim"),
+            f"{context.activation:.2f}",
+        )
+    return rows
+
+
+@render.register
+def _(probe: results.Probe) -> RenderableType:
+    return Group(
+        Text.assemble(
+            (f"L{probe.layer}.B{probe.basin}", "bold"),
+            f"  {probe.visits} visits, {percent(probe.share)} of the tokens",
+        ),
+        Text.assemble(("says   ", "dim"), _tokens(probe.says)),
+        Text.assemble(("holds  ", "dim"), _tokens(probe.holds)),
+        _contexts(probe.contexts),
+    )
+
+
+@render.register
+def _(found: results.BasinContexts) -> RenderableType:
+    head = Text(f"L{found.layer}.B{found.basin}: {found.visits} contexts in {found.tokens} tokens")
+    return Group(head, _contexts(found.contexts))
+
+
+@render.register
+def _(usage: results.Usage) -> RenderableType:
+    rows = table("basin", "visits", "", "share", "commonest", "of its visits", right=(1, 3, 5))
+    most = max((basin.visits for basin in usage.basins), default=1)
+    for basin in usage.basins[:_SHOWN]:
+        rows.add_row(
+            Text(f"B{basin.basin}", style="cyan"),
+            str(basin.visits),
+            Text(bar(basin.visits / most), style="blue"),
+            percent(basin.share),
+            Text(_seen(basin.token)),
+            percent(basin.purity),
+        )
+    return Group(
+        Text.assemble(
+            (f"L{usage.layer}", "bold"),
+            f"  {usage.tokens} tokens visit {usage.visited} of {usage.known} known basins",
+        ),
+        facts(
+            entropy=f"{usage.entropy_nats:.2f} nats",
+            selectivity=f"{percent(usage.selectivity)} (shuffled {percent(usage.selectivity_shuffled)})",
+            elsewhere=str(usage.elsewhere),
+        ),
+        rows,
+    )
+
+
+@render.register
+def _(found: results.Neighbours) -> RenderableType:
+    if not found.neighbours:
+        return Text(f"no other basin is known in L{found.layer}", style="dim")
+    rows = table("basin", "cosine", "", "starts", "for example", right=(1, 3), wrap=(4,))
+    for basin in found.neighbours:
+        rows.add_row(
+            Text(f"B{basin.id}", style="cyan"),
+            f"{basin.cosine_similarity:.3f}",
+            Text(bar(basin.cosine_similarity, 8), style="blue"),
+            str(basin.population),
+            Text(basin.example_probe or "–"),
+        )
+    return rows
+
+
+@render.register
+def _(done: results.Intervened) -> RenderableType:
+    parts = [
+        Text.assemble(
+            ("✓ ", "green"), (done.active[-1], "bold"), f"  {done.reach} of {done.tokens} tokens are in reach"
+        )
+    ]
+    if len(done.active) > 1:
+        parts.append(Text("active: " + ", ".join(done.active), style="dim"))
+    return Group(*parts)
+
+
+def _spark(values: tuple[float, ...], width: int = 16) -> str:
+    """A row of small columns, the first value highest of all as a rule."""
+    if not values:
+        return ""
+    step = max(1, -(-len(values) // width))
+    shown = list(values[::step])
+    if shown[-1] != values[-1]:
+        shown.append(values[-1])
+    low, high = min(shown), max(shown)
+    reach = (high - low) or 1.0
+    return "".join(_SPARKS[round(7 * (value - low) / reach)] for value in shown)
+
+
+def _traced(tokens: tuple[results.TracedToken, ...]) -> RenderableType:
+    rows = table("token", "basin", "cosine", "steps", "energy", "", right=(2, 3, 4))
+    for token in tokens[:24]:
+        energies = token.path.energies
+        rows.add_row(
+            Text(_seen(token.token)),
+            Text(f"B{token.basin}", style="cyan") if token.basin is not None else Text("–", style="dim"),
+            f"{token.cosine:.2f}",
+            str(token.iterations) + ("" if token.settled else "+"),
+            number(energies[-1]) if energies else "",
+            Text(_spark(energies), style="blue"),
+        )
+    return rows
+
+
+@render.register
+def _(trace: results.Trace) -> RenderableType:
+    note = "the energy never rises" if trace.rises == 0 else f"the energy rises at {trace.rises} steps"
+    return Group(
+        Text.assemble((f"L{trace.layer}", "bold"), f"  {trace.mean_iterations:.1f} steps on average, {note}"),
+        _traced(trace.tokens),
+    )
+
+
+@render.register
+def _(made: results.Trajectory) -> RenderableType:
+    parts: list[RenderableType] = [
+        Text.assemble(("“", "dim"), (made.text, "bold"), ("”", "dim")),
+        Text.assemble(
+            (f"L{made.layer}  ", "bold"), " → ".join(f"B{basin}" for basin in made.basins) or "no known basin"
+        ),
+        _traced(made.tokens),
+    ]
+    if made.interventions:
+        parts.append(Text("under " + ", ".join(made.interventions), style="yellow"))
+    return Group(*parts)
+
+
+@render.register
+def _(found: results.Classification) -> RenderableType:
+    what = "the token" if found.of == "token" else "the next token"
+    return Group(
+        Text.assemble(
+            f"the basin in L{found.layer} tells {what} in ",
+            (percent(found.accuracy), "bold"),
+            " of the cases",
+        ),
+        facts(
+            shuffled_basins=f"{percent(found.shuffled)} ± {percent(found.shuffled_std)}",
+            z=f"{found.z:+.1f}",
+            always_the_commonest=percent(found.majority),
+            basins=str(found.basins),
+        ),
+    )
+
+
+@render.register
+def _(found: results.Ablation) -> RenderableType:
+    names = ", ".join(f"B{basin}" for basin in found.basins)
+    return Group(
+        Text.assemble(
+            f"without {names} of L{found.layer} the loss is ",
+            (f"{found.loss_after:.4f}", "bold"),
+            f" instead of {found.loss_before:.4f}",
+        ),
+        facts(
+            change=f"{100 * found.loss_change:+.2f} ± {100 * found.loss_change_error:.2f} %",
+            random_basins=f"{100 * found.placebo:+.2f} ± {100 * found.placebo_std:.2f} %",
+            z=f"{found.z:+.1f}",
+        ),
+    )
+
+
+@render.register
+def _(found: results.LandscapeMap) -> RenderableType:
+    if not found.points:
+        return Text(f"L{found.layer} has no basin to map", style="dim")
+    parts: list[RenderableType] = [
+        Text.assemble((f"L{found.layer}", "bold"), f"  {len(found.points)} basins, {found.method}"),
+        _map(found),
+        Text("● deep to · shallow; a number is a basin's", style="dim"),
+    ]
+    if found.explained:
+        parts.append(facts(explained=" ".join(percent(share) for share in found.explained)))
+    if found.path:
+        parts.append(Text(f"drawn in {found.path}", style="dim"))
+    return Group(*parts)
+
+
+def _map(found: results.LandscapeMap) -> Text:
+    """The basins in two coordinates: deeper ones are drawn fuller, the most visited are named."""
+    points = found.points
+    left, right = min(p.x for p in points), max(p.x for p in points)
+    low, high = min(p.y for p in points), max(p.y for p in points)
+    grid = [[" "] * (_WIDE + 5) for _ in range(_HIGH)]
+    order = sorted(points, key=lambda p: -p.energy)
+    for rank, point in enumerate(order):
+        column = round((_WIDE - 1) * (point.x - left) / ((right - left) or 1.0))
+        row = round((_HIGH - 1) * (high - point.y) / ((high - low) or 1.0))
+        grid[row][column] = "·∘○◍●"[min(4, 5 * rank // max(1, len(order)))]
+    for point in sorted(points, key=lambda p: -p.population)[:8]:
+        column = round((_WIDE - 1) * (point.x - left) / ((right - left) or 1.0)) + 1
+        row = round((_HIGH - 1) * (high - point.y) / ((high - low) or 1.0))
+        for offset, letter in enumerate(str(point.id)[:4]):
+            if grid[row][column + offset] == " ":
+                grid[row][column + offset] = letter
+    return Text("\n".join("".join(row).rstrip() for row in grid), style="cyan")

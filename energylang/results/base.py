@@ -1,0 +1,46 @@
+"""What every result is: an object, a read-only mapping, and plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any, ClassVar
+
+VOLATILE = {"volatile": True}
+"""Metadata of a field that may differ between two equal runs (a time): left out of digests and of plain output."""
+
+
+class Result(Mapping[str, Any]):
+    """Base of all results."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def __getitem__(self, key: str) -> Any:
+        if key in self.__dataclass_fields__:
+            return getattr(self, key)
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__dataclass_fields__)
+
+    def __len__(self) -> int:
+        return len(self.__dataclass_fields__)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def to_dict(self, *, volatile: bool = True) -> dict[str, Any]:
+        """Plain data: dicts, lists, numbers, texts. ``volatile=False`` leaves times out."""
+        return {
+            item.name: _plain(getattr(self, item.name), volatile)
+            for item in fields(self)
+            if volatile or not item.metadata.get("volatile")
+        }
+
+
+def _plain(value: Any, volatile: bool) -> Any:
+    if isinstance(value, Result):
+        return value.to_dict(volatile=volatile)
+    if isinstance(value, (tuple, list)):
+        return [_plain(item, volatile) for item in value]
+    return value

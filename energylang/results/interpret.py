@@ -1,0 +1,193 @@
+"""What the operations of interpretation find out about basins and texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .base import Result
+
+
+@dataclass(frozen=True, eq=False)
+class TokenScore(Result):
+    """A token with its probability, or its share."""
+
+    token: str
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Context(Result):
+    """A token that settles in a basin, with the words around it; ``activation`` is the cosine of its state to the
+    basin's centre."""
+
+    before: str
+    token: str
+    after: str
+    activation: float
+
+    def __str__(self) -> str:
+        return f"{self.before}[{self.token}]{self.after}"
+
+
+@dataclass(frozen=True, eq=False)
+class Probe(Result):
+    """What a basin means: the tokens that its centre makes likely through the output head, the tokens that settle
+    in it most often, and real contexts."""
+
+    layer: int
+    basin: int
+    visits: int
+    share: float
+    says: tuple[TokenScore, ...]
+    holds: tuple[TokenScore, ...]
+    contexts: tuple[Context, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class BasinContexts(Result):
+    """Real contexts of a basin, the most active first."""
+
+    layer: int
+    basin: int
+    visits: int
+    tokens: int
+    contexts: tuple[Context, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class BasinUsage(Result):
+    """How often real text visits a basin, and by which token most (``purity`` is that token's share)."""
+
+    basin: int
+    visits: int
+    share: float
+    token: str
+    purity: float
+
+
+@dataclass(frozen=True, eq=False)
+class Usage(Result):
+    """The basins that real text visits. ``entropy_nats`` is that of the visits; ``elsewhere`` counts tokens that
+    settle in no known basin; ``selectivity`` is the mean over visited basins, by visits, of their purity, and
+    ``selectivity_shuffled`` the same where tokens are dealt out to the basins at random."""
+
+    layer: int
+    tokens: int
+    visited: int
+    known: int
+    elsewhere: int
+    entropy_nats: float
+    selectivity: float
+    selectivity_shuffled: float
+    basins: tuple[BasinUsage, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbour(Result):
+    """A basin near a direction, and a text that settles in it (empty without a text model, or where none does)."""
+
+    id: int
+    cosine_similarity: float
+    population: int
+    example_probe: str
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours(Result):
+    layer: int
+    target: str
+    neighbours: tuple[Neighbour, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Intervened(Result):
+    """An intervention in forward passes that is now active; ``active`` lists all of them."""
+
+    layer: int
+    basin: int
+    kind: str
+    amount: float | None
+    to: int | None
+    reach: int
+    tokens: int
+    active: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Descent(Result):
+    """One state's way down: the energy before every iteration and at the end."""
+
+    energies: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TracedToken(Result):
+    """A token, the basin it settles in (``None``: not a known one), and its way there."""
+
+    token: str
+    basin: int | None
+    cosine: float
+    iterations: int
+    settled: bool
+    path: Descent
+
+
+@dataclass(frozen=True, eq=False)
+class Trace(Result):
+    """The convergence path of every token of a text in one layer of the live model. ``rises`` counts iterations at
+    which the energy went up (0 on a layer with positive semi-definite weight)."""
+
+    layer: int
+    text: str
+    tokens: tuple[TracedToken, ...]
+    mean_iterations: float
+    rises: int
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory(Result):
+    """A reply of the live model and the basin of one layer in which each of its tokens settled."""
+
+    layer: int
+    prompt: str
+    text: str
+    seed: int
+    tokens: tuple[TracedToken, ...]
+    basins: tuple[int, ...]
+    interventions: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Classification(Result):
+    """How well the basin in which a token settles tells the token (or the next one): accuracy of a linear probe on
+    basin identity on text it was not fitted to, of the same probe fitted to shuffled basins (mean ± std), and of
+    always guessing the commonest token."""
+
+    layer: int
+    of: str
+    accuracy: float
+    shuffled: float
+    shuffled_std: float
+    z: float
+    majority: float
+    basins: int
+    fitted_on: int
+    tested_on: int
+
+
+@dataclass(frozen=True, eq=False)
+class Ablation(Result):
+    """The loss with the subspace of some basins projected out of a layer's states, beside as many random basins of
+    the layer. Losses are on held-out text, in nats per token."""
+
+    layer: int
+    basins: tuple[int, ...]
+    rank: int
+    loss_before: float
+    loss_after: float
+    loss_change: float
+    loss_change_error: float
+    placebo: float
+    placebo_std: float
+    z: float
+    placebos: int

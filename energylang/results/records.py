@@ -1,0 +1,42 @@
+"""Records of a session, and what became of running one again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .base import Result
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded(Result):
+    path: str
+    operations: int
+    bytes: int
+    checkpoint_hash: str
+    final_hash: str
+
+
+@dataclass(frozen=True, eq=False)
+class ReplayStep(Result):
+    """One operation of a record. ``same`` says that it gave the same again; ``difference`` names the first field
+    that did not, as ``field: then → now``."""
+
+    number: int
+    statement: str
+    same: bool
+    difference: str
+
+
+@dataclass(frozen=True, eq=False)
+class Replay(Result):
+    """A record that was run again in a session of its own. ``identical``: every digest and the final weights are the
+    same; ``first_difference`` is the number of the first operation that differs (``None``: none)."""
+
+    path: str
+    operations: int
+    identical: bool
+    first_difference: int | None
+    final_hash: str
+    recorded_hash: str
+    versions_differ: tuple[str, ...]
+    steps: tuple[ReplayStep, ...]

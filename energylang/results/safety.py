@@ -1,0 +1,98 @@
+"""Guards, protection, perplexity and watermarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .base import Result
+
+
+@dataclass(frozen=True, eq=False)
+class Guard(Result):
+    """A limit that every weight edit has to keep; ``layer`` is set for the guard of a single layer."""
+
+    kind: str
+    layer: int | None
+    value: float
+    before: float | None
+    says: str
+
+
+@dataclass(frozen=True, eq=False)
+class Guards(Result):
+    guards: tuple[Guard, ...]
+    protected: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Protected(Result):
+    """Basins that no edit may lose."""
+
+    layer: int
+    basins: tuple[int, ...]
+    all: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Perplexity(Result):
+    """``loss`` in nats per token, with the standard error over windows; ``perplexity`` = exp(loss)."""
+
+    perplexity: float
+    perplexity_error: float
+    loss: float
+    loss_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark(Result):
+    """Perplexity of the live model, of the model as it was loaded, and with everything staged (``None``: nothing is
+    staged that is not live). ``change`` is the loss of staged (or else live) relative to the original; its error
+    is that of the paired difference."""
+
+    corpus: str
+    windows: int
+    tokens: int
+    perplexity: float
+    perplexity_error: float
+    live: Perplexity
+    original: Perplexity
+    staged: Perplexity | None
+    change: float
+    change_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Watermark(Result):
+    """How many of a key's marks are in a layer. ``score`` is the share that is; ``false_positive_rate`` the share of
+    100 wrong keys that score at least as high; ``present`` when the score is at least 0.7 and no wrong key
+    reaches it."""
+
+    layer: int
+    marks: int
+    found: int
+    score: float
+    present: bool
+    false_positive_rate: float
+    wrong_keys: int
+    wrong_score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Attack(Result):
+    """An attempt to remove a watermark without its key: what it leaves of the marks and of the basins."""
+
+    name: str
+    strength: float
+    score: float
+    present: bool
+    basins_kept: float
+
+
+@dataclass(frozen=True, eq=False)
+class Stripped(Result):
+    """``survives`` the attacks that leave at least nine tenths of the basins: those that do not wreck the model."""
+
+    layer: int
+    score_before: float
+    attacks: tuple[Attack, ...]
+    survives: bool

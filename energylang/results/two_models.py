@@ -1,0 +1,43 @@
+"""Two models beside each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .base import Result
+
+
+@dataclass(frozen=True, eq=False)
+class MatchedBasin(Result):
+    """A basin here and the one there that it matches."""
+
+    here: int
+    there: int
+    cosine: float
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison(Result):
+    """A layer of the session's model (as staged) and the same layer of another model.
+
+    ``aligned`` says how the other model's states were brought here: ``same`` (equal dimensions, as they are) or
+    ``procrustes`` (rotated by shared probe texts; ``fit`` is the share of the probes' variance explained on texts
+    that the rotation was not fitted to, ``fit_shuffled`` the same where the texts are dealt out at random).
+    ``weight_change`` is ‖W' − W‖/‖W‖ where the dimensions agree.
+    """
+
+    layer: int
+    other: str
+    dim_here: int
+    dim_there: int
+    aligned: str
+    fit: float | None
+    fit_shuffled: float | None
+    weight_change: float | None
+    beta_here: float
+    beta_there: float
+    basins_here: int
+    basins_there: int
+    matched: int
+    mean_cosine: float
+    matches: tuple[MatchedBasin, ...]

@@ -1,0 +1,330 @@
+"""What depends on a basin: scans, interventions and counterfactuals of a session, each beside its placebo.
+
+The operations on one landscape are those of ``energylang.landscape.causal``. Across layers a basin is held at zero
+in real forward passes: where a token's state is nearest to it, the component along its centre is taken out; what
+changes in the basins of a later layer is set beside the same with random directions in the same tokens.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from energylang import results
+from energylang.errors import ElError
+from energylang.landscape import causal
+from energylang.landscape.clusters import cosine_rows
+from energylang.landscape.gate import flipped
+from energylang.landscape.layer import Landscape
+from energylang.landscape.lineage import Basin
+from energylang.landscape.proposal import Proposal, resting
+from energylang.models.protocol import Intervention
+from energylang.models.states import chunks
+from energylang.values import BasinRef
+
+from .editing import Plan, carry_out
+from .effects import against
+from .observing import settled_basins
+
+if TYPE_CHECKING:
+    from energylang.landscape.lowrank import LowRank
+
+    from .workbench import Workbench
+
+FACTORS = {"remove": 0.0, "weaken": 0.5, "strengthen": 2.0}
+_PLACEBOS = 10
+_SHIFT = 0.2  # of the signs
+_WINDOWS = 24
+
+
+def scan(
+    session: Workbench, layer: int, threshold: float, placebos: int, path: str | None
+) -> results.CausalGraph:
+    """Knock out every known basin of a layer, and see what moves."""
+    basins = _known(session, layer)
+    landscape = session.landscape_of(layer)
+    centres = _centres(basins, landscape)
+    generator = session.generator("causal scan", layer)
+    found = causal.scan(landscape, centres, generator, placebo_count=placebos)
+    n = len(basins)
+    off = ~torch.eye(n, dtype=torch.bool, device=found.drift.device)
+    z, specific = found.against_placebo()
+    over = (found.drift > threshold) & off
+    chosen = (over & specific).nonzero().tolist()
+    edges = sorted(
+        (
+            results.CausalEdge(
+                source=basins[i].id,
+                target=basins[j].id,
+                drift=float(found.drift[i, j]),
+                survived=bool(found.survives[i, j]),
+                z=float(z[i, j]),
+                specific=True,
+            )
+            for i, j in chosen
+        ),
+        key=lambda edge: -edge.drift,
+    )
+    pairs = max(1, n * (n - 1))
+    values = found.placebo[:, off]
+    graph = results.CausalGraph(
+        layer=layer,
+        threshold=threshold,
+        basins=tuple(basin.id for basin in basins),
+        edges=tuple(edges),
+        num_edges=len(edges),
+        density=len(edges) / pairs,
+        unspecific=int((over & ~specific).sum()),
+        placebos=placebos,
+        placebo_edges=float(((found.placebo > threshold) & off).sum()) / placebos,
+        placebo_drift=float(values.mean()) if values.numel() else 0.0,
+        placebo_drift_std=float(values.std()) if values.numel() > 1 else 0.0,
+        path=path,
+    )
+    if path is not None:
+        _write(session, graph, path)
+    return graph
+
+
+def _write(session: Workbench, graph: results.CausalGraph, path: str) -> None:
+    target = session.resolve(path)
+    if target.suffix not in (".graphml", ".dot", ".json"):
+        raise ElError(
+            f"cannot write a graph to {path}", code="EL504", hint="end the path in .graphml, .dot or .json"
+        )
+    session.write_text(path, graph.text_for(target.suffix))
+
+
+def _known(session: Workbench, layer: int) -> list[Basin]:
+    basins = list(session.known_basins(layer).alive())
+    if not basins:
+        raise ElError(f"L{layer} has no basin", code="EL510", hint="a survey with more starts may find some")
+    return basins
+
+
+def _centres(basins: list[Basin], landscape: Landscape) -> Tensor:
+    return torch.stack([basin.centre for basin in basins]).to(landscape.weight)
+
+
+def _one(session: Workbench, layer: int, basin: BasinRef) -> tuple[list[Basin], int, Tensor]:
+    """The known basins, the number of the one meant among them, and all centres (n, d)."""
+    session.known_basins(layer)
+    session.direction(layer, basin)  # says what is wrong with it
+    basins = _known(session, layer)
+    index = next(i for i, known in enumerate(basins) if known.id == basin.basin)
+    return basins, index, _centres(basins, session.landscape_of(layer))
+
+
+def intervene(
+    session: Workbench,
+    layer: int,
+    basin: BasinRef,
+    op: str,
+    placebos: int,
+    *,
+    force: bool,
+    reason: str,
+) -> results.CausalEffect:
+    """do(B): the edit that touches nothing but the basin's own field, gated, and what it does to the others."""
+    basins, index, centres = _one(session, layer, basin)
+    landscape = session.landscape_of(layer)
+    centre = centres[index]
+    wanted = FACTORS[op] * landscape.field(centre[None])
+    (factors,) = causal.scaled_fields(landscape, centre[None], wanted)
+    found = _others(session, layer, basins, index, centres, factors, placebos)
+
+    def propose(here: Landscape, _protected: Tensor) -> Proposal:
+        target = centre if op == "remove" else resting(here, factors, centre)
+        return Proposal(factors, target, None, f"do({op})", ())
+
+    plan = Plan(
+        f"causal {op}",
+        layer,
+        str(basin),
+        propose,
+        own=centre[None],
+        basin=basin.basin,
+        strength=FACTORS[op],
+        ends=op == "remove",
+    )
+    edit = carry_out(session, plan, force=force, reason=reason)
+    return results.CausalEffect(
+        layer=layer,
+        basin=basin.basin,
+        op=op,
+        applied=edit.applied,
+        reason=edit.reason,
+        forced=edit.forced,
+        blocked=edit.blocked,
+        norm=edit.norm,
+        relative_norm=edit.relative_norm,
+        rank=edit.rank,
+        lost=edit.lost,
+        others=found[0],
+        mean_drift=found[1],
+        placebos=placebos,
+        placebo_drift=found[2],
+        placebo_drift_std=found[3],
+    )
+
+
+def counterfactual(
+    session: Workbench, layer: int, basin: BasinRef, mod: str, placebos: int
+) -> results.CounterfactualEffect:
+    """What if the basin held the opposite, held less, or lay elsewhere? Nothing is kept."""
+    basins, index, centres = _one(session, layer, basin)
+    landscape = session.landscape_of(layer)
+    centre = centres[index]
+    field = landscape.field(centre[None])
+    if mod == "invert":
+        wanted = -field
+    elif mod == "weaken":
+        wanted = 0.5 * field
+    else:
+        generator = session.generator("counterfactual", layer, basin.basin)
+        elsewhere = flipped(centre[None], 1, _SHIFT, generator)[0]
+        size = torch.linalg.vector_norm(field) / torch.linalg.vector_norm(elsewhere)
+        wanted = size * elsewhere
+    (factors,) = causal.scaled_fields(landscape, centre[None], wanted)
+    others, mean, null_mean, null_std = _others(session, layer, basins, index, centres, factors, placebos)
+    end = resting(landscape, factors, centre)
+    cosine = float(cosine_rows(end, centre))
+    return results.CounterfactualEffect(
+        layer=layer,
+        basin=basin.basin,
+        mod=mod,
+        norm=factors.norm,
+        relative_norm=factors.norm / landscape.frobenius if landscape.frobenius else 0.0,
+        own_drift=max(0.0, 1 - cosine),
+        survives=cosine > causal.SURVIVES,
+        others=others,
+        mean_drift=mean,
+        placebos=placebos,
+        placebo_drift=null_mean,
+        placebo_drift_std=null_std,
+    )
+
+
+def _others(
+    session: Workbench,
+    layer: int,
+    basins: list[Basin],
+    index: int,
+    centres: Tensor,
+    factors: LowRank,
+    placebos: int,
+) -> tuple[tuple[results.Drifted, ...], float, float, float]:
+    """How far an edit moves all basins but its own, the most moved first; the mean drift, and the placebos'."""
+    landscape = session.landscape_of(layer)
+    generator = session.generator("causal placebo", layer, basins[index].id)
+    rest = [i for i in range(len(basins)) if i != index]
+    found = causal.compare(landscape, centres[rest], [factors], generator, placebos)
+    drift, null = found.drift[0], found.placebo[:, 0]
+    mean, spread = null.mean(dim=0), null.std(dim=0, unbiased=False)
+    rows = [
+        results.Drifted(
+            basin=basins[i].id,
+            drift=float(drift[k]),
+            survived=bool(found.survives[0, k]),
+            placebo=float(mean[k]),
+            placebo_std=float(spread[k]),
+            z=float((drift[k] - mean[k]) / spread[k].clamp_min(1e-6)),
+        )
+        for k, i in enumerate(rest)
+    ]
+    rows.sort(key=lambda row: -row.drift)
+    average = null.mean(dim=1)
+    return (
+        tuple(rows),
+        float(drift.mean()) if rows else 0.0,
+        float(average.mean()) if rows else 0.0,
+        float(average.std(unbiased=False)) if rows else 0.0,
+    )
+
+
+# --------------------------------------------------------------------------------------- across layers
+
+
+@torch.no_grad()
+def across(session: Workbench, layer: int, basin: BasinRef, to: int, placebos: int) -> results.CrossEffect:
+    """Hold a basin at zero in real passes; what moves in a later layer?"""
+    session.check_layer(to)
+    if to <= layer:
+        raise ElError(
+            f"L{to} does not come after L{layer}: what happens in L{layer} cannot reach it",
+            code="EL206",
+            hint="name a later layer",
+        )
+    _, index, centres = _one(session, layer, basin)
+    session.known_basins(to)
+    text = session.text
+    windows = text.choosing_windows(_WINDOWS)[:, :-1]
+    unit = torch.nn.functional.normalize(centres, dim=1)
+    generator = session.generator("causal across", layer, basin.basin)
+    random = torch.nn.functional.normalize(
+        torch.randn(placebos, centres.shape[1], generator=generator).to(centres), dim=1
+    )
+
+    def held(direction: Tensor | None) -> Intervention:
+        def without(states: Tensor) -> Tensor:
+            here = _nearest(states, unit) == index
+            if direction is None:
+                return states
+            # As much as the basin's own component would take, along this direction.
+            size = (states @ unit[index]).unsqueeze(-1)
+            return torch.where(here.unsqueeze(-1), states - size * direction, states)
+
+        return Intervention(state={layer: without})
+
+    def basins_there(change: Intervention) -> tuple[list[int | None], int]:
+        states, count = [], 0
+        for part in chunks(windows):
+            passed = text.forward(part, intervention=change)
+            states.append(passed.states[to].flatten(0, 1))
+            count += int((_nearest(passed.states[layer], unit) == index).sum())
+        return settled_basins(session, to, torch.cat(states)), count
+
+    before, count = basins_there(Intervention())
+    if count == 0:
+        raise ElError(
+            f"no token of the held-out text settles in {basin}: holding it at zero would change nothing",
+            code="EL510",
+            hint=f"`usage L{layer}` shows the basins that text visits",
+        )
+    after, _ = basins_there(held(unit[index]))
+    fakes = [basins_there(held(direction))[0] for direction in random]
+    moved = _moved(before, after)
+    null = [_moved(before, fake) for fake in fakes]
+    mean, spread, z = against(null, moved)
+    return results.CrossEffect(
+        layer=layer,
+        basin=basin.basin,
+        to_layer=to,
+        tokens=len(before),
+        held=count,
+        moved=moved,
+        moved_placebo=mean,
+        moved_placebo_std=spread,
+        moved_z=z,
+        usage_change=_variation(before, after),
+        usage_placebo=statistics.fmean(_variation(before, fake) for fake in fakes),
+        placebos=placebos,
+    )
+
+
+def _nearest(states: Tensor, unit: Tensor) -> Tensor:
+    """Which of the unit centres (k, d) each state (…, d) is nearest to by cosine."""
+    return (states @ unit.T).argmax(dim=-1)
+
+
+def _moved(before: list[int | None], after: list[int | None]) -> float:
+    return sum(a != b for a, b in zip(before, after, strict=True)) / max(1, len(before))
+
+
+def _variation(before: list[int | None], after: list[int | None]) -> float:
+    """Total variation distance between two usages."""
+    kinds = set(before) | set(after)
+    return sum(abs(before.count(kind) - after.count(kind)) for kind in kinds) / (2 * max(1, len(before)))

@@ -1,0 +1,77 @@
+"""The JSON schema of records (draft 2020-12). ``docs/record.schema.json`` is written from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_HASH = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+
+RECORD: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "energylang record",
+    "description": "What was done in a session, so that it can be done again and compared digest by digest.",
+    "type": "object",
+    "required": [
+        "format", "version", "made_with", "threads", "checkpoint_hash", "final_hash", "live_hash", "script",
+        "settings", "operations", "tree", "at",
+    ],
+    "additionalProperties": False,
+    "properties": {
+        "format": {"const": "energylang record"},
+        "version": {"const": 1},
+        "made_with": {
+            "description": "Versions of what computes, and the machine: other ones may round otherwise.",
+            "type": "object",
+            "required": ["energylang", "python", "torch", "machine"],
+            "additionalProperties": {"type": "string"},
+        },
+        "threads": {"type": "integer", "minimum": 1},
+        "checkpoint_hash": {**_HASH, "description": "SHA-256 of the weights that the model was loaded with."},
+        "final_hash": {**_HASH, "description": "SHA-256 of the weights with everything staged, at the end."},
+        "live_hash": {**_HASH, "description": "SHA-256 of the live weights, at the end."},
+        "script": {
+            "description": "The script that was run last, by name and SHA-256 of its text; null without one.",
+            "type": ["object", "null"],
+            "required": ["name", "sha256"],
+            "additionalProperties": False,
+            "properties": {"name": {"type": "string"}, "sha256": _HASH},
+        },
+        "settings": {"type": "object", "additionalProperties": {"type": ["number", "string", "boolean"]}},
+        "operations": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["number", "operation", "statement"],
+                "additionalProperties": False,
+                "properties": {
+                    "number": {"type": "integer", "minimum": 1},
+                    "operation": {"description": "Its name; `end` closes a `with`.", "type": "string"},
+                    "statement": {"type": "string"},
+                    "arguments": {"type": "object"},
+                    "at": {"description": "The place in the tree before it.", "type": "integer", "minimum": 0},
+                    "status": {"enum": ["OK", "FAILED"]},
+                    "error": {"type": "string"},
+                    "digest": {**_HASH, "description": "SHA-256 of the result as canonical JSON, without times."},
+                    "result": {"type": "object"},
+                    "of": {"description": "The number of the operation that ends.", "type": "integer"},
+                },
+            },
+        },
+        "tree": {
+            "description": "The undo tree: every operation that changed, or tried to change, the session.",
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["id", "parent", "statement", "state"],
+                "additionalProperties": False,
+                "properties": {
+                    "id": {"type": "integer"},
+                    "parent": {"type": "integer"},
+                    "statement": {"type": "string"},
+                    "state": {"enum": ["OK", "REFUSED", "BLOCKED", "FORCED", "FAILED", "UNDONE"]},
+                },
+            },
+        },
+        "at": {"description": "Where in the tree the session stood.", "type": "integer", "minimum": 0},
+    },
+}  # fmt: skip

@@ -1,0 +1,192 @@
+"""Another model beside the session's: comparing a layer, and bringing a concept over.
+
+States of two models with the same dimension are compared as they are, unless both read text: then, and where the
+dimensions differ, the other model's states are rotated here by orthogonal Procrustes on shared probes (the decision
+states of the neutral prompts of both). The fit is judged on probes that the rotation was not fitted to, beside a
+rotation fitted to shuffled pairs: in a high dimension a rotation fits much that is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from energylang import results
+from energylang.errors import ElError
+from energylang.landscape.alignment import align
+from energylang.landscape.clusters import best_matching, gram
+from energylang.landscape.draws import starts
+from energylang.landscape.edits import inject
+from energylang.landscape.layer import Landscape
+from energylang.landscape.proposal import Proposal
+from energylang.landscape.survey import survey
+from energylang.models import checkpoint
+from energylang.models.protocol import Model
+from energylang.models.text import TextModel
+
+from .concepts import keep
+from .editing import Plan, carry_out
+from .history import Concept
+from .observing import SAME, TOKEN_STARTS
+
+if TYPE_CHECKING:
+    from .workbench import Workbench
+
+_PROBES, _PASSAGE = 400, 10  # texts; tokens of a passage
+_SETTLED = 0.7
+
+
+def compare(session: Workbench, spec: str, layer: int) -> results.Comparison:
+    """A layer of the session's model beside the same layer of another one."""
+    other = _other(session, spec, layer)
+    here = session.known_basins(layer).alive()
+    landscape = session.landscape_of(layer)
+    there = _survey(session, other, layer)
+    move, aligned, fit, shuffled = _bridge(session, other, layer)
+    matches: list[results.MatchedBasin] = []
+    if here and len(there):
+        mine = torch.stack([basin.centre for basin in here]).to(landscape.weight)
+        similar = gram(mine, move(there.to(mine)))
+        matches = [
+            results.MatchedBasin(here[i].id, j, float(similar[i, j]))
+            for i, j in best_matching(similar, SAME if aligned == "same" else _SETTLED)
+        ]
+    weight = landscape.weight
+    change = None
+    if other.dims[layer] == landscape.dim:
+        size = float(torch.linalg.matrix_norm(weight))
+        gap = float(torch.linalg.matrix_norm(other.weight(layer).to(weight) - weight))
+        change = gap / size if size else gap
+    cosines = [match.cosine for match in matches]
+    return results.Comparison(
+        layer=layer,
+        other=spec,
+        dim_here=landscape.dim,
+        dim_there=other.dims[layer],
+        aligned=aligned,
+        fit=fit,
+        fit_shuffled=shuffled,
+        weight_change=change,
+        beta_here=landscape.beta,
+        beta_there=other.beta(layer),
+        basins_here=len(here),
+        basins_there=len(there),
+        matched=len(matches),
+        mean_cosine=sum(cosines) / len(cosines) if cosines else 0.0,
+        matches=tuple(matches),
+    )
+
+
+def _other(session: Workbench, spec: str, layer: int) -> Model:
+    session.check_layer(layer)
+    other = checkpoint.load(spec, base=session.base)
+    if layer >= other.num_layers:
+        raise ElError(
+            f"{spec} has no L{layer}: it has {other.num_layers} Hopfield layers",
+            code="EL302",
+            hint="name a layer that both models have",
+        )
+    return other
+
+
+def _survey(session: Workbench, other: Model, layer: int) -> Tensor:
+    """Centres (k, d') of the other model's basins, from the starts of an ordinary survey."""
+    landscape = Landscape(other.weight(layer), other.beta(layer), other.degree)
+    inits = int(session.setting("inits"))
+    states = starts(inits, landscape.dim, session.generator("survey", layer, 0), landscape.weight)
+    if other.text is not None and other.text.heldout is not None:
+        tokens = other.text.token_states(layer, TOKEN_STARTS, session.generator("survey tokens", layer, 0))
+        states = torch.cat((states, tokens.to(landscape.weight)))
+    return survey(landscape, states, eps=float(session.setting("eps"))).centres
+
+
+def _bridge(
+    session: Workbench, other: Model, layer: int
+) -> tuple[Callable[[Tensor], Tensor], str, float | None, float | None]:
+    """From the other model's states (n, d') to this one's (n, d): the map, its name, and how well it fits on probes
+    it was not fitted to, and when fitted to shuffled ones."""
+    if session.model.text is None or other.text is None:
+        if other.dims[layer] != session.model.dims[layer]:
+            raise ElError(
+                f"L{layer} has dimension {session.model.dims[layer]} here and {other.dims[layer]} there, and "
+                "without texts there is nothing to align them by",
+                code="EL511",
+                hint="models of different dimensions are compared through shared texts: both must read text",
+            )
+        return (lambda states: states), "same", None, None
+    texts = _shared(session.text, other.text)
+    there = other.text.text_states(texts, layer, "mean")
+    here = session.text.text_states(texts, layer, "mean").to(there)
+    half = max(2, (2 * len(texts)) // 3)
+    if len(texts) - half < 2:
+        raise ElError("the models share too few texts to align them by", code="EL511")
+    order = torch.randperm(half, generator=session.generator("align", layer))
+    fitted, mixed = align(there[:half], here[:half]), align(there[:half], here[:half][order])
+
+    def judged(found: Callable[[Tensor], Tensor]) -> float:
+        left = (here[half:] - found(there[half:])).pow(2).sum()
+        whole = (here[half:] - here[:half].mean(dim=0)).pow(2).sum()
+        return 1 - float(left / whole) if float(whole) > 0 else 0.0
+
+    return align(there, here), "procrustes", judged(fitted), judged(mixed)
+
+
+def _shared(here: TextModel, there: TextModel) -> list[str]:
+    """Texts by which two models are aligned: passages of the held-out text of the first that has one, and the neutral
+    prompts of both. There must be more of them than dimensions, or a rotation is not determined."""
+    passages: list[str] = []
+    for text in (here, there):
+        if text.heldout is not None and not passages:
+            tokens = text.heldout[: _PROBES * _PASSAGE].tolist()
+            passages = [text.decode(tokens[i : i + _PASSAGE]) for i in range(0, len(tokens), _PASSAGE)]
+    texts = [*here.neutral_prompts, *there.neutral_prompts, *passages]
+    return list(dict.fromkeys(text for text in texts if text.strip()))[:_PROBES]
+
+
+def transplant(
+    session: Workbench,
+    spec: str,
+    layer: int,
+    name: str,
+    strength: float | None,
+    *,
+    force: bool,
+    reason: str,
+) -> results.Edit:
+    """Install a concept as the OTHER model has it: its texts are read there, the states brought here, and the mean
+    becomes an attractor."""
+    concept = session.concept_at(layer, name)
+    other = _other(session, spec, layer)
+    move, aligned, fit, _ = _bridge(session, other, layer)
+    if other.text is None:
+        raise ElError(
+            f"{spec} does not read text: it cannot say what `{name}` is there",
+            code="EL250",
+            hint="a concept is transplanted from a text model",
+        )
+    states = move(other.text.text_states(concept.texts, layer, concept.position))
+    weight = session.model.weight(layer)
+    brought = Concept(
+        f"{name}-transplanted", layer, concept.texts, states.to(weight), position=concept.position
+    )
+    direction = brought.centroid.to(session.landscape_of(layer).weight)
+
+    def propose(landscape: Landscape, protected: Tensor) -> Proposal:
+        generator = session.generator("transplant", layer, name)
+        return inject(landscape, direction, protected, strength=strength, generator=generator)
+
+    plan = Plan(
+        "transplant",
+        layer,
+        f"{name} from {spec} ({aligned}{'' if fit is None else f', fit {fit:.2f}'})",
+        propose,
+        installs=True,
+        strength=strength,
+    )
+    edit = carry_out(session, plan, force=force, reason=reason)
+    if edit.applied:
+        keep(session, brought)
+    return edit
