@@ -122,7 +122,8 @@ def causal(seeds: int) -> list[tuple[str, ...]]:
         rows.append(
             (
                 f"{name} ({seeds} seeds)", str(total), str(found),
-                f"{hits / found:.0%}" if found else "–", f"{hits / total:.0%}" if total else "–", f"{placebo:.1f} of 1560",
+                f"{hits / found:.0%}" if found else "–", f"{hits / total:.0%}" if total else "–",
+                f"{placebo:.1f} of 1560",
             )
         )  # fmt: skip
     return rows

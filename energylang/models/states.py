@@ -200,6 +200,27 @@ class States(ABC):
         return torch.stack(values).reshape(len(texts), len(asked)).mean(dim=1)
 
     @torch.no_grad()
+    def reply_log_prob(
+        self, conversations: Sequence[Sequence[str]], replies: Sequence[Sequence[int]]
+    ) -> Tensor:
+        """(n,): log-probability (nats) of each reply (token ids) and the end of its turn, after the turns (user,
+        bot, user, …) of its conversation. Dialogue models only."""
+        rows, spans = [], []
+        for turns, reply in zip(conversations, replies, strict=True):
+            inside = [*reply, self.encode("\n")[-1]][: self.max_length - 1]
+            opening = self._conversation(turns)[-(self.max_length - len(inside)) :]
+            rows.append(opening + inside)
+            spans.append((len(opening) - 1, len(inside)))
+        found = []
+        for padded, lengths, start in self._padded([row[:-1] for row in rows]):
+            logs = self._pass(padded, None).logits.float().log_softmax(dim=2)
+            for k in range(len(lengths)):
+                first, count = spans[start + k]
+                target = torch.tensor(rows[start + k][-count:], device=logs.device)
+                found.append(logs[k, first : first + count].gather(1, target[:, None]).sum())
+        return torch.stack(found)
+
+    @torch.no_grad()
     def carried(self, layer: int, texts: Sequence[str], state: Tensor) -> float:
         """How much of what the texts make the model say next passes through this layer's decision state.
 

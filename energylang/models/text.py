@@ -143,6 +143,10 @@ class TextModel(States):
             return (self.encode(prompt) or [0])[-(self.max_length - 1) :]
         return self._conversation([prompt])[-(self.max_length - 1) :]
 
+    def conversation_ids(self, turns: Sequence[str]) -> list[int]:
+        """Tokens of the turns (user, bot, user, …) and the marker behind which the next one begins."""
+        return self._conversation(turns)[-(self.max_length - 1) :]
+
     def generate(
         self,
         prompt: str,

@@ -91,9 +91,9 @@ def coerce(param: Param, value: Any, *, layer: int | None = None) -> Any:
         return None
     if param.type == t.CHOICE:
         return _choice(param, value)
-    if param.choices and isinstance(value, str):
-        return _choice(param, value)
     converted = _converter(param.type)(value, layer)
+    if param.choices and isinstance(value, str) and (value in param.choices or converted is None):
+        return _choice(param, value)
     if converted is None:
         raise _wrong_type(param, value)
     for number in converted if isinstance(converted, tuple) else (converted,):

@@ -4,9 +4,9 @@ Three measurements, each before and after, none of them touching the model (the 
 single passes), all of them on prompts and held-out windows by which nothing was chosen:
 
 * **share**: neutral prompts are answered (seeded sampling, the same seed before and after). A reply counts as
-  the concept when the unedited model, having just heard it, is in a decision state whose cosine to the
-  concept's centroid lies above the middle between the concept's own texts and neutral states. Dialogue models
-  only.
+  the concept when the unedited model finds it more than twice as likely after having heard the concept's texts
+  than after the question alone: p(reply | text, question) > 2·p(reply | question), a mean over some of the texts.
+  By Bayes' rule the ratio is P(concept | reply)/P(concept). Dialogue models only.
 * **log-probability** of the concept's texts after neutral prompts, per token.
 * **loss** on held-out text, with its standard error over windows: the damage.
 
@@ -26,7 +26,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
 CHOOSING_WINDOWS, MEASURING_WINDOWS = 48, 96
 PROMPTS = 128
+HEARD, LIKELIER = 3, 2.0  # texts of the concept, and the factor that makes a reply the concept's
 
 
 class Gauge:
@@ -88,12 +88,6 @@ class Ruler:
         self.only = (
             None if concept.position in POSITIONS else text.named_token(concept.texts[0], concept.position)
         )
-        if self.prompts:
-            states = text.decision_states(concept.texts, concept.layer)
-            self.centroid = states.mean(dim=0)
-            inside = cosine_rows(states, self.centroid).mean()
-            outside = cosine_rows(text.neutral_states(concept.layer), self.centroid).mean()
-            self.threshold = float(inside + outside) / 2
 
     @torch.no_grad()
     def read(self, change: Intervention) -> Reading:
@@ -105,15 +99,22 @@ class Ruler:
         replies = text.generate_batch(
             self.prompts, tokens=REPLY_TOKENS, generator=generator, intervention=change
         )
-        said = self.recognises([reply.text for reply in replies])
+        said = self.recognises(self.prompts, [reply.token_ids for reply in replies])
         return Reading(sum(said) / len(said), log_prob)
 
     @torch.no_grad()
-    def recognises(self, replies: Sequence[str]) -> list[bool]:
-        """Which replies count as the concept."""
-        states = self.session.text.decision_states(replies, self.concept.layer, pairs=1)
-        found: list[bool] = (cosine_rows(states, self.centroid) > self.threshold).tolist()
-        return found
+    def recognises(self, questions: Sequence[str], replies: Sequence[Sequence[int]]) -> list[bool]:
+        """Which replies (token ids) to which questions count as the concept. Empty ones do not."""
+        text, concept = self.session.text, self.concept
+        asked, heard = text.choosing_prompts, concept.texts[:: max(1, len(concept.texts) // HEARD)][:HEARD]
+        alone = text.reply_log_prob([(question,) for question in questions], replies)
+        after = [
+            text.reply_log_prob([(asked[k % len(asked)], said, question) for question in questions], replies)
+            for k, said in enumerate(heard)
+        ]
+        ratio = torch.stack(after).logsumexp(dim=0) - math.log(len(after)) - alone
+        likelier: list[bool] = (ratio > math.log(LIKELIER)).tolist()
+        return [bool(reply) and found for reply, found in zip(replies, likelier, strict=True)]
 
 
 @torch.no_grad()

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 METHODS = ("redirect", "aimed", "attractor")
 DOSES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5)
+OVER = (2.0, 2.5, 3.0, 4.0)  # further ones of a change that was optimised, which may stop short of its budget
 MOMENT_TOKENS = 4096
 
 
@@ -221,7 +222,7 @@ def aimed(session: Workbench, concept: Concept, strength: float | None, damage: 
 
     full = aim(session, concept, weight, query, away=False)
     dose, proposal, within = within_budget(
-        session, layer, lambda dose: dosed(dose, full), damage, strength, [d for d in DOSES if d <= 1]
+        session, layer, lambda dose: dosed(dose, full), damage, strength, (*DOSES, *OVER)
     )
     plan = Plan(
         "inject-concept",

@@ -39,6 +39,7 @@ from .effects import measure
 from .history import Concept
 from .installing import (
     DOSES,
+    OVER,
     MOMENT_TOKENS,
     Candidate,
     one_sided,
@@ -217,9 +218,7 @@ def removal(session: Workbench, concept: Concept, strength: float | None, damage
             factors, resting(landscape, factors, centre), dose, "aimed", one_sided(landscape, factors)
         )
 
-    dose, proposal, within = within_budget(
-        session, layer, dosed, damage, strength, [dose for dose in DOSES if dose <= 1]
-    )
+    dose, proposal, within = within_budget(session, layer, dosed, damage, strength, (*DOSES, *OVER))
     stays = float(cosine_rows(proposal.target[None], centre)) > SAME
     told = f"the basin in which the concept settles {'stays' if stays else 'goes'}"
     plan = Plan(
