@@ -21,6 +21,7 @@ from .rules import Rules
 from .scope import Argument, Given, LayerOf, SeedOf
 
 MAX_ITEMS = 64
+MAX_TEXT = 4096
 _LARGEST = 10**18
 _ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "%": operator.mod,
@@ -82,15 +83,19 @@ class Known(Expressions):
     @_value
     def _(self, node: ast.Text) -> Any:
         parts: list[str] = []
+        length = 0
         for part in node.parts:
             if isinstance(part, str):
                 parts.append(part)
-                continue
-            value = self.known(part.value)
-            plain = isinstance(value, int | str | Layer | BasinRef) and not isinstance(value, bool)
-            if part.format or not plain:
+            else:
+                value = self.known(part.value)
+                plain = isinstance(value, int | str | Layer | BasinRef) and not isinstance(value, bool)
+                if part.format or not plain:
+                    return None
+                parts.append(str(value))
+            length += len(parts[-1])
+            if length > MAX_TEXT:  # a text that takes itself in, in a loop, doubles
                 return None
-            parts.append(str(value))
         return "".join(parts)
 
     @_value
