@@ -61,12 +61,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
     tuning = parser.add_argument_group("tuning")
     tuning.add_argument("--learning-rate", type=_positive, default=3e-3, metavar="R")
-    tuning.add_argument("--mode", choices=("release", "drive"), default="drive", help="how a state settles")
-    tuning.add_argument("--iterations", type=_steps, default=3, metavar="K", help="steps of settling")
-    tuning.add_argument("--free", type=_seed, default=1, metavar="R", help="of these, without the drive")
-    tuning.add_argument("--settle", type=_weight, default=4.0, metavar="λ", help="weight of the residual")
+    tuning.add_argument("--mode", choices=("release", "drive"), default="release", help="how a state settles")
+    tuning.add_argument("--iterations", type=_steps, default=4, metavar="K", help="steps of settling")
+    tuning.add_argument("--free", type=_seed, default=2, metavar="R", help="of these, without the drive")
+    tuning.add_argument("--settle", type=_weight, default=2.0, metavar="λ", help="weight of the residual")
     tuning.add_argument(
-        "--deeper", type=_positive, default=8.0, metavar="X", help="that of the last layer over the first's"
+        "--deeper", type=_positive, default=6.0, metavar="X", help="that of the last layer over the first's"
     )
     tuning.add_argument(
         "--noise", type=_weight, default=0.3, metavar="ε", help="noise a state must return from"

@@ -83,11 +83,11 @@ class Options:
     seed: int = 0
     turns: tuple[str, ...] = ()
     learning_rate: float = 3e-3
-    mode: str = "drive"
-    iterations: int = 3  # K
-    free: int = 1  # R, of a release
-    settle: float = 4.0  # λ
-    deeper: float = 8.0  # λ of the last layer relative to the first's
+    mode: str = "release"
+    iterations: int = 4  # K
+    free: int = 2  # R, of a release
+    settle: float = 2.0  # λ
+    deeper: float = 6.0  # λ of the last layer relative to the first's
     noise: float = 0.3  # ‖ε‖/‖x‖
     returning: int = 8  # m
     diversity: float = 0.15  # μ
