@@ -14,15 +14,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["ElError", "ScriptError", "Session", "__version__", "check"]
+__all__ = ["BasinSurgeon", "ElError", "ScriptError", "Session", "__version__", "check"]
 
 if TYPE_CHECKING:
     from .checker import check
     from .errors import ElError
     from .runtime.interpreter import ScriptError
     from .runtime.session import Session
+    from .surgeon import BasinSurgeon
 
 _HOMES = {
+    "BasinSurgeon": "energylang.surgeon",
     "Session": "energylang.runtime.session",
     "ScriptError": "energylang.runtime.interpreter",
     "check": "energylang.checker",
