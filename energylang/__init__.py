@@ -40,5 +40,19 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'energylang' has no attribute {name!r}")
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext energylang``: the magics ``%el`` and ``%%el`` (see ``energylang.jupyter``)."""
+    from importlib import import_module
+
+    import_module("energylang.jupyter.magics").load_ipython_extension(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """``%unload_ext energylang``."""
+    from importlib import import_module
+
+    import_module("energylang.jupyter.magics").unload_ipython_extension(shell)
+
+
 def __dir__() -> list[str]:
     return sorted(__all__)

@@ -53,7 +53,9 @@ def _html(picture: RenderableType) -> str:
         return "".join(_html(part) for part in picture.renderables)
     if isinstance(picture, Padding):
         inside = picture.renderable
-        return _html(inside) if isinstance(inside, Group | Text | Table | str | Padding) else _printed(picture)
+        return (
+            _html(inside) if isinstance(inside, Group | Text | Table | str | Padding) else _printed(picture)
+        )
     if isinstance(picture, str):
         return f'<div style="white-space:pre-wrap">{_spans(Text.from_markup(picture))}</div>'
     if isinstance(picture, Text):
