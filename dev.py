@@ -25,7 +25,7 @@ USAGE = """usage: python3 dev.py COMMAND
   test     set up, then run the tests              (further words go to pytest)
   lint     ruff, mypy and the import rules
   format   format the code and sort the imports
-  docs     write docs/operations.md and docs/record.schema.json
+  docs     write the reference pages in docs/ (operations, codes, grammar)
   wheel    build the wheel, install it elsewhere, and run an example from there
 """
 
@@ -101,14 +101,11 @@ def format_() -> int:
 
 
 def docs() -> int:
-    page = (
-        "from energylang.ops import TABLE; from energylang.render.markdown import operations_page as page; "
+    write = "from energylang.render.markdown import reference_pages; from pathlib import Path; "
+    write += (
+        "[Path('docs', name).write_text(page, encoding='utf-8') for name, page in reference_pages().items()]"
     )
-    page += "from pathlib import Path; Path('docs/operations.md').write_text(page(TABLE), encoding='utf-8'); "
-    page += "from energylang.runtime.schema import RECORD; import json; "
-    page += "text = json.dumps(RECORD, indent=2, ensure_ascii=False) + chr(10); "
-    page += "Path('docs/record.schema.json').write_text(text, encoding='utf-8')"
-    return call(set_up(""), "-c", page)
+    return call(set_up(""), "-c", write)
 
 
 def wheel() -> int:

@@ -5,7 +5,7 @@
 #     import audit
 #     load "tiny"
 #     audit-layers least=20
-#     audit-edit L3 @polite
+#     audit-undone
 
 # Every layer has at least this many basins, all of them true fixed points up to `tolerance`.
 def audit-layers(least: Int = 2, tolerance: Float = 5%):

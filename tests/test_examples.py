@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from energylang import Session, check
-from energylang.ops import TABLE
-from energylang.render.markdown import operations_page
+from energylang.render.markdown import reference_pages
 from energylang.syntax.source import Source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,9 +91,10 @@ def test_programs_in_the_documents_check_and_run(page: str, in_tmp: Path):
         session.run(program)
 
 
-def test_the_operations_page_is_up_to_date():
-    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    assert page == operations_page(TABLE), "run `python3 dev.py docs`"
+@pytest.mark.parametrize("name", ["operations.md", "codes.md", "grammar.md"])
+def test_the_reference_pages_are_up_to_date(name: str):
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert page == reference_pages()[name], "run `python3 dev.py docs`"
 
 
 def test_standard_library_checks_and_its_procedures_run():

@@ -1,21 +1,24 @@
 """Failures of the published tool that must be impossible here, each named after its row in the design's table.
 
-Rows that concern what is not built yet (guards, causal scans, notebooks, the web) come with it.
+Two rows are about front ends that do not exist yet, and say here what holds until they do: 25 (the Jupyter
+extension) and 29 (the web).
 """
 
 from __future__ import annotations
 
 import json
+import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import safetensors
 import torch
 
 from energylang import ElError, ScriptError, Session, check
 from energylang.landscape.draws import perturbed, stable_generator
-from energylang.landscape.layer import Landscape
 from energylang.ops import TABLE
 from energylang.ops.settings import SETTINGS
 
@@ -54,6 +57,12 @@ def test_pitfall_03_a_missing_argument_is_named():
     assert "survey L0" in found.help
 
 
+def test_pitfall_04_every_shipped_example_runs_and_the_old_guard_line_is_understood(planted: Session):
+    assert "examples" in (ROOT / "tests" / "test_examples.py").read_text(encoding="utf-8")
+    found = planted.run("guard 0 10")
+    assert (found.layer, found.value) == (0, 0.1)
+
+
 def test_pitfall_05_surveys_are_deterministic_and_seeds_give_a_spread(planted: Session):
     torch.manual_seed(1)
     first = planted.survey(0)
@@ -78,6 +87,18 @@ def test_pitfall_06_basin_numbers_persist(planted: Session):
         assert torch.cosine_similarity(centre, after[number], dim=0) > 0.95
 
 
+def test_pitfall_07_causal_scans_are_deterministic_and_have_a_null():
+    graphs = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        session = Session("planted:64x4")
+        session.survey(0)
+        graphs.append(session.causal_scan(0, threshold=0.05).to_dict())
+    assert graphs[0] == graphs[1]
+    assert graphs[0]["placebos"] >= 1
+    assert graphs[0]["placebo_drift"] > 0
+
+
 def test_pitfall_08_energy_falls_along_the_dynamics_and_the_published_formula_has_its_own_name(
     planted: Session,
 ):
@@ -98,11 +119,66 @@ def test_pitfall_10_prompt_and_python_give_the_same_numbers(planted: Session):
     assert planted.run("inject L0 42").to_dict() == other.inject(0, 42).to_dict()
 
 
+def test_pitfall_11_nothing_that_could_run_code_is_read(tmp_path: Path):
+    marker = tmp_path / "ran"
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (marker,)  # type: ignore[return-value]
+
+    bad = tmp_path / "bad.pt"
+    with bad.open("wb") as file:
+        pickle.dump(Trap(), file)
+    with pytest.raises(ElError):
+        Session(bad)
+    session = Session("planted:64x4", base=tmp_path)
+    for name in ("bad.pt", "bad.pkl"):
+        (tmp_path / name).write_bytes(bad.read_bytes())
+        with pytest.raises(ElError, match=r"refused|not a concept"):
+            session.import_concept(name)
+    (tmp_path / "bad.safetensors").write_bytes(bad.read_bytes())
+    with pytest.raises(ElError, match="not a concept"):
+        session.import_concept("bad.safetensors")
+    assert not marker.exists()
+
+
 def test_pitfall_12_undo_is_there_and_exact(planted: Session):
     weight = planted.model.weight(0).clone()
     planted.run("inject L0 42\ninject L0 7 strength=0.05\napply L0\nrestore L0\nundo 4\n")
     assert torch.equal(planted.model.weight(0), weight)
     assert planted.status().is_original
+
+
+def test_pitfall_13_every_guard_type_is_enforced():
+    """One case that trips each of them is in ``tests/test_guards.py``."""
+    from energylang.ops.safety import GUARDS
+
+    text = (ROOT / "tests" / "test_guards.py").read_text(encoding="utf-8")
+    assert set(GUARDS) == {
+        "max-basins",
+        "min-basins",
+        "strength-cap",
+        "cosine-drift",
+        "perplexity-delta",
+        "max-changed",
+    }
+    assert all(f"{name} " in text for name in GUARDS)
+
+
+def test_pitfall_14_guards_stand_in_front_of_every_weight_edit(planted: Session):
+    """Each edit of the table by name is tried in ``tests/test_guards.py``; there is one door to staging."""
+    planted.run("survey L0\nguard strength-cap 0")
+    for line in (
+        "inject L0 42",
+        "remove L0.B0",
+        "move L0.B0 to=7",
+        "strengthen L0.B0 2",
+        'watermark inject "k"',
+    ):
+        assert planted.run(f'{line} --force --reason "try"').blocked, line
+    runtime = ROOT / "energylang" / "runtime"
+    doors = [path.name for path in runtime.glob("*.py") if ".after(" in path.read_text(encoding="utf-8")]
+    assert doors == ["editing.py"]
 
 
 def test_pitfall_15_force_needs_a_reason_and_the_reason_is_kept(planted: Session):
@@ -154,6 +230,7 @@ EFFECTS = {
     "max_changed": ("0", "inject L0 42", "planted:64x4"),
     "seed": ("9", "survey L0 inits=30", "planted:64x4"),
     "dtype": ("float64", "energy L0 5", "planted:64x4"),
+    "device": ("cuda", "energy L0 5", "planted:64x4"),
     "temp": ("3.0", 'generate "Hello"', "tiny"),
     "tokens": ("3", 'generate "Hello"', "tiny"),
     "topk": ("1", 'generate "Hello"', "tiny"),
@@ -164,6 +241,15 @@ EFFECTS = {
 def test_pitfall_16_every_setting_has_an_effect(name: str):
     value, command, model = EFFECTS[name]
     plain, changed = Session(model), Session(model)
+    if name == "device":
+        if torch.cuda.is_available():
+            changed.run(f"set {name} {value}\n{command}")
+            assert changed.landscape_of(0).weight.device.type == value
+        else:
+            with pytest.raises(ScriptError, match="there is no cuda device"):
+                changed.run(f"set {name} {value}")
+        assert plain.landscape_of(0).weight.device.type == "cpu"
+        return
     changed.run(f"set {name} {value}")
     assert plain.run(command).to_dict(volatile=False) != changed.run(command).to_dict(volatile=False)
 
@@ -181,25 +267,40 @@ def test_pitfall_18_a_basin_is_removed_by_its_number(planted: Session):
     assert 2 in edit.lost
 
 
+def test_pitfall_19_a_trace_reads_its_text():
+    session = Session("tiny")
+    first, other = session.trace(3, "Thank you so much"), session.trace(3, "Go away, you fool")
+    again = Session("tiny").trace(3, "Thank you so much")
+    assert first.to_dict() == again.to_dict()
+    assert [token.path.to_dict() for token in first.tokens] != [
+        token.path.to_dict() for token in other.tokens
+    ]
+    assert first.tokens[0].token.strip().lower().startswith("thank")
+
+
 def test_pitfall_20_a_survey_costs_about_as_much_as_its_products(planted: Session):
     """No loop over starts: two thousand of them make the same number of products as two hundred."""
     calls = 0
-    original = Landscape.field
+    original = torch.mm
 
-    def counted(self, x):
+    def counted(*args, **keywords):
         nonlocal calls
         calls += 1
-        return original(self, x)
+        return original(*args, **keywords)
 
-    Landscape.field = counted
+    torch.mm = counted
     try:
         planted.survey(0, inits=200)
         few, calls = calls, 0
         planted.survey(0, inits=2000)
-        many = calls
+        many, calls = calls, 0
+        planted.causal_scan(0)
+        scanned = calls
     finally:
-        Landscape.field = original
+        torch.mm = original
+    assert few > 10
     assert many < 3 * few + 50
+    assert scanned < 500  # not one product for each of the knock-outs and basins
 
 
 def test_pitfall_21_what_save_writes_load_reads(tmp_path: Path, planted: Session):
@@ -215,6 +316,19 @@ def test_pitfall_22_nothing_stale_after_restore(planted: Session):
     planted.restore(0)
     assert not planted.verify(0, 42).is_basin
     assert planted.survey(0).num_basins == 20
+
+
+def test_pitfall_22_guards_protection_and_interventions_are_part_of_what_undo_restores():
+    session = Session("tiny")
+    session.run("survey L3\nguard strength-cap 0.5\nprotect L3.B0\nintervene L3.B1 zero")
+    assert len(session.guards().guards) == 1
+    session.undo(3)
+    assert session.guards().guards == ()
+    assert session.guards().protected == ()
+    assert not session.state.interventions
+    session.redo(3)
+    assert session.guards().protected == ("L3.B0",)
+    assert list(session.state.interventions) == ["L3.B1"]
 
 
 def test_pitfall_23_concepts_do_not_survive_another_model():
@@ -243,6 +357,51 @@ def test_pitfall_26_noise_is_relative_to_the_norm():
     noise = perturbed(states, 0.1, 8, stable_generator("noise")) - states[:, None]
     ratio = torch.linalg.vector_norm(noise, dim=2) / torch.linalg.vector_norm(states, dim=1)[:, None]
     assert torch.allclose(ratio, torch.full_like(ratio, 0.1), atol=1e-5)
+
+
+def test_pitfall_25_the_notebook_extension_is_not_promised_before_it_is_there():
+    """There is no Jupyter extension yet: nothing may say that there is one."""
+    assert not (ROOT / "energylang" / "jupyter").exists()
+    assert "%load_ext" not in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_pitfall_27_load_errors_name_the_keys(tmp_path: Path):
+    from safetensors.torch import load_file, save_file
+
+    session = Session("tiny", base=tmp_path)
+    session.save("whole.safetensors")
+    with safetensors.safe_open(str(tmp_path / "whole.safetensors"), framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(tmp_path / "whole.safetensors")
+    gone = next(name for name in tensors if name.endswith("norm2.weight"))
+    less = {name: tensor for name, tensor in tensors.items() if name != gone}
+    save_file({**less, "stray.weight": torch.zeros(2)}, str(tmp_path / "less.safetensors"), metadata)
+    with pytest.raises(ElError) as caught:
+        Session(tmp_path / "less.safetensors")
+    assert gone in caught.value.message or "stray.weight" in caught.value.message
+
+
+def test_pitfall_28_basin_zero_is_a_basin_like_any_other(planted: Session):
+    planted.survey(0)
+    assert planted.verify(0, "L0.B0").is_basin
+    assert planted.energy(0, "L0.B0").basin == 0
+    assert planted.run("protect L0.B0").all == (0,)
+    assert planted.neighbours(0, "L0.B0", top=1).neighbours[0].id != 0
+
+
+def test_pitfall_29_nothing_listens():
+    """There is no web front end: no module of the package opens a listening socket."""
+    for path in (ROOT / "energylang").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "0.0.0.0" not in text, path
+        assert ".listen(" not in text, path
+        assert "HTTPServer" not in text, path
+
+
+def test_pitfall_every_row_has_a_test():
+    text = Path(__file__).read_text(encoding="utf-8")
+    rows = {int(number) for number in re.findall(r"def test_pitfall_(\d\d)_", text)}
+    assert rows == set(range(1, 31))
 
 
 def test_pitfall_30_every_parameter_is_read_by_its_body():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -106,6 +107,20 @@ def test_a_failed_operation_fails_again_in_the_same_way(tmp_path: Path):
     session.inject(0, 42)
     session.record("r.json")
     assert Session(base=tmp_path).replay("r.json").identical
+
+
+def test_el_replay_says_by_its_exit_code_whether_all_is_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    from energylang.cli import main
+
+    path = recorded(tmp_path)
+    assert main(["replay", str(path)]) == 0
+    assert "identical" in capsys.readouterr().out
+    text = path.read_text(encoding="utf-8").replace('"final_hash": "', '"final_hash": "0', 1)
+    path.write_text(re.sub(r'("final_hash": "0[0-9a-f]{63})[0-9a-f]"', r'\1"', text), encoding="utf-8")
+    assert main(["replay", str(path), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["identical"] is False
 
 
 def test_keys_are_in_no_history_and_no_record(tmp_path: Path):

@@ -46,7 +46,10 @@ def run_sequence(session: Session, sequence) -> None:
         try:
             session.run(pattern.format(n=n, b=b))
         except ScriptError as error:
-            assert error.checked  # refused by the landscape or the history, never by the checker
+            code = error.diagnostics[
+                0
+            ].code  # the checker knows what the session knows of its basins and history
+            assert error.checked or code in ("EL303", "EL304", "EL306")
 
 
 def bits(session: Session) -> list[bytes]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from energylang import types as t
 from energylang.diagnostics import Diagnostic
-from energylang.ops import TABLE
+from energylang.ops.spelling import parse_names
 from energylang.syntax import ast
 from energylang.syntax.parser import Parser
 from energylang.syntax.source import Source
@@ -26,7 +26,7 @@ __all__ = ["Checked", "check", "parser"]
 @lru_cache(maxsize=1)
 def parser() -> Parser:
     """The parser for the operations there are."""
-    return Parser({op.name: op.tail for op in TABLE.values() if op.tail is not None})
+    return Parser({name: op.tail for name, op in parse_names() if op.tail is not None})
 
 
 @dataclass

@@ -22,7 +22,7 @@ from energylang.ops.coerce import article, coerce, suggestion
 from energylang.ops.declaration import Op, Param
 from energylang.ops.settings import SETTINGS
 from energylang.syntax import ast
-from energylang.values import BasinRef, Concept, Layer
+from energylang.values import BasinRef, Concept, Layer, parse_reference
 
 from .scope import Argument, Call, Given, LayerOf, Procedure, SeedOf
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .commands import Commands as Checker
 
 NO_CONSTANT = object()
+REFERENCES = (t.LAYER, t.LAYERS, t.BASIN, t.DIRECTION, t.STEPS)
 
 
 def constant(expr: ast.Expr) -> Any:
@@ -186,7 +187,10 @@ def argument(checker: Checker, op: Op, param: Param, expr: ast.Expr, bound: dict
         known = SETTINGS.get(setting.value) if isinstance(setting, Given) else None
         if known is None:
             word = _word(checker, expr)
-            return expr if word is None else Given(word)
+            if word is not None:
+                return Given(word)
+            checker.expect(expr, t.VALUE, f"`{param.name}`")
+            return expr
         param = Param(known.name, known.type, known.help, known.default, known.minimum, known.maximum,
                       known.above, known.choices)  # fmt: skip
     if param.type == t.CONCEPT and (concept := _concept(checker, expr)):
@@ -207,6 +211,12 @@ def argument(checker: Checker, op: Op, param: Param, expr: ast.Expr, bound: dict
     if param.type == t.LAYERS and isinstance(expr, ast.LayersRef):
         return Given("layers")
     value = constant(expr)
+    if isinstance(value, str) and param.type == t.DIRECTION and parse_reference(value) is None:
+        return Given(Concept(value))
+    if isinstance(value, str) and param.type in REFERENCES:
+        checker.problems.add("EL201", f"`{param.name}` must be {article(param.type)}, not a text", expr.span,
+                             help=f"without quotes: `{value}`" if parse_reference(value) else param.help)  # fmt: skip
+        return expr
     if value is not NO_CONSTANT:
         checker.once(expr)
         return _check_constant(checker, param, expr, value, bound)

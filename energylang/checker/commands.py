@@ -11,6 +11,7 @@ from energylang.models.header import read_header
 from energylang.ops import TABLE
 from energylang.ops.coerce import suggestion
 from energylang.ops.declaration import Effect, Op
+from energylang.ops.spelling import operation_named
 from energylang.syntax import ast
 from energylang.syntax.source import Span
 
@@ -31,7 +32,7 @@ class Commands(Flows):
         """Check a command; the type of its result. ``key`` is what it is known by, if not by its own id."""
         key, node = key or id(node), self.joined(node)
         name = node.name
-        op = TABLE.get(name) or TABLE.get(name.replace("_", "-"))
+        op = operation_named(name) if name not in self.procedures else None
         if op is not None:
             self.commands.append(key)
             self.places.append(node.span)
@@ -52,7 +53,7 @@ class Commands(Flows):
         """Two words that are one operation's name (``causal scan``) as one."""
         if node.arguments and isinstance(node.arguments[0], ast.Name) and not node.arguments[0].bracketed:
             name = f"{node.name} {node.arguments[0].name}"
-            if name in TABLE:
+            if operation_named(name) is not None:
                 span = node.name_span.to(node.arguments[0].span)
                 return ast.Command(node.span, name, span, node.arguments[1:], node.keywords)
         return node

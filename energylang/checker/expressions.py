@@ -7,6 +7,7 @@ import re
 from energylang import types as t
 from energylang.ops import TABLE
 from energylang.ops.coerce import suggestion
+from energylang.ops.spelling import operation_named
 from energylang.syntax import ast
 
 from .rules import Rules
@@ -69,7 +70,7 @@ class Expressions(State):
         found = self.scope.find(node.name)
         if found is not None:
             return found
-        if node.name in TABLE or node.name.replace("_", "-") in TABLE or node.name in self.procedures:
+        if node.name in self.procedures or operation_named(node.name) is not None:
             command = ast.Command(node.span, node.name, node.span, (), ())
             return self.command(command, id(node))
         if node.name in self.lost:
@@ -151,8 +152,12 @@ class Expressions(State):
             if node.operator == "/":
                 return t.FLOAT
             return t.FLOAT if t.FLOAT in (left, right) else t.INT
-        if node.operator == "+" and left == right and (left == t.TEXT or isinstance(left, t.ListOf)):
+        if node.operator == "+" and left == right == t.TEXT:
             return left
+        if node.operator == "+" and isinstance(left, t.ListOf) and isinstance(right, t.ListOf):
+            joined = t.join(left, right)  # `[]` is a list of anything
+            if joined is not None:
+                return joined
         self._operator(node.operator, False, node, (left, right))
         return t.ANY
 

@@ -297,11 +297,14 @@ class Flows(Known):
         flow, key = op.flow, self.commands[-1]
         if Effect.EDITS in op.effects:
             where = layer if layer is not None else ALL
+            span = node.span
+            if self.call_spans and self.call_spans[0].source is not span.source:
+                span = self.call_spans[0]  # of an imported procedure, the call is of interest
             now = replace(
                 now,
-                edited={**now.edited, where: node.span},
-                staged={**now.staged, where: node.span},
-                shaken={**now.shaken, where: node.span},
+                edited={**now.edited, where: span},
+                staged={**now.staged, where: span},
+                shaken={**now.shaken, where: span},
             )
         if flow.ends:
             basin = self.argument_value(call.arguments.get(flow.ends))
@@ -365,6 +368,10 @@ class Flows(Known):
         if travel == "goto":
             number = self.argument_value(call.arguments.get("id"))
             place = self._numbered(number) if isinstance(number, int) else None
+            last = facts.next_number
+            if place is None and isinstance(number, int) and last is not None and number >= last:
+                self.find("EL306", f"there is no operation {number} yet", call.places.get("id") or node,
+                          help=f"up to here the history has the places 0 to {last - 1}")  # fmt: skip
             self.learn(facts.at(place) if place is not None else facts.travelled(*self.everywhere))
             return
         name = self.argument_value(call.arguments.get("name"))
@@ -419,9 +426,9 @@ class Flows(Known):
         facts = self.facts
         if not facts.fresh or not self.model.loaded:
             return
-        message = "there is nothing to undo: nothing has been changed" + (
-            "" if facts.past is None else " on some way to here"
-        )
+        message = "there is nothing to undo: nothing has been changed"
+        if facts.past is not None:
+            message = "on some way to here there is nothing to undo: nothing has been changed"
         self.find("EL306", message, node.span,
                   help="`undo` takes back edits, settings, captures and the like; looking changes nothing")  # fmt: skip
         self.know(fresh=False)

@@ -179,7 +179,7 @@ class Procedures(Commands):
         """Check the body; everything but the problems, the bindings and the types of assigned outer
         variables is afterwards as it was before."""
         outer = self.scope, self.returned, self.exits, self.depth, self.calls
-        outer_values = self.returned_values
+        outer_values, outer_places = self.returned_values, self.return_places
         nesting, deepest, entered = self.nesting, self.deepest, self.model
         globals_ = self.scope.outermost()
         globals_.reads.append({})
@@ -192,7 +192,7 @@ class Procedures(Commands):
         self.callers.append(outer[0])
         self.arguments.append(binding.places if binding is not None else {})
         self.call_spans.append(call)
-        self.returned_values = []
+        self.returned_values, self.return_places = [], []
         pinned = frozenset(name for name, value in values.items() if not isinstance(value, Symbol))
         body = Scope(
             globals_,
@@ -202,7 +202,7 @@ class Procedures(Commands):
         )
         try:
             self.block_in(body, procedure.definition.body)
-            kinds, end, given = self.returned, self.model, self.returned_values
+            kinds, end, given, places = self.returned, self.model, self.returned_values, self.return_places
             for model in self.exits:
                 end = end.join(model)
             height = self.deepest - nesting
@@ -211,20 +211,35 @@ class Procedures(Commands):
             self.callers.pop()
             self.arguments.pop()
             self.call_spans.pop()
-            self.returned_values = outer_values
+            self.returned_values, self.return_places = outer_values, outer_places
             procedure.running = False
             reads, writes = globals_.reads.pop(), globals_.writes.pop()
             self.scope, self.returned, self.exits, self.depth, self.calls = outer
             self.nesting, self.deepest, self.model = nesting, deepest, entered
         result = kinds[0] if kinds else t.NOTHING
-        for kind in kinds[1:]:
-            result = t.join(result, kind) or t.ANY
+        for kind, place in zip(kinds[1:], places[1:], strict=True):
+            joined = t.join(result, kind)
+            if joined is None:
+                self._mixed(procedure, result, places[0], kind, place)
+            result = joined or t.ANY
         value = given[0] if given and all(same(item, given[0]) for item in given) else None
         if result != t.NOTHING and not _always_returns(procedure.definition.body):
             result, value = t.ANY, None
         if not isinstance(value, Layer | BasinRef | Concept | int | str):
             value = None
         return Outcome(end, result, reads, writes, height, value)
+
+    def _mixed(
+        self, procedure: Procedure, first: t.Type, place: ast.Return, kind: t.Type, other: ast.Return
+    ) -> None:
+        """EL201: what a procedure returns has one type."""
+        if t.NOTHING in (first, kind):
+            return
+        line = place.span.start_location()[0]
+        self.find(
+            "EL201", f"`{procedure.name}` returns {first} in line {line}, and {kind} here", other.span,
+            help="what a procedure returns has one type",
+        )  # fmt: skip
 
     def _replay(self, outcome: Outcome) -> None:
         """What a call leaves behind, and what the procedure around the call has thereby read and written."""

@@ -339,6 +339,7 @@ class Checker(Procedures):
             self.problems.add("EL212", "`return` stands outside of a procedure", node.span,
                               help="`return` ends a `def`; to end a script, end its text")  # fmt: skip
         self.returned.append(kind)
+        self.return_places.append(node)
 
     @_statement
     def _import(self, node: ast.Import) -> None:

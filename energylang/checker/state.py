@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 MAX_PROBLEMS = 200
 MAX_NESTING = 150
 MAX_VISITS = 30_000
-"""After so many statements (and five for each line), loops and calls are no longer walked for each of their rounds and arguments."""
+"""After so many statements (and five for each line), loops and calls are no longer walked for each of their rounds
+and arguments."""
 
 
 @dataclass
@@ -53,6 +54,7 @@ class State(ABC):
     inside: list[Procedure] = field(default_factory=list)
     returned: list[t.Type] = field(default_factory=list)
     returned_values: list[Any] = field(default_factory=list)
+    return_places: list[ast.Return] = field(default_factory=list)
     exits: list[ModelState] = field(default_factory=list)
     depth: int = 0
     nesting: int = 0

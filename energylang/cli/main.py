@@ -13,20 +13,13 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from energylang import __version__
 from energylang.diagnostics import Diagnostic
 from energylang.errors import ElError
-from energylang.render.diagnostics import render_diagnostics
-from energylang.syntax.source import Source, decode
 
-if TYPE_CHECKING:
-    from energylang.checker.scope import ModelState
-
-OK, FAILED, WRONG = 0, 1, 2
-INTERRUPTED = 130
+from . import tools
+from .shared import FAILED, INTERRUPTED, OK, WRONG, complain, read_source, report, starting_model
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,10 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(chosen.run(chosen))
     except ElError as error:
-        _complain(error.code, error.message, error.hint)
+        complain(error.code, error.message, error.hint)
         return FAILED
     except KeyboardInterrupt:
-        _complain("EL590", "interrupted")
+        complain("EL590", "interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("EL_DEBUG"):
             raise
         message = f"{type(error).__name__}: {error}"
-        _complain("EL599", message, "please report this; EL_DEBUG=1 shows where it happened")
+        complain("EL599", message, "please report this; EL_DEBUG=1 shows where it happened")
         return FAILED
 
 
@@ -69,14 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("script", help="a .el file; - reads from standard input")
     run.add_argument("--model", help="load this model first")
     run.add_argument("--json", action="store_true", help="print the results as JSON")
+    run.add_argument(
+        "--keep-going", action="store_true", help="after an error, go on with the next statement"
+    )
     run.add_argument("--threads", type=_threads, default=1, help="torch threads (default: 1)")
     run.set_defaults(run=_run)
 
-    check = commands.add_parser("check", help="say what is wrong with a script, without running it")
-    check.add_argument("scripts", nargs="+", metavar="script")
-    check.add_argument("--json", action="store_true", help="print the diagnostics as JSON")
-    check.add_argument("--model", help="the model that will be loaded when the script starts")
-    check.set_defaults(run=_check)
+    tools.add_parsers(commands)
 
     info = commands.add_parser("info", help="what a model is and what it can do")
     info.add_argument("model", help="a bundled name, random:D, planted:DxK, or a path")
@@ -85,16 +77,20 @@ def _parser() -> argparse.ArgumentParser:
 
     ops = commands.add_parser("ops", help="the operations")
     ops.add_argument("name", nargs="*", help="the operation to explain")
+    ops.add_argument("--json", action="store_true", help="print the declarations as JSON")
     ops.set_defaults(run=_ops)
 
     explain = commands.add_parser("explain", help="what a diagnostic code means")
-    explain.add_argument("code")
+    explain.add_argument("code", nargs="?", help="such as EL304; without one, all are listed")
+    explain.add_argument("--json", action="store_true")
     explain.set_defaults(run=_explain)
 
-    from . import report, train
+    from . import replay, train
+    from . import report as reports
 
+    replay.add_parser(commands)
     train.add_parser(commands)
-    report.add_parser(commands)
+    reports.add_parser(commands)
     return parser
 
 
@@ -105,71 +101,10 @@ def _threads(text: str) -> int:
     return count
 
 
-def _report(diagnostics: list[Diagnostic]) -> None:
-    color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    sys.stderr.write(render_diagnostics(diagnostics, color=color))
-    sys.stderr.flush()
-
-
-def _complain(code: str, message: str, help: str = "") -> None:
-    """Report something that no line of a script is to blame for."""
-    _report([Diagnostic(code, message, None, help=help)])
-
-
-def read_source(path: str) -> Source | Diagnostic:
-    """A script from a file or from standard input, or what is wrong with it."""
-    name = "<stdin>" if path == "-" else path
-    try:
-        if path == "-":
-            return Source(decode(sys.stdin.buffer.read()), "<stdin>", Path.cwd())
-        return Source(decode(Path(path).read_bytes()), path, Path(path).resolve().parent)
-    except UnicodeDecodeError as error:
-        return Diagnostic("EL530", f"{name} is not UTF-8 text (byte {error.start})", None, path=name)
-    except FileNotFoundError:
-        return Diagnostic("EL530", f"there is no file {path}", None, path=path)
-    except IsADirectoryError:
-        return Diagnostic("EL530", f"{path} is a folder", None, path=path)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        return Diagnostic("EL530", f"{path} cannot be read: {reason}", None, path=path)
-
-
-def _model(chosen: argparse.Namespace) -> ModelState | Diagnostic:
-    """What `--model` says about the model a script starts with, or what is wrong with it."""
-    from energylang.checker.scope import NO_MODEL, ModelState
-    from energylang.models.header import read_header
-
-    try:
-        return ModelState(True, read_header(chosen.model)) if chosen.model is not None else NO_MODEL
-    except ElError as error:
-        return Diagnostic(error.code, f"--model: {error.message}", None, help=error.hint)
-
-
-def _check(chosen: argparse.Namespace) -> int:
-    from energylang.checker import check
-
-    state = _model(chosen)
-    found = [state] if isinstance(state, Diagnostic) else []
-    for path in chosen.scripts:
-        if isinstance(state, Diagnostic):
-            break
-        source = read_source(path)
-        found += [source] if isinstance(source, Diagnostic) else check(source, model=state).diagnostics
-    wrong = any(item.is_error for item in found)
-    if chosen.json:
-        print(json.dumps({"diagnostics": [item.to_dict() for item in found]}, indent=2, ensure_ascii=False))
-    elif found:
-        _report(found)
-    else:
-        count = len(chosen.scripts)
-        print("no problems found" if count == 1 else f"no problems found in {count} scripts")
-    return WRONG if wrong else OK
-
-
 def _run(chosen: argparse.Namespace) -> int:
     from energylang.checker import check
 
-    source, state = read_source(chosen.script), _model(chosen)
+    source, state = read_source(chosen.script), starting_model(chosen.model)
     if isinstance(source, Diagnostic):
         return _finish(chosen, [], [source], WRONG)
     if isinstance(state, Diagnostic):
@@ -187,7 +122,7 @@ def _run(chosen: argparse.Namespace) -> int:
     found, code = checked.diagnostics, OK
     with Recorder(json=chosen.json) as recorder:
         try:
-            run_checked(session, checked, recorder.show, recorder.begin)
+            run_checked(session, checked, recorder.show, recorder.begin, keep_going=chosen.keep_going)
         except ScriptError as error:
             found, code = error.diagnostics, FAILED
         except KeyboardInterrupt:
@@ -207,7 +142,7 @@ def _finish(chosen: argparse.Namespace, items: list[object], diagnostics: list[D
         print(json.dumps(document, indent=2, ensure_ascii=False))
     elif diagnostics:
         sys.stdout.flush()
-        _report(diagnostics)
+        report(diagnostics)
     return code
 
 
@@ -227,20 +162,25 @@ def _info(chosen: argparse.Namespace) -> int:
 def _ops(chosen: argparse.Namespace) -> int:
     from energylang.ops import TABLE
     from energylang.ops.coerce import suggestion
+    from energylang.ops.spelling import operation_named
 
-    from .output import list_operations, show_operation
+    from .output import list_operations, operation_dict, show_operation
 
     if not chosen.name:
-        list_operations(TABLE)
+        if chosen.json:
+            print(json.dumps([operation_dict(op) for op in TABLE.values()], indent=2, ensure_ascii=False))
+        else:
+            list_operations(TABLE)
         return OK
     name = " ".join(chosen.name)
-    op = TABLE.get(name) or TABLE.get(name.replace("_", "-"))
+    op = operation_named(name)
     if op is None:
-        _complain(
-            "EL101", f"there is no operation `{name}`", suggestion(name, TABLE) or "`el ops` lists them"
-        )
+        complain("EL101", f"there is no operation `{name}`", suggestion(name, TABLE) or "`el ops` lists them")
         return WRONG
-    show_operation(op)
+    if chosen.json:
+        print(json.dumps(operation_dict(op), indent=2, ensure_ascii=False))
+    else:
+        show_operation(op)
     return OK
 
 
@@ -248,11 +188,20 @@ def _explain(chosen: argparse.Namespace) -> int:
     from energylang.diagnostics.codes import CODES
     from energylang.ops.coerce import suggestion
 
-    from .output import show_code
+    from .output import list_codes, show_code
 
+    if chosen.code is None:
+        if chosen.json:
+            print(json.dumps([vars(code) for code in CODES.values()], indent=2, ensure_ascii=False))
+        else:
+            list_codes(CODES)
+        return OK
     code = CODES.get(chosen.code.upper())
     if code is None:
-        _complain("EL101", f"there is no code {chosen.code}", suggestion(chosen.code.upper(), CODES))
+        complain("EL101", f"there is no code {chosen.code}", suggestion(chosen.code.upper(), CODES))
         return WRONG
-    show_code(code)
+    if chosen.json:
+        print(json.dumps(vars(code), indent=2, ensure_ascii=False))
+    else:
+        show_code(code)
     return OK

@@ -86,6 +86,38 @@ def list_operations(table: Mapping[str, Op]) -> None:
     print("\n`el ops NAME` explains one.")
 
 
+def operation_dict(op: Op) -> dict[str, object]:
+    """A declaration as JSON data."""
+    return {
+        "name": op.name,
+        "category": op.category,
+        "summary": op.summary,
+        "details": op.details,
+        "usage": op.usage(),
+        "parameters": [
+            {
+                "name": param.name,
+                "type": str(param.type),
+                "help": param.help,
+                "required": param.required,
+                "default": None if param.required else default_text(param),
+                "allowed": param.range_text(),
+                "keyword_only": param.keyword_only,
+            }
+            for param in op.params
+        ],
+        "result": op.result.__name__,
+        "fields": list(op.result.__dataclass_fields__),
+        "examples": [{"model": item.on, "script": item.script, "then": item.check} for item in op.examples],
+    }
+
+
+def list_codes(codes: Mapping[str, Code]) -> None:
+    for code in codes.values():
+        print(f"{code.code}  {code.title}" + (" (warning)" if code.severity == "warning" else ""))
+    print("\n`el explain CODE` explains one.")
+
+
 def show_operation(op: Op) -> None:
     print(f"{op.usage()}\n")
     print(textwrap.fill(op.summary, 100))

@@ -355,7 +355,7 @@ _ALL = (
         "EL514",
         "no such place in the history",
         "A checkpoint's name, or an operation's number, that the history of this session does not have.",
-        wrong='load "random:16"\ngoto 7\n',
+        wrong='load "random:16"\nrollback (info).hash\n',
         right='load "random:16"\nset inits 50\ngoto 0\n',
     ),
     Code(

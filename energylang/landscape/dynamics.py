@@ -10,7 +10,8 @@ iterations. A row is settled when ``‖x_new − x‖ ≤ eps·‖x‖`` (looked
    product ``f(X)Wᵀ`` and add ``(f(X)·right) leftᵀ`` of their own candidate.
 3. A row inside the origin's certain region (``Landscape.origin_radius``; only without drive) can only shrink:
    it is set to zero and counted as settled. (Its relative step would stay near τ for ever.)
-4. The memory of a batch is bounded by ``budget_bytes``; rows are processed in chunks.
+4. The memory of a batch is bounded by ``budget_bytes``, and by what a core's cache holds; rows are processed in
+   chunks, each with the candidates that it needs.
 
 Invariants: a row's path, step sizes and iteration count depend on that row alone (up to the rounding of
 GEMMs of different shapes); settling −x gives the mirror image of settling x when there is no drive; same
@@ -51,6 +52,7 @@ MAX_ITER = 100
 EPS = 5e-3
 TAU = (0.9, 0.1)
 BUDGET_BYTES = 2**30
+_CACHED, _LEAST_ROWS = 2**19, 256  # numbers of one buffer that stay in a core's cache; rows at least
 _BUFFERS = 8  # (rows, d) buffers alive at once inside one iteration
 
 
@@ -160,6 +162,7 @@ def _settle(
             )
     edits = None if candidates is None else _Edits.of(landscape, candidates)
     rows = max(1, budget_bytes // (_BUFFERS * landscape.dim * x.element_size()))
+    rows = min(rows, max(_LEAST_ROWS, _CACHED // landscape.dim))
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for begin in range(0, total, rows):
         end = min(begin + rows, total)
@@ -168,8 +171,11 @@ def _settle(
         else:
             chunk = x[torch.arange(begin, end, device=x.device) % x.shape[0]]
         part_drive = drive[begin:end] if drive is not None and drive.ndim == 2 else drive
-        part_owner = None if owner is None else owner[begin:end]
-        parts.append(_run(landscape, chunk, edits, part_owner, part_drive, max_iter, eps, tau))
+        part_owner, part_edits = None, edits
+        if owner is not None and edits is not None:  # the rows of a candidate lie together
+            first, last = int(owner[begin]), int(owner[end - 1])
+            part_owner, part_edits = owner[begin:end] - first, edits.part(first, last + 1, landscape.dim)
+        parts.append(_run(landscape, chunk, part_edits, part_owner, part_drive, max_iter, eps, tau))
     if len(parts) == 1:
         return Settled(*parts[0])
     if not parts:
@@ -194,8 +200,13 @@ class _Edits:
         bounds = candidates.norm_bounds if isinstance(candidates, Grid) else Grid(left, right).norm_bounds
         bounds = landscape.frobenius + bounds.double()
         radii = [landscape.origin_radius_for(bound) for bound in bounds.tolist()]
-        masked = left.shape[0] * left.shape[1] <= max(32, landscape.dim // 3)
-        return cls(left.mul_(landscape.beta), right, left.new_tensor(radii), masked)
+        return cls(left.mul_(landscape.beta), right, left.new_tensor(radii), False)
+
+    def part(self, first: int, last: int, dim: int) -> _Edits:
+        """The candidates from one number up to another, by the cheaper way to apply them."""
+        left = self.left[first:last]
+        masked = left.shape[0] * left.shape[1] <= max(32, dim // 3)
+        return _Edits(left, self.right[first:last], self.origin_radius[first:last], masked)
 
     def add_field(self, field: Tensor, y: Tensor, owner: Tensor) -> None:
         """``field += β·(y·right) leftᵀ`` of each row's own candidate; ``field``, ``y`` (n, d)."""

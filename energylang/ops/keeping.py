@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from energylang.runtime.session import Session
 
 DEEPEN = Param(
-    "strengthen", t.FLOAT, "what the fields of much used basins are multiplied by", 1.1, above=1, maximum=100
+    "strengthen", t.FLOAT, "what the fields of much used basins are multiplied by", 1.1, above=0, maximum=100
 )
 PRUNE = Param(
     "prune",

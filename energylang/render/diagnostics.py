@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from energylang.diagnostics import Diagnostic
-from energylang.syntax.source import Span
+from energylang.diagnostics import Diagnostic, Note
+from energylang.syntax.source import Source, Span
 
 MAX_SHOWN = 50
 MAX_LINE = 160
@@ -42,16 +43,21 @@ def render_diagnostic(item: Diagnostic, *, color: bool = False) -> str:
         style(f"{item.severity}[{item.code}]", item.severity) + style(f": {visible(item.message)}", "bold")
     ]
     width = 1
+    inside = _shown_inside(item)
     if item.span is not None:
         spans = [item.span, *(note.span for note in item.notes if note.span)]
         width = max(len(str(span.start_location()[0])) for span in spans)
-        lines += _excerpt(item.span, width, style, item.severity)
+        marks = [_Mark(item.span, "", "^", item.severity)]
+        marks += [_Mark(note.span, note.message, "-", "frame") for note in inside if note.span is not None]
+        lines += _excerpt(marks, width, style)
     elif item.path:
         lines.append(f"{' ' * width}{style('-->', 'frame')} {visible(item.path)}")
     for note in item.notes:
+        if note in inside:
+            continue
         lines.append(f"{' ' * width} {style('=', 'frame')} note: {visible(note.message)}")
         if note.span is not None:
-            lines += _excerpt(note.span, width, style, "frame")
+            lines += _excerpt([_Mark(note.span, "", "^", "frame")], width, style)
     if item.help:
         for position, text in enumerate(item.help.splitlines()):
             label = "help: " if position == 0 else "      "
@@ -72,24 +78,76 @@ def columns(text: str) -> int:
     )
 
 
-def _excerpt(span: Span, width: int, style: Callable[[str, str], str], mark: str) -> list[str]:
-    """The line a span starts in, with carets under it; of a long line, what is around the place."""
-    line, column = span.start_location()
-    end_line, end_column = span.end_location()
-    text = visible(span.source.line(line).replace("\t", " "))
-    start = column - 1
-    end = end_column - 1 if end_line == line else len(text)
+@dataclass(frozen=True)
+class _Mark:
+    """A place to underline, and what is said beside the line."""
+
+    span: Span
+    label: str
+    sign: str
+    style: str
+
+
+def _shown_inside(item: Diagnostic) -> list[Note]:
+    """The notes about the same script, which are shown beside its lines."""
+    if item.span is None or len(item.span.source.line(item.span.start_location()[0])) > MAX_LINE:
+        return []
+    found = []
+    for note in item.notes:
+        span = note.span
+        if (
+            span is not None
+            and span.source is item.span.source
+            and len(span.source.line(span.start_location()[0])) <= MAX_LINE
+        ):
+            found.append(note)
+    return found
+
+
+def _excerpt(marks: list[_Mark], width: int, style: Callable[[str, str], str]) -> list[str]:
+    """The lines in which the marked spans start, each underlined; ``marks[0]`` is what it is about."""
+    source = marks[0].span.source
+    line, column = marks[0].span.start_location()
+    bar, margin = style("|", "frame"), " " * width
+    rows = [
+        f"{margin}{style('-->', 'frame')} {visible(source.name)}:{line}:{column}",
+        f"{margin} {bar}",
+    ]
+    by_line: dict[int, list[_Mark]] = {}
+    for mark in marks:
+        by_line.setdefault(mark.span.start_location()[0], []).append(mark)
+    last = None
+    for number in sorted(by_line):
+        if last is not None and number == last + 2:
+            rows.append(f"{style(f'{last + 1:>{width}} ', 'frame')}{bar} {_plain(source, last + 1)}".rstrip())
+        elif last is not None and number > last + 1:
+            rows.append(style("…".rjust(width), "frame"))
+        last = number
+        rows += _marked(source, number, by_line[number], width, style)
+    return rows
+
+
+def _plain(source: Source, line: int) -> str:
+    return visible(source.line(line).replace("\t", " "))[:MAX_LINE]
+
+
+def _marked(
+    source: Source, line: int, marks: list[_Mark], width: int, style: Callable[[str, str], str]
+) -> list[str]:
+    """A line with the marks under it, from left to right; of a long line, what is around the first."""
+    text = visible(source.line(line).replace("\t", " "))
+    bar, cut, before = style("|", "frame"), 0, ""
+    start = marks[0].span.start_location()[1] - 1
     if len(text) > MAX_LINE:
         cut = max(0, start - _AROUND)
         before, after = "…" if cut else "", "…" if len(text) > cut + MAX_LINE - 20 else ""
         text = before + text[cut : cut + MAX_LINE - 20] + after
-        start, end = start - cut + len(before), end - cut + len(before)
-    carets = max(1, columns(text[start:end]))
-    bar = style("|", "frame")
-    gutter = style(f"{line:>{width}} ", "frame")
-    return [
-        f"{' ' * width}{style('-->', 'frame')} {visible(span.source.name)}:{line}:{column}",
-        f"{' ' * width} {bar}",
-        f"{gutter}{bar} {text}".rstrip(),
-        f"{' ' * width} {bar} {' ' * columns(text[:start])}{style('^' * carets, mark)}",
-    ]
+    rows = [f"{style(f'{line:>{width}} ', 'frame')}{bar} {text}".rstrip()]
+    for mark in sorted(marks, key=lambda mark: mark.span.start):
+        end_line, end_column = mark.span.end_location()
+        first = mark.span.start_location()[1] - 1 - cut + len(before)
+        last = end_column - 1 - cut + len(before) if end_line == line else len(text)
+        signs = mark.sign * max(1, columns(text[first:last]))
+        said = f" {visible(mark.label)}" if mark.label else ""
+        rows.append(f"{' ' * width} {bar} {' ' * columns(text[:first])}{style(signs + said, mark.style)}")
+    return rows

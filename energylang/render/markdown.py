@@ -1,9 +1,12 @@
-"""The reference of the operations as a Markdown page, from their declarations."""
+"""The reference pages in Markdown: operations, diagnostic codes and grammar, each from its one source."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 
+from energylang.diagnostics.codes import Code
 from energylang.ops.declaration import Op, default_text
 
 HEAD = """# The operations
@@ -42,3 +45,95 @@ def _operation(op: Op) -> str:
     for example in op.examples:
         lines.append(f"```el\nload {example.on}\n{example.script}    # {example.check}\n```\n")
     return "\n".join(lines)
+
+
+CODES_HEAD = """# Diagnostic codes
+
+Generated from the table of codes by `python3 dev.py docs`; do not edit. `el explain EL304` shows the same at the
+prompt. Codes below EL500 are found before anything runs (exit code 2), those from EL401 to EL406 are warnings; the
+others happen while a script runs (exit code 1). All scripts on this page are run by the tests.
+"""
+
+_GROUPS = (
+    (100, "Syntax"),
+    (200, "Types and names"),
+    (300, "References"),
+    (400, "Warnings"),
+    (500, "While a script runs"),
+)
+MAX_EXAMPLE = 400
+
+
+def codes_page(codes: Mapping[str, Code]) -> str:
+    """All codes, with what provokes each and what does not."""
+    parts = [CODES_HEAD]
+    for position, (first, title) in enumerate(_GROUPS):
+        last = _GROUPS[position + 1][0] if position + 1 < len(_GROUPS) else 1000
+        parts.append(f"## {title}\n")
+        parts += [_code(code) for name, code in sorted(codes.items()) if first <= int(name[2:]) < last]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _code(code: Code) -> str:
+    warning = " (warning)" if code.severity == "warning" else ""
+    lines = [f"### {code.code}: {code.title}{warning}\n", code.explanation + "\n"]
+    for word, script in (("Wrong", code.wrong), ("Right", code.right)):
+        if script and len(script) < MAX_EXAMPLE:
+            lines.append(f"{word}:\n\n```el\n{script}```\n")
+    return "\n".join(lines)
+
+
+GRAMMAR_HEAD = """# The grammar
+
+Generated from `grammar/energy.lark` by `python3 dev.py docs`; do not edit. The file itself is what the parser is built
+from (LALR(1), with a lexer that looks only for what may stand at a place). `|` separates alternatives, `?` `*` `+`
+stand for at most one, any number, at least one; names in capitals are terminals. Rules that begin with `_` or `?` are
+not nodes of their own in the tree.
+"""
+
+
+def grammar_page(text: str) -> str:
+    """The grammar file as a page: a heading for each of its sections, its comments as text, its rules as code."""
+    parts = [GRAMMAR_HEAD]
+    code: list[str] = []
+    prose: list[str] = []
+
+    def close() -> None:
+        if any(line.strip() for line in code):
+            parts.append("```\n" + "\n".join(code).strip("\n") + "\n```\n")
+        code.clear()
+        if prose:
+            parts.append("\n".join(prose).strip() + "\n")
+        prose.clear()
+
+    for line in text.splitlines():
+        if heading := re.fullmatch(r"// -{10,} (.+)", line):
+            close()
+            title = heading[1].strip()
+            parts.append(f"## {title[0].upper()}{title[1:]}\n")
+        elif line.startswith("//"):
+            if code:
+                close()
+            stripped = line[2:].removeprefix(" ")
+            prose.append(stripped)
+        else:
+            if prose and line.strip():
+                close()
+            code.append(line)
+    close()
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def reference_pages() -> dict[str, str]:
+    """Every generated page of ``docs/``, by its file's name."""
+    from energylang.diagnostics.codes import CODES
+    from energylang.ops import TABLE
+    from energylang.runtime.schema import RECORD
+    from energylang.syntax.grammar import grammar_text
+
+    return {
+        "operations.md": operations_page(TABLE),
+        "codes.md": codes_page(CODES),
+        "grammar.md": grammar_page(grammar_text()),
+        "record.schema.json": json.dumps(RECORD, indent=2, ensure_ascii=False) + "\n",
+    }

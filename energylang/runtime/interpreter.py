@@ -144,7 +144,9 @@ class Interpreter:
         else:
             value = self.value(expr)
         if value is not None:
-            self.show(value, node, self.line or " ".join(node.span.text.split()))
+            call = self.calls.get(id(expr))
+            command = call is not None and isinstance(call.target, Op)
+            self.show(value, node, self.line if command else " ".join(node.span.text.split()))
         return value
 
     @statement.register
@@ -229,7 +231,7 @@ class Interpreter:
             item = error.diagnostics[0]
             said = item.help if item.code in ("EL520", "EL522") and item.help else item.message
             line = item.span.start_location()[0] if item.span is not None else 0
-            head = " ".join(node.head.text.split())
+            head = f"attempt {describe(name)}" if name else "attempt"
             self.show(Attempted(str(name), item.code, said, line, max(undone, 0)), node, head)
             self.block(node.otherwise, {"error": said})
             return

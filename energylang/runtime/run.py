@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from energylang import results
 from energylang.checker import Checked, check
-from energylang.checker.facts import UNKNOWN
-from energylang.checker.scope import NO_MODEL, ModelState, type_of_value
+from energylang.checker.facts import ALL, Facts, Loss, Made, Past, Place, Undoable
+from energylang.checker.scope import ModelState, type_of_value
 from energylang.syntax.source import Source
+from energylang.values import BasinRef, Concept, Layer
 
 from .interpreter import Interpreter, ScriptError, Show
 from .session import Session
@@ -17,11 +19,48 @@ __all__ = ["ScriptError", "check_in", "model_state", "run_checked", "run_source"
 
 
 def model_state(session: Session) -> ModelState:
-    """What the checker may know about a session's model."""
+    """What the checker may know about a session: its model, which layers are surveyed, which basins are lost, its
+    concepts, checkpoints and variables."""
+    values = {
+        name: known for name, value in session.variables.items() if (known := _known(value)) is not None
+    }
     if not session.has_model:
-        return NO_MODEL
-    # What was surveyed, removed and captured before is not followed here: the run says what is missing.
-    return ModelState(True, session.model.header, facts=UNKNOWN)
+        return ModelState(False, facts=Facts(values=(values,)))
+    versions = [layer.staged for layer in session.state.layers]
+    surveyed = frozenset(version.layer for version in versions if version.registry.basins or version.surveyed)
+    lost = {
+        BasinRef(version.layer, basin.id): Loss(
+            None, "lost", version.layer, text=f"was lost in edit {basin.lost_by}, as `history` shows"
+        )
+        for version in versions
+        for basin in version.registry.basins
+        if basin.status == "lost"
+    }
+    concepts = {
+        name: Made(None, frozenset((concept.layer,))) for name, concept in session.state.concepts.items()
+    }
+    now = Undoable(gone=lost, concepts=concepts)
+    changed = session.timeline.undoable > 0
+    unknown = Undoable(open=True)
+    facts = Facts(
+        surveyed=surveyed,
+        seen=surveyed,
+        now=now,
+        past=Past(unknown, None, ALL, low=0, high=session.timeline.undoable) if changed else None,
+        checkpoints={name: Place(unknown, None) for name in session.timeline.checkpoints},
+        fresh=not changed and not session.timeline.redoable,
+        next_number=None,
+        values=(values,),
+    )
+    return ModelState(True, session.model.header, facts=facts)
+
+
+def _known(value: Any) -> Any:
+    """A value of the session as the checker knows values."""
+    if isinstance(value, results.Basin):
+        return BasinRef(value.layer, value.id)
+    plain = isinstance(value, Layer | BasinRef | Concept | int | float | str)
+    return value if plain and not isinstance(value, bool) else None
 
 
 def check_in(session: Session, source: Source) -> Checked:

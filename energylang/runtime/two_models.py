@@ -25,6 +25,7 @@ from energylang.landscape.proposal import Proposal
 from energylang.landscape.survey import survey
 from energylang.models import checkpoint
 from energylang.models.protocol import Model
+from energylang.models.text import TextModel
 
 from .concepts import keep
 from .editing import Plan, carry_out
@@ -34,7 +35,7 @@ from .observing import SAME, TOKEN_STARTS
 if TYPE_CHECKING:
     from .workbench import Workbench
 
-_PROBES = 64
+_PROBES, _PASSAGE = 400, 10  # texts; tokens of a passage
 _SETTLED = 0.7
 
 
@@ -116,7 +117,7 @@ def _bridge(
                 hint="models of different dimensions are compared through shared texts: both must read text",
             )
         return (lambda states: states), "same", None, None
-    texts = list(dict.fromkeys((*session.text.neutral_prompts, *other.text.neutral_prompts)))[:_PROBES]
+    texts = _shared(session.text, other.text)
     there = other.text.text_states(texts, layer, "mean")
     here = session.text.text_states(texts, layer, "mean").to(there)
     half = max(2, (2 * len(texts)) // 3)
@@ -131,6 +132,18 @@ def _bridge(
         return 1 - float(left / whole) if float(whole) > 0 else 0.0
 
     return align(there, here), "procrustes", judged(fitted), judged(mixed)
+
+
+def _shared(here: TextModel, there: TextModel) -> list[str]:
+    """Texts by which two models are aligned: passages of the held-out text of the first that has one, and the neutral
+    prompts of both. There must be more of them than dimensions, or a rotation is not determined."""
+    passages: list[str] = []
+    for text in (here, there):
+        if text.heldout is not None and not passages:
+            tokens = text.heldout[: _PROBES * _PASSAGE].tolist()
+            passages = [text.decode(tokens[i : i + _PASSAGE]) for i in range(0, len(tokens), _PASSAGE)]
+    texts = [*here.neutral_prompts, *there.neutral_prompts, *passages]
+    return list(dict.fromkeys(text for text in texts if text.strip()))[:_PROBES]
 
 
 def transplant(

@@ -244,6 +244,9 @@ class TreeBuilder:
         if children[0].type == "FORCE":
             return ast.Keyword(span, "force", ast.Bool(span, True), span)
         text = self.text([children[1]])
+        plain = text.constant
+        if text.raw and plain is not None and len(plain) > 1 and plain[0] == plain[-1] == "'":
+            text = ast.Text(text.span, (plain[1:-1],), raw=True)
         return ast.Keyword(span.to(text.span), "reason", text, span)
 
     def text(self, children: Tokens) -> ast.Text:

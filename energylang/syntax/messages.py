@@ -251,6 +251,8 @@ def _unexpected_token(stop: Stop) -> Diagnostic:
     if stop.kind == "COLON":
         if keyword == "while":
             return unexpected(_NO_WHILE)
+        if keyword in ("try", "except", "finally", "catch"):
+            return unexpected("`attempt:` tries, and undoes what failed; `else:` is for then")
         if keyword in ("if", "elif"):
             return unexpected(f"`{keyword}` needs a condition before its `:`")
         if keyword in ("for", "def", "with"):
@@ -273,6 +275,13 @@ def _equal_help(before: str, stop: Stop) -> str:
     target = before.strip()
     if changed := re.fullmatch(r"([^\W\d][\w-]*?)\s*([-+*/%])", target):
         return f"write `{changed[1]} = {changed[1]} {changed[2]} …`"
+    if named := re.fullmatch(r"(?:var|const|set|def|local|my)\s+([^\W\d][\w-]*)", target):
+        first = target.split()[0]
+        return (
+            f"an operation takes its arguments without `=`: `set {named[1]} …`"
+            if first == "set"
+            else f"a variable is defined with `let {named[1]} = …`"
+        )
     if re.fullmatch(r"L\d+(\.B\d+)?", target) or target in _WORDS:
         return f"`{target}` is not a name that could be given a value"
     if stop.keyword in ("if", "elif", "require"):

@@ -26,6 +26,7 @@ from energylang.diagnostics import Diagnostic
 from . import ast
 from .build import MAX_DEPTH, SyntaxProblem, TreeBuilder
 from .grammar import grammar_text
+from .legacy import modernised
 from .messages import Stop, explain, explain_hole
 from .recovery import set_aside
 from .source import Source, Span
@@ -73,12 +74,18 @@ class _Lines:
     levels: list[int] = field(default_factory=lambda: [0])
     lines: list[int] = field(default_factory=lambda: [0])
     tops: list[int] = field(default_factory=lambda: [0])
+    legacy: bool = False  # indentation means nothing
 
     def end_of_line(self, token: Token) -> Iterator[Token]:
         """The token of a line's end, and those of the blocks that begin or end there."""
         end = token.end_pos or 0
         indentation = token.rpartition("\n")[2]
         width, levels = len(indentation), self.levels
+        if self.legacy:
+            self.lines.append(end)
+            self.tops.append(end)
+            yield token
+            return
         if "\t" in indentation:
             raise _Indentation("EL105", "a tab in the indentation", end - width, end,
                                "indent with spaces: four for each block")  # fmt: skip
@@ -138,13 +145,35 @@ class Parser:
             statements, problems = self._parse(source)
         return ast.Program(whole, tuple(statements)), problems
 
-    def _parse(self, source: Source) -> tuple[list[ast.Statement], list[Diagnostic]]:
+    def tokens(self, source: Source) -> tuple[list[ast.Statement], list[Token]] | None:
+        """The statements and the tokens of a script without syntax errors, else ``None``. The ends of lines are
+        tokens of type ``_NL``, with the comments that follow them."""
+        if len(source.text) > MAX_CHARACTERS:
+            return None
+        found: list[Token] = []
+        with self._lock:
+            text = self._prepared(source)
+            self._builder.begin(source, 0)
+            try:
+                if _leading_blank(text) and not source.legacy:
+                    return None
+                statements = self._run(text, "program", _Lines(legacy=source.legacy), found)
+            except (SyntaxProblem, _Indentation, UnexpectedInput):
+                return None
+        return list(statements), found
+
+    @staticmethod
+    def _prepared(source: Source) -> str:
         text = source.text if source.text.endswith("\n") else source.text + "\n"
+        return modernised(text) if source.legacy else text
+
+    def _parse(self, source: Source) -> tuple[list[ast.Statement], list[Diagnostic]]:
+        text = self._prepared(source)
         offset = attempts = 0
         statements: list[ast.Statement] = []
         problems: list[Diagnostic] = []
         while True:
-            lines = _Lines()
+            lines = _Lines(legacy=source.legacy)
             result = self._attempt(text, source, offset, lines)
             if not isinstance(result, Diagnostic):
                 return [*statements, *result], problems
@@ -159,7 +188,7 @@ class Parser:
             tops = [start for start in lines.tops[1:] if not _CONTINUES.match(text, start)]
             cut = _last([0, *tops], place)
             if cut:  # all before the statement at fault is right
-                before = self._attempt(text[:cut], source, offset, _Lines())
+                before = self._attempt(text[:cut], source, offset, _Lines(legacy=source.legacy))
                 if not isinstance(before, Diagnostic):
                     statements += before
             remaining = set_aside(text, place, cut, _last(lines.lines, place), result.code)
@@ -175,7 +204,7 @@ class Parser:
         self._builder.begin(source, offset)
         stop: Stop | None = None
         try:
-            if blank := _leading_blank(text):
+            if not source.legacy and (blank := _leading_blank(text)):
                 raise blank
             return self._run(text, "program", lines)  # type: ignore[no-any-return]
         except SyntaxProblem as error:
@@ -187,14 +216,16 @@ class Parser:
             stop = _stop(error, text, source, offset, lines)
         return explain(stop)
 
-    def _run(self, text: str, start: str, lines: _Lines) -> Any:
-        """Feed the tokens of ``text`` to the parser; the value of the start rule."""
+    def _run(self, text: str, start: str, lines: _Lines, found: list[Token] | None = None) -> Any:
+        """Feed the tokens of ``text`` to the parser; the value of the start rule. ``found`` gets the tokens."""
         interactive = self._lark.parse_interactive(text, start)
         state = interactive.parser_state
         feed, open = state.feed_token, lines.open
         token: Token | None = None
         for token in interactive.lexer_thread.lex(state):  # type: ignore[no-untyped-call]  # as lark has it
             kind = token.type
+            if found is not None:
+                found.append(token)
             if kind == "_NL":
                 if not open:
                     for part in lines.end_of_line(token):

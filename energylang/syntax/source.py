@@ -33,6 +33,12 @@ class Source:
     name: str = "<input>"
     base: Path | None = None
 
+    @property
+    def legacy(self) -> bool:
+        """Is this a command script of the published tool? Its lines are stripped, and its commands may be
+        written in capitals."""
+        return self.name.endswith(".hlm")
+
     @cached_property
     def line_starts(self) -> list[int]:
         starts = [0]

@@ -101,12 +101,14 @@ def test_there_are_enough_cases() -> None:
 FINE = {
     t.LAYER: "L0", t.LAYERS: "L0", t.DIRECTION: "L0.B0", t.CONCEPT: "polite", t.TEXT: '"a"', t.PATH: '"a.safetensors"',
     t.MODEL: '"random:8"', t.STRENGTH: "0.5", t.INT: "3", t.FLOAT: "0.5", t.BOOL: "true", t.VALUE: "50",
-    t.BASIN: "L0.B0", t.NUMBERS: "[0.5]", t.STEPS: "1", t.LABEL: "here",
+    t.BASIN: "L0.B0", t.NUMBERS: "[0.5]", t.STEPS: "1", t.LABEL: "here", t.BASINS: "[L0.B0]",
+    t.CONCEPTS: "[@polite]",
 }  # fmt: skip
 WRONG = {
     t.LAYER: "(1.5)", t.LAYERS: "(true)", t.DIRECTION: "(1.5)", t.CONCEPT: "(3)", t.TEXT: "(3)", t.PATH: "(3)",
     t.MODEL: "(3)", t.STRENGTH: "(true)", t.INT: "(2.5)", t.FLOAT: "(true)", t.BOOL: "(3)", t.CHOICE: "(3)",
     t.VALUE: "(true)", t.BASIN: "(1.5)", t.NUMBERS: "(true)", t.STEPS: "(true)", t.LABEL: "(3)",
+    t.BASINS: "(1.5)", t.CONCEPTS: "(3)",
 }  # fmt: skip
 
 
@@ -116,7 +118,7 @@ def value(param: Param) -> str:
     return FINE[param.type]
 
 
-def command(op: Op, **instead: str | None) -> str:
+def command(op: Op, /, **instead: str | None) -> str:
     """The operation with all it needs, by keyword, some of it replaced or (with ``None``) left out."""
     values = {param.name: value(param) for param in op.params if param.required} | instead
     return (
@@ -363,12 +365,10 @@ error[EL101]: there is no operation `survay`
 error[EL209]: `twice` is defined twice
   --> test.el:11:5
    |
-11 | def twice():
-   |     ^^^^^
-   = note: first defined in line 1
-  --> test.el:1:5
-   |
  1 | def twice():
+   |     ----- first defined in line 1
+ …
+11 | def twice():
    |     ^^^^^
 """,
     ),

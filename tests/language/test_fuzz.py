@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from random import Random
 
@@ -17,6 +18,7 @@ from test_grammar import GOLDEN
 from typed import Writer
 
 from energylang.checker import check
+from energylang.diagnostics import Diagnostic
 from energylang.diagnostics.codes import CODES
 from energylang.render.diagnostics import render_diagnostics
 from energylang.runtime.interpreter import ScriptError
@@ -95,7 +97,7 @@ def examine(text: str) -> None:
     assert [item.to_dict() for item in found] == [item.to_dict() for item in again]
 
 
-@settings(max_examples=2000 * TIMES, **RELAXED)
+@settings(max_examples=600 * TIMES, **RELAXED)
 @given(mutated())
 def test_mutated_scripts_give_diagnostics_and_nothing_else(text: str) -> None:
     examine(text)
@@ -110,27 +112,54 @@ def test_any_text_gives_diagnostics_and_nothing_else(text: str) -> None:
 STATISTICS = {"accepted": 0, "rejected": 0, "failed": 0}
 
 
-@settings(max_examples=300 * TIMES, **RELAXED)
+@settings(max_examples=150 * TIMES, **RELAXED)
 @given(st.integers(0, 2**32), st.sampled_from((0.0, 0.0, 0.03)))
 def test_what_the_checker_accepts_fails_only_for_reasons_of_the_run(seed: int, wild: float) -> None:
+    is_sound(seed, wild)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(20))
+def test_two_thousand_programs_more(part: int) -> None:
+    for seed in range(100 * part, 100 * (part + 1)):
+        is_sound(seed, (0.0, 0.0, 0.03)[seed % 3])
+
+
+def is_sound(seed: int, wild: float) -> None:
+    """What the checker accepts of a program made at random fails only for reasons of the run."""
     script = Writer(Random(seed), wild).script()
-    found = check(script).diagnostics
-    STATISTICS["rejected" if found else "accepted"] += 1
-    if found:
+    wrong = [item for item in check(script).diagnostics if item.is_error]
+    STATISTICS["rejected" if wrong else "accepted"] += 1
+    if wrong:
         return
+    session = Session()
     try:
-        Session().run(script)
+        session.run(script)
     except ScriptError as error:
         STATISTICS["failed"] += 1
         (item,) = error.diagnostics
-        assert error.checked, render_diagnostics(error.diagnostics)
-        assert item.code >= "EL500", f"{render_diagnostics([item])}\n{script}"
+        report = f"{render_diagnostics([item])}\n{script}"
+        assert error.checked, report
+        assert item.code >= "EL500", report
+        assert "no checkpoint" not in item.message, report  # all of them are named in the text
+        assert not used_after_removal(session, item, script), report
+
+
+def used_after_removal(session: Session, item: Diagnostic, script: str) -> bool:
+    """Did it fail because a basin was used that the script had removed by its number? (One that another edit
+    happened to lose is the run's business, and so is that `s.basins[0]` and `L0.B3` are the same one.)"""
+    lost = re.match(r"(L\d+\.B\d+) was lost in edit (\d+)", item.message)
+    if lost is None:
+        return False
+    edit = next(entry for entry in session.history().entries if entry.id == int(lost[2]))
+    by_number = edit.statement.startswith("remove") and lost[1] in edit.statement and edit.statement in script
+    return by_number and not re.search(r"remove [^L]", script)
 
 
 def test_the_generated_programs_were_worth_it() -> None:
     """Most were accepted, and most of those ran to their end; else the test above shows little."""
     if not STATISTICS["accepted"]:
         pytest.skip("the test above was not run")
-    assert STATISTICS["accepted"] >= 200
+    assert STATISTICS["accepted"] >= 60
     assert STATISTICS["rejected"] >= 10
     assert STATISTICS["failed"] < 0.6 * STATISTICS["accepted"]

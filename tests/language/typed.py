@@ -2,8 +2,9 @@
 
 Every expression is made for a type that is asked for. Now and then another type is put in its place, an argument
 is left out, or a layer is named that does not exist: the checker must notice, or the script must run all the
-same. Left out is what only the run can know: whole numbers from variables in parameters with a range, values of
-the type Any, and a layer kept in a variable while a model with fewer layers is loaded.
+same. Basins are removed and brought back in every way there is, so that what the checker says about uses after a
+removal is put to the test, too. Left out is what only the run can know: whole numbers from variables in parameters
+with a range, values of the type Any, and a layer kept in a variable while a model with fewer layers is loaded.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ class Writer:
     def script(self) -> str:
         self.models = self.random.choice([("random:16", "planted:16x2"), ("random:16x2", "random:8x2")])
         lines = [f"load {self.pick(*self.models)}", "set inits 20"]
+        if self.random.random() < 0.9:
+            lines += ["survey-all"]
+        if self.random.random() < 0.9:
+            lines += ["checkpoint start", "checkpoint other"]
         if self.random.random() < 0.05:
             lines = lines[1:]
         for _ in range(self.random.randrange(3)):
@@ -72,7 +77,9 @@ class Writer:
         return [f"    {line}" for line in lines]
 
     def statement(self, depth: int) -> list[str]:
-        form = self.random.randrange(16 if depth > 0 else 12)
+        form = self.random.randrange(20 if depth > 0 else 12)
+        if form >= 16:
+            return self.scope(form, depth)
         if form <= 2:
             kind = self.pick(*TYPES)
             value = self.value(kind, 2)
@@ -105,11 +112,48 @@ class Writer:
         self.locked.add(name)
         return [f"for {name} in {items}:", *self.block(depth, **{name: kind})]
 
+    def scope(self, form: int, depth: int) -> list[str]:
+        """A block that is undone, wholly or in part."""
+        if form <= 17:
+            fails = ["    require false"] if self.random.random() < 0.3 else []
+            if self.random.random() < 0.3:
+                fails = [f"    require {self.value('Bool', 1)}"]
+            lines = ["attempt:", *self.block(depth), *fails]
+            if self.random.random() < 0.6:
+                lines += ["else:", *self.block(depth, error="Text")]
+            return lines
+        command = self.pick(
+            "set beta 2.5",
+            f"remove L0.B{self.random.randrange(8)}",
+            "restore-all",
+            f"inject L0 {self.random.randrange(9)}",
+        )
+        return [f"with {command}:", *self.block(depth)]
+
+    def target(self) -> str:
+        if self.random.random() < self.wild:
+            return self.pick("polite", "@polite")
+        return self.value("Basin", 0)
+
+    def travel(self) -> str:
+        return self.pick(
+            "undo", "undo", "undo 2", "redo", "redo 2", "undo L0", "checkpoint start", "checkpoint other",
+            "rollback start", "rollback other", "goto 0", "goto 2", "history tree", "restore L0",
+        )  # fmt: skip
+
     def operation(self) -> str:
         layer, seed = self.value("Layer", 0), self.random.randrange(5)
         if self.random.random() < self.wild:
             layer = self.pick("L1", "L7", '"L0"', "layers", "1.5", "")
-        form = self.random.randrange(16)
+        form = self.random.randrange(20)
+        if form >= 18:
+            return self.travel()
+        if form >= 16:
+            return self.pick(
+                f"remove L0.B{self.random.randrange(10)}",
+                f"verify L0.B{self.random.randrange(10)}",
+                f"survey {layer}",
+            )
         if form == 0 and self.procedures:
             return self.call(self.random.choice(self.procedures))
         return [
@@ -128,7 +172,7 @@ class Writer:
             f"set {self.pick('inits 10', 'seed 3', 'beta 2.5', 'beta auto', 'dtype float64', 'eps 1%')}",
             f"load {self.pick(*self.models)}",
             f'inject {layer} {seed} --force --reason "because"',
-            f"verify {layer} {self.pick('polite', '@polite', *self.known('Basin'))}",
+            f"verify {layer} {self.target()}",
             self.pick('generate "Hello"', "capture L0 polite Hello", "concepts")
             if self.random.random() < self.wild
             else "info",
@@ -192,7 +236,7 @@ class Writer:
                 f"{of('Verdict')}.target",
             ]
         if kind == "Basin" and deeper:
-            return [f"{of('Survey')}.basins[0]", f"({of('List[Basin]')})[-1]", "L0.B0"]
+            return [f"{of('Survey')}.basins[0]", f"({of('List[Basin]')})[-1]", "L0.B0", f"{of('Layer')}.B3"]
         if kind == "List[Int]" and deeper:
             return [f"[{of('Int')}, {of('Int')}]", f"({of('List[Int]')} + [1])"]
         if kind == "Survey":

@@ -1,0 +1,128 @@
+"""Quality: edits judged by the published package's own gate, and causal scans against planted structure."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import torch
+from speed import published
+
+from energylang.landscape import causal as causal_engine
+from energylang.landscape.attractors import polish
+from energylang.landscape.draws import stable_generator
+from energylang.landscape.dynamics import Landscape, settle
+from energylang.landscape.edits import inject
+from energylang.landscape.solve import field_edit
+
+BETA = 7.0
+EXPLAINED = (
+    "K known patterns, one new one to install, auto strength on both sides. Both changes are judged by the SAME "
+    "functions of the published package: whether the target settles back (`_settles_back` on a surgeon that holds the "
+    "edited weight) and its gate (`_commit_compact` with the edited weight as its "
+    "proposal). ‖ΔW‖ is relative to the published edit's."
+)
+COLUMNS = ("d, known", "accepted ours / theirs", "target held ours / theirs", "‖ΔW‖ ours : theirs",
+           "decisions changed ours / theirs")  # fmt: skip
+CAUSAL_EXPLAINED = (
+    "d = 256, 40 basins. With structure: 12 basins share 55 % of their coordinates with a parent that is deeper than "
+    "they are. Edges are specific drifts above 0.15; the placebo column counts pairs that random edits of the same "
+    "norm move beyond the threshold."
+)
+CAUSAL_COLUMNS = ("landscape", "true edges", "found", "precision", "recall", "pairs moved by placebos")
+
+
+def edits(trials: int) -> list[tuple[str, ...]]:
+    surgeon = published()
+    if surgeon is None:
+        return [("the published package is not installed", "", "", "", "")]
+    rows = []
+    for d, known in ((64, 5), (128, 10), (256, 20)):
+        accepted, held, norms, changed = [[], []], [[], []], [], [[], []]
+        for trial in range(trials):
+            generator = stable_generator("quality", d, trial)
+            patterns = torch.sign(torch.randn(known, d, generator=generator))
+            weight = patterns.T @ patterns / d
+            theirs = surgeon.from_W(weight.clone())
+            before = theirs.inject(0, seed=1000 + trial, force=True)  # its proposal, whatever its gate says
+            target = before["target"].float()
+            proposal = inject(
+                Landscape(weight, BETA), target, 0.95 * patterns, generator=stable_generator("q", trial)
+            )
+            ours = proposal.factors.added_to(weight)
+            their_weight = before["W_after"].float()
+            norms.append(
+                float(
+                    torch.linalg.matrix_norm(ours - weight)
+                    / torch.linalg.matrix_norm(their_weight - weight).clamp_min(1e-9)
+                )
+            )
+            installed = (
+                proposal.target,
+                0.9 * torch.sign(target),
+            )  # the attractor that each says it installed
+            for side, edited in enumerate((ours, their_weight)):
+                verdict = judged(surgeon, weight, edited, installed[side])
+                accepted[side].append(verdict[0])
+                held[side].append(verdict[1])
+                changed[side].append(verdict[2])
+        rows.append(
+            (
+                f"{d}, {known}",
+                " / ".join(f"{statistics.fmean(side):.0%}" for side in accepted),
+                " / ".join(f"{statistics.fmean(side):.0%}" for side in held),
+                f"{statistics.median(norms):.2f}",
+                " / ".join(f"{statistics.fmean(side):.1%}" for side in changed),
+            )
+        )
+    return rows
+
+
+def judged(
+    surgeon: Any, weight: torch.Tensor, edited: torch.Tensor, target: torch.Tensor
+) -> tuple[bool, bool, float]:
+    """(accepted, target held, share of decisions changed), by the published package's own functions."""
+    judge = surgeon.from_W(weight.clone())
+    outcome = judge._commit_compact(0, weight.clone(), edited.clone())
+    held = float(surgeon.from_W(edited.clone())._settles_back(0, target))
+    return bool(outcome["accepted"]), held > 0.7, float(outcome["decision"]["changed_fraction"])
+
+
+def dependent(d: int, n: int, links: list[tuple[int, int]], seed: int) -> tuple[Landscape, torch.Tensor]:
+    """n basins; for every link (i, j) basin j leans on basin i."""
+    generator = stable_generator("dependent", seed)
+    states = torch.sign(torch.randn(n, d, generator=generator))
+    for i, j in links:
+        shared = torch.rand(d, generator=generator) < 0.55
+        states[j] = torch.where(shared, states[i], states[j])
+    parents, children = {i for i, _ in links}, {j for _, j in links}
+    margins = torch.tensor([1.2 if i in parents else 0.45 if i in children else 0.8 for i in range(n)])
+    states = 0.95 * states
+    empty = Landscape(torch.zeros(d, d), BETA)
+    edit = field_edit(empty, states, margins[:, None] * states, torch.zeros(0, d), symmetric=False)
+    layer = Landscape(edit.dense(), BETA)
+    return layer, polish(layer, settle(layer, states).states)[0]
+
+
+def causal(seeds: int) -> list[tuple[str, ...]]:
+    rows = []
+    for name, links in (("with structure", [(i, 20 + i) for i in range(12)]), ("without", [])):
+        hits = found = placebo = 0
+        for seed in range(seeds):
+            layer, centres = dependent(256, 40, links, seed)
+            scan = causal_engine.scan(layer, centres, stable_generator("null"), placebo_count=3)
+            off = ~torch.eye(40, dtype=torch.bool)
+            edges = set(
+                map(tuple, ((scan.drift > 0.15) & scan.against_placebo()[1] & off).nonzero().tolist())
+            )
+            hits += len(edges & set(links))
+            found += len(edges)
+            placebo += float(((scan.placebo > 0.15) & off).sum()) / 3 / seeds
+        total = len(links) * seeds
+        rows.append(
+            (
+                f"{name} ({seeds} seeds)", str(total), str(found),
+                f"{hits / found:.0%}" if found else "–", f"{hits / total:.0%}" if total else "–", f"{placebo:.1f} of 1560",
+            )
+        )  # fmt: skip
+    return rows

@@ -1,0 +1,96 @@
+"""How fast is the engine, how good are its edits, and do causal scans find what is there?
+
+    python benchmarks/run.py            writes docs/benchmarks.md and docs/benchmarks.svg
+    python benchmarks/run.py --quick    fewer rounds, prints only
+
+Everything runs in one process with one thread. Where the published package is installed (`pip install qriton-hlm`,
+the extra ``bench``; BSL licence: its public methods are called, nothing else) its calls are interleaved with ours on
+the same weights; the tables give medians and their ratio. On a machine with CUDA the survey is timed there as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+from pathlib import Path
+
+import quality
+import speed
+import torch
+from plot import bars
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def machine() -> str:
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return f"{model}, {cuda}; {platform.system()}, Python {platform.python_version()}, PyTorch {torch.__version__}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int, default=9, help="measurements of a survey (9)")
+    parser.add_argument(
+        "--trials", type=int, default=20, help="edits of the quality table, per dimension (20)"
+    )
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rounds = 3 if options.quick else options.rounds
+    survey_rows, ratios = speed.surveys(
+        rounds, (64, 128, 256) if options.quick else (64, 128, 256, 512, 1024)
+    )
+    edit_rows, more = speed.edits(3 if options.quick else max(3, rounds - 2))
+    causal_rows, scans = speed.causal_scans(
+        1 if options.quick else max(1, rounds // 3), (20, 40) if options.quick else (20, 40, 100, 200)
+    )
+    parts = [
+        "# Benchmarks\n",
+        "Written by `python benchmarks/run.py`; one thread, one process, interleaved with the published package "
+        "(qriton-hlm) where that has the operation, medians. Load of the machine moves both columns.\n",
+        f"Machine: {machine()}.\n",
+        "![ratios](benchmarks.svg)\n",
+        "## Surveys (200 random starts)\n",
+        "Products: all matrix products of the whole survey (settling, polishing, stability), in operations per second, "
+        "as a share of the rate of one (200, d) × (d, d) product.\n",
+        table(("d", "basins ours / theirs", "ours", "theirs", "ratio", "products"), survey_rows),
+        "## Edits (d = 256, 20 planted patterns)\n",
+        table(("operation", "ours", "theirs", "ratio"), edit_rows),
+        "## Causal scans (d = 256)\n",
+        "Ours includes a random edit of equal norm for every knock-out; theirs has no control, and surveys itself.\n",
+        table(("basins ours / theirs", "ours", "theirs", "ratio (per pair)"), causal_rows),
+        "## Edit quality on planted landscapes\n",
+        quality.EXPLAINED + "\n",
+        table(quality.COLUMNS, quality.edits(6 if options.quick else options.trials)),
+        "## Causal structure: precision and recall\n",
+        quality.CAUSAL_EXPLAINED + "\n",
+        table(quality.CAUSAL_COLUMNS, quality.causal(2 if options.quick else 8)),
+        "## Memory\n",
+        table(("", ""), [*speed.memory(), ("peak of this process", f"{peak():.0f} MiB")]),
+    ]
+    page = "\n".join(parts)
+    print(page)
+    if not options.quick:
+        (ROOT / "docs" / "benchmarks.md").write_text(page, encoding="utf-8")
+        (ROOT / "docs" / "benchmarks.svg").write_text(bars({**ratios, **more, **scans}), encoding="utf-8")
+
+
+def peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+
+
+if __name__ == "__main__":
+    main()

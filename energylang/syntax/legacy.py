@@ -1,0 +1,27 @@
+"""Command scripts of the published tool (``.hlm``), made readable for this parser without moving a character.
+
+There, a line is a command: blanks before it mean nothing, its first word may be written in capitals, ``quit``,
+``exit`` and ``q`` end the script and ``help`` is for people. All else is valid here as it stands.
+"""
+
+from __future__ import annotations
+
+import re
+
+_FIRST_WORD = re.compile(r"(?m)^([ \t]*)([A-Za-z][\w-]*)")
+_END = re.compile(r"(?mi)^[ \t]*(?:quit|exit|q)[ \t]*(?:#[^\n]*)?$")
+_HELP = re.compile(r"(?m)^([ \t]*)help\b[^\n]*")
+
+
+def modernised(text: str) -> str:
+    """The text of a command script, of the same length, line by line."""
+    text = _FIRST_WORD.sub(lambda match: match[1] + match[2].lower(), text)
+    text = _HELP.sub(lambda match: f"{match[1]}pass".ljust(len(match[0])), text)
+    end = end_of_script(text)
+    return text[:end] + re.sub(r"[^\n]", " ", text[end:])
+
+
+def end_of_script(text: str) -> int:
+    """Where a command ends the script, or the end of the text."""
+    end = _END.search(text)
+    return end.start() if end else len(text)

@@ -1,0 +1,35 @@
+# controls.el: is it what you did, or would anything have done it?
+#
+# Every procedure here does the same twice, once as asked and once with something that means nothing, and undoes
+# both.
+#
+#     import controls
+#     load planted:64x4
+#     survey L0
+#     removal-against-random L0.B0
+
+# How many basins are lost when this one is removed, against a random direction that is injected with the same strength?
+def removal-against-random(b: Basin, strength: Float = 5%, seed: Int = 1):
+    let lost = [0, 0]
+    with remove b.layer b strength=strength:
+        lost = [(diff b.layer).basins_lost.count, 0]
+    with inject b.layer seed=seed strength=strength:
+        lost = [lost[0], (diff b.layer).basins_lost.count]
+    print "removed: {lost[0]} basins lost; random edit of the same size: {lost[1]}"
+    return lost
+
+# Is a direction a basin more often than chance? Asks `count` random directions the same question.
+def better-than-chance(l: Layer, target: Direction, count: Int = 20):
+    let by-chance = 0
+    for i in 1..count:
+        if (verify l seed=i).is_basin:
+            by-chance = by-chance + 1
+    let found = (verify l target).is_basin
+    print "{target}: {found}; of {count} random directions {by-chance} are basins"
+    return found and by-chance * 20 <= count
+
+# Do two surveys with other random starts find the same number of basins, give or take `tolerance`?
+def stable-count(l: Layer, tolerance: Float = 20%, seeds: Int = 3):
+    let s = survey l seeds=seeds
+    print "{l}: {s.count_mean:.1f} ± {s.count_std:.1f} basins over {seeds} surveys"
+    return s.count_std <= tolerance * s.count_mean
