@@ -91,8 +91,8 @@ def coerce(param: Param, value: Any, *, layer: int | None = None) -> Any:
         return None
     if param.type == t.CHOICE:
         return _choice(param, value)
-    if param.choices and isinstance(value, str):
-        return _choice(param, value)
+    if param.choices and isinstance(value, str) and parse_reference(value) is None:
+        return _choice(param, value)  # a layer as a record writes it ("L2") is converted below
     converted = _converter(param.type)(value, layer)
     if converted is None:
         raise _wrong_type(param, value)
