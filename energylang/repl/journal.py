@@ -19,6 +19,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from energylang.errors import ElError
 
+try:
+    import fcntl
+except ImportError:  # there is none on Windows
+    fcntl = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from energylang.runtime.session import Session
 
@@ -51,6 +56,7 @@ class Journal:
         name = f"session-{time.time_ns()}-{os.getpid()}.jsonl"
         self.path = folder / name
         self.file: TextIO = self.path.open("w", encoding="utf-8")
+        _lock(self.file)
         self.write({"kind": "header", "format": FORMAT, "version": 1, "base": str(base)})
         for old in sorted(folder.glob("session-*.jsonl"))[:-KEPT]:
             if not is_running(old):
@@ -83,18 +89,24 @@ class Journal:
         self.file.close()
 
 
-def is_running(path: Path) -> bool:
-    """Does the process that writes this journal still live?"""
-    pid = path.stem.rsplit("-", 1)[-1]
-    if not pid.isdigit() or int(pid) == os.getpid():
-        return int(pid) == os.getpid() if pid.isdigit() else False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
+def _lock(file: TextIO) -> bool:
+    """Hold a journal for this process, until the file is closed or the process ends however it ends."""
+    if fcntl is None:
         return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
     return True
+
+
+def is_running(path: Path) -> bool:
+    """Is this journal being written? (Where files cannot be locked, it counts as not.)"""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return not _lock(file)
+    except OSError:
+        return False
 
 
 def latest(folder: Path) -> Path | None:

@@ -106,8 +106,10 @@ def _place(text: str) -> _Place | None:
         return None
     lead = _LEAD.match(re.sub(r'"[^"]*"', lambda found: "_" * len(found[0]), line))
     statement = line[lead.end() :] if lead else line
-    words = re.findall(r'[\w-]*=?"[^"]*"|\S+', statement)
-    word = "" if not statement or statement[-1].isspace() or not words else words.pop()
+    words = re.findall(r'[\w-]*=?(?:"[^"]*"|\[[^\]]*\]?)|\S+', statement)
+    in_list = bool(words) and "[" in words[-1] and not words[-1].endswith("]")
+    done = not words or (statement[-1].isspace() and not in_list)
+    word = "" if done else words.pop()
     for count in (3, 2, 1):
         name = " ".join(words[:count])
         if len(words) >= count and name in TABLE:

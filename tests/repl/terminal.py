@@ -28,7 +28,20 @@ class Terminal:
             "TERM": "xterm-256color",
             "LC_ALL": "C.UTF-8",
         }
-        self._call("new-session", "-d", "-x", str(width), "-y", str(height), "-s", self.name, "-c", str(state), "sh", env=environment)
+        self._call(
+            "new-session",
+            "-d",
+            "-x",
+            str(width),
+            "-y",
+            str(height),
+            "-s",
+            self.name,
+            "-c",
+            str(state),
+            "sh",
+            env=environment,
+        )
         for key in ("PYTHONPATH", "XDG_STATE_HOME"):
             self.type(f"export {key}={environment[key]}")
         self.started = time.monotonic()
@@ -36,7 +49,12 @@ class Terminal:
 
     def _call(self, *words: str, env: dict[str, str] | None = None) -> str:
         done = subprocess.run(
-            [str(TMUX), "-L", self.name, *words], capture_output=True, text=True, check=False, env=env, timeout=30
+            [str(TMUX), "-L", self.name, *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=env,
+            timeout=30,
         )
         return done.stdout
 
