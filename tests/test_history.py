@@ -168,6 +168,22 @@ def test_a_scope_around_an_edit(session: Session) -> None:
     assert session.setting("beta") == "auto"
 
 
+def test_undo_of_a_layer_after_a_scope_takes_back_the_edit_before_it(session: Session) -> None:
+    force = '--force --reason "for the test"'
+    original = session.state.layers[0].staged
+    session.run(f"inject L0 1 strength=0.05 {force}")
+    first = session.state.layers[0].staged
+    session.run(f"with inject L0 2 strength=0.05 {force}:\n    inject L0 3 strength=0.05 {force}")
+    assert session.state.layers[0].staged is first
+    session.undo("L0")
+    assert session.state.layers[0].staged is original
+    session.undo()
+    assert session.state.layers[0].staged is first
+    session.run("restore L0")
+    with pytest.raises(ElError, match="no edit of L0 is in force"):
+        session.undo("L0")
+
+
 def test_a_failing_travel_leaves_everything(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     session.run("set inits 30\nset inits 40")
     before, at = marks(session), session.timeline.current

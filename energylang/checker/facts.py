@@ -167,7 +167,7 @@ class Past:
     """The last of the changes so far, and those before it. ``layer`` is the layer that an edit was about (``None``:
     no edit, ``ALL``: any), ``number`` its id in the history where that is known."""
 
-    __slots__ = ("before", "depth", "high", "layer", "low", "number", "parent", "takes_back")
+    __slots__ = ("before", "depth", "ends", "high", "layer", "low", "number", "parent", "takes_back")
 
     def __init__(
         self,
@@ -179,7 +179,9 @@ class Past:
         high: int = 1,
         takes_back: bool = False,
         number: int | None = None,
+        ends: tuple[Any, Past | None] | None = None,
     ) -> None:
+        self.ends = ends  # the end of a scope: of which layer, and what was before the scope
         self.before, self.parent, self.layer = before, parent, layer
         self.low, self.high, self.takes_back, self.number = low, high, takes_back, number
         self.depth: int = parent.depth + 1 if parent is not None else 1
@@ -367,10 +369,17 @@ class Facts:
 
     # -- what operations do ------------------------------------------------------------------------
 
-    def changed(self, now: Undoable, layer: Any = None, *, takes_back: bool = False) -> Facts:
+    def changed(
+        self,
+        now: Undoable,
+        layer: Any = None,
+        *,
+        takes_back: bool = False,
+        ends: tuple[Any, Past | None] | None = None,
+    ) -> Facts:
         """One more change of the session."""
         number = self.next_number
-        past = Past(self.now, self.past, layer, takes_back=takes_back, number=number)
+        past = Past(self.now, self.past, layer, takes_back=takes_back, number=number, ends=ends)
         return replace(
             self, now=now, past=past, stale=True, fresh=False,
             next_number=number + 1 if number is not None else None,
@@ -432,19 +441,23 @@ class Facts:
         """After ``undo L5``."""
         taken_back = 0
         before: Undoable | None = None
-        for entry in chain(self.past):
-            if entry.layer is None or (
-                isinstance(entry.layer, int) and isinstance(layer, int) and entry.layer != layer
-            ):
+        entry = self.past
+        while entry is not None:
+            here, entry = entry, entry.parent
+            if here.ends is not None and here.ends[0] == layer:
+                entry = here.ends[1]
                 continue
-            if entry.layer != layer:  # an edit of this layer, perhaps
-                before = entry.before if before is None else before.join(entry.before)
-            elif entry.takes_back:
+            known = isinstance(here.layer, int) and isinstance(layer, int)
+            if here.layer is None or (known and here.layer != layer):
+                continue
+            if here.layer != layer:  # an edit of this layer, perhaps
+                before = here.before if before is None else before.join(here.before)
+            elif here.takes_back:
                 taken_back += 1
             elif taken_back:
                 taken_back -= 1
             else:
-                before = entry.before if before is None else before.join(entry.before)
+                before = here.before if before is None else before.join(here.before)
                 break
         if before is None:
             return self

@@ -320,7 +320,8 @@ class Checker(Procedures):
                 if made.name in before.now.concepts:
                     concepts[made.name] = before.now.concepts[made.name]
         if self.model.reachable:
-            self.learn(facts.changed(replace(now, gone=gone, concepts=concepts)))
+            ends = (layer, before.past) if layer is not None else None
+            self.learn(facts.changed(replace(now, gone=gone, concepts=concepts), ends=ends))
 
     @_statement
     def _def(self, node: ast.Def) -> None:

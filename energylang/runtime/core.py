@@ -104,7 +104,7 @@ class Core:
         if node is not None:
             before = self.state
             self.restore_state(without_edit(node, layer, before))
-            self.timeline.record(statement, before, self.state, "OK", "", layer, takes_back=True)
+            self.timeline.record(statement, before, self.state, "OK", "", layer)
         return node
 
     def travel_to(self, node: Node) -> tuple[list[Node], list[Node]]:

@@ -96,7 +96,7 @@ class State:
 class Node:
     """An operation that changed the state. ``ahead`` is the child to which ``redo`` goes: the one left last.
 
-    ``layer`` is the layer it was about, ``takes_back`` says that it is itself an ``undo L5``.
+    ``layer`` is the layer it was about.
     """
 
     id: int
@@ -105,7 +105,6 @@ class Node:
     after: State
     parent: Node | None
     layer: int | None = None
-    takes_back: bool = False
     children: list[Node] = field(default_factory=list)
     ahead: Node | None = None
 
@@ -160,13 +159,11 @@ class History:
         status: str,
         detail: str,
         layer: int | None,
-        *,
-        takes_back: bool = False,
     ) -> None:
         """Write an operation down; when it changed the state, it can be undone."""
         node, at = None, self.current
         if after is not before:
-            node = Node(self._next, statement, before, after, self.current, layer, takes_back)
+            node = Node(self._next, statement, before, after, self.current, layer)
             self.nodes[node.id] = node
             self.current.children.append(node)
             self.current.ahead = node
@@ -205,17 +202,12 @@ class History:
         return here[shared:][::-1], there[shared:]
 
     def last_edit(self, layer: int) -> Node | None:
-        """The last change of a layer's weights that is in force and was not taken back by ``undo L5``."""
-        taken_back = 0
-        for node in reversed(self.current.path()):
-            if not changes_layer(node.before, node.after, layer):
-                continue
-            if node.takes_back:
-                taken_back += 1
-            elif taken_back:
-                taken_back -= 1
-            else:
-                return node
+        """The edit in force that gave a layer its staged weight; ``None`` where the weight is the original."""
+        staged = self.current.after.layers[layer].staged
+        for node in self.current.path():
+            after, before = node.after.layers[layer].staged, node.before.layers[layer].staged
+            if after is staged and before is not staged:
+                return node if staged.depth else None
         return None
 
     @property
@@ -232,11 +224,6 @@ class History:
     def in_force(self) -> set[Node]:
         """The changes that have not been undone."""
         return set(self.current.path())
-
-
-def changes_layer(before: State, after: State, layer: int) -> bool:
-    """Does a change concern the staged weight of this layer?"""
-    return before.layers[layer].staged is not after.layers[layer].staged
 
 
 def without_edit(node: Node, layer: int, now: State) -> State:
