@@ -14,15 +14,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["ElError", "ScriptError", "Session", "__version__", "check"]
+__all__ = ["BasinSurgeon", "ElError", "ScriptError", "Session", "__version__", "check"]
 
 if TYPE_CHECKING:
     from .checker import check
     from .errors import ElError
     from .runtime.interpreter import ScriptError
     from .runtime.session import Session
+    from .surgeon import BasinSurgeon
 
 _HOMES = {
+    "BasinSurgeon": "energylang.surgeon",
     "Session": "energylang.runtime.session",
     "ScriptError": "energylang.runtime.interpreter",
     "check": "energylang.checker",
@@ -36,6 +38,20 @@ def __getattr__(name: str) -> Any:
 
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'energylang' has no attribute {name!r}")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext energylang``: the magics ``%el`` and ``%%el`` (see ``energylang.jupyter``)."""
+    from importlib import import_module
+
+    import_module("energylang.jupyter.magics").load_ipython_extension(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """``%unload_ext energylang``."""
+    from importlib import import_module
+
+    import_module("energylang.jupyter.magics").unload_ipython_extension(shell)
 
 
 def __dir__() -> list[str]:

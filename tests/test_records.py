@@ -134,3 +134,10 @@ def test_keys_are_in_no_history_and_no_record(tmp_path: Path):
     assert "key" in next(step.difference for step in without.steps if not step.same)
     assert Session(base=tmp_path).replay("r.json", key="sesame").identical
     assert not Session(base=tmp_path).replay("r.json", key="open").identical
+
+
+def test_a_layer_that_could_be_auto_replays(in_tmp: Path):
+    session = Session("tiny")
+    session.run('capture L2 polite "Thank you"\nguard L2 10\n')
+    session.record("layer.json")
+    assert session.replay("layer.json").identical

@@ -30,8 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     chosen = parser.parse_args(arguments)
     if not hasattr(chosen, "run"):
-        parser.print_help()
-        return WRONG
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            parser.print_help()
+            return WRONG
+        chosen = parser.parse_args(["repl"])
     try:
         return int(chosen.run(chosen))
     except ElError as error:
@@ -67,6 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--threads", type=_threads, default=1, help="torch threads (default: 1)")
     run.set_defaults(run=_run)
+
+    repl = commands.add_parser("repl", help="the prompt (also: `el` alone)")
+    repl.add_argument("model", nargs="?", help="load this model first")
+    repl.add_argument("--resume", action="store_true", help="take up the last session where it ended")
+    repl.add_argument("--threads", type=_threads, default=1, help="torch threads (default: 1)")
+    repl.set_defaults(run=_repl)
 
     tools.add_parsers(commands)
 
@@ -144,6 +152,15 @@ def _finish(chosen: argparse.Namespace, items: list[object], diagnostics: list[D
         sys.stdout.flush()
         report(diagnostics)
     return code
+
+
+def _repl(chosen: argparse.Namespace) -> int:
+    from energylang.repl.app import start
+
+    if chosen.resume and chosen.model is not None:
+        complain("EL209", "--resume takes up a session with its model: leave the model out")
+        return WRONG
+    return start(chosen.model, resume=chosen.resume, threads=chosen.threads)
 
 
 def _info(chosen: argparse.Namespace) -> int:

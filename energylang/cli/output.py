@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from energylang.diagnostics.codes import Code
 from energylang.ops.declaration import Op, default_text
+from energylang.render.operation import operation_text
 from energylang.results import Result
 from energylang.syntax import ast
 
@@ -119,24 +120,7 @@ def list_codes(codes: Mapping[str, Code]) -> None:
 
 
 def show_operation(op: Op) -> None:
-    print(f"{op.usage()}\n")
-    print(textwrap.fill(op.summary, 100))
-    if op.details:
-        print("\n" + "\n".join(textwrap.fill(line, 100) for line in op.details.splitlines()))
-    if op.params:
-        print("\nparameters")
-        width = max(len(param.name) for param in op.params)
-        for param in op.params:
-            notes = [
-                str(param.type),
-                param.range_text(),
-                "required" if param.required else f"default: {default_text(param)}",
-            ]
-            print(f"  {param.name:<{width}}  {param.help}  ({'; '.join(note for note in notes if note)})")
-    print(f"\nresult\n  {op.result.__name__}: {', '.join(op.result.__dataclass_fields__)}")
-    print("\nexamples")
-    for example in op.examples:
-        print(textwrap.indent(f"load {example.on}\n{example.script}", "  ") + "\n")
+    print(operation_text(op), end="")
 
 
 def show_code(code: Code) -> None:

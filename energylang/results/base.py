@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from importlib import import_module
 from typing import Any, ClassVar
 
 VOLATILE = {"volatile": True}
@@ -36,6 +37,12 @@ class Result(Mapping[str, Any]):
             for item in fields(self)
             if volatile or not item.metadata.get("volatile")
         }
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the picture that a terminal shows, as HTML. Only ``render`` knows how; it is found by
+        name, because results know nothing of what shows them."""
+        text: str = import_module("energylang.render.html").to_html(self)
+        return text
 
 
 def _plain(value: Any, volatile: bool) -> Any:

@@ -117,7 +117,7 @@ def _mapped(session: Workbench, layer: int, dims: int, method: str) -> results.L
     if method == "pca":
         places, explained = principal(centres, dims)
     else:
-        places, explained = _umap(centres, dims, int(session.setting("seed"))), ()
+        places, explained = umap_places(centres, dims, int(session.setting("seed"))), ()
     energies = lyapunov(landscape, centres).tolist()
     reach = radius(landscape, centres, session.generator("landscape", layer)).tolist()
     padded = torch.nn.functional.pad(places, (0, 3 - dims)).tolist()
@@ -142,7 +142,8 @@ def principal(centres: Tensor, dims: int) -> tuple[Tensor, tuple[float, ...]]:
     return places, tuple(explained + [0.0] * (dims - count))
 
 
-def _umap(centres: Tensor, dims: int, seed: int) -> Tensor:
+def umap_places(centres: Tensor, dims: int, seed: int) -> Tensor:
+    """UMAP coordinates (k, dims) of states (k, d), by cosine; needs umap-learn."""
     try:
         import umap
     except ImportError:

@@ -38,6 +38,15 @@ TRIALS = 32
 def find_basins(session: Workbench, layer: int, inits: int, seed: int, *, radius: bool) -> BasinSet:
     """Survey a layer's staged landscape from seeded random starts, in a text model also from token states,
     and from the basins that edits have installed (chance alone would rarely meet those)."""
+    states = survey_starts(session, layer, inits, seed)
+    kicks = session.generator("survey kicks", layer, seed)
+    return survey(
+        session.landscape_of(layer), states, eps=float(session.setting("eps")), radius=radius, generator=kicks
+    )
+
+
+def survey_starts(session: Workbench, layer: int, inits: int, seed: int) -> Tensor:
+    """(n, d): the starts of a survey, the ``inits`` random ones first."""
     landscape = session.landscape_of(layer)
     states = starts(inits, landscape.dim, session.generator("survey", layer, seed), landscape.weight)
     text = session.model.text
@@ -47,8 +56,7 @@ def find_basins(session: Workbench, layer: int, inits: int, seed: int, *, radius
     installed = installed_centres(session, layer)
     if installed:
         states = torch.cat((states, torch.stack(installed).to(landscape.weight)))
-    kicks = session.generator("survey kicks", layer, seed)
-    return survey(landscape, states, eps=float(session.setting("eps")), radius=radius, generator=kicks)
+    return states
 
 
 def installed_centres(session: Workbench, layer: int) -> list[Tensor]:

@@ -1,0 +1,136 @@
+"""``%el`` and ``%%el``: the language in a notebook, in one session with Python.
+
+The session is the notebook's variable ``session``. ``%load_ext energylang`` makes one if there is none; where there
+is a ``surgeon``, it is the surgeon's. Assign another ``Session`` to it, and the magics work on that one.
+
+    %el survey L2               the result is displayed, and is the value of the line
+    found = %el survey L2       the same, as a Python value
+    %%el                        a whole script; every result is displayed as it comes
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.completer import SimpleCompletion, context_matcher
+from IPython.core.magic import Magics, line_cell_magic, magics_class
+from IPython.display import HTML, display
+
+from energylang.errors import ElError
+from energylang.render.html import problems_to_html, to_html
+from energylang.repl.suggest import suggest
+from energylang.runtime.run import ScriptError, check_in, run_checked, run_source
+from energylang.runtime.session import Session
+from energylang.surgeon import BasinSurgeon
+from energylang.syntax.source import Source
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from energylang.syntax import ast
+
+NAME = "session"
+
+
+def session_of(shell: InteractiveShell) -> Session:
+    """The notebook's session; a new one where there is none."""
+    space = shell.user_ns
+    found = space.get(NAME)
+    if isinstance(found, Session):
+        return found
+    surgeon = space.get("surgeon")
+    made = surgeon.session if isinstance(surgeon, BasinSurgeon) else Session()
+    shell.push({NAME: made})
+    return made
+
+
+@magics_class
+class EnergyMagics(Magics):  # type: ignore[misc]
+    """The magics of Energy Language."""
+
+    @line_cell_magic  # type: ignore[untyped-decorator]
+    def el(self, line: str, cell: str | None = None) -> Any:
+        """Run Energy Language in the notebook's session: a line, or a cell with the line as its first."""
+        session = session_of(self.shell)
+        source = Source(line if cell is None else f"{line}\n{cell}", "<cell>", session.base)
+        try:
+            if cell is None:
+                return run_source(session, source, lambda value, statement, said: None)
+            checked = check_in(session, source)
+            if not checked.ok:
+                raise ScriptError(checked.diagnostics, checked=False)
+            warnings = [found for found in checked.diagnostics if not found.is_error]
+            if warnings:
+                display(HTML(problems_to_html(warnings)))
+            run_checked(session, checked, _show)
+        except ScriptError as error:
+            display(HTML(problems_to_html(error.diagnostics)))
+            raise _Reported(str(error)) from None
+        return None
+
+
+class _Reported(ElError):
+    """An error whose picture has been shown: the notebook stops, without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [self.message]
+
+
+def _show(value: Any, statement: ast.Statement, line: str) -> None:
+    display(HTML(f'<div style="font-family:monospace;opacity:.65">▸ {_escaped(line)}</div>{to_html(value)}'))
+
+
+def _escaped(text: str) -> str:
+    from html import escape
+
+    return escape(text)
+
+
+@context_matcher()  # type: ignore[untyped-decorator]
+def complete(context: Any) -> dict[str, Any]:
+    """Completions inside ``%el`` and ``%%el``."""
+    before = context.full_text[: _offset(context)]
+    line = before.rsplit("\n", 1)[-1]
+    if before.lstrip().startswith("%%el"):
+        text = before.lstrip().removeprefix("%%el")
+    elif "%el " in line:
+        text = line.rsplit("%el ", 1)[1]
+    else:
+        return {"completions": [], "suppress": False}
+    shell = _shell()
+    found = suggest(text, session_of(shell) if shell is not None else None)
+    length = found[0].length if found else 0
+    token = context.token
+    lead = token[: max(0, len(token) - length)]
+    words = [SimpleCompletion(text=lead + item.text, type=item.note[:40] or "el") for item in found]
+    return {"completions": words, "suppress": True, "ordered": True}
+
+
+def _offset(context: Any) -> int:
+    lines = context.full_text.split("\n")[: context.cursor_line]
+    return sum(len(line) + 1 for line in lines) + int(context.cursor_position)
+
+
+def _shell() -> InteractiveShell | None:
+    from IPython import get_ipython
+
+    found: InteractiveShell | None = get_ipython()
+    return found
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """``%load_ext energylang``."""
+    shell.register_magics(EnergyMagics)
+    completer = getattr(shell, "Completer", None)
+    if completer is not None and complete not in completer.custom_matchers:
+        completer.custom_matchers.append(complete)
+    session_of(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """``%unload_ext energylang``: the session stays."""
+    with suppress(AttributeError, ValueError):
+        shell.Completer.custom_matchers.remove(complete)
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("el", None)

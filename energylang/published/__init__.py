@@ -1,0 +1,1 @@
+"""The published package's surgeon, part by part: ``energylang.surgeon`` puts them together."""

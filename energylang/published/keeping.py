@@ -1,0 +1,217 @@
+"""Published methods about limits, many basins at once, and files."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from os import PathLike, fspath
+from pathlib import Path
+
+from energylang.results.answer import Answer
+from energylang.runtime import dropin
+from energylang.values import BasinRef
+
+from .base import Surgeon
+
+
+class Keeping(Surgeon):
+    """guard, benchmark, consolidate, dream, watermarks, save_checkpoint, load_session."""
+
+    def guard(
+        self,
+        layer: int,
+        max_remove_pct: float = 10.0,
+        max_changed_pct: float | None = None,
+        protected: Sequence[int] | None = None,
+    ) -> Answer:
+        """Limits that every edit keeps: how many of a layer's basins it may lose and (for all layers) how many
+        decisions it may change, in percent; ``protected`` are numbers of basins that none may lose."""
+        session = self.session
+        session.known_basins(layer)
+        with session.transaction():
+            found = session.guard(layer, float(max_remove_pct) / 100)
+            if max_changed_pct is not None:
+                session.guard("max-changed", float(max_changed_pct) / 100)
+                session.set("max_changed", float(max_changed_pct) / 100)
+            if protected:
+                session.protect([BasinRef(layer, basin) for basin in protected])
+        count = self._alive(layer)
+        return Answer(
+            found,
+            {
+                "current_basins": count,
+                "min_allowed": count - int(count * found.value),
+                "max_remove_pct": 100 * found.value,
+                "max_changed_pct": 100 * float(session.setting("max_changed")),
+                "num_protected": len(session.state.protected.get(layer, ())) or None,
+            },
+        )
+
+    def benchmark(self, texts: Sequence[str] | None = None) -> Answer:
+        """Perplexity on texts, or on the bundled held-out text; with what is staged, where something is."""
+        if texts is None:
+            found, count = self.session.benchmark(), None
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "texts.txt"
+                path.write_text("\n".join(texts) + "\n", encoding="utf-8")
+                found, count = self.session.benchmark(str(path)), len(texts)
+        now = found.staged or found.live
+        return Answer(found, {"avg_loss": now.loss, "num_texts": count, "total_tokens": found.tokens})
+
+    def consolidate(
+        self,
+        layer: int = 0,
+        strengthen_factor: float = 1.1,
+        prune_threshold: float = 0.3,
+        num_inits: int | None = None,
+        *,
+        force: bool = False,
+        reason: str = "",
+    ) -> Answer:
+        """Deepen what much flows into and prune what hardly anything does, as one gated edit."""
+        self._look(layer, num_inits)
+        before = self._alive(layer)
+        edit = self.session.consolidate(layer, strengthen_factor, prune_threshold, force=force, reason=reason)
+        return self._edited(
+            edit,
+            None,
+            None,
+            {"basins_before": before, "basins_after": self._alive(layer), "pruned": len(edit.lost)},
+        )
+
+    def dream(
+        self,
+        layers: Sequence[int] | None = None,
+        cycles: int = 1,
+        *,
+        strengthen_factor: float = 1.1,
+        prune_threshold: float = 0.3,
+        force: bool = False,
+        reason: str = "",
+    ) -> Answer:
+        """Consolidate from fresh random starts, ``cycles`` times, one gated edit per layer."""
+        chosen = list(range(self.num_layers())) if layers is None else list(layers)
+        reports = {
+            layer: self._edited(
+                self.session.dream(
+                    layer, cycles, strengthen_factor, prune_threshold, force=force, reason=reason
+                ),
+                None,
+                None,
+                {},
+            )
+            for layer in chosen
+        }
+        pruned = sum(len(report["lost"]) for report in reports.values())
+        return Answer(
+            None, {"cycles": cycles, "layers": len(chosen), "total_pruned": pruned, "reports": reports}
+        )
+
+    def watermark_inject(
+        self,
+        secret_key: str,
+        num_marks: int = 3,
+        layers: Sequence[int] | None = None,
+        *,
+        force: bool = False,
+        reason: str = "",
+    ) -> Answer:
+        """Install a key's marks in layers (all of them by default): one gated edit per layer."""
+        chosen = list(range(self.num_layers())) if layers is None else list(layers)
+        marks = [
+            self.session.watermark_inject(
+                secret_key, layer=layer, marks=num_marks, force=force, reason=reason
+            )
+            for layer in chosen
+        ]
+        return Answer(
+            None,
+            {
+                "total_marks": num_marks * sum(edit.applied for edit in marks),
+                "layers": len(chosen),
+                "marks_per_layer": num_marks,
+                "marks": [self._edited(edit, None, None, {}) for edit in marks],
+            },
+        )
+
+    def watermark_verify(
+        self, secret_key: str, num_marks: int = 3, layers: Sequence[int] | None = None, threshold: float = 0.7
+    ) -> Answer:
+        """Are a key's marks there, and how often would a wrong key's seem to be?"""
+        chosen = list(range(self.num_layers())) if layers is None else list(layers)
+        found = [self.session.watermark_verify(secret_key, layer=layer, marks=num_marks) for layer in chosen]
+        count, total = sum(item.found for item in found), sum(item.marks for item in found)
+        share = count / total if total else 0.0
+        wrong = max((item.false_positive_rate for item in found if item.found), default=1.0)
+        return Answer(
+            None,
+            {
+                "verified": share >= threshold and wrong == 0.0,
+                "confidence": share,
+                "marks_found": count,
+                "marks_total": total,
+                "threshold": threshold,
+                "false_positive_rate": wrong,
+                "details": [Answer(item, {"is_present": item.present}) for item in found],
+            },
+        )
+
+    def watermark_strip_attempt(
+        self, secret_key: str, num_marks: int = 3, layers: Sequence[int] | None = None
+    ) -> Answer:
+        """How many of a key's marks outlast every attack that does not wreck the model. Nothing is changed."""
+        chosen = list(range(self.num_layers())) if layers is None else list(layers)
+        found = [
+            self.session.watermark_strip_test(secret_key, layer=layer, marks=num_marks) for layer in chosen
+        ]
+        total = num_marks * len(found)
+        there = sum(round(item.score_before * num_marks) for item in found)
+        kept = sum(
+            min(
+                (round(attack.score * num_marks) for attack in item.attacks if attack.basins_kept >= 0.9),
+                default=round(item.score_before * num_marks),
+            )
+            for item in found
+        )
+        kept = min(kept, there)
+        return Answer(
+            None,
+            {
+                "survived": kept,
+                "removed": there - kept,
+                "absent": total - there,
+                "total": total,
+                "details": [Answer(item, {}) for item in found],
+            },
+        )
+
+    def save_checkpoint(self, path: str | PathLike[str]) -> Answer:
+        """Write weights (edits included) and concepts: as .safetensors whole, with the words of a text model; as .pt
+        in the published layout."""
+        where, session = fspath(path), self.session
+        session.model  # noqa: B018 - says that none is loaded
+        if where.endswith((".pt", ".pth")):
+            dropin.write_published(session, where, dropin.session_data(session))
+        else:
+            dropin.save_session(session, where)
+        return self._file(where)
+
+    def load_session(self, path: str | PathLike[str]) -> Answer:
+        """Read what ``save_checkpoint`` wrote, here or by the published package."""
+        where, session = fspath(path), self.session
+        with session.transaction():
+            if not dropin.bare_weights(session, where):
+                session.load(where)
+            if where.endswith((".pt", ".pth")):
+                found = dropin.read_published(session.resolve(where)).get("concepts")
+                stored = list(found.items()) if isinstance(found, dict) else []
+            else:
+                stored = list(dropin.stored_concepts(session))
+            for name, data in stored:
+                dropin.keep_concept(session, str(name), data, f"concept {name} of {where}")
+        return self._file(where)
+
+    def _file(self, path: str) -> Answer:
+        concepts = len(self.session.state.concepts)
+        return Answer(None, {"path": path, "layers": self.num_layers(), "concepts": concepts})

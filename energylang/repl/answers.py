@@ -1,0 +1,137 @@
+"""What the prompt's own words answer: ``help OP``, ``?name``, ``:save-session`` and the others."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from energylang.diagnostics.codes import CODES
+from energylang.errors import ElError
+from energylang.ops import TABLE
+from energylang.ops.coerce import suggestion, type_name
+from energylang.values import BasinRef, parse_reference
+
+from . import journal
+from .words import COMMANDS, HELP
+
+if TYPE_CHECKING:
+    from energylang.runtime.session import Session
+
+    from .engine import Engine
+
+
+def answer(text: str, engine: Engine) -> str | None:
+    """The answer to a word of the prompt's own; ``None`` where the text is the language's."""
+    line = text.strip()
+    word, _, rest = line.partition(" ")
+    rest = rest.strip()
+    if line in ("help", ":help", "?"):
+        return HELP + "".join(f"  {name:<16}{args:<6}{about}\n" for name, (args, about) in COMMANDS.items())
+    if line == "ops":
+        return operations()
+    if word in ("help", ":doc"):
+        return page(rest)
+    if line.startswith("?"):
+        return about(line[1:].strip(), engine.session())
+    if word == ":save-session":
+        return _save(rest, engine)
+    if word == ":load-session":
+        return _load(rest, engine)
+    if line.startswith(":"):
+        raise ElError(
+            f"there is no `{word}`", code="EL101", hint=suggestion(word, COMMANDS) or ":help has them"
+        )
+    return None
+
+
+def operations() -> str:
+    """All operations by category."""
+    lines: list[str] = []
+    for category in dict.fromkeys(op.category for op in TABLE.values()):
+        lines.append(category)
+        lines += [f"  {op.name:<22}{op.summary}" for op in TABLE.values() if op.category == category]
+    return "\n".join(lines) + "\n"
+
+
+def page(name: str) -> str:
+    """The page of an operation."""
+    op = TABLE.get(name) or TABLE.get(name.replace("_", "-"))
+    if op is None:
+        raise ElError(
+            f"there is no operation `{name}`", code="EL101", hint=suggestion(name, TABLE) or "`ops`"
+        )
+    from energylang.render.operation import operation_text
+
+    return operation_text(op)
+
+
+def about(name: str, session: Session) -> str:
+    """What a name stands for."""
+    if name in TABLE:
+        return page(name)
+    if name.upper() in CODES:
+        code = CODES[name.upper()]
+        return f"{code.code}: {code.title} ({code.severity})\n\n{code.explanation}\n"
+    if name in session.variables:
+        value = session.variables[name]
+        return f"{name} is a variable: {type_name(value)}\n{_shown(value)}"
+    if name in session.procedures:
+        return f"{name} is a procedure: {session.procedures[name].usage()}\n"
+    if name.lstrip("@") in session.state.concepts:
+        return _shown(session.describe_concept(name.lstrip("@")))
+    reference = parse_reference(name)
+    if isinstance(reference, BasinRef) and session.has_model:
+        session.check_layer(reference.layer)
+        session.basin(reference)
+        basin = session.registry(reference.layer).get(reference.basin)
+        assert basin is not None
+        return (
+            f"{name}: energy {basin.energy:.4f}, {basin.population} starts, stability {basin.stability:.2f}, "
+            f"drift {basin.drift:.2g}\n"
+        )
+    known = [*TABLE, *session.variables, *session.procedures, *session.state.concepts]
+    raise ElError(f"nothing is called `{name}`", code="EL101", hint=suggestion(name, known))
+
+
+def _shown(value: Any) -> str:
+    from rich.console import Console
+
+    from energylang.render.gallery import render
+
+    out = io.StringIO()
+    with redirect_stdout(out):
+        Console(file=out, width=100, color_system=None).print(render(value))
+    return out.getvalue()
+
+
+def _path(text: str, engine: Engine) -> Path:
+    given = text.strip('"')
+    if not given:
+        raise ElError("a path is missing", code="EL202", hint=":save-session work.session")
+    path = Path(given).expanduser()
+    return path if path.is_absolute() else engine.base / path
+
+
+def _save(text: str, engine: Engine) -> str:
+    engine.session()
+    from energylang.models.checkpoint import (  # brings torch, which is there by now
+        check_writable,
+        write_atomic,
+    )
+
+    target = _path(text, engine)
+    check_writable(target)
+    write_atomic(target, engine.journal.path.read_bytes())
+    return f"✓ {target}: `:load-session` takes it up again\n"
+
+
+def _load(text: str, engine: Engine) -> str:
+    path = _path(text, engine)
+    events = journal.read(path)
+    session = engine.replace(events)
+    engine.journal.copy_from(events)
+    place = session.model.spec if session.has_model else "no model"
+    notes = "".join(f"note: {note}\n" for note in engine.notes)
+    return f"✓ {path}: {place}, {session.timeline.undoable} changes in force\n{notes}"

@@ -1,0 +1,230 @@
+"""The prompt itself: read a line, run it, show what it gives, until the user leaves.
+
+The prompt appears at once; torch is imported and the model loaded in the background (``engine``), and the first line
+that needs them waits. Everything that completes is in the journal before the next prompt. Ctrl-C while something
+runs ends that statement, which leaves no trace; at the prompt it drops the line.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.completion import DynamicCompleter
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.history import FileHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.lexers import DynamicLexer
+
+from energylang import __version__
+from energylang.errors import ElError
+
+from . import journal
+from .blocks import indentation, is_complete
+from .engine import Engine
+from .prompt import STYLE, message, toolbar
+
+if TYPE_CHECKING:
+    from energylang.diagnostics import Diagnostic
+    from energylang.runtime.session import Session
+    from energylang.syntax import ast
+
+STOPPED = "stopped; the statement that was running left no trace"
+
+
+class History(FileHistory):
+    """The lines of all sessions, without those that hold a key."""
+
+    def store_string(self, string: str) -> None:
+        if not journal.is_secret(string):
+            super().store_string(string)
+
+
+class Repl:
+    """One running prompt."""
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self.engine = engine
+        self.reader: PromptSession[str] = PromptSession(
+            message=self._message,
+            lexer=DynamicLexer(lambda: engine.lexer),
+            completer=DynamicCompleter(lambda: engine.completer),
+            complete_while_typing=True,
+            complete_in_thread=False,
+            auto_suggest=AutoSuggestFromHistory(),
+            history=History(str(folder / "history")),
+            bottom_toolbar=self._toolbar,
+            key_bindings=_keys(),
+            multiline=True,
+            prompt_continuation=lambda width, number, wrapped: "· ".rjust(width),
+            style=STYLE,
+            refresh_interval=0.3,
+        )
+
+    def _message(self) -> StyleAndTextTuples:
+        return message(self.engine.ready)
+
+    def _toolbar(self) -> StyleAndTextTuples:
+        return toolbar(
+            get_app().current_buffer.document.text_before_cursor,
+            self.engine.says,
+            equipped=self.engine.completer is not None,
+        )
+
+    def run(self, first: str | None, events: list[dict[str, Any]] | None) -> int:
+        """Read and run until the user leaves; the exit code."""
+        print(f"Energy Language {__version__}   help explains, Ctrl-D leaves")
+        if first is not None:
+            self.one(first)
+        elif events is not None:
+            self._resumed(events)
+        while True:
+            try:
+                text = self.reader.prompt(pre_run=lambda: self.engine.start(events))
+            except KeyboardInterrupt:
+                continue
+            except EOFError:
+                return 0
+            if not text.strip():
+                continue
+            if self.left(text):
+                return 0
+            self.one(text)
+
+    def _resumed(self, events: list[dict[str, Any]]) -> None:
+        self.engine.start(events)
+        print("the session is being taken up …")
+        session = self.engine.session()
+        self.engine.journal.copy_from(events)
+        for note in self.engine.notes:
+            print(f"note: {note}")
+        where = session.model.spec if session.has_model else "no model"
+        print(f"✓ {where}, {session.timeline.undoable} changes in force")
+
+    @staticmethod
+    def left(text: str) -> bool:
+        """Is this the wish to leave?"""
+        return text.strip() in ("exit", "quit", ":quit")
+
+    def one(self, text: str) -> None:
+        """Run a text that was typed, and show what it gives or what is wrong with it."""
+        from energylang.diagnostics import Diagnostic
+
+        from .answers import answer
+
+        try:
+            said = answer(text, self.engine)
+            if said is not None:
+                show_long(said)
+                return
+            self._script(self.engine.session(), text.rstrip())
+        except KeyboardInterrupt:
+            _complain([Diagnostic("EL590", STOPPED, None)])
+        except ElError as error:
+            _complain([Diagnostic(error.code, error.message, None, help=error.hint)])
+
+    def _script(self, session: Session, text: str) -> None:
+        from energylang.render.terminal import Screen
+        from energylang.runtime.run import ScriptError, check_in, run_checked
+        from energylang.syntax.source import Source
+
+        checked = check_in(session, Source(text, "<prompt>", session.base))
+        if checked.diagnostics:
+            _complain(checked.diagnostics)
+        if not checked.ok:
+            return
+        self.engine.journal.begin(text)
+        how = "interrupted"
+        try:
+            with Screen() as screen:
+
+                def shown(value: Any, statement: ast.Statement, line: str) -> None:
+                    screen.wait_for(None)
+                    _display(value)
+
+                run_checked(session, checked, shown, screen.wait_for)
+            how = "done"
+        except ScriptError as error:
+            how = "failed"
+            _complain(error.diagnostics)
+        finally:
+            self.engine.journal.end(how)
+
+
+def _keys() -> KeyBindings:
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def _(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        state = buffer.complete_state
+        if state is not None and state.current_completion is not None:
+            buffer.apply_completion(state.current_completion)
+            return
+        if is_complete(buffer.text) or not buffer.text.strip():
+            buffer.validate_and_handle()
+        else:
+            buffer.insert_text("\n" + indentation(buffer.document.text_before_cursor))
+
+    return keys
+
+
+def _display(value: Any) -> None:
+    """Show a value; one that is longer than the screen in a pager."""
+    from rich.console import Console
+
+    from energylang.render.gallery import render
+
+    plain = bool(os.environ.get("NO_COLOR"))
+    size = shutil.get_terminal_size()
+    out = io.StringIO()
+    Console(
+        file=out, force_terminal=not plain, width=size.columns, highlight=False, no_color=plain or None
+    ).print(render(value))
+    show_long(out.getvalue())
+
+
+def show_long(text: str) -> None:
+    """Print a text, or page it where it is longer than the screen."""
+    pager = shutil.which("less")
+    if pager and sys.stdout.isatty() and text.count("\n") >= shutil.get_terminal_size().lines:
+        with suppress(OSError, KeyboardInterrupt):
+            subprocess.run([pager, "-R", "-F", "-X"], input=text.encode(), check=False)
+        return
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    sys.stdout.flush()
+
+
+def _complain(diagnostics: list[Diagnostic]) -> None:
+    from energylang.render.diagnostics import render_diagnostics
+
+    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    sys.stdout.write(render_diagnostics(diagnostics, color=color))
+    sys.stdout.flush()
+
+
+def start(model: str | None, *, resume: bool, threads: int = 1) -> int:
+    """Run the prompt: with a model loaded, or with the last session taken up; the exit code."""
+    folder = journal.state_folder()
+    events, base = None, Path.cwd()
+    if resume:
+        found = journal.latest(folder)
+        if found is None:
+            raise ElError("there is no session to take up", code="EL530", hint="`el repl` begins one")
+        events = journal.read(found)
+        base = Path(str(events[0].get("base", base)))
+    engine = Engine(journal.Journal(folder, base), base, threads)
+    try:
+        quoted = None if model is None else 'load "' + model.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return Repl(engine, folder).run(quoted, events)
+    finally:
+        engine.journal.close()

@@ -1,0 +1,39 @@
+"""The completion menu: what ``suggest`` offers, with its note beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+
+from .suggest import suggest
+from .words import COMMANDS
+
+if TYPE_CHECKING:
+    from energylang.runtime.session import Session
+
+_LONGEST_NOTE = 60
+
+
+class EnergyCompleter(Completer):
+    """Asks for the session at every key: ``None`` while the model is still being loaded."""
+
+    def __init__(self, session: Callable[[], Session | None]) -> None:
+        self.session = session
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        text = document.text_before_cursor
+        if text.startswith(":"):
+            for name, (_, about) in COMMANDS.items():
+                if name.startswith(text):
+                    yield Completion(name, -len(text), display_meta=about)
+            return
+        for lead in ("help ", "?", ":doc "):
+            if text.startswith(lead):
+                text = text[len(lead) :]
+        for found in suggest(text, self.session()):
+            note = found.note
+            shown = note if len(note) <= _LONGEST_NOTE else note[: _LONGEST_NOTE - 1] + "…"
+            yield Completion(found.text, -found.length, display_meta=shown)

@@ -1,0 +1,24 @@
+"""What the prompt itself understands, beside the language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    ":help": ("", "what can be typed here"),
+    ":doc": ("OP", "the page of an operation"),
+    ":save-session": ("PATH", "write down what was done, to be taken up again"),
+    ":load-session": ("PATH", "take up what was written down"),
+    ":quit": ("", "leave (Ctrl-D does, too)"),
+}
+
+HELP = """\
+Type statements of Energy Language; a line that ends in `:` opens a block, an empty line ends it.
+
+  help OP, :doc OP    the page of an operation        ops             all operations
+  ?name               what a variable, a basin, a concept, an operation or a code such as EL204 is
+  Tab                 completions                     → or Ctrl-E     accept the grey suggestion
+  Ctrl-C              stop what is running            Ctrl-D          leave
+  undo, redo, history, status are operations of the language
+
+"""

@@ -1,0 +1,50 @@
+# interpretability.el: the seven steps of the interpretability notebook, with the same numbers.
+
+load tiny
+
+# 2  survey every layer
+survey-all
+
+# 4  capture a concept and watch it land
+let before = survey L2
+capture L2 polite "Thank you for reaching out"
+capture L2 polite "I appreciate your question"
+capture L2 polite "It would be my pleasure to help"
+let edit = inject-concept L2 polite strength=0.1 method=attractor
+let after = survey L2
+print "basins before {before.num_basins}, after {after.num_basins}"
+
+# It is a basin of its own, or the gate refused it and says why.
+let own = verify L2 polite
+require own.is_basin or not edit.applied, "the concept was installed and is no basin"
+require edit.applied or edit.reason != "", "the edit was refused without a reason"
+
+# 5  neighbours: the basins nearest to the concept that text visits, without its own
+let near = neighbours L2 polite top=1000
+let count = 0
+let first = before.basins[0].id
+for b in near.neighbours:
+    if count < 5 and b.id != own.basin and b.example_probe != "":
+        if count == 0:
+            first = b.id
+        count = count + 1
+        print "Basin {b.id} (cos {b.cosine_similarity})"
+
+# 6  causal intervention: take a neighbour out of every state, same prompt, two trajectories
+let untouched = trace-generation L2 "Hi, can you help me?"
+let changed = untouched
+let control = untouched
+with intervene L2 first clamp amount=0:
+    changed = trace-generation L2 "Hi, can you help me?"
+with intervene L2 after.basins[0].id clamp amount=0:
+    control = trace-generation L2 "Hi, can you help me?"
+print "same reply without the neighbour: {changed.text == untouched.text}; without the largest basin: {control.text == untouched.text}"
+require changed.tokens[0].path.energies[0] != untouched.tokens[0].path.energies[0], "nothing differs"
+let again = trace-generation L2 "Hi, can you help me?"
+require again.text == untouched.text, "an intervention outlived its block"
+
+# 7  the artefact: every operation with its digest, and the proof that it replays
+record "interpretability.record.json"
+let proof = replay "interpretability.record.json"
+require proof.identical, "the record does not replay"
+print "replayed {proof.operations} operations, identical: {proof.identical}"

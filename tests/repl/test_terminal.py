@@ -1,0 +1,102 @@
+"""The prompt in a real terminal, driven with tmux."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .terminal import TMUX, Terminal
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(TMUX is None, reason="tmux is not installed: the prompt cannot be driven without it"),
+]
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    made = Terminal(tmp_path)
+    made.wait("▸", seconds=30)
+    yield made
+    made.close()
+
+
+def test_completion_hints_and_errors(terminal: Terminal):
+    terminal.type("load planted:64x4")
+    terminal.wait("Hopfield")
+    terminal.type("survey L0")
+    terminal.wait("stability")
+    terminal.type("verify L0.B", enter=False)
+    shown = terminal.wait("starts", count=4)
+    assert "L0.B1 " in shown and "energy -" in shown and "verify <layer> <target>" in shown
+    terminal.keys("Down", "Enter")  # takes the first of the menu, and does not run the line
+    time.sleep(0.5)
+    terminal.keys("Enter")
+    terminal.wait("a basin")
+    terminal.type("survey L0 inis=3")
+    shown = terminal.wait("did you mean `inits`?")
+    assert "^^^^" in shown and "Traceback" not in shown
+
+
+def test_blocks_and_history(terminal: Terminal):
+    terminal.type("for i in 1..3:")
+    terminal.type('print "round {i}"')
+    terminal.keys("Enter")
+    shown = terminal.wait("round 3")
+    assert shown.count("·") >= 1
+    terminal.type("print 4")
+    terminal.wait("4")
+    terminal.keys("Up", "Enter")
+    terminal.wait("print 4", count=2)
+    assert "print 4" in (terminal.state / "energylang" / "history").read_text()
+
+
+def test_ctrl_c_stops_a_survey_and_leaves_no_trace(terminal: Terminal):
+    terminal.type("load random:512")
+    terminal.wait("Hopfield")
+    terminal.type("survey L0 inits=1000000")
+    time.sleep(2.0)
+    terminal.keys("C-c")
+    terminal.wait("stopped; the statement that was running left no trace", seconds=60)
+    terminal.type("status")
+    shown = terminal.wait("staged", seconds=30)
+    assert "Traceback" not in shown and "0 changes to undo" in shown
+
+
+def test_kill_during_an_edit_then_resume(tmp_path: Path):
+    first = Terminal(tmp_path)
+    try:
+        first.wait("▸", seconds=30)
+        first.type("load planted:64x4")
+        first.wait("Hopfield")
+        first.type("let x = 7")
+        first.type("inject L0 42")
+        first.wait("✓ staged")
+        first.type("dream L0 cycles=100 strengthen=1.01 prune=0")
+        time.sleep(1.0)
+        os.kill(first.pid(), signal.SIGKILL)
+    finally:
+        first.close()
+    second = Terminal(tmp_path, "--resume")
+    try:
+        shown = second.wait("changes in force", seconds=60)
+        assert "planted:64x4, 1 changes in force" in shown
+        second.type("print x")
+        second.wait("\n7")
+        second.type("undo")
+        second.wait("identical to the original")
+    finally:
+        second.close()
+
+
+def test_leaving(terminal: Terminal):
+    terminal.keys("C-d")
+    end = time.monotonic() + 20
+    while terminal.screen() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not terminal.screen()
