@@ -39,8 +39,8 @@ from .effects import measure
 from .history import Concept
 from .installing import (
     DOSES,
-    OVER,
     MOMENT_TOKENS,
+    OVER,
     Candidate,
     one_sided,
     resting_state,
