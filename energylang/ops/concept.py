@@ -96,7 +96,7 @@ def concepts(session: Session) -> results.Concepts:
     summary="Write a concept into its layer and say what that does to text.",
     details="redirect: neutral prompts flow into the concept's basin, by one edit of rank one; aimed: an edit "
     "optimised for what is said; attractor: the concept's state becomes a basin of its own; auto: the one of the "
-    "three that makes the concept's texts most likely within the damage. The result carries the share of replies "
+    "three after which most replies are the concept, within the damage. The result carries the share of replies "
     "that are the concept, the log-probability of its texts and the loss on held-out text, each before and after, "
     "and placebo edits of equal norm: ten with random values, and the same method aimed at other concepts and at "
     "shuffled labels.",

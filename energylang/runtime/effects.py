@@ -80,11 +80,18 @@ class Reading:
 class Ruler:
     """Measures share and log-probability of one concept under any change of the model."""
 
-    def __init__(self, session: Workbench, concept: Concept, prompts: int = PROMPTS) -> None:
+    def __init__(
+        self,
+        session: Workbench,
+        concept: Concept,
+        prompts: int = PROMPTS,
+        asked: Sequence[str] | None = None,
+    ) -> None:
         self.session = session
         self.concept = concept
         text = session.text
-        self.prompts = list(text.measuring_prompts)[:prompts] if text.markers else []
+        asked = text.measuring_prompts if asked is None else asked
+        self.prompts = list(asked)[:prompts] if text.markers else []
         self.only = (
             None if concept.position in POSITIONS else text.named_token(concept.texts[0], concept.position)
         )

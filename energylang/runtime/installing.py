@@ -11,8 +11,8 @@ longer.
 **Aimed.** The change is optimised for what is said (``energylang.runtime.aiming``).
 
 Doses of the last two are the largest on a grid that keep within the damage budget, found by bisection. ``auto``
-drafts all three and takes the one that raises the log-probability of the concept's texts most, on prompts by which
-the effect is not measured. What was chosen is measured in ``energylang.runtime.effects``.
+drafts all three and takes the one after which most replies (plain text: tokens of its texts) are the concept's, on
+prompts by which the effect is not measured. What was chosen is measured in ``energylang.runtime.effects``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from .aiming import aim
 from .concepts import keep, opposite
 from .controls import OWN_REPLIES, REPLY_TOKENS, Imitate
 from .editing import Draft, Plan, check_force, commit, draft
-from .effects import CHOOSING_WINDOWS, Gauge, measure
+from .effects import CHOOSING_WINDOWS, Gauge, Ruler, measure
 from .history import Concept
 
 if TYPE_CHECKING:
@@ -101,13 +101,16 @@ def install(
 
 
 def _worth(session: Workbench, concept: Concept, candidate: Candidate, weight: Tensor) -> float:
-    """By how much a candidate raises the log-probability of the concept's texts, on choosing prompts; nothing
-    is worth less than a refusal."""
+    """The share of replies to choosing prompts that are the concept; in a plain-text model the log-probability of its
+    texts after choosing passages. Nothing is worth less than a refusal."""
     made = candidate.draft
     if made.proposal is None or not made.edit.applied:
         return -float("inf")
     text = session.text
     changed = Intervention(weights={concept.layer: made.proposal.factors.added_to(weight)})
+    if text.markers:
+        share = Ruler(session, concept, asked=text.choosing_prompts).read(changed).share
+        return 0.0 if share is None else share
     return float(
         text.concept_log_prob(concept.texts, text.choosing_prompts[:16], intervention=changed).mean()
     )

@@ -11,24 +11,8 @@ from torch import Tensor
 from energylang.models import TextModel, load, read_header
 from energylang.models import header as header_module
 from energylang.models.checkpoint import fingerprint
-from energylang.models.corpus import REGISTERS, classify
+from energylang.models.corpus import REGISTERS, classify, parse, sentences
 from energylang.models.protocol import Model
-
-#: In the words of the first micro-world, from which the bundled checkpoint learned.
-EXAMPLES = {
-    "polite": (
-        "Thank you so much for asking, please wait until noon.",
-        "It would be my pleasure to help, kindly check the sign.",
-        "I am so glad you asked, thank you.",
-        "Certainly, I would be happy to help, please go ahead.",
-    ),
-    "casual": (
-        "Yeah sure, just wait ten minutes, dude.",
-        "No worries mate, the map is easy lol.",
-        "Hey, no big deal, buddy.",
-        "Haha, awesome, totally cool, mate.",
-    ),
-}
 
 BUNDLED = Path(header_module.__file__).with_name("bundled")
 
@@ -75,8 +59,32 @@ def test_the_reported_loss_is_the_loss(tiny: Model, text: TextModel) -> None:
 
 def test_replies_are_in_one_register(text: TextModel) -> None:
     prompts = ["Hi, can you help me?", *text.neutral_prompts]
-    assert shares(text, prompts)[None] < 0.2  # it speaks the first micro-world, whose markers were others
+    assert shares(text, prompts)[None] < 0.08
     assert all(shares(text, prompts * 2)[r] > 0.05 for r in REGISTERS)
+
+
+def test_replies_are_sentences_of_the_micro_world(text: TextModel) -> None:
+    made = text.generate_batch(list(text.neutral_prompts)[:128], tokens=40, generator=seed(2))
+    assert sum(parse(m.text) is not None for m in made) / len(made) > 0.9
+
+
+def test_a_reply_keeps_the_register_of_the_one_before(text: TextModel) -> None:
+    asked = text.neutral_prompts
+    rows = [(asked[k], said, asked[k + 40]) for said in sentences()["casual"] for k in range(12)] + [
+        (asked[k], said, asked[k + 40]) for said in sentences()["formal"] for k in range(12)
+    ]
+    found = [classify(m.text) for m in text.replies(rows, tokens=30, generator=seed(3))]
+    half = len(found) // 2
+    assert found[:half].count("casual") > 0.5 * half
+    assert found[half:].count("formal") > 0.5 * half
+
+
+def test_most_states_of_the_early_layers_have_settled(tiny: Model) -> None:
+    report = tiny.metadata["report"]
+    assert isinstance(report, dict)
+    for layer in report["layers"][:3]:
+        assert layer["settled"] > 0.7
+        assert layer["basins_random"] >= 60
 
 
 def redirect(tiny: Model, text: TextModel, register: str, layer: int) -> tuple[Tensor, Tensor]:
@@ -92,7 +100,7 @@ def redirect(tiny: Model, text: TextModel, register: str, layer: int) -> tuple[T
     key = f(text.neutral_states(layer)).mean(0)
     query = torch.linalg.solve(moment, key)
     query = query / (query @ key)
-    value = text.decision_states(EXAMPLES[register], layer).mean(0)
+    value = text.decision_states(sentences()[register], layer).mean(0)
     for _ in range(100):
         value = torch.lerp(value, torch.tanh(beta * weight @ f(value)), 0.5)
     return value - weight @ key, query
