@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from energylang import results
 from energylang import types as t
 
-from .declaration import Effect, Example, Param, operation
+from .declaration import Effect, Example, Flow, Param, operation
 
 if TYPE_CHECKING:
     from energylang.runtime.session import Session
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     "and hashes of the weights (docs/record.schema.json). Keys of watermarks are left out.",
     params=(Param("path", t.PATH, "the file to write"),),
     effects=Effect.FILES,
+    flow=Flow(keeps=True),
     result=results.Recorded,
     examples=(
         Example(
