@@ -225,7 +225,7 @@ def test_values_are_checked_at_their_limits(op: Op, param: Param, limit: float) 
 
 
 def test_errors_in_a_module_point_into_the_module() -> None:
-    found = findings("import broken\nbroken 1\nother\nzzz\n")
+    found = findings("import broken\nzyzzyva 1\nother\nzzz\n")
     assert [
         (Path(item.span.source.name).name, item.span.start_location()[0], item.code) for item in found
     ] == [

@@ -1,4 +1,4 @@
-def broken(:
+def zyzzyva(:
     pass
 
 def other():
