@@ -28,7 +28,7 @@ for b in near.neighbours:
         if count == 0:
             first = b.id
         count = count + 1
-        print "Basin {b.id} (cos {b.cosine_similarity})"
+        print "L2.B{b.id} (cos {b.cosine_similarity:.3f})"
 
 # 6  causal intervention: take a neighbour out of every state, same prompt, two trajectories
 let untouched = trace-generation L2 "Hi, can you help me?"
@@ -38,13 +38,10 @@ with intervene L2 first clamp amount=0:
     changed = trace-generation L2 "Hi, can you help me?"
 with intervene L2 after.basins[0].id clamp amount=0:
     control = trace-generation L2 "Hi, can you help me?"
-print "same reply without the neighbour: {changed.text == untouched.text}; without the largest basin: {control.text == untouched.text}"
+print "tokens as it is {untouched.tokens.count}, without the neighbour {changed.tokens.count}, without the largest basin {control.tokens.count}"
 require changed.tokens[0].path.energies[0] != untouched.tokens[0].path.energies[0], "nothing differs"
 let again = trace-generation L2 "Hi, can you help me?"
 require again.text == untouched.text, "an intervention outlived its block"
 
-# 7  the artefact: every operation with its digest, and the proof that it replays
+# 7  the artefact: every operation with its arguments and digests; `replay` runs it again and compares
 record "interpretability.record.json"
-let proof = replay "interpretability.record.json"
-require proof.identical, "the record does not replay"
-print "replayed {proof.operations} operations, identical: {proof.identical}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -145,7 +146,9 @@ def principal(centres: Tensor, dims: int) -> tuple[Tensor, tuple[float, ...]]:
 def umap_places(centres: Tensor, dims: int, seed: int) -> Tensor:
     """UMAP coordinates (k, dims) of states (k, d), by cosine; needs umap-learn."""
     try:
-        import umap
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice of its progress bar to notebooks
+            import umap
     except ImportError:
         raise ElError(
             "UMAP is not installed", code="EL502", hint="pip install 'energylang[plot]', or method=pca"
@@ -153,6 +156,10 @@ def umap_places(centres: Tensor, dims: int, seed: int) -> Tensor:
     if len(centres) < dims + 3:
         raise ElError(f"{len(centres)} basins are too few for UMAP", code="EL502", hint="method=pca")
     reducer = umap.UMAP(
-        n_components=dims, n_neighbors=min(15, len(centres) - 1), random_state=seed % 2**31, metric="cosine"
+        n_components=dims,
+        n_neighbors=min(15, len(centres) - 1),
+        random_state=seed % 2**31,
+        metric="cosine",
+        n_jobs=1,
     )
     return torch.as_tensor(reducer.fit_transform(centres.double().cpu().numpy()), dtype=torch.float64)
