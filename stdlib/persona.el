@@ -20,7 +20,7 @@ def persona(c: Concept, l: Layer, damage: Float = 2%, least: Float = 2):
     attempt "persona {c}":
         let edit = inject-concept l c damage=damage
         require edit.applied, "refused: {edit.reason}"
-        require edit.effect.log_prob_z > least, "within the spread of the placebos"
+        require edit.effect.share_z > least, "within the spread of the placebos"
         apply l
     else:
         print "{c} was not installed: {error}"
@@ -30,7 +30,7 @@ def persona(c: Concept, l: Layer, damage: Float = 2%, least: Float = 2):
 # Does the live model hold the concept better than placebos of the same size would?
 def persona-holds(c: Concept, l: Layer, least: Float = 2):
     let e = effect l c
-    return e.log_prob_z > least
+    return e.share_z > least
 
 # The same question with and without what is staged in the layer, drawn with the same seed.
 def hear-both(question: Text, l: Layer, seed: Int = 1):

@@ -102,5 +102,5 @@ def test_persona_installs_or_leaves_alone() -> None:
     installed = session.run("persona polite L3")
     assert (session.live_hash() != session.original_hash) is installed
     if installed:
-        session.run('assert (persona-holds polite L3)\nhear-both "How do I deal with the map?" L3')
+        session.run('assert (persona-holds polite L3)\nhear-both "What should I do about the tulip?" L3')
         assert session.live_hash() == session.staged_hash()
