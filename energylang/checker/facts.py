@@ -55,10 +55,24 @@ class Symbol(tuple):  # type: ignore[type-arg]
         return Symbol(item.aged(part) if isinstance(item, Symbol) else item for item in self)
 
 
-class OneOf(frozenset):  # type: ignore[type-arg]
-    """One of these values, depending on the way to here."""
+@dataclass(frozen=True, eq=False)
+class OneOf:
+    """One of these values, depending on the way to here. They are kept in the order in which they were met, so
+    that what is reported does not depend on anything else."""
 
-    __slots__ = ()
+    values: tuple[Any, ...]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.values)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OneOf) and set(self.values) == set(other.values)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.values))
 
 
 MAX_ALTERNATIVES = 8
@@ -66,11 +80,11 @@ MAX_ALTERNATIVES = 8
 
 def alternatives(left: Any, right: Any) -> Any:
     """What a variable may be that is one thing on one path and another on the other; ``None``: anything."""
-    values = OneOf(
-        item for value in (left, right) for item in (value if isinstance(value, OneOf) else (value,))
-    )
-    named = all(isinstance(value, BasinRef | Symbol | Concept) for value in values)
-    return values if named and len(values) <= MAX_ALTERNATIVES else None
+    found = [item for value in (left, right) for item in (value if isinstance(value, OneOf) else (value,))]
+    if not all(isinstance(value, BasinRef | Symbol | Concept) for value in found):
+        return None
+    values = OneOf(tuple(dict.fromkeys(found)))
+    return values if len(values) <= MAX_ALTERNATIVES else None
 
 
 def aged(value: Any, part: Symbol) -> Any:
@@ -78,7 +92,7 @@ def aged(value: Any, part: Symbol) -> Any:
     if isinstance(value, Symbol):
         return value.aged(part) if value.mentions(part) else value
     if isinstance(value, OneOf):
-        return OneOf(aged(item, part) for item in value)
+        return OneOf(tuple(aged(item, part) for item in value))
     if isinstance(value, tuple):
         return tuple(aged(item, part) for item in value)
     return value
