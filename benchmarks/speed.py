@@ -154,7 +154,8 @@ def edits(rounds: int) -> tuple[list[tuple[str, ...]], dict[str, float]]:
     ]
     ratios = {}
     cases: list[tuple[str, Callable[[int], str], Callable[[int], Callable[[Any], object]]]] = [
-        ("gated inject, auto strength", lambda i: f"inject L0 {100 + i}", lambda i: lambda s: s.inject(0, seed=100 + i)),
+        ("gated inject, auto strength", lambda i: f"inject L0 {100 + i}",
+         lambda i: lambda s: s.inject(0, seed=100 + i)),
         ("gated inject, strength 0.1", lambda i: f"inject L0 {100 + i} strength=0.1",
          lambda i: lambda s: s.inject(0, seed=100 + i, strength=0.1)),
         ("gated remove", lambda i: f"remove L0.B{i}", lambda i: lambda s: s.remove(0, seed=100 + i)),
