@@ -18,12 +18,12 @@ from energylang.landscape.solve import field_edit
 
 BETA = 7.0
 EXPLAINED = (
-    "K known patterns, one new one to install, auto strength on both sides. Both changes are judged by the SAME functions "
-    "of the published package: its gate (`_commit_compact` with the edited weight as its proposal; it protects every basin "
-    "that its own survey finds) and how often the attractor returns from its noise (`_settles_back`; that noise is 10 % "
-    "of the norm in EVERY coordinate, 80 to 160 % in all). Beside it, how often it returns from noise of 30 % of the norm, "
-    "which is what our auto strength asks for: our edits are half as large and our basins narrower. ‖ΔW‖ is relative to "
-    "the published edit's."
+    "K known patterns, one new one to install, auto strength on both sides. Both changes are judged by the SAME "
+    "functions of the published package: its gate (`_commit_compact` with the edited weight as its proposal; it "
+    "protects every basin that its own survey finds) and how often the attractor returns from its noise "
+    "(`_settles_back`; that noise is 10 % of the norm in EVERY coordinate, 80 to 160 % in all). Beside it, how often "
+    "it returns from noise of 30 % of the norm, which is what our auto strength asks for: our edits are half as large "
+    "and our basins narrower. ‖ΔW‖ is relative to the published edit's."
 )
 COLUMNS = ("d, known", "accepted ours / theirs", "returns from its noise", "returns from 30 % noise",
            "‖ΔW‖ ours : theirs", "decisions changed ours / theirs")  # fmt: skip
@@ -130,7 +130,8 @@ def causal(seeds: int) -> list[tuple[str, ...]]:
         rows.append(
             (
                 f"{name} ({seeds} seeds)", str(total), str(found),
-                f"{hits / found:.0%}" if found else "–", f"{hits / total:.0%}" if total else "–", f"{placebo:.1f} of 1560",
+                f"{hits / found:.0%}" if found else "–", f"{hits / total:.0%}" if total else "–",
+                f"{placebo:.1f} of 1560",
             )
         )  # fmt: skip
     return rows
