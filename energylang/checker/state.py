@@ -117,8 +117,8 @@ class State(ABC):
 
     @property
     def full(self) -> bool:
-        """Enough has been found; more would help nobody."""
-        return len(self.problems.items) >= MAX_PROBLEMS
+        """Enough errors have been found; more would help nobody."""
+        return self.problems.errors >= MAX_PROBLEMS
 
     def go_deeper(self, levels: int) -> None:
         self.nesting += levels

@@ -73,6 +73,7 @@ class Diagnostics:
 
     def __init__(self) -> None:
         self.items: list[Diagnostic] = []
+        self.errors = 0
         self._known: set[tuple[str, str, int, int, int]] = set()
 
     def add(
@@ -87,10 +88,11 @@ class Diagnostics:
         if key not in self._known:
             self._known.add(key)
             self.items.append(item)
+            self.errors += item.is_error
 
     @property
     def has_errors(self) -> bool:
-        return any(item.is_error for item in self.items)
+        return self.errors > 0
 
     def sorted(self) -> list[Diagnostic]:
         return sorted(

@@ -86,7 +86,7 @@ def test_version(tmp_path: Path) -> None:
 
 
 def test_ten_thousand_lines_check_quickly() -> None:
-    """The bound is generous, for a busy machine: on an idle core it is about one second."""
+    """On an idle core it is about one second."""
     import time
 
     from energylang.checker import check
@@ -105,9 +105,12 @@ def test_ten_thousand_lines_check_quickly() -> None:
     )
     script = "load random:16\n" + "".join(block.format(i=i) for i in range(1000))
     start = time.process_time()
-    assert check(script).diagnostics == []
-    assert time.process_time() - start < 5
+    assert check(script).ok
+    assert time.process_time() - start < 4  # 2.5 on a core of its own
     late = script + "let = 1\n" * 30
     start = time.process_time()
-    assert len(check(late).diagnostics) == 20
+    assert sum(item.is_error for item in check(late).diagnostics) == 20
+    assert any(item.code == "EL207" for item in check(script + "print nothing\n").diagnostics), (
+        "behind all warnings"
+    )
     assert time.process_time() - start < 10
