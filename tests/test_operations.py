@@ -183,7 +183,11 @@ def line_of(op: Op, *, all_given: bool) -> str:
 
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 def test_surplus_and_unknown_arguments_are_errors(op: Op):
-    before = 'load "tiny"\nsurvey L0\n' + ('capture L0 polite "x"\n' if op.name != "capture" else "")
+    before = (
+        'load "tiny"\nsurvey L0\n'
+        + ("checkpoint here\n" if op.name == "rollback" else "")
+        + ('capture L0 polite "x"\n' if op.name != "capture" else "")
+    )
     line = line_of(op, all_given=True)
     assert [d.code for d in check(f"{before}{line}\n").diagnostics if d.is_error] == []
     if op.tail is None:
