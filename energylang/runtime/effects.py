@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from .workbench import Workbench
 
 CHOOSING_WINDOWS, MEASURING_WINDOWS = 48, 96
-PROMPTS = 128
-HEARD, LIKELIER = 3, 2.0  # texts of the concept, and the factor that makes a reply the concept's
+PROMPTS = 64
+HEARD, LIKELIER = 2, 2.0  # texts of the concept, and the factor that makes a reply the concept's
 
 
 class Gauge:
