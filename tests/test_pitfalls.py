@@ -359,10 +359,16 @@ def test_pitfall_26_noise_is_relative_to_the_norm():
     assert torch.allclose(ratio, torch.full_like(ratio, 0.1), atol=1e-5)
 
 
-def test_pitfall_25_the_notebook_extension_is_not_promised_before_it_is_there():
-    """There is no Jupyter extension yet: nothing may say that there is one."""
-    assert not (ROOT / "energylang" / "jupyter").exists()
-    assert "%load_ext" not in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_pitfall_25_the_notebook_extension_is_shipped():
+    """What the wheel is built from holds the extension, and loading it is one call; tests/jupyter run it."""
+    import tomllib_compat as toml
+
+    settings = toml.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert settings["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["energylang"]
+    assert (ROOT / "energylang" / "jupyter" / "magics.py").is_file()
+    import energylang
+
+    assert callable(energylang.load_ipython_extension)
 
 
 def test_pitfall_27_load_errors_name_the_keys(tmp_path: Path):

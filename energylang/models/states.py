@@ -201,7 +201,10 @@ class States(ABC):
 
     @torch.no_grad()
     def reply_log_prob(
-        self, conversations: Sequence[Sequence[str]], replies: Sequence[Sequence[int]]
+        self,
+        conversations: Sequence[Sequence[str]],
+        replies: Sequence[Sequence[int]],
+        intervention: Intervention | None = None,
     ) -> Tensor:
         """(n,): log-probability (nats) of each reply (token ids) and the end of its turn, after the turns (user,
         bot, user, …) of its conversation. Dialogue models only."""
@@ -213,7 +216,7 @@ class States(ABC):
             spans.append((len(opening) - 1, len(inside)))
         found = []
         for padded, lengths, start in self._padded([row[:-1] for row in rows]):
-            logs = self._pass(padded, None).logits.float().log_softmax(dim=2)
+            logs = self._pass(padded, intervention).logits.float().log_softmax(dim=2)
             for k in range(len(lengths)):
                 first, count = spans[start + k]
                 target = torch.tensor(rows[start + k][-count:], device=logs.device)

@@ -114,9 +114,17 @@ class Ruler:
         """Which replies (token ids) to which questions count as the concept. Empty ones do not."""
         text, concept = self.session.text, self.concept
         asked, heard = text.choosing_prompts, concept.texts[:: max(1, len(concept.texts) // HEARD)][:HEARD]
-        alone = text.reply_log_prob([(question,) for question in questions], replies)
+        unedited = Intervention(
+            weights={
+                layer: self.session.weight(self.session.staged(layer).root)
+                for layer in range(self.session.model.num_layers)
+            }
+        )
+        alone = text.reply_log_prob([(question,) for question in questions], replies, unedited)
         after = [
-            text.reply_log_prob([(asked[k % len(asked)], said, question) for question in questions], replies)
+            text.reply_log_prob(
+                [(asked[k % len(asked)], said, question) for question in questions], replies, unedited
+            )
             for k, said in enumerate(heard)
         ]
         ratio = torch.stack(after).logsumexp(dim=0) - math.log(len(after)) - alone
