@@ -168,6 +168,17 @@ def test_a_scope_around_an_edit(session: Session) -> None:
     assert session.setting("beta") == "auto"
 
 
+def test_a_scope_whose_edit_is_refused_is_one_all_the_same(session: Session) -> None:
+    layer = session.state.layers[0]
+    session.run("survey L0\nset max_changed 0")
+    with session.scoped(TABLE["inject"], {"layer": 0, "target": 42, "strength": 50.0}) as result:
+        assert not result.applied
+        session.run('remove L0.B0 --force --reason "for the test"\nset inits 33')
+        assert session.state.layers[0] is not layer
+    assert session.state.layers[0] is layer
+    assert session.setting("inits") == 33
+
+
 def test_undo_of_a_layer_after_a_scope_takes_back_the_edit_before_it(session: Session) -> None:
     force = '--force --reason "for the test"'
     original = session.state.layers[0].staged

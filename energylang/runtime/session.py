@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from energylang.ops import TABLE
 from energylang.ops.coerce import as_basin, as_statement, coerce, suggestion
 from energylang.ops.declaration import Effect, FromSetting, Op
 from energylang.results import Edit, Result
+from energylang.values import Layer
 
 from .bodies import Bodies
 from .history import State, without
@@ -72,8 +74,9 @@ class Session(Bodies):
 
     @contextmanager
     def scoped(self, op: Op, values: Mapping[str, Any], *, statement: str | None = None) -> Iterator[Any]:
-        """Carry out an operation for the time inside: what it changed is at the end as it was before, whatever
-        happens inside; what else was changed inside stays. Gives the operation's result.
+        """Carry out an operation for the time inside: what it changed, and the layer that it is about (also when
+        the edit was refused), is at the end as it was before, whatever happens inside; what else was changed inside
+        stays. Gives the operation's result.
 
         The end is a change of its own in the history. Where another model was loaded inside, nothing is left
         to be undone.
@@ -86,7 +89,8 @@ class Session(Bodies):
             yield result
         finally:
             now = self.state
-            if self.timeline is timeline and (ended := without(before, after, now)) is not now:
+            ended = _with_layer_of(before, values.get("layer"), without(before, after, now))
+            if self.timeline is timeline and ended is not now:
                 self.restore_state(ended)
                 timeline.record(f"end of: {statement}", now, ended, "OK", "", None)
             self.ledger.end(number, f"end of: {statement}")
@@ -162,6 +166,17 @@ class Session(Bodies):
         if changed or Effect.EDITS in op.effects or Effect.CHANGES in op.effects:
             where = layer if isinstance(layer, int) else None
             self.timeline.record(statement, before, self.state, status, detail, where)
+
+
+def _with_layer_of(before: State, layer: Any, now: State) -> State:
+    """``now`` with a layer (one, or none) as it was before."""
+    index = layer.index if isinstance(layer, Layer) else layer
+    if not isinstance(index, int) or not 0 <= index < len(now.layers) or now.layers == before.layers:
+        return now
+    if now.layers[index] == before.layers[index]:
+        return now
+    layers = tuple(before.layers[i] if i == index else state for i, state in enumerate(now.layers))
+    return replace(now, layers=layers)
 
 
 @contextmanager
