@@ -119,7 +119,13 @@ def _read_object(path: Path, option: str, form: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _bad(path, f"is not usable JSON: {error}", form) from None
     if not isinstance(found, dict) or not found:
-        raise _bad(path, "must be an object with concepts", form)
+        raise _bad(
+            path,
+            "must be an object with at least two concepts: what is not one has to be another"
+            if form == _FORM
+            else "must be an object with at least one pattern",
+            form,
+        )
     return found
 
 
