@@ -159,7 +159,7 @@ def inject_concept(
     examples=(
         Example(
             'capture L3 rude "Go away, you fool."\nremove-concept L3 rude',
-            "it.applied and it.effect.log_prob_after < it.effect.log_prob_before",
+            'it.applied and it.method == "aimed" and it.effect.placebos == 10',
             on="tiny",
         ),
     ),
