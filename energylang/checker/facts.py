@@ -142,7 +142,7 @@ class Undoable:
         if self is other:
             return self
         return Undoable(
-            _either(self.gone, other.gone),
+            either(self.gone, other.gone),
             _both(self, other),
             self.edited if self.edited is other.edited else {**other.edited, **self.edited},
             self.staged if self.staged is other.staged else {**other.staged, **self.staged},
@@ -151,7 +151,8 @@ class Undoable:
         )
 
 
-def _either(left: Mapping[Any, Loss], right: Mapping[Any, Loss]) -> Mapping[Any, Loss]:
+def either(left: Mapping[Any, Loss], right: Mapping[Any, Loss]) -> Mapping[Any, Loss]:
+    """What is gone on one of two ways."""
     if left is right:
         return left
     joined = {}
@@ -440,7 +441,7 @@ class Facts:
         known here is still taken to be there."""
         gone = self.now.gone
         for place in places:
-            gone = _either(gone, place.now.gone)
+            gone = either(gone, place.now.gone)
         return replace(
             self, now=replace(self.now, gone=gone), past=Past(self.now, self.past, ALL, low=0, high=MANY),
             ahead=self.ahead, stale=True,

@@ -58,6 +58,8 @@ class Known(Expressions):
                 return value.index if isinstance(value, Layer) else value
             if value[0] == "do":
                 return self.layers_of_commands.get(value[1])
+            if value[0] == "layers":
+                return None
             value = self.items_of_loops.get(value[1]) if value[0] == "round" else value[1]
         if isinstance(value, BasinRef):
             return value.layer
