@@ -21,6 +21,7 @@ from .rules import Rules
 from .scope import Argument, Given, LayerOf, SeedOf
 
 MAX_ITEMS = 64
+MAX_TEXT = 1000
 _LARGEST = 10**18
 _ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "%": operator.mod,
@@ -93,7 +94,8 @@ class Known(Expressions):
             if part.format or not plain:
                 return None
             parts.append(str(value))
-        return "".join(parts)
+        text = "".join(parts)
+        return text if len(text) <= MAX_TEXT else None
 
     @_value
     def _(self, node: ast.Word) -> Any:
@@ -130,7 +132,12 @@ class Known(Expressions):
 
     @_value
     def _(self, node: ast.List) -> Any:
-        return tuple(self.known(item) for item in node.items) if len(node.items) <= MAX_ITEMS else None
+        if len(node.items) > MAX_ITEMS:
+            return None
+        items = [self.known(item) for item in node.items]
+        return tuple(
+            None if type(item) is tuple else item for item in items
+        )  # lists in lists are not followed
 
     @_value
     def _(self, node: ast.Range) -> Any:

@@ -152,6 +152,8 @@ def used_after_removal(session: Session, item: Diagnostic, script: str) -> bool:
     if lost is None:
         return False
     edit = next(entry for entry in session.history().entries if entry.id == int(lost[2]))
+    if lost[1] not in item.span.text if item.span is not None else True:
+        return False
     by_number = edit.statement.startswith("remove") and lost[1] in edit.statement and edit.statement in script
     return by_number and not re.search(r"remove [^L]", script)
 
