@@ -154,7 +154,10 @@ def test_surplus_and_unknown_arguments_are_errors(op: Op):
     given = [words.get(str(p.type), p.choices[0] if p.choices else "1") for p in op.positional]
     needed = [f"{p.name}={words.get(str(p.type), '1')}" for p in op.params if p.keyword_only and p.required]
     line = " ".join((op.name, *given, *needed))
-    assert [d.code for d in check(f'load "tiny"\n{line}\n').diagnostics] == []
+    before = 'load "tiny"\nsurvey-all\ncapture L0 polite "Thank you"\nundo\nredo\ncheckpoint here\n'
+    if op.name in ("goto", "undo"):
+        line = f"{op.name} 1"
+    assert [d.code for d in check(f"{before}{line}\n").diagnostics if d.is_error] == []
     if op.tail is None:
         assert "EL203" in [d.code for d in check(f'load "tiny"\n{line} 1\n').diagnostics]
     assert "EL204" in [d.code for d in check(f'load "tiny"\n{line} nonsense=1\n').diagnostics]
@@ -166,8 +169,9 @@ def test_every_edit_can_be_forced_only_with_a_reason(op: Op):
     words = "L0 3" if op.takes_layer_and_target else "L0 polite"
     words += "".join(f" {p.name}=L0.B0" for p in op.params if p.keyword_only and p.required)
     assert "EL202" in [d.code for d in check(f'load "tiny"\n{op.name} {words} --force\n').diagnostics]
-    fine = check(f'load "tiny"\n{op.name} {words} --force --reason "an experiment"\n')
-    assert fine.diagnostics == []
+    before = 'load "tiny"\nsurvey-all\ncapture L0 polite "Thank you"\n'
+    fine = check(f'{before}{op.name} {words} --force --reason "an experiment"\n')
+    assert {item.code for item in fine.diagnostics} <= {"EL404"}
 
 
 def test_defaults_are_allowed_values():
