@@ -6,8 +6,10 @@ statement to be right (a survey, a capture, a checkpoint) is kept when it holds 
 it wrong (a removal) when it holds on *some* path.
 
 The history of the session is mirrored by ``Past``, a chain of the changes made so far with the facts before each.
-An edit is taken to have happened: a refused one leaves the basin alive, so nothing wrong is accepted for it. Where
-paths of unequal length meet, their steps become one entry of ``low`` to ``high`` changes.
+An edit is taken to have happened: a refused one leaves the basin alive, so nothing wrong is accepted for it. (One
+exception is known: a refused edit is no step for ``undo``, which then goes one change further back than it looks; if
+that change had brought a basin back, the run finds it gone.) Where paths of unequal length meet, their steps become
+one entry of ``low`` to ``high`` changes.
 """
 
 from __future__ import annotations
@@ -142,7 +144,7 @@ class Undoable:
         if self is other:
             return self
         return Undoable(
-            _either(self.gone, other.gone),
+            either(self.gone, other.gone),
             _both(self, other),
             self.edited if self.edited is other.edited else {**other.edited, **self.edited},
             self.staged if self.staged is other.staged else {**other.staged, **self.staged},
@@ -151,7 +153,8 @@ class Undoable:
         )
 
 
-def _either(left: Mapping[Any, Loss], right: Mapping[Any, Loss]) -> Mapping[Any, Loss]:
+def either(left: Mapping[Any, Loss], right: Mapping[Any, Loss]) -> Mapping[Any, Loss]:
+    """What is gone on one of two ways."""
     if left is right:
         return left
     joined = {}
@@ -440,7 +443,7 @@ class Facts:
         known here is still taken to be there."""
         gone = self.now.gone
         for place in places:
-            gone = _either(gone, place.now.gone)
+            gone = either(gone, place.now.gone)
         return replace(
             self, now=replace(self.now, gone=gone), past=Past(self.now, self.past, ALL, low=0, high=MANY),
             ahead=self.ahead, stale=True,

@@ -21,7 +21,7 @@ from .rules import Rules
 from .scope import Argument, Given, LayerOf, SeedOf
 
 MAX_ITEMS = 64
-MAX_TEXT = 4096
+MAX_TEXT = 1000
 _LARGEST = 10**18
 _ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "%": operator.mod,
@@ -59,6 +59,8 @@ class Known(Expressions):
                 return value.index if isinstance(value, Layer) else value
             if value[0] == "do":
                 return self.layers_of_commands.get(value[1])
+            if value[0] == "layers":
+                return None
             value = self.items_of_loops.get(value[1]) if value[0] == "round" else value[1]
         if isinstance(value, BasinRef):
             return value.layer
@@ -133,7 +135,12 @@ class Known(Expressions):
 
     @_value
     def _(self, node: ast.List) -> Any:
-        return tuple(self.known(item) for item in node.items) if len(node.items) <= MAX_ITEMS else None
+        if len(node.items) > MAX_ITEMS:
+            return None
+        items = [self.known(item) for item in node.items]
+        return tuple(
+            None if type(item) is tuple else item for item in items
+        )  # lists in lists are not followed
 
     @_value
     def _(self, node: ast.Range) -> Any:

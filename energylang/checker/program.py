@@ -21,7 +21,7 @@ from energylang.ops.declaration import Effect, Op
 from energylang.syntax import ast
 from energylang.values import Concept
 
-from .facts import ALL, UNKNOWN, Place, Symbol, replace, without_layer
+from .facts import ALL, UNKNOWN, Place, Symbol, either, replace, without_layer
 from .procedures import Procedures
 from .rules import Rules
 from .scope import SOME_MODEL, UNREACHABLE, Call, ModelState, Scope
@@ -311,6 +311,8 @@ class Checker(Procedures):
         now = facts.now
         if layer is not None and layer != ALL and call is not None and isinstance(call.target, Op):
             now = without_layer(now, before.now, layer)
+        elif call is not None and isinstance(call.target, Op) and _about_layers(call.target):
+            now = replace(now, gone=either(now.gone, before.now.gone))  # what was revived is gone again
         gone = {key: loss for key, loss in now.gone.items() if loss.by != id(command)}
         concepts = dict(now.concepts)
         if call is not None and isinstance(call.target, Op) and call.target.flow.creates:
@@ -359,6 +361,10 @@ class Checker(Procedures):
             else:
                 self.statement(statement)
                 self.constants.setdefault(id(node), []).append(statement)
+
+
+def _about_layers(op: Op) -> bool:
+    return bool(op.flow.revives) or Effect.EDITS in op.effects
 
 
 def _can_be_undone(call: Call) -> bool:

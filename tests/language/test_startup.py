@@ -114,3 +114,20 @@ def test_ten_thousand_lines_check_quickly() -> None:
         "behind all warnings"
     )
     assert time.process_time() - start < 10
+
+
+def test_what_grows_at_run_time_does_not_grow_in_the_checker() -> None:
+    import tracemalloc
+
+    from energylang.checker import check
+
+    lists = "let x0 = [1]\n" + "".join(f"let x{i + 1} = [x{i}, x{i}]\n" for i in range(60))
+    for script in (
+        'let t = "aaaaaaaaaa"\nfor i in 0..60:\n    t = "{t}{t}"\nprint t\n',
+        "let x = 999999999999999999\nfor i in 0..60:\n    x = x * x\nprint x\n",
+        lists + "print x60\nfor i in 0..5:\n    x60 = x60\n",
+    ):
+        tracemalloc.start()
+        assert check(script).ok
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+        tracemalloc.stop()
