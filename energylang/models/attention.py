@@ -33,6 +33,11 @@ class Cache:
         """For ``rows`` rows of at most ``size`` tokens."""
         return cls(torch.zeros(rows, dtype=torch.int64, device=device), size)
 
+    def keep(self, rows: Tensor) -> None:
+        """Forget all rows but these, (k,) indices."""
+        self.lengths = self.lengths[rows]
+        self.store = {block: pair[:, rows] for block, pair in self.store.items()}
+
     def places(self, count: int) -> Tensor:
         """(b, count): the positions of the next tokens."""
         return self.lengths[:, None] + torch.arange(count, device=self.lengths.device)
@@ -87,6 +92,8 @@ def attention(
     )
 
 
-def head(tensors: Mapping[str, Tensor], stream: Tensor) -> Tensor:
-    """Final norm and tied output head, (b, t, m) -> (b, t, v)."""
+def head(tensors: Mapping[str, Tensor], stream: Tensor, wanted: Tensor | None = None) -> Tensor:
+    """Final norm and tied output head, (b, t, m) -> (b, t, v); (n, v) for the n places that are ``wanted`` (b, t)."""
+    if wanted is not None:
+        stream = stream[wanted]
     return functional.linear(norm(tensors, "norm", stream), tensors["embed.weight"])

@@ -37,10 +37,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from energylang.models.attention import Cache, attention, embed, head, norm
-from energylang.models.protocol import Forward, Intervention
+from energylang.models.protocol import Forward, Intervention, Scaffold
 
 Shapes = dict[str, tuple[int, ...]]
 _NOTHING = Intervention()
+_NO_SCAFFOLD = Scaffold()
+_PAIRED = 0.6  # size of the inputs of paired hidden units at the beginning, for a stream of size 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +135,9 @@ def initial(config: HLMConfig, generator: torch.Generator) -> dict[str, Tensor]:
     bounded and dense, so what they add to the stream grows large: with embeddings that enter at a size below 1
     the tokens drown in it and attention finds nothing to look for (``scale`` = √width of the trained sizes).
 
-    What is added to the stream starts small. The bottleneck's output, which IS the stream, starts at full size:
-    with a linear drive as the transpose of its input, so that what attention has copied into the stream comes out of
-    the bottleneck again, roughly, from the first step, as it does in a model with a way around.
+    What is added to the stream starts small. The bottleneck's output, which IS the stream, starts at full size: what
+    attention has copied into the stream comes out of the bottleneck again, roughly, from the first step, as it does in
+    a model with a way around.
     """
     small = 0.02 / math.sqrt(2 * config.layers)
     scales = {
@@ -159,13 +161,30 @@ def initial(config: HLMConfig, generator: torch.Generator) -> dict[str, Tensor]:
             scale = next((s for n, s in scales.items() if name.endswith(n)), 0.02)
             tensors[name] = scale * torch.randn(shape, generator=generator)
     if config.bottleneck:
-        name = f"blocks.{config.layers - 1}.hopfield"
-        if config.hidden:
-            full = torch.randn(config.width, config.dim, generator=generator)
-            tensors[f"{name}.output.weight"] = full / math.sqrt(config.width)
-        else:
-            tensors[f"{name}.output.weight"] = 2 * tensors[f"{name}.input.weight"].T.contiguous()
+        _pass_on(tensors, config, generator)
     return tensors
+
+
+def _pass_on(tensors: dict[str, Tensor], config: HLMConfig, generator: torch.Generator) -> None:
+    """Let the bottleneck begin as a linear map that gives back what it reads, roughly.
+
+    Half of the hidden units are the negatives of the others, and so are their weights in the drive: gelu(a) − gelu(−a)
+    = a. The output is the transpose of what is then one linear map, doubled because β is 2 and tanh flattens.
+    """
+    name = f"blocks.{config.layers - 1}.hopfield"
+    drive = tensors[f"{name}.input.weight"]
+    half = config.hidden // 2
+    if half:
+        square = torch.randn(max(half, config.width), max(half, config.width), generator=generator)
+        reading = _PAIRED * torch.linalg.qr(square)[0][:half, : config.width]
+        weights = torch.randn(config.dim, half, generator=generator) * 0.5 / math.sqrt(config.width) / _PAIRED
+        odd = config.hidden % 2
+        rest = tensors[f"{name}.hidden.weight"][:odd]
+        tensors[f"{name}.hidden.weight"] = torch.cat([reading, -reading, rest])
+        tensors[f"{name}.input.weight"] = torch.cat([weights, -weights, drive[:, :odd]], dim=1)
+        drive = weights @ reading
+    if config.hidden != 1:
+        tensors[f"{name}.output.weight"] = 2 * drive.T.contiguous()
 
 
 def interaction(state: Tensor, degree: int) -> Tensor:
@@ -178,16 +197,15 @@ def settle(
     log_beta: Tensor,
     drive: Tensor,
     config: HLMConfig,
-    truncate: int = 0,
-    held: float = 0.0,
+    scaffold: Scaffold = _NO_SCAFFOLD,
 ) -> Tensor:
-    """x_K (…, d) for a drive u (…, d). With ``truncate`` gradients flow through the last steps only; ``held`` is
-    what is left of the drive in the free steps (training lets go of it by and by)."""
+    """x_K (…, d) for a drive u (…, d)."""
+    truncate = scaffold.truncate
     beta = log_beta.reshape(()).exp()
     state = torch.tanh(beta * drive)
     for k in range(config.steps):
         driven = config.mode == "drive" or k < config.steps - config.free_steps
-        push = 1.0 if driven else held
+        push = 1.0 if driven else scaffold.held
         with torch.set_grad_enabled(
             torch.is_grad_enabled() and (not truncate or k >= config.steps - truncate)
         ):
@@ -204,13 +222,13 @@ def forward(
     *,
     intervention: Intervention | None = None,
     cache: Cache | None = None,
-    truncate: int = 0,
-    held: float = 0.0,
+    scaffold: Scaffold = _NO_SCAFFOLD,
+    wanted: Tensor | None = None,
 ) -> Forward:
     """(b, t) tokens -> logits (b, t, v), states L × (b, t, d). With a ``cache`` they come behind its tokens; the
-    caller then counts them (``cache.lengths``). ``truncate`` and ``held``: see ``settle``."""
+    caller then counts them (``cache.lengths``). With places that are ``wanted`` (b, t) only their logits, (n, v)."""
     stream = _attended(tensors, config, 0, config.scale * embed(tensors, tokens, cache), cache)
-    return _onward(tensors, config, 0, stream, intervention or _NOTHING, cache, truncate, held)
+    return _onward(tensors, config, 0, stream, intervention or _NOTHING, cache, scaffold, wanted)
 
 
 def stream_before(tensors: Mapping[str, Tensor], config: HLMConfig, tokens: Tensor, block: int) -> Tensor:
@@ -241,16 +259,16 @@ def _onward(
     stream: Tensor,
     change: Intervention,
     cache: Cache | None = None,
-    truncate: int = 0,
-    held: float = 0.0,
+    scaffold: Scaffold = _NO_SCAFFOLD,
+    wanted: Tensor | None = None,
 ) -> Forward:
     states = []
     for i in range(first, config.layers):
         if i > first:
             stream = _attended(tensors, config, i, stream, cache)
-        stream, state = _settled(tensors, config, i, stream, change, truncate, held)
+        stream, state = _settled(tensors, config, i, stream, change, scaffold)
         states.append(state)
-    return Forward(head(tensors, stream), tuple(states))
+    return Forward(head(tensors, stream, wanted), tuple(states))
 
 
 def _attended(
@@ -269,8 +287,7 @@ def _settled(
     i: int,
     stream: Tensor,
     change: Intervention,
-    truncate: int = 0,
-    held: float = 0.0,
+    scaffold: Scaffold = _NO_SCAFFOLD,
 ) -> tuple[Tensor, Tensor]:
     """The stream (b, t, m) behind block i's Hopfield layer, and its settled state (b, t, d)."""
     name = f"blocks.{i}.hopfield"
@@ -283,8 +300,9 @@ def _settled(
     if i in change.drive:
         drive = drive + change.drive[i]
     weight = change.weights.get(i, tensors[f"{name}.W"])
-    state = settle(weight, tensors[f"{name}.log_beta"], drive, config, truncate, held)
+    state = settle(weight, tensors[f"{name}.log_beta"], drive, config, scaffold)
     if i in change.state:
         state = change.state[i](state)
     read = functional.linear(state, tensors[f"{name}.output.weight"])
-    return (read if is_bottleneck(config, i) else stream + read), state
+    around = scaffold.around if is_bottleneck(config, i) else 1.0
+    return (read + around * stream if around else read), state

@@ -61,6 +61,19 @@ class Intervention:
     state: Mapping[int, Callable[[Tensor], Tensor]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Scaffold:
+    """What training lends to a network and takes away by and by. A finished model stands without it.
+
+    ``held``: what is left of the drive in the free steps of a release. ``around``: how much of the stream is added
+    to what the bottleneck reads. ``truncate``: gradients flow through so many last steps only (0: through all).
+    """
+
+    held: float = 0.0
+    around: float = 0.0
+    truncate: int = 0
+
+
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Sorting key under which ``blocks.2`` comes before ``blocks.10``."""
     parts = re.split(r"(\d+)", name)

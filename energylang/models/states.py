@@ -68,7 +68,11 @@ class States(ABC):
 
     @abstractmethod
     def _pass(
-        self, tokens: Tensor, intervention: Intervention | None, cache: Cache | None = None
+        self,
+        tokens: Tensor,
+        intervention: Intervention | None,
+        cache: Cache | None = None,
+        wanted: Tensor | None = None,
     ) -> Forward: ...
 
     # ---------------------------------------------------------------------- choosing and measuring
@@ -190,13 +194,9 @@ class States(ABC):
                 rows.append(kept + reply)
                 spans.append((len(kept) - 1, len(reply)))
         values = []
-        for padded, lengths, start in self._padded([r[:-1] for r in rows]):
-            logs = self._pass(padded, intervention).logits.float().log_softmax(dim=2)
-            for k in range(len(lengths)):
-                first, count = spans[start + k]
-                target = torch.tensor(rows[start + k][-count:], device=logs.device)
-                found = logs[k, first : first + count].gather(1, target[:, None])[:, 0]
-                values.append((found if only is None else found[target == only]).mean())
+        for row, found in zip(rows, self._log_probs(rows, spans, intervention), strict=True):
+            target = torch.tensor(row[-len(found) :], device=found.device)
+            values.append((found if only is None else found[target == only]).mean())
         return torch.stack(values).reshape(len(texts), len(asked)).mean(dim=1)
 
     @torch.no_grad()
@@ -214,14 +214,7 @@ class States(ABC):
             opening = self._conversation(turns)[-(self.max_length - len(inside)) :]
             rows.append(opening + inside)
             spans.append((len(opening) - 1, len(inside)))
-        found = []
-        for padded, lengths, start in self._padded([row[:-1] for row in rows]):
-            logs = self._pass(padded, intervention).logits.float().log_softmax(dim=2)
-            for k in range(len(lengths)):
-                first, count = spans[start + k]
-                target = torch.tensor(rows[start + k][-count:], device=logs.device)
-                found.append(logs[k, first : first + count].gather(1, target[:, None]).sum())
-        return torch.stack(found)
+        return torch.stack([found.sum() for found in self._log_probs(rows, spans, intervention)])
 
     @torch.no_grad()
     def carried(self, layer: int, texts: Sequence[str], state: Tensor) -> float:
@@ -247,6 +240,21 @@ class States(ABC):
         return 1 - divergence(changed) / base if base > 0 else 0.0
 
     # ------------------------------------------------------------------------------- helpers
+
+    def _log_probs(
+        self, rows: list[list[int]], spans: list[tuple[int, int]], intervention: Intervention | None
+    ) -> Iterator[Tensor]:
+        """For each row (n,): the log-probabilities (nats) of its last n tokens, for a span (place of the token before
+        them, n)."""
+        for padded, lengths, start in self._padded([row[:-1] for row in rows]):
+            part = range(start, start + len(lengths))
+            wanted = torch.zeros(padded.shape, dtype=torch.bool)
+            for k, (first, count) in enumerate(spans[row] for row in part):
+                wanted[k, first : first + count] = True
+            targets = torch.tensor([id for row in part for id in rows[row][-spans[row][1] :]])
+            logits = self._pass(padded, intervention, wanted=wanted.to(padded.device)).logits.float()
+            chosen = logits.gather(1, targets.to(logits.device)[:, None])[:, 0] - logits.logsumexp(dim=1)
+            yield from chosen.split([spans[row][1] for row in part])
 
     def _heldout(self) -> Tensor:
         tokens = self.heldout

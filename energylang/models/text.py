@@ -24,6 +24,7 @@ from energylang.models.states import States, chunks
 from energylang.models.tokenizer import Tokenizer
 
 _TOGETHER = 256  # rows that are sampled together
+_PRESENT = 0.75  # share of unfinished rows at which the finished ones leave
 
 
 class TextModel(States):
@@ -129,9 +130,10 @@ class TextModel(States):
         tokens: Tensor,
         intervention: Intervention | None,
         cache: Cache | None = None,
+        wanted: Tensor | None = None,
     ) -> Forward:
         result: Forward = self._network.forward(
-            self._model.live, self.config, tokens, intervention=intervention, cache=cache
+            self._model.live, self.config, tokens, intervention=intervention, cache=cache, wanted=wanted
         )
         return result
 
@@ -233,46 +235,61 @@ class TextModel(States):
         generator: torch.Generator,
         intervention: Intervention | None,
     ) -> list[Generation]:
-        """Sampling with cached keys and values."""
+        """Sampling with cached keys and values. Rows that have ended leave the passes by and by."""
         rows = [list(row) for row in rows]
-        count = len(rows)
-        done = [False] * count
         chosen: list[list[int]] = [[] for _ in rows]
-        states: list[tuple[Tensor, ...]] = []
+        states = [
+            torch.zeros(len(rows), tokens, self._model.dims[i], device=self._model.device)
+            for i in range(self._model.num_layers)
+        ]
         stops = set(range(len(self.tokenizer.specials)))
+        present = list(range(len(rows)))  # which rows the passes hold
+        live = set(present)
         cache, result = self._read(rows, intervention)
         for step in range(tokens):
-            logits = result.logits[:, -1].float().cpu() / temp
-            if self.tokenizer.unknown is not None:
-                logits[:, self.tokenizer.unknown] = -float("inf")
-            best = logits.topk(min(topk, logits.shape[1]), dim=1)
-            draw = torch.multinomial(best.values.softmax(dim=1), 1, generator=generator)
-            token = best.indices.gather(1, draw)[:, 0].tolist()
-            states.append(tuple(s[:, -1] for s in result.states))
-            for k in range(count):
-                done[k] = done[k] or token[k] in stops
-                rows[k].append(token[k])
-                if not done[k]:
-                    chosen[k].append(token[k])
-            if all(done) or step == tokens - 1:
+            token = self._draw(result.logits[:, -1], temp, topk, generator)
+            for layer, state in zip(states, result.states, strict=True):
+                layer[present, step] = state[:, -1].to(layer.dtype)
+            for k, id in zip(present, token, strict=True):
+                rows[k].append(id)
+                if id in stops:
+                    live.discard(k)
+                if k in live:
+                    chosen[k].append(id)
+            if not live or step == tokens - 1:
                 break
-            if max(len(row) for row in rows) > self.max_length:  # forget the older half, read the rest anew
-                rows = [row[-max(1, self.max_length // 2) :] for row in rows]
-                cache, result = self._read(rows, intervention)
+            if len(live) <= _PRESENT * len(present):
+                kept = [place for place, k in enumerate(present) if k in live]
+                present, token = [present[place] for place in kept], [token[place] for place in kept]
+                cache.keep(torch.tensor(kept, device=self._model.device))
+            if max(len(rows[k]) for k in present) > self.max_length:  # forget the older half, read the rest anew
+                for k in present:
+                    rows[k] = rows[k][-max(1, self.max_length // 2) :]
+                cache, result = self._read([rows[k] for k in present], intervention)
             else:
                 pending = torch.tensor(token, device=self._model.device)[:, None]
                 result = self._pass(pending, intervention, cache)
                 cache.lengths += 1
-        layers = [torch.stack([s[i] for s in states], dim=1) for i in range(self._model.num_layers)]
         texts = [self.decode(ids) for ids in chosen]
         return [
             Generation(
                 texts[k].strip() if self.markers else texts[k],
                 tuple(chosen[k]),
-                tuple(layer[k, : len(chosen[k])] for layer in layers),
+                tuple(layer[k, : len(chosen[k])] for layer in states),
             )
-            for k in range(count)
+            for k in range(len(rows))
         ]
+
+    def _draw(self, logits: Tensor, temp: float, topk: int, generator: torch.Generator) -> list[int]:
+        """A token for each row of logits (b, v)."""
+        logits = logits.float().cpu() / temp
+        if self.tokenizer.unknown is not None:
+            logits[:, self.tokenizer.unknown] = -float("inf")
+        if topk >= logits.shape[1]:
+            return torch.multinomial(logits.softmax(dim=1), 1, generator=generator)[:, 0].tolist()
+        best = logits.topk(topk, dim=1)
+        draw = torch.multinomial(best.values.softmax(dim=1), 1, generator=generator)
+        return best.indices.gather(1, draw)[:, 0].tolist()
 
     def _read(self, rows: list[list[int]], intervention: Intervention | None) -> tuple[Cache, Forward]:
         """Pass prompts of unequal lengths: the cache, and what the pass gave at the last token of each."""

@@ -17,7 +17,7 @@ from torch.nn import functional
 from energylang.models.attention import Cache, attention, embed, head, norm
 from energylang.models.hlm import HLMConfig
 from energylang.models.hlm import shapes as hlm_shapes
-from energylang.models.protocol import Forward, Intervention
+from energylang.models.protocol import Forward, Intervention, Scaffold
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +100,11 @@ def forward(
     *,
     intervention: Intervention | None = None,
     cache: Cache | None = None,
-    truncate: int = 0,
-    held: float = 0.0,
+    scaffold: Scaffold | None = None,
+    wanted: Tensor | None = None,
 ) -> Forward:
-    """(b, t) tokens -> logits (b, t, v) and no states; ``intervention``, ``truncate`` and ``held`` find nothing
-    to change here and are accepted so that both architectures are called alike."""
+    """(b, t) tokens -> logits (b, t, v) and no states, or (n, v) logits of the places ``wanted`` (b, t);
+    ``intervention`` and ``scaffold`` find nothing to change here and are accepted so that both architectures are called alike."""
     stream = embed(tensors, tokens, cache)
     for i in range(config.layers):
         stream = stream + attention(
@@ -114,4 +114,4 @@ def forward(
         name = f"blocks.{i}.mlp"
         inner = functional.linear(normed, tensors[f"{name}.input.weight"], tensors[f"{name}.input.bias"])
         stream = stream + functional.linear(functional.gelu(inner), tensors[f"{name}.output.weight"])
-    return Forward(head(tensors, stream), ())
+    return Forward(head(tensors, stream, wanted), ())

@@ -138,7 +138,7 @@ def _in_context(session: Workbench, concept: Concept, generator: torch.Generator
     the concept, put after the neutral question alone."""
     text, asked = session.text, session.text.choosing_prompts
     contexts, questions = [], []
-    for k in range(2 * _REPLIES):
+    for k in range(_REPLIES):
         heard, first = concept.texts[k % len(concept.texts)], asked[(k + 1) % len(asked)]
         questions.append(asked[k % len(asked)])
         contexts.append((first, heard, questions[-1]))

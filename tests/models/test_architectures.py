@@ -10,6 +10,7 @@ import torch
 from energylang.errors import CheckpointError
 from energylang.models.architectures import read_config
 from energylang.models.hlm import HLMConfig, forward, forward_from, initial, shapes, stream_before
+from energylang.models.protocol import Scaffold
 
 OLD = HLMConfig(vocabulary=11, context=8, layers=2, width=8, dim=6, heads=2)
 
@@ -69,7 +70,7 @@ def test_nothing_leads_around_the_bottleneck(attends: bool, hidden: int) -> None
 def test_a_hidden_layer_makes_the_drive_even_where_a_linear_one_is_odd() -> None:
     """A linear drive without biases turns −z into −x; the hidden layer's does not, which is what it is for."""
     for hidden, odd in ((0, True), (10, False)):
-        config = dataclasses.replace(OLD, hidden=hidden, layers=1, scale=2.0)
+        config = dataclasses.replace(OLD, hidden=hidden, layers=1, bottleneck=False, scale=2.0)
         tensors = initial(config, torch.Generator().manual_seed(1))
         stream = torch.randn(1, 3, config.width, generator=torch.Generator().manual_seed(2))
         there = forward_from(tensors, config, 0, stream).states[0]
@@ -82,6 +83,46 @@ def test_free_steps_that_are_held_are_driven_steps() -> None:
     drive = dataclasses.replace(release, mode="drive")
     tensors = initial(release, torch.Generator().manual_seed(0))
     tokens = torch.arange(8)[None]
-    held, free = (forward(tensors, release, tokens, held=h).states[1] for h in (1.0, 0.0))
+    held, free = (forward(tensors, release, tokens, scaffold=Scaffold(held=h)).states[1] for h in (1.0, 0.0))
     assert torch.equal(held, forward(tensors, drive, tokens).states[1])
     assert not torch.allclose(held, free)
+
+
+def test_a_way_around_the_bottleneck_adds_the_stream() -> None:
+    tensors = initial(OLD, torch.Generator().manual_seed(0))
+    silent = {**tensors, "blocks.1.hopfield.output.weight": torch.zeros(8, 6)}
+    tokens = torch.arange(8)[None]
+    bare = forward(silent, OLD, tokens).logits
+    assert float(bare.std(dim=1).max()) < 1e-6  # nothing comes through
+    assert float(forward(silent, OLD, tokens, scaffold=Scaffold(around=0.5)).logits.std(dim=1).min()) > 0.1
+    closed = forward(tensors, OLD, tokens, scaffold=Scaffold(around=0.0)).logits
+    assert torch.equal(closed, forward(tensors, OLD, tokens).logits)
+
+
+@pytest.mark.parametrize("hidden", [0, 32, 33, 64])
+def test_the_bottleneck_begins_by_giving_back_what_it_reads(hidden: int) -> None:
+    """So what attention has put into the stream is said from the first step of a training."""
+    config = dataclasses.replace(OLD, layers=1, width=16, heads=2, dim=48, hidden=hidden, steps=1, free_steps=0)
+    tensors = initial(config, torch.Generator().manual_seed(0))
+    stream = torch.randn(1, 50, 16, generator=torch.Generator().manual_seed(1))
+    state = forward_from(tensors, config, 0, stream).states[0]
+    read = state @ tensors["blocks.0.hopfield.output.weight"].T
+    alike = torch.nn.functional.cosine_similarity(read, stream, dim=2)
+    assert float(alike.mean()) > 0.75
+
+
+@pytest.mark.parametrize("arch", ["hlm", "transformer"])
+def test_logits_of_wanted_places_are_those_of_the_whole(arch: str) -> None:
+    from energylang.models import transformer
+
+    tokens = torch.arange(8)[None].repeat(2, 1)
+    wanted = torch.rand(2, 8, generator=torch.Generator().manual_seed(0)) > 0.5
+    if arch == "hlm":
+        tensors = initial(OLD, torch.Generator().manual_seed(0))
+        whole, part = forward(tensors, OLD, tokens), forward(tensors, OLD, tokens, wanted=wanted)
+    else:
+        config = transformer.TransformerConfig(vocabulary=11, context=8, layers=2, width=8, heads=2, hidden=8)
+        tensors = transformer.initial(config, torch.Generator().manual_seed(0))
+        whole = transformer.forward(tensors, config, tokens)
+        part = transformer.forward(tensors, config, tokens, wanted=wanted)
+    assert torch.allclose(part.logits, whole.logits[wanted], atol=1e-6)
