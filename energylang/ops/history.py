@@ -29,9 +29,9 @@ NAME = Param("name", t.LABEL, "the checkpoint's name, such as before-cut")
     "undo",
     category="History",
     summary="Take back the last changes, bit for bit; with a layer, the last edit of that layer alone.",
-    details="A step is an operation that changed the session or could have: an edit that was refused is one too, so that "
-    "how far this goes does not depend on the gate. undo L5 takes back the last edit of L5 that is in force, whatever happened elsewhere since; it is a "
-    "change itself and can be undone. The live weight stays as it is.",
+    details="A step is an operation that changed the session or could have: an edit that was refused is one too, so "
+    "that how far this goes does not depend on the gate. undo L5 takes back the last edit of L5 that is in force, "
+    "whatever happened elsewhere since; it is a change itself and can be undone. The live weight stays as it is.",
     params=(
         Param("steps", t.STEPS, "how many changes, or a layer such as L5", 1, minimum=1, maximum=1_000_000),
     ),
