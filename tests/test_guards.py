@@ -57,7 +57,7 @@ def test_every_kind_of_guard_trips_and_undo_takes_it_away(guard: str, edit: str)
     forced = session.run(f'{edit} --force --reason "no"')
     assert forced.blocked
     assert not forced.applied
-    session.undo()
+    session.undo(3)  # both attempts, and the guard
     assert session.run(edit).applied
 
 
@@ -67,7 +67,7 @@ def test_perplexity_guard_trips():
     edit = session.run('inject L3 42 strength=0.5 --force --reason "to do harm"')
     assert edit.blocked
     assert "perplexity-delta" in edit.reason
-    session.undo()
+    session.undo(2)  # the attempt, and the guard
     assert session.run('inject L3 42 strength=0.5 --force --reason "to do harm"').applied
     with pytest.raises(ElError, match="words"):
         planted().guard("perplexity-delta", 0.02)

@@ -179,6 +179,28 @@ def test_a_scope_whose_edit_is_refused_is_one_all_the_same(session: Session) -> 
     assert session.setting("inits") == 33
 
 
+def test_a_refused_edit_is_a_step_too(session: Session) -> None:
+    """How far back `undo` goes is read off the script, not off what the gate decided."""
+    session.run('inject L0 1 strength=0.05 --force --reason "for the test"\nsurvey L0\nset max_changed 0')
+    kept = marks(session)
+    assert not session.run("inject L0 42 strength=50.0").applied
+    assert marks(session) == kept
+    undone = session.undo()
+    assert undone.statements == ("inject L0 42 strength=50.0",)
+    assert undone.refused == 1
+    assert marks(session) == kept
+    shown = io.StringIO()
+    Console(file=shown, width=100).print(render(undone))
+    assert "had been refused and had changed nothing" in shown.getvalue()
+    session.redo()
+    assert session.undo("L0").statements == ("inject L0 42 strength=50.0",)
+    assert marks(session)[:2] == kept[:2]
+    assert session.undo("L0").statements[0].startswith("inject L0 1")
+    assert session.status().is_original
+    with pytest.raises(ElError, match="no edit of L0 is in force"):
+        session.undo("L0")
+
+
 def test_undo_of_a_layer_after_a_scope_takes_back_the_edit_before_it(session: Session) -> None:
     force = '--force --reason "for the test"'
     original = session.state.layers[0].staged

@@ -6,10 +6,9 @@ statement to be right (a survey, a capture, a checkpoint) is kept when it holds 
 it wrong (a removal) when it holds on *some* path.
 
 The history of the session is mirrored by ``Past``, a chain of the changes made so far with the facts before each.
-An edit is taken to have happened: a refused one leaves the basin alive, so nothing wrong is accepted for it. (One
-exception is known: a refused edit is no step for ``undo``, which then goes one change further back than it looks; if
-that change had brought a basin back, the run finds it gone.) Where paths of unequal length meet, their steps become
-one entry of ``low`` to ``high`` changes.
+An edit is taken to have happened: a refused one is a step of the history too and leaves the basin alive, so nothing
+wrong is accepted for it. Where paths of unequal length meet, their steps become one entry of ``low`` to ``high``
+changes.
 """
 
 from __future__ import annotations

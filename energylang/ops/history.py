@@ -6,6 +6,7 @@ it, ``checkpoint`` gives a place a name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from energylang import results
@@ -17,6 +18,7 @@ from .coerce import suggestion
 from .declaration import Effect, Example, Flow, Param, operation
 
 if TYPE_CHECKING:
+    from energylang.runtime.history import Node
     from energylang.runtime.session import Session
 
 STEPS = Param("steps", t.INT, "how many changes", 1, minimum=1, maximum=1_000_000)
@@ -27,8 +29,9 @@ NAME = Param("name", t.LABEL, "the checkpoint's name, such as before-cut")
     "undo",
     category="History",
     summary="Take back the last changes, bit for bit; with a layer, the last edit of that layer alone.",
-    details="undo L5 takes back the last edit of L5 that is in force, whatever happened elsewhere since; it is a "
-    "change itself and can be undone. The live weight stays as it is.",
+    details="A step is an operation that changed the session or could have: an edit that was refused is one too, so "
+    "that how far this goes does not depend on the gate. undo L5 takes back the last edit of L5 that is in force, "
+    "whatever happened elsewhere since; it is a change itself and can be undone. The live weight stays as it is.",
     params=(
         Param("steps", t.STEPS, "how many changes, or a layer such as L5", 1, minimum=1, maximum=1_000_000),
     ),
@@ -50,7 +53,7 @@ def undo(session: Session, steps: int | Layer) -> results.Undone:
     undone = timeline.current.path()[-steps:]
     target = undone[0].parent or timeline.root
     session.travel_to(target)
-    return _travelled(session, "undo", [node.statement for node in reversed(undone)], [])
+    return _travelled(session, "undo", undone[::-1], [])
 
 
 def _undo_layer(session: Session, layer: Layer) -> results.Undone:
@@ -62,7 +65,7 @@ def _undo_layer(session: Session, layer: Layer) -> results.Undone:
             code="EL512",
             hint="`undo` takes back the last change, whatever it was",
         )
-    return _travelled(session, "undo", [node.statement], [])
+    return _travelled(session, "undo", [node], [])
 
 
 @operation(
@@ -89,7 +92,7 @@ def redo(session: Session, steps: int) -> results.Undone:
     if node is session.timeline.current:
         raise ElError("there is nothing to redo", code="EL512", hint="only undone changes can be made again")
     _, again = session.travel_to(node)
-    return _travelled(session, "redo", [], [step.statement for step in again])
+    return _travelled(session, "redo", [], again)
 
 
 @operation(
@@ -139,9 +142,7 @@ def rollback(session: Session, name: str) -> results.Undone:
         )
         raise ElError(f"there is no checkpoint `{name}`", code="EL514", hint=hint)
     undone, again = session.travel_to(node)
-    return _travelled(
-        session, f"rollback {name}", [step.statement for step in undone], [step.statement for step in again]
-    )
+    return _travelled(session, f"rollback {name}", undone, again)
 
 
 @operation(
@@ -162,23 +163,29 @@ def goto(session: Session, id: int) -> results.Undone:
     if node is None:
         changed = any(entry.id == id for entry in session.timeline.log)
         raise ElError(
-            f"operation {id} changed nothing: there is no place to go to"
+            f"operation {id} failed: there is no place to go to"
             if changed
             else f"there is no operation {id}",
             code="EL514",
             hint="`history tree` shows the places",
         )
     undone, again = session.travel_to(node)
-    return _travelled(
-        session, f"goto {id}", [step.statement for step in undone], [step.statement for step in again]
-    )
+    return _travelled(session, f"goto {id}", undone, again)
 
 
-def _travelled(session: Session, direction: str, undone: list[str], again: list[str]) -> results.Undone:
+def _travelled(
+    session: Session, direction: str, undone: Sequence[Node], again: Sequence[Node]
+) -> results.Undone:
     staged = session.staged_hash()
     original = staged == session.original_hash == session.live_hash()
     return results.Undone(
-        direction, tuple(undone), tuple(again), session.timeline.current.id, staged, original
+        direction,
+        tuple(node.statement for node in undone),
+        tuple(node.statement for node in again),
+        session.timeline.current.id,
+        staged,
+        original,
+        sum(node.refused for node in (*undone, *again)),
     )
 
 

@@ -303,6 +303,10 @@ def _(undone: results.Undone) -> RenderableType:
     lines += [Text.assemble(("↷ ", "cyan"), f"done again: {statement}") for statement in undone.again]
     if not lines:
         lines = [Text("the session stands there already", style="dim")]
+    if undone.refused:
+        one = undone.refused == 1
+        words = "one of these was an edit" if one else f"{undone.refused} of these were edits"
+        lines.append(Text(f"{words} that had been refused and had changed nothing", style="dim"))
     end = "identical to the original" if undone.is_original else "differs from the original"
     style = "bold green" if undone.is_original else "yellow"
     return Group(*lines, Text.assemble(("weights ", "dim"), short(undone.hash), "  ", (end, style)))

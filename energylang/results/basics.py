@@ -378,7 +378,8 @@ class Saved(Result):
 @dataclass(frozen=True, eq=False)
 class Undone(Result):
     """``statements`` were undone (newest first), ``again`` were done again (oldest first); ``at`` is the place in
-    the history where the session stands now, ``hash`` that of the staged weights there."""
+    the history where the session stands now, ``hash`` that of the staged weights there. ``refused`` of the steps
+    were edits that had been refused."""
 
     direction: str
     statements: tuple[str, ...]
@@ -386,6 +387,7 @@ class Undone(Result):
     at: int
     hash: str
     is_original: bool
+    refused: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -103,8 +103,9 @@ class Core:
         node = self.timeline.last_edit(layer)
         if node is not None:
             before = self.state
-            self.restore_state(without_edit(node, layer, before))
-            self.timeline.record(statement, before, self.state, "OK", "", layer)
+            if not node.refused:
+                self.restore_state(without_edit(node, layer, before))
+            self.timeline.record(statement, before, self.state, "OK", "", layer, takes_back=node)
         return node
 
     def travel_to(self, node: Node) -> tuple[list[Node], list[Node]]:

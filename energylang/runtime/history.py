@@ -3,7 +3,10 @@
 ``State`` is everything that undo restores. It is immutable, so a node of the history holds the state before
 and after its operation at the cost of a few references. Nodes form a tree: undoing and then changing
 something else starts a new branch, and nothing is ever lost. ``log`` also keeps what changed nothing
-(a refused edit, a failed operation), because a reader of the history wants to know.
+(a failed operation), because a reader of the history wants to know.
+
+An operation that could have changed something is a step of the history also where it did not (a refused edit, a
+setting that was so already): how far ``undo`` goes back is read off the script, not off what a gate decided.
 
 To make something new undoable, give ``State`` a field for it (a frozen value or a mapping that is replaced,
 never written into) and change it with ``dataclasses.replace``. Undo, redo, ``goto``, ``rollback``, ``attempt``
@@ -94,9 +97,11 @@ class State:
 
 @dataclass(eq=False)
 class Node:
-    """An operation that changed the state. ``ahead`` is the child to which ``redo`` goes: the one left last.
+    """An operation that changed the state, or could have. ``ahead`` is the child to which ``redo`` goes: the one
+    left last.
 
-    ``layer`` is the layer it was about.
+    ``layer`` is the layer it was about; ``refused``: it was an edit and the layer stayed as it was; ``takes_back``:
+    it was the ``undo L5`` of that edit.
     """
 
     id: int
@@ -105,6 +110,8 @@ class Node:
     after: State
     parent: Node | None
     layer: int | None = None
+    refused: bool = False
+    takes_back: Node | None = None
     children: list[Node] = field(default_factory=list)
     ahead: Node | None = None
 
@@ -120,8 +127,8 @@ class Node:
 
 @dataclass(eq=False)
 class LogEntry:
-    """A line of the history. ``node`` is set when the operation changed the state, ``at`` is where in the tree
-    it happened."""
+    """A line of the history. ``node`` is set when the operation is a step for undo, ``at`` is where in the tree it
+    happened."""
 
     id: int
     statement: str
@@ -159,11 +166,14 @@ class History:
         status: str,
         detail: str,
         layer: int | None,
+        *,
+        takes_back: Node | None = None,
     ) -> None:
-        """Write an operation down; when it changed the state, it can be undone."""
+        """Write an operation down; unless it failed, it can be undone."""
         node, at = None, self.current
-        if after is not before:
-            node = Node(self._next, statement, before, after, self.current, layer)
+        if status != "FAILED":
+            refused = status in ("REFUSED", "BLOCKED")
+            node = Node(self._next, statement, before, after, self.current, layer, refused, takes_back)
             self.nodes[node.id] = node
             self.current.children.append(node)
             self.current.ahead = node
@@ -202,8 +212,19 @@ class History:
         return here[shared:][::-1], there[shared:]
 
     def last_edit(self, layer: int) -> Node | None:
-        """The edit in force that gave a layer its staged weight; ``None`` where the weight is the original."""
-        staged = self.current.after.layers[layer].staged
+        """The edit in force that gave a layer its staged weight, or one that was refused since; ``None`` where
+        nothing has edited the layer."""
+        staged, taken_back = self.current.after.layers[layer].staged, set()
+        for node in reversed(self.current.path()):
+            if node.takes_back is not None:
+                taken_back.add(node.takes_back)
+            elif (
+                node.refused
+                and node.layer == layer
+                and node not in taken_back
+                and node.after.layers[layer].staged is staged
+            ):
+                return node
         for node in self.current.path():
             after, before = node.after.layers[layer].staged, node.before.layers[layer].staged
             if after is staged and before is not staged:

@@ -90,8 +90,9 @@ class Session(Bodies):
         finally:
             now = self.state
             ended = _with_layer_of(before, values.get("layer"), without(before, after, now))
-            if self.timeline is timeline and ended is not now:
-                self.restore_state(ended)
+            if self.timeline is timeline:
+                if ended is not now:
+                    self.restore_state(ended)
                 timeline.record(f"end of: {statement}", now, ended, "OK", "", None)
             self.ledger.end(number, f"end of: {statement}")
 

@@ -247,7 +247,14 @@ def _unexpected_token(stop: Stop) -> Diagnostic:
         return Diagnostic("EL102", f"this `{word}` belongs to no `if`" + (" or `attempt`" if word == "else" else ""),
                           span, help="align it with the line it belongs to")  # fmt: skip
     if "COLON" in stop.expected and keyword in _HEADS and stop.opening is None:
-        return Diagnostic("EL106", f"`{keyword}` needs a `:` before `{_clip(word)}`", span)
+        name = re.search(r"(?<![\w.@])[^\W\d][\w-]*$", before.rstrip())
+        command = f"{name[0]} {word}" if name and name[0] not in _WORDS else ""
+        help = (
+            f"a command that is used as a value stands in parentheses: `({_clip(command)} …)`"
+            if command
+            else ""
+        )
+        return Diagnostic("EL106", f"`{keyword}` needs a `:` before `{_clip(word)}`", span, help=help)
     if stop.kind == "COLON":
         if keyword == "while":
             return unexpected(_NO_WHILE)
