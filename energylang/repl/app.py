@@ -151,7 +151,7 @@ class Repl:
                 screen.wait_for(None)
                 _complain(diagnostics)
 
-            run_line(self.engine, text, shown, screen.wait_for, complained)
+            run_line(self.engine, text, shown, screen.wait_for, complained, screen.count)
 
 
 def _keys() -> KeyBindings:

@@ -18,11 +18,12 @@ def run_line(
     show: Callable[[Any, ast.Statement, str], None],
     begin: Callable[[str | None], None],
     complain: Callable[[list[Diagnostic]], None],
+    count: Callable[[int, int, str], None] | None = None,
 ) -> bool:
     """Run a text in the engine's session; was it run to its end?
 
-    ``show`` is given what it displays, ``begin`` every operation before it runs, ``complain`` what is wrong with it. An
-    interrupt passes through, after the journal has noted it.
+    ``show`` is given what it displays, ``begin`` every operation before it runs, ``complain`` what is wrong with it,
+    ``count`` how many steps of an operation are done. An interrupt passes through, after the journal has noted it.
     """
     from energylang.runtime.run import ScriptError, check_in, run_checked
     from energylang.syntax.source import Source
@@ -34,7 +35,7 @@ def run_line(
     if not checked.ok:
         return False
     engine.journal.begin(text)
-    how = "interrupted"
+    how, session.watcher = "interrupted", count
     try:
         run_checked(session, checked, show, begin)
         how = "done"
@@ -42,5 +43,6 @@ def run_line(
         how = "failed"
         complain(error.diagnostics)
     finally:
+        session.watcher = None
         engine.journal.end(how)
     return how == "done"

@@ -22,6 +22,7 @@ from prompt_toolkit.layout.controls import BufferControl, FormattedTextControl
 from prompt_toolkit.styles import Style, merge_styles
 
 from energylang.errors import ElError
+from energylang.render.marks import bar
 from energylang.repl import prompt
 from energylang.repl.running import run_line
 from energylang.runtime.overview import Overview
@@ -111,8 +112,12 @@ class Screen:
                 said.append(("bad", f"{found.severity}[{found.code}]: {found.message}"))
                 said.extend(("dim", line) for line in (found.help or "").splitlines())
 
+        def counted(done: int, total: int, what: str) -> None:
+            self.seen.running = f"{text}  {bar(done / total, 24):<24} {done} of {total} {what}"
+            self.application.invalidate()
+
         try:
-            if run_line(self.engine, text, shown, lambda _: None, complained):
+            if run_line(self.engine, text, shown, lambda _: None, complained, counted):
                 self.seen.ran.append(text)
         except KeyboardInterrupt:
             said = [("bad", "stopped; the statement that was running left no trace")]
