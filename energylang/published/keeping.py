@@ -11,6 +11,7 @@ from typing import Any
 from energylang import results
 from energylang.results.answer import Answer
 from energylang.runtime import dropin
+from energylang.runtime.consolidation import consolidation
 from energylang.values import BasinRef
 
 from .base import Surgeon
@@ -74,7 +75,7 @@ class Keeping(Surgeon):
         """Deepen what much flows into and prune what hardly anything does, as one gated edit."""
         self._look(layer, num_inits)
         before = self._alive(layer)
-        plan = dropin.consolidation(self.session, layer, strengthen_factor, prune_threshold, 1)
+        plan = consolidation(self.session, layer, strengthen_factor, prune_threshold, 1)
         edit = self.session.consolidate(
             layer, strengthen_factor, prune_threshold, **self._forced(force, reason)
         )
@@ -116,7 +117,7 @@ class Keeping(Surgeon):
         for layer in chosen:
             self._look(layer, None)
             before = self._alive(layer)
-            plan = dropin.consolidation(self.session, layer, strengthen_factor, prune_threshold, cycles)
+            plan = consolidation(self.session, layer, strengthen_factor, prune_threshold, cycles)
             edit = self.session.dream(
                 layer, cycles, strengthen_factor, prune_threshold, **self._forced(force, reason)
             )

@@ -134,7 +134,9 @@ def _framed(ground: list[list[Cell]], frame: Frame, axes: tuple[str, str]) -> li
         rows.append(_cells(f"{text[: MARGIN - 2]:>{MARGIN - 2}}{' │' if not text else ' ┤'}", "axis") + cells)
     rows.append(_cells(" " * (MARGIN - 1) + "└" + "─" * frame.width, "axis"))
     left, right = number(frame.left), number(frame.right)
-    middle = f"{axes[0]:^{max(0, frame.width - len(left) - len(right))}}"
+    room = max(0, frame.width - len(left) - len(right))
+    name = axes[0] if len(axes[0]) <= room - 2 else axes[0].split(" (")[0]
+    middle = f"{name if len(name) <= room - 2 else '':^{room}}"
     rows.append(_cells(" " * MARGIN + left + middle + right, "axis"))
     return rows
 

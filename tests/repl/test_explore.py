@@ -143,6 +143,12 @@ def test_every_proposal_is_a_statement_that_checks():
 # ---------------------------------------------------------------------------------------- the view
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_keys_and_help_fit_on_a_screen_of_80_columns(width: int):
+    assert len(flat(view.keys(width))) <= width
+    assert all(len(line) <= 80 for line in view.HELP.splitlines()) and len(view.HELP.splitlines()) <= 16
+
+
 def flat(parts: object) -> str:
     return "".join(part[1] for part in parts)  # type: ignore[attr-defined]
 

@@ -109,7 +109,7 @@ def test_exploring_a_layer_and_editing_it_there(tmp_path: Path):
         terminal.keys("Tab")
         terminal.wait("by energy")
         terminal.keys("?")
-        terminal.wait("Everything runs in the session of the prompt")
+        terminal.wait("All of it runs in the session of the prompt")
         terminal.keys("?")
         terminal.keys("s")
         terminal.wait("▸ strengthen L0.B2 factor=1.1")

@@ -16,7 +16,6 @@ from prompt_toolkit.application import Application
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.filters import Condition, has_focus
 from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout import ConditionalContainer, HSplit, Layout, VSplit, Window
 from prompt_toolkit.layout.controls import BufferControl, FormattedTextControl
 from prompt_toolkit.styles import Style, merge_styles
@@ -29,6 +28,7 @@ from energylang.runtime.overview import Overview
 from energylang.values import Layer, parse_reference
 
 from . import view
+from .keys import bindings
 from .state import Exploration
 from .worker import Job, Worker
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from energylang.repl.engine import Engine
     from energylang.syntax import ast
 
-_NARROW, _LOW = 84, 26
+_NARROW, _LOW = 76, 26
 _ANSWER = 4
 
 
@@ -239,14 +239,14 @@ class Screen:
                 ),
                 ConditionalContainer(proposal, writing),
                 ConditionalContainer(
-                    Window(FormattedTextControl(view.keys()), height=1, style="class:bottom-toolbar"),
+                    Window(FormattedTextControl(self._keys), height=1, style="class:bottom-toolbar"),
                     ~writing,
                 ),
             ]
         )
         application: Application[None] = Application(
             layout=Layout(body, focused_element=self.main),
-            key_bindings=_keys(self),
+            key_bindings=bindings(self),
             style=merge_styles([prompt.STYLE, Style.from_dict(view.STYLE)]),
             full_screen=True,
             refresh_interval=0.5,
@@ -278,69 +278,11 @@ class Screen:
     def _details(self) -> StyleAndTextTuples:
         return view.details(self.seen, self._size()[0], self._details_height())
 
+    def _keys(self) -> StyleAndTextTuples:
+        return view.keys(self._size()[0])
+
     def _answer(self) -> StyleAndTextTuples:
         return view.answer(self.seen, self._size()[0])
-
-
-def _keys(screen: Screen) -> KeyBindings:
-    keys = KeyBindings()
-    browsing = ~has_focus(screen.line)
-
-    def on(*names: str) -> Callable[[Callable[[], None]], None]:
-        def add(act: Callable[[], None]) -> None:
-            for name in names:
-
-                @keys.add(name, filter=browsing)
-                def _(event: KeyPressEvent) -> None:
-                    act()
-
-        return add
-
-    for step, names in {-1: ("up", "k"), 1: ("down", "j"), -10: ("pageup",), 10: ("pagedown",)}.items():
-        on(*names)(lambda step=step: screen.move(lambda seen: seen.move(step)))  # type: ignore[misc]
-    on("home", "g")(lambda: screen.move(lambda seen: seen.move(-1_000_000)))
-    on("end", "G")(lambda: screen.move(lambda seen: seen.move(1_000_000)))
-    on("left", "h")(lambda: screen.move(lambda seen: seen.beside(-1)))
-    on("right", "l")(lambda: screen.move(lambda seen: seen.beside(1)))
-    on("tab")(lambda: screen.seen.resort())
-    on("[")(lambda: screen.other_layer(-1))
-    on("]")(lambda: screen.other_layer(1))
-    edits = {"s": "strengthen", "w": "weaken", "x": "remove", "i": "inject", "a": "apply"}
-    for key, operation in edits.items():
-        on(key)(
-            lambda operation=operation: screen.propose(  # type: ignore[misc]
-                screen.seen.proposal(operation, screen.concepts())
-            )
-        )
-    on(":")(lambda: screen.propose(""))
-    on("u")(lambda: screen.at_once("undo"))
-    on("r")(lambda: screen.at_once("redo"))
-
-    @keys.add("?", filter=browsing)
-    def _(event: KeyPressEvent) -> None:
-        screen.seen.helping = not screen.seen.helping
-
-    @keys.add("escape", eager=True)
-    def _(event: KeyPressEvent) -> None:
-        if event.app.layout.has_focus(screen.line):
-            screen.leave_line()
-        screen.seen.helping = False
-        if screen.seen.running is None:
-            screen.seen.said = []
-
-    @keys.add("c-c")
-    def _(event: KeyPressEvent) -> None:
-        if event.app.layout.has_focus(screen.line):
-            screen.leave_line()
-        elif screen.seen.running is not None:
-            screen.worker.stop()
-
-    @keys.add("q", filter=browsing)
-    @keys.add("c-d")
-    def _(event: KeyPressEvent) -> None:
-        event.app.exit()
-
-    return keys
 
 
 def _nothing(layer: int) -> Any:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .state import Exploration
 
-LIST_WIDTH = 30
+LIST_WIDTH, _ROOMY = 30, 90
 DETAILS = 8
 """Lines below list and map; fewer on a low screen."""
 
@@ -35,8 +35,7 @@ STYLE = {
 }
 
 KEYS = (
-    ("↑↓", "list"),
-    ("←→", "map"),
+    ("↑↓←→", "move"),
     ("s", "strengthen"),
     ("w", "weaken"),
     ("x", "remove"),
@@ -49,20 +48,20 @@ KEYS = (
 
 HELP = """\
   ↑ ↓  k j  PgUp PgDn  Home End   another basin of the list
-  ← →  h l                        the nearest basin on the map to the left, to the right
-  Tab                             order of the list: starts, energy, number
-  [  ]                            the layer before, the layer after
-  s  w  x  i  a                   strengthen, weaken, remove, inject, apply: the statement is shown first;
-                                  change it if you like, Enter runs it, Esc leaves it
-  :                               any other statement
-  u  r                            undo, redo
-  Ctrl-C                          stop what is running; it leaves no trace
-  q  Ctrl-D                       back to the prompt
+  ← →  h l           the nearest basin on the map to the left, to the right
+  Tab                order of the list: starts, energy, number
+  [  ]               the layer before, the layer after
+  s w x i a          strengthen, weaken, remove, inject, apply: shown first,
+                     change it if you like, Enter runs it, Esc leaves it
+  :                  any other statement
+  u  r               undo, redo
+  Ctrl-C             stop what is running; it leaves no trace
+  q  Ctrl-D          back to the prompt
 
-  Everything runs in the session of the prompt: through the gate and the guards, into history,
-  record and journal. Edits are staged; texts are those of the live model, so `a` makes them one.
-  The map shows the basins on the first two principal components of their centres. Its dots say how
-  many starts end in a basin, its colours the energy, from blue (deep) to orange (shallow)."""
+  All of it runs in the session of the prompt: through the gate and the guards,
+  into history, record and journal. Edits are staged; texts are those of the
+  live model (`a` applies). Dots say how many starts end in a basin, colours
+  the energy, from blue (deep) to orange (shallow)."""
 
 
 def header(seen: Exploration, place: StyleAndTextTuples) -> StyleAndTextTuples:
@@ -193,8 +192,10 @@ def answer(seen: Exploration, width: int) -> StyleAndTextTuples:
     ]
 
 
-def keys() -> StyleAndTextTuples:
+def keys(width: int) -> StyleAndTextTuples:
+    """The keys at the foot of the screen, with more room between them where there is some."""
+    room = "  " if width >= _ROOMY else " "
     parts: StyleAndTextTuples = [("", " ")]
     for key, meaning in KEYS:
-        parts += [("class:key", key), ("class:dim", f" {meaning}  ")]
+        parts += [("class:key", key), ("class:dim", f" {meaning}{room}")]
     return parts
