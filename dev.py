@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The one entry for everything: ``python3 dev.py demo | test | lint | format | docs | wheel``.
+"""The one entry for everything: ``python3 dev.py demo | test | lint | format | docs | figures | site | wheel``.
 
 Needs Python ≥ 3.10 and nothing else. The first call makes a virtual environment in ``.venv`` and installs
 the package with its dependencies there; later calls find it and start at once.
@@ -26,6 +26,8 @@ USAGE = """usage: python3 dev.py COMMAND
   lint     ruff, mypy and the import rules
   format   format the code and sort the imports
   docs     write the reference pages in docs/ (operations, codes, grammar)
+  figures  draw the figures of the documentation anew (needs tmux and a browser)
+  site     build the documentation in out/site, strictly
   wheel    build the wheel, install it elsewhere, and run an example from there
 """
 
@@ -108,6 +110,15 @@ def docs() -> int:
     return call(set_up(""), "-c", write)
 
 
+def figures() -> int:
+    return call(set_up("dev"), "docs/make_figures.py")
+
+
+def site() -> int:
+    os.environ["NO_MKDOCS_2_WARNING"] = "1"
+    return call(set_up("test"), "-m", "mkdocs", "build", "--strict")
+
+
 def wheel() -> int:
     """Prove that what is installed from the wheel is complete: grammar, standard library and model."""
     python = set_up("test")
@@ -134,7 +145,15 @@ def main() -> int:
     command, words = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
     if command == "test":
         return test(words)
-    simple = {"demo": demo, "lint": lint, "format": format_, "docs": docs, "wheel": wheel}
+    simple = {
+        "demo": demo,
+        "lint": lint,
+        "format": format_,
+        "docs": docs,
+        "figures": figures,
+        "site": site,
+        "wheel": wheel,
+    }
     if command not in simple or words:
         print(USAGE, file=sys.stderr)
         return 2

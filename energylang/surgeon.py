@@ -28,7 +28,7 @@ from energylang.runtime import dropin
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["BasinSurgeon", "SurgeonError"]
+__all__ = ["BasinSurgeon", "SurgeonError", "UngatedSurgeon"]
 
 
 class BasinSurgeon(Observing, Editing, Concepts, Meaning, Causal, Keeping):
@@ -72,3 +72,10 @@ class BasinSurgeon(Observing, Editing, Concepts, Meaning, Causal, Keeping):
     def model_weights_hash(self) -> str:
         """SHA-256 of the live model's weights (names, shapes and bytes)."""
         return self.session.live_hash()
+
+
+class UngatedSurgeon(BasinSurgeon):
+    """``BasinSurgeon`` as it was in published releases before there was a gate: every edit is made, and ``retention``
+    says what the gate would have said. An edit that it would have refused is in the history as forced."""
+
+    gated = False

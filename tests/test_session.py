@@ -261,3 +261,41 @@ def test_installed_basin_appears_in_the_next_survey():
     after = session.survey(0)
     assert after.num_basins == before.num_basins + 1
     assert edit.basin in [basin.id for basin in after.basins]
+
+
+def test_whoever_watches_hears_how_many_steps_are_done():
+    session, heard = Session("random:24x3"), []
+    session.watcher = lambda done, total, what: heard.append((done, total, what))
+    session.survey_all(inits=10)
+    session.survey(0, inits=10, seeds=3)
+    assert heard == [(k, 3, "layers") for k in range(3)] + [(k, 2, "seeds") for k in range(2)]
+
+
+def test_a_watcher_that_stops_leaves_no_trace():
+    session = Session("random:24x3")
+
+    def stop(done: int, total: int, what: str) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    session.watcher, before = stop, session.state
+    with pytest.raises(KeyboardInterrupt):
+        session.survey_all(inits=10)
+    assert session.state is before or session.state == before
+
+
+def test_the_terminal_shows_steps_as_a_bar():
+    import io
+
+    from rich.console import Console
+
+    from energylang.render.terminal import Screen
+
+    out = io.StringIO()
+    screen = Screen(Console(file=out, force_terminal=True, width=80))
+    screen.count(1, 4, "layers")  # nothing runs yet
+    with screen:
+        screen.wait_for("survey-all")
+        screen.count(2, 4, "layers")
+        assert screen.waiting is not None
+        assert "2 of 4 layers" in str(screen.waiting.status) and "█" in str(screen.waiting.status)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from energylang import BasinSurgeon, ElError, Session
-from energylang.surgeon import SurgeonError
+from energylang.surgeon import SurgeonError, UngatedSurgeon
 
 PLANTED = "planted:64x4"
 
@@ -91,9 +91,68 @@ def test_where_there_is_no_basin_nothing_is_removed(planted: BasinSurgeon):
     assert planted.strengthen(layer=0, seed=12345)["deepened_by"] == 0.0
 
 
-def test_force_needs_a_reason(planted: BasinSurgeon):
-    with pytest.raises(ElError, match="reason"):
-        planted.inject(layer=0, seed=1, force=True)
+def test_force_without_a_reason_is_written_down_as_such(planted: BasinSurgeon):
+    done = planted.inject(layer=0, seed=5, strength=3.0, force=True)
+    assert done["applied"] and done["retention"]["forced"] and not done["retention"]["accepted"]
+    last = planted.session.history().entries[-1]
+    assert last.state == "FORCED" and "without a reason" in last.detail
+    assert planted.inject(layer=0, seed=6, strength=3.0, force=True, reason="a test").reason.startswith(
+        "forced: a test"
+    )
+
+
+@pytest.fixture
+def crowded() -> torch.Tensor:
+    """A full-rank symmetric weight: very many basins, each of them shallow."""
+    noise = torch.randn(64, 64, generator=torch.Generator().manual_seed(3))
+    return (noise + noise.T) / 2
+
+
+@pytest.mark.parametrize("strength", [0.1, 0.5])
+def test_on_a_crowded_landscape_the_gate_refuses_and_the_ungated_surgeon_edits(
+    crowded: torch.Tensor, strength: float
+):
+    """As releases of the published package with and without a gate do."""
+    gated = BasinSurgeon.from_W(crowded)
+    found = gated.inject(layer=0, seed=7, strength=strength)
+    assert not found["applied"] and torch.equal(gated.get_W(0), crowded) and gated.diff(0).norm == 0
+    free = UngatedSurgeon.from_W(crowded)
+    found = free.inject(layer=0, seed=7, strength=strength)
+    assert found["applied"] and not found["retention"]["accepted"] and found["retention"]["forced"]
+    assert found["retention"]["K_protected"] > 0
+    change = free.diff(layer=0)["frobenius"]
+    assert change == pytest.approx(strength * float(crowded.norm()), rel=0.05)
+    assert free.restore(layer=0) and torch.equal(free.get_W(0), crowded)
+
+
+def test_without_the_gate_guards_hold_and_what_is_saved_loads_again(crowded: torch.Tensor, tmp_path: Path):
+    free = UngatedSurgeon.from_W(crowded)
+    free.inject(layer=0, seed=7, strength=0.3)
+    changed = free.get_W(0)
+    free.save_checkpoint(tmp_path / "kept.pt")
+    again = UngatedSurgeon()
+    again.load_session(tmp_path / "kept.pt")
+    assert not torch.equal(changed, crowded) and torch.allclose(again.get_W(0), changed)
+    free.session.guard("strength-cap", 0.05)
+    assert not free.inject(layer=0, seed=8, strength=0.3)["applied"]
+
+
+def test_consolidate_and_dream_say_what_was_deepened_and_pruned(planted: BasinSurgeon):
+    done = planted.consolidate(0, strengthen_factor=1.02, prune_threshold=0.0)
+    assert done["applied"] and done["strengthened"] == len(done["strengthened_details"]) > 0
+    assert f"{done['strengthened']} basins deepened" in done.notes[0]
+    assert (done["pruned"], done["pruned_details"], done["total_population"]) == (0, [], 200)
+    for basin in done["strengthened_details"]:
+        assert basin["scale"] == 1.02 and 0 < basin["pop_fraction"] <= 1
+        assert basin["population"] == round(200 * basin["pop_fraction"]) and basin["basin_idx"] is not None
+    refused = planted.consolidate(0, strengthen_factor=2.0)
+    assert not refused["applied"] and refused["strengthened"] == 0 and refused["strengthened_details"] == []
+    assert refused["proposed"][0]["strengthened"] > 0 and refused["unchanged"] == refused["basins_before"]
+    planted.restore(0)
+    dreamt = planted.dream(cycles=2, strengthen_factor=1.005, prune_threshold=0.0)
+    report = dreamt["reports"][0]
+    assert len(report["proposed"]) == 2 and dreamt["total_strengthened"] == report["strengthened"]
+    assert report["applied"] == (report["strengthened"] > 0)
 
 
 def test_a_basin_is_named_by_its_number(planted: BasinSurgeon):

@@ -129,6 +129,7 @@ def _run(chosen: argparse.Namespace) -> int:
     session = Session(chosen.model, base=source.base, threads=chosen.threads)
     found, code = checked.diagnostics, OK
     with Recorder(json=chosen.json) as recorder:
+        session.watcher = recorder.count
         try:
             run_checked(session, checked, recorder.show, recorder.begin, keep_going=chosen.keep_going)
         except ScriptError as error:

@@ -39,6 +39,11 @@ class Recorder:
         if self.screen is not None:
             self.screen.wait_for(line)
 
+    def count(self, done: int, total: int, what: str) -> None:
+        """The operation has come so far."""
+        if self.screen is not None:
+            self.screen.count(done, total, what)
+
     def show(self, value: Any, statement: ast.Statement, line: str) -> None:
         if self.screen is not None:
             self.screen.show(value, statement, line)

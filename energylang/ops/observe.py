@@ -58,7 +58,10 @@ def _survey(
     started = time.perf_counter()
     first = session.find_basins(layer, inits, seed, radius=radius)
     installed = session.count_installed(layer)
-    others = [session.find_basins(layer, inits, seed + k, radius=False) for k in range(1, seeds)]
+    later = range(1, seeds)
+    others = [
+        session.find_basins(layer, inits, seed + k, radius=False) for k in session.counted(later, "seeds")
+    ]
     registry, ids = session.fresh_registry(session.staged(layer)).observe(first)
     session.keep_registry(session.staged(layer), registry, surveyed=True)
     landscape = session.landscape_of(layer)
@@ -138,7 +141,8 @@ def _rows(layer: int, found: BasinSet, ids: tuple[int, ...]) -> tuple[results.Ba
 )
 def survey_all(session: Session, inits: int, seed: int) -> results.SurveyAll:
     started = time.perf_counter()
-    layers = tuple(_survey(session, layer, inits, seed) for layer in range(session.model.num_layers))
+    count = session.model.num_layers
+    layers = tuple(_survey(session, layer, inits, seed) for layer in session.counted(range(count), "layers"))
     return results.SurveyAll(
         num_layers=len(layers),
         num_basins=sum(layer.num_basins for layer in layers),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DRIFT = 0.15
+UNSAID = "asked for with force=True, without a reason"
+UNGATED = "the surgeon works without the gate"
 
 
 class SurgeonError(ElError, ValueError):
@@ -26,7 +28,13 @@ class SurgeonError(ElError, ValueError):
 
 
 class Surgeon:
-    """A session under the published names; see ``energylang.surgeon``."""
+    """A session under the published names; see ``energylang.surgeon``.
+
+    ``gated``: does the gate refuse edits? Where it does not, its verdict is reported all the same. Guards and protected
+    basins hold in either case.
+    """
+
+    gated = True
 
     def __init__(self, session: Session | None = None) -> None:
         self.session = session if session is not None else Session()
@@ -64,6 +72,12 @@ class Surgeon:
 
     def _both(self, first: str, second: str) -> tuple[str, str]:
         return self._concept(first, None), self._concept(second, None)
+
+    def _forced(self, force: bool, reason: str) -> dict[str, Any]:
+        """How an edit is told whether it may overrule the gate, and why."""
+        if not force and not self.gated:
+            return {"force": True, "reason": reason or UNGATED}
+        return {"force": force, "reason": reason or (UNSAID if force else "")}
 
     def _iterations(self, layer: int, target: BasinRef | Concept | Seed) -> int:
         return dropin.settles(self.session, layer, dropin.target_state(self.session, layer, target))[1]

@@ -60,7 +60,7 @@ class Causal(Surgeon):
         before = self._alive(layer)
         ref = BasinRef(layer, basin_idx)
         height = self.session.energy(layer, ref).basin_energy
-        found = self.session.causal_intervene(layer, ref, op=operation, force=force, reason=reason)
+        found = self.session.causal_intervene(layer, ref, op=operation, **self._forced(force, reason))
         return Answer(
             found,
             {

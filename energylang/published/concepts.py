@@ -80,7 +80,7 @@ class Concepts(Surgeon):
         target = Concept(name)
         before = self.session.verify(layer, target)
         edit = self.session.inject_concept(
-            layer, name, strength=auto(strength), method=method, force=force, reason=reason
+            layer, name, strength=auto(strength), method=method, **self._forced(force, reason)
         )
         samples = len(self.session.concept(name).states)
         extra = {"concept": name, "strength": "auto" if strength is None else strength}
@@ -102,7 +102,7 @@ class Concepts(Surgeon):
         target = Concept(name)
         before = self.session.verify(layer, target)
         edit = self.session.remove_concept(
-            layer, name, strength=auto(strength), method=method, force=force, reason=reason
+            layer, name, strength=auto(strength), method=method, **self._forced(force, reason)
         )
         return self._edited(edit, before, target, {"concept": name})
 
@@ -124,7 +124,7 @@ class Concepts(Surgeon):
         texts are read there and its states rotated here."""
         if isinstance(source_surgeon, str):
             edit = self.session.transplant(
-                source_surgeon, layer, concept_name, strength=auto(strength), force=force, reason=reason
+                source_surgeon, layer, concept_name, strength=auto(strength), **self._forced(force, reason)
             )
             return self._edited(edit, None, Concept(concept_name), {"concept": concept_name})
         source_surgeon._concept(concept_name, None)

@@ -24,7 +24,7 @@ class Editing(Surgeon):
         """Install an attractor at a seed's pattern; ``strength`` is ‖ΔW‖/‖W‖, the smallest that holds without one."""
         target = Seed(seed)
         before, weight = self.session.verify(layer, target), self.get_W(layer)
-        edit = self.session.inject(layer, target, strength=auto(strength), force=force, reason=reason)
+        edit = self.session.inject(layer, target, strength=auto(strength), **self._forced(force, reason))
         return self._edited(
             edit,
             before,
@@ -53,7 +53,7 @@ class Editing(Surgeon):
         if not before.is_basin:
             return self._nothing_there(layer, target, before)
         at = dropin.target_state(self.session, layer, target)
-        edit = self.session.remove(layer, target, strength=auto(strength), force=force, reason=reason)
+        edit = self.session.remove(layer, target, strength=auto(strength), **self._forced(force, reason))
         end, _ = dropin.settles(self.session, layer, at)
         cosine = float(end @ at / (end.norm() * at.norm()).clamp_min(1e-12))
         return self._edited(edit, before, None, {"exists_after": not edit.applied, "cos_after": cosine})
@@ -75,7 +75,9 @@ class Editing(Surgeon):
         if not before.is_basin:
             return self._nothing_there(layer, target, before)
         where = {} if to is None else {"to": Seed(to)}
-        edit = self.session.move(layer, target, strength=auto(strength), force=force, reason=reason, **where)
+        edit = self.session.move(
+            layer, target, strength=auto(strength), **self._forced(force, reason), **where
+        )
         return self._edited(edit, before, None, {})
 
     def strengthen(
@@ -120,7 +122,7 @@ class Editing(Surgeon):
             same = {"energy_before": before.energy, "energy_after": before.energy}
             return self._nothing_there(layer, target, before, {**same, "deepened_by": 0.0, "raised_by": 0.0})
         run = self.session.strengthen if name == "strengthen" else self.session.weaken
-        edit = run(layer, target, factor=factor, force=force, reason=reason)
+        edit = run(layer, target, factor=factor, **self._forced(force, reason))
         alive = not edit.applied or before.basin is None or before.basin not in edit.lost
         after = self.session.verify(layer, target).energy if alive else before.energy
         change = after - before.energy

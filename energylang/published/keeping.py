@@ -6,9 +6,12 @@ import tempfile
 from collections.abc import Sequence
 from os import PathLike, fspath
 from pathlib import Path
+from typing import Any
 
+from energylang import results
 from energylang.results.answer import Answer
 from energylang.runtime import dropin
+from energylang.runtime.consolidation import consolidation
 from energylang.values import BasinRef
 
 from .base import Surgeon
@@ -72,12 +75,30 @@ class Keeping(Surgeon):
         """Deepen what much flows into and prune what hardly anything does, as one gated edit."""
         self._look(layer, num_inits)
         before = self._alive(layer)
-        edit = self.session.consolidate(layer, strengthen_factor, prune_threshold, force=force, reason=reason)
+        plan = consolidation(self.session, layer, strengthen_factor, prune_threshold, 1)
+        edit = self.session.consolidate(
+            layer, strengthen_factor, prune_threshold, **self._forced(force, reason)
+        )
+        return self._consolidated(edit, before, plan)
+
+    def _consolidated(self, edit: results.Edit, before: int, plan: list[dict[str, Any]]) -> Answer:
+        """The published keys of a consolidation: what it did, or (refused) that it did nothing to any basin."""
+        nothing = {"strengthened": 0, "pruned": 0, "strengthened_details": [], "pruned_details": []}
+        last = plan[-1] if plan and edit.applied else {**nothing, "unchanged": before}
+        summed = {key: sum(step[key] for step in plan) for key in ("strengthened", "pruned")}
+        population = int(self.session.setting("inits"))
         return self._edited(
             edit,
             None,
             None,
-            {"basins_before": before, "basins_after": self._alive(layer), "pruned": len(edit.lost)},
+            {
+                **last,
+                **(summed if edit.applied else {}),
+                "total_population": population,
+                "basins_before": before,
+                "basins_after": self._alive(edit.layer),
+                "proposed": plan,
+            },
         )
 
     def dream(
@@ -92,21 +113,20 @@ class Keeping(Surgeon):
     ) -> Answer:
         """Consolidate from fresh random starts, ``cycles`` times, one gated edit per layer."""
         chosen = list(range(self.num_layers())) if layers is None else list(layers)
-        reports = {
-            layer: self._edited(
-                self.session.dream(
-                    layer, cycles, strengthen_factor, prune_threshold, force=force, reason=reason
-                ),
-                None,
-                None,
-                {},
+        reports: dict[int, Answer] = {}
+        for layer in chosen:
+            self._look(layer, None)
+            before = self._alive(layer)
+            plan = consolidation(self.session, layer, strengthen_factor, prune_threshold, cycles)
+            edit = self.session.dream(
+                layer, cycles, strengthen_factor, prune_threshold, **self._forced(force, reason)
             )
-            for layer in chosen
+            reports[layer] = self._consolidated(edit, before, plan)
+        totals = {
+            f"total_{key}": sum(report[key] for report in reports.values())
+            for key in ("strengthened", "pruned")
         }
-        pruned = sum(len(report["lost"]) for report in reports.values())
-        return Answer(
-            None, {"cycles": cycles, "layers": len(chosen), "total_pruned": pruned, "reports": reports}
-        )
+        return Answer(None, {"cycles": cycles, "layers": len(chosen), **totals, "reports": reports})
 
     def watermark_inject(
         self,
@@ -121,7 +141,7 @@ class Keeping(Surgeon):
         chosen = list(range(self.num_layers())) if layers is None else list(layers)
         marks = [
             self.session.watermark_inject(
-                secret_key, layer=layer, marks=num_marks, force=force, reason=reason
+                secret_key, layer=layer, marks=num_marks, **self._forced(force, reason)
             )
             for layer in chosen
         ]

@@ -9,10 +9,10 @@ from energylang import results
 
 from .dispatch import render
 from .marks import bar, facts, number, percent, table
+from .terrain import terrain
 
 _SHOWN = 12
 _SPARKS = "▁▂▃▄▅▆▇█"
-_WIDE, _HIGH = 56, 15
 
 
 def _tokens(scores: tuple[results.TokenScore, ...]) -> str:
@@ -199,33 +199,4 @@ def _(found: results.Ablation) -> RenderableType:
 def _(found: results.LandscapeMap) -> RenderableType:
     if not found.points:
         return Text(f"L{found.layer} has no basin to map", style="dim")
-    parts: list[RenderableType] = [
-        Text.assemble((f"L{found.layer}", "bold"), f"  {len(found.points)} basins, {found.method}"),
-        _map(found),
-        Text("● deep to · shallow; a number is a basin's", style="dim"),
-    ]
-    if found.explained:
-        parts.append(facts(explained=" ".join(percent(share) for share in found.explained)))
-    if found.path:
-        parts.append(Text(f"drawn in {found.path}", style="dim"))
-    return Group(*parts)
-
-
-def _map(found: results.LandscapeMap) -> Text:
-    """The basins in two coordinates: deeper ones are drawn fuller, the most visited are named."""
-    points = found.points
-    left, right = min(p.x for p in points), max(p.x for p in points)
-    low, high = min(p.y for p in points), max(p.y for p in points)
-    grid = [[" "] * (_WIDE + 5) for _ in range(_HIGH)]
-    order = sorted(points, key=lambda p: -p.energy)
-    for rank, point in enumerate(order):
-        column = round((_WIDE - 1) * (point.x - left) / ((right - left) or 1.0))
-        row = round((_HIGH - 1) * (high - point.y) / ((high - low) or 1.0))
-        grid[row][column] = "·∘○◍●"[min(4, 5 * rank // max(1, len(order)))]
-    for point in sorted(points, key=lambda p: -p.population)[:8]:
-        column = round((_WIDE - 1) * (point.x - left) / ((right - left) or 1.0)) + 1
-        row = round((_HIGH - 1) * (high - point.y) / ((high - low) or 1.0))
-        for offset, letter in enumerate(str(point.id)[:4]):
-            if grid[row][column + offset] == " ":
-                grid[row][column + offset] = letter
-    return Text("\n".join("".join(row).rstrip() for row in grid), style="cyan")
+    return terrain(found)

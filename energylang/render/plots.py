@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, SKY, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#8A8A8A", "#222222"
 SCALE = "Cividis"
 _LARGEST_BASINS = 40
+_STRONGEST_EDGES = 40
 
 
 def _figure(title: str, x: str, y: str, *, width: int = 820, height: int = 520) -> go.Figure:
@@ -276,21 +277,23 @@ def diff_figure(before: results.Survey, after: results.Survey) -> go.Figure:
 
 
 def causal_figure(graph: results.CausalGraph) -> go.Figure:
-    """Basins on a circle; an arrow from the basin that is knocked out to the one that moves."""
+    """Basins on a circle; for the strongest edges an arrow from the basin that is knocked out to the one that moves."""
+    drawn = sorted(graph.edges, key=lambda edge: -edge.drift)[:_STRONGEST_EDGES]
+    more = f", {len(drawn)} strongest drawn" if len(drawn) < graph.num_edges else ""
     names = [*graph.basins]
     at = {
         basin: (math.cos(2 * math.pi * k / len(names)), math.sin(2 * math.pi * k / len(names)))
         for k, basin in enumerate(names)
     }
     figure = _figure(
-        f"L{graph.layer}: {graph.num_edges} causal edges above {graph.threshold:g} "
-        f"(random edits move {graph.placebo_edges:.1f} pairs)",
+        f"L{graph.layer}: {graph.num_edges} edges above {graph.threshold:g}{more} "
+        f"(random edits: {graph.placebo_edges:.1f})",
         "",
         "",
         width=680,
         height=680,
     )
-    for edge in graph.edges:
+    for edge in drawn:
         (x0, y0), (x1, y1) = at[edge.source], at[edge.target]
         figure.add_annotation(
             x=x0 + 0.94 * (x1 - x0),
@@ -303,7 +306,7 @@ def causal_figure(graph: results.CausalGraph) -> go.Figure:
             ayref="y",
             showarrow=True,
             arrowhead=2,
-            arrowwidth=0.8 + 2.5 * min(1.0, edge.drift),
+            arrowwidth=0.8 + 1.6 * min(1.0, edge.drift),
             arrowcolor=BLUE if edge.survived else ORANGE,
             opacity=0.7,
         )
@@ -355,7 +358,8 @@ def dose_figure(steering: results.Steering) -> go.Figure:
         y=[*high, *low[::-1]],
         fill="toself",
         fillcolor="rgba(138,138,138,0.25)",
-        line={"width": 0},
+        mode="lines",
+        line={"width": 0, "color": GREY},
         hoverinfo="skip",
         name="random fields, mean ± std",
     )
@@ -389,6 +393,8 @@ def dose_figure(steering: results.Steering) -> go.Figure:
             "side": "right",
             "showgrid": False,
             "zeroline": False,
+            "tickmode": "auto",
+            "ticksuffix": " ",
         },
         margin={"l": 70, "r": 80, "t": 70, "b": 60},
     )

@@ -13,6 +13,7 @@ from rich.text import Text
 from energylang.syntax import ast
 
 from .gallery import render
+from .marks import bar
 
 PLAIN_WIDTH = 110
 
@@ -30,6 +31,7 @@ class Screen:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or make_console()
         self.waiting: Status | None = None
+        self.line = ""
 
     def __enter__(self) -> Screen:
         return self
@@ -42,9 +44,17 @@ class Screen:
         if self.waiting is not None:
             self.waiting.stop()
             self.waiting = None
+        self.line = line or ""
         if line is not None and self.console.is_terminal:
             self.waiting = self.console.status(Text(line, style="dim"))
             self.waiting.start()
+
+    def count(self, done: int, total: int, what: str) -> None:
+        """How far what is running has come: a bar behind its line."""
+        if self.waiting is not None and total > 1:
+            text = Text(self.line, style="dim")
+            text.append(f"  {bar(done / total, 24):<24} ", style="cyan").append(f"{done} of {total} {what}")
+            self.waiting.update(text)
 
     def show(self, value: Any, statement: ast.Statement, line: str) -> None:
         self.wait_for(None)

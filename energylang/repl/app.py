@@ -35,7 +35,6 @@ from .prompt import STYLE, message, toolbar
 
 if TYPE_CHECKING:
     from energylang.diagnostics import Diagnostic
-    from energylang.runtime.session import Session
     from energylang.syntax import ast
 
 STOPPED = "stopped; the statement that was running left no trace"
@@ -126,38 +125,33 @@ class Repl:
             if said is not None:
                 show_long(said)
                 return
-            self._script(self.engine.session(), text.rstrip())
+            if text.split(maxsplit=1)[0] == "explore":
+                from .explore import explore
+
+                show_long(explore(text, self.engine))
+                return
+            self._script(text.rstrip())
         except KeyboardInterrupt:
             _complain([Diagnostic("EL590", STOPPED, None)])
         except ElError as error:
             _complain([Diagnostic(error.code, error.message, None, help=error.hint)])
 
-    def _script(self, session: Session, text: str) -> None:
+    def _script(self, text: str) -> None:
         from energylang.render.terminal import Screen
-        from energylang.runtime.run import ScriptError, check_in, run_checked
-        from energylang.syntax.source import Source
 
-        checked = check_in(session, Source(text, "<prompt>", session.base))
-        if checked.diagnostics:
-            _complain(checked.diagnostics)
-        if not checked.ok:
-            return
-        self.engine.journal.begin(text)
-        how = "interrupted"
-        try:
-            with Screen() as screen:
+        from .running import run_line
 
-                def shown(value: Any, statement: ast.Statement, line: str) -> None:
-                    screen.wait_for(None)
-                    _display(value)
+        with Screen() as screen:
 
-                run_checked(session, checked, shown, screen.wait_for)
-            how = "done"
-        except ScriptError as error:
-            how = "failed"
-            _complain(error.diagnostics)
-        finally:
-            self.engine.journal.end(how)
+            def shown(value: Any, statement: ast.Statement, line: str) -> None:
+                screen.wait_for(None)
+                _display(value)
+
+            def complained(diagnostics: list[Diagnostic]) -> None:
+                screen.wait_for(None)
+                _complain(diagnostics)
+
+            run_line(self.engine, text, shown, screen.wait_for, complained, screen.count)
 
 
 def _keys() -> KeyBindings:

@@ -14,6 +14,7 @@ from .words import COMMANDS
 if TYPE_CHECKING:
     from energylang.runtime.session import Session
 
+EXPLORE = "explore "
 _LONGEST_NOTE = 60
 
 
@@ -33,6 +34,10 @@ class EnergyCompleter(Completer):
         for lead in ("help ", "?", ":doc "):
             if text.startswith(lead):
                 text = text[len(lead) :]
+        if text and EXPLORE.startswith(text):
+            yield Completion(EXPLORE, -len(text), display_meta=COMMANDS["explore"][1])
+        if text.startswith(EXPLORE):
+            text = "survey " + text[len(EXPLORE) :]
         for found in suggest(text, self.session()):
             note = found.note
             shown = note if len(note) <= _LONGEST_NOTE else note[: _LONGEST_NOTE - 1] + "…"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "explore": ("LAYER", "a layer on the whole screen: its basins, a map, what settles where, edits"),
     ":help": ("", "what can be typed here"),
     ":doc": ("OP", "the page of an operation"),
     ":save-session": ("PATH", "write down what was done, to be taken up again"),

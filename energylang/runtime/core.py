@@ -11,11 +11,11 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from energylang.models.text import TextModel
 
 RECENT_LANDSCAPES = 8
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +69,15 @@ class Core:
         self._landscapes: dict[tuple[Any, ...], Landscape] = {}
         self._replies: dict[tuple[Any, ...], list[tuple[str, Generation]]] = {}
         self.ledger = Ledger()
+        self.watcher: Callable[[int, int, str], None] | None = None
+
+    def counted(self, items: Iterable[T], what: str) -> Iterator[T]:
+        """The items one after the other; the ``watcher`` hears how many of them (``what`` they are) are done."""
+        found = list(items)
+        for done, item in enumerate(found):
+            if self.watcher is not None:
+                self.watcher(done, len(found), what)
+            yield item
 
     def restore_state(self, state: State) -> None:
         """Make ``state`` the session's state, live weights included."""

@@ -152,7 +152,7 @@ def measure(
     loss_before, loss_after = gauge.losses(changed(None)), gauge.losses(changed(factors))
     base = float(loss_before.mean())
     readings: dict[str, list[tuple[Reading, float]]] = {}
-    for control in controls(session, concept, factors, imitate):
+    for control in session.counted(controls(session, concept, factors, imitate), "controls"):
         damage = gauge.rise(changed(control.factors), loss_before)
         readings.setdefault(control.kind, []).append((ruler.read(changed(control.factors)), damage))
     placebos = tuple(_placebo(kind, found, after) for kind, found in readings.items())

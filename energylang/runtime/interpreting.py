@@ -193,10 +193,13 @@ def _contexts(session: Workbench, reading: Reading, basin: int) -> list[results.
 
 
 @torch.no_grad()
-def probe(session: Workbench, layer: int, basin: BasinRef, top: int) -> results.Probe:
-    """What a basin means: what its centre says through the head, and what settles in it."""
+def probe(
+    session: Workbench, layer: int, basin: BasinRef, top: int, reading: Reading | None = None
+) -> results.Probe:
+    """What a basin means: what its centre says through the head, and what settles in it (``reading``: where the
+    held-out text settles, if that is known already)."""
     centre = _exists(session, layer, basin)
-    reading = read(session, layer, heldout(session))
+    reading = reading or read(session, layer, heldout(session))
     text = session.text
     likely = said_by(session, layer, centre).softmax(dim=0).topk(min(top, text.tokenizer.size))
     tokens = reading.windows.flatten().tolist()

@@ -13,6 +13,8 @@ does. Attacks without the key say what it takes to remove it, and what that cost
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -65,22 +67,17 @@ def consolidate(
 
     def propose(landscape: Landscape, _protected: Tensor) -> Proposal:
         whole = LowRank.zero(landscape.weight)
-        now = landscape
-        for cycle in range(cycles):
-            states, wanted, between, weak = _fields(session, now, layer, kept, strengthen, prune, cycle)
-            if not len(states):
-                break
-            counts[0] += len(states) - weak
-            counts[1] += weak
-            factors = field_edit(now, states, wanted, between)
-            whole, now = whole.joined(factors), now.edited(factors)
+        for found in _rounds(session, landscape, layer, kept, strengthen, prune, cycles):
+            counts[0] += len(found.strong)
+            counts[1] += len(found.weak)
+            whole = whole.joined(found.factors)
         if whole.rank == 0:
             raise LandscapeError("no basin is used enough to be deepened, or little enough to be pruned")
         notes = (f"{counts[0]} basins deepened, {counts[1]} pruned, in {cycles} survey(s)",)
         centre = kept[0] if len(kept) else torch.ones_like(landscape.weight[0])
         return Proposal(whole, centre, None, operation, notes)
 
-    weak = _weak(session, layer, kept, prune)
+    weak = _split(session, session.landscape_of(layer), layer, kept, prune, 0).weak
     plan = Plan(
         operation,
         layer,
@@ -90,6 +87,54 @@ def consolidate(
         strength=strengthen,
     )
     return carry_out(session, plan, force=force, reason=reason)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The basins of one survey: centres of the strong (k, d) and the weak (m, d) with the shares of the starts that
+    they take, and the centres of those between (with the untouched). ``known`` is how many the survey found."""
+
+    strong: Tensor
+    weak: Tensor
+    between: Tensor
+    strong_share: tuple[float, ...] = ()
+    weak_share: tuple[float, ...] = ()
+    known: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Round(Split):
+    """A survey and the edit that it leads to, on the landscape in which it was made."""
+
+    landscape: Landscape = field(kw_only=True)
+    factors: LowRank = field(kw_only=True)
+
+
+def rounds(session: Workbench, layer: int, strengthen: float, prune: float, cycles: int) -> list[Round]:
+    """What consolidating a layer as it is now would do, survey by survey; nothing is changed."""
+    session.known_basins(layer)
+    kept = _untouched(session, layer)
+    return list(_rounds(session, session.landscape_of(layer), layer, kept, strengthen, prune, cycles))
+
+
+def _rounds(
+    session: Workbench,
+    now: Landscape,
+    layer: int,
+    kept: Tensor,
+    strengthen: float,
+    prune: float,
+    cycles: int,
+) -> Iterator[Round]:
+    for cycle in range(cycles):
+        found = _split(session, now, layer, kept, prune, cycle)
+        states = torch.cat((found.strong, found.weak))
+        if not len(states):
+            return
+        wanted = torch.cat((strengthen * now.field(found.strong), torch.zeros_like(found.weak)))
+        factors = field_edit(now, states, wanted, found.between)
+        yield Round(**vars(found), landscape=now, factors=factors)
+        now = now.edited(factors)
 
 
 def _untouched(session: Workbench, layer: int) -> Tensor:
@@ -115,11 +160,10 @@ def _surveyed(session: Workbench, landscape: Landscape, layer: int, cycle: int) 
 
 def _split(
     session: Workbench, landscape: Landscape, layer: int, kept: Tensor, prune: float, cycle: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Centres of the strong, the weak, and those between (with the untouched)."""
+) -> Split:
     centres, share = _surveyed(session, landscape, layer, cycle)
     if not len(centres):
-        return centres, centres, kept
+        return Split(centres, centres, kept)
     touched = torch.ones(len(centres), dtype=torch.bool, device=centres.device)
     if len(kept):
         unit = torch.nn.functional.normalize
@@ -136,10 +180,15 @@ def _split(
     chosen = _independent(fields, [*range(offset), *(offset + i for i in (*first, *rest))], room)
     targets = [i for i in first if offset + i in chosen]
     between = torch.cat((kept, centres[[i for i in rest if offset + i in chosen]]))
-    return (
-        centres[[i for i in targets if bool(strong[i])]],
-        centres[[i for i in targets if bool(weak[i])]],
+    deepened = [i for i in targets if bool(strong[i])]
+    pruned = [i for i in targets if bool(weak[i])]
+    return Split(
+        centres[deepened],
+        centres[pruned],
         between,
+        tuple(float(share[i]) for i in deepened),
+        tuple(float(share[i]) for i in pruned),
+        len(centres),
     )
 
 
@@ -157,26 +206,6 @@ def _independent(fields: Tensor, order: list[int], most: int) -> set[int]:
             basis = torch.cat((basis, (rest / size)[None]))
             chosen.add(row)
     return chosen
-
-
-def _weak(session: Workbench, layer: int, kept: Tensor, prune: float) -> Tensor:
-    return _split(session, session.landscape_of(layer), layer, kept, prune, 0)[1]
-
-
-def _fields(
-    session: Workbench,
-    landscape: Landscape,
-    layer: int,
-    kept: Tensor,
-    strengthen: float,
-    prune: float,
-    cycle: int,
-) -> tuple[Tensor, Tensor, Tensor, int]:
-    """The states whose fields are set (t, d), the fields (t, d), what keeps its field, and how many are pruned."""
-    strong, weak, between = _split(session, landscape, layer, kept, prune, cycle)
-    states = torch.cat((strong, weak))
-    wanted = torch.cat((strengthen * landscape.field(strong), torch.zeros_like(weak)))
-    return states, wanted, between, len(weak)
 
 
 # ------------------------------------------------------------------------------------------ watermark

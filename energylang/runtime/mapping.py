@@ -16,6 +16,7 @@ from energylang.errors import ElError
 from energylang.landscape.energy import lyapunov
 from energylang.landscape.probes import radius
 from energylang.models.checkpoint import check_writable, write_atomic
+from energylang.values import BasinRef
 
 if TYPE_CHECKING:
     from .workbench import Workbench
@@ -109,7 +110,21 @@ def image(found: results.LandscapeMap) -> bytes:
     return buffer.getvalue()
 
 
-def _mapped(session: Workbench, layer: int, dims: int, method: str) -> results.LandscapeMap:
+def overview(session: Workbench, layer: int) -> results.LandscapeMap:
+    """The known basins on two principal components, without their radii (which take by far the longest)."""
+    return _mapped(session, layer, 2, "pca", radii=False)
+
+
+def reach(session: Workbench, layer: int, basin: int) -> float:
+    """The radius of one living basin."""
+    centre = session.basin(BasinRef(layer, basin))[None]
+    landscape = session.landscape_of(layer)
+    return float(radius(landscape, centre.to(landscape.weight), session.generator("landscape", layer))[0])
+
+
+def _mapped(
+    session: Workbench, layer: int, dims: int, method: str, *, radii: bool = True
+) -> results.LandscapeMap:
     alive = session.known_basins(layer).alive()
     landscape = session.landscape_of(layer)
     if not alive:
@@ -120,11 +135,13 @@ def _mapped(session: Workbench, layer: int, dims: int, method: str) -> results.L
     else:
         places, explained = umap_places(centres, dims, int(session.setting("seed"))), ()
     energies = lyapunov(landscape, centres).tolist()
-    reach = radius(landscape, centres, session.generator("landscape", layer)).tolist()
+    far = [math.nan] * len(alive)
+    if radii:
+        far = radius(landscape, centres, session.generator("landscape", layer)).tolist()
     padded = torch.nn.functional.pad(places, (0, 3 - dims)).tolist()
     points = tuple(
-        results.MapPoint(basin.id, x, y, z, basin.population, energy, far)
-        for basin, (x, y, z), energy, far in zip(alive, padded, energies, reach, strict=True)
+        results.MapPoint(basin.id, x, y, z, basin.population, energy, reached)
+        for basin, (x, y, z), energy, reached in zip(alive, padded, energies, far, strict=True)
     )
     return results.LandscapeMap(layer, method, dims, explained, points, None)
 

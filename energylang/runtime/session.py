@@ -121,7 +121,7 @@ class Session(Bodies):
         mark = self.mark()
         before = mark.state
         try:
-            with _threads(self.threads):
+            with with_threads(self.threads):
                 result = op.run(self, **given)
         except ElError as error:
             self.return_to(mark)
@@ -181,7 +181,7 @@ def _with_layer_of(before: State, layer: Any, now: State) -> State:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def with_threads(count: int) -> Iterator[None]:
     """Run torch with ``count`` threads, whatever the caller's setting: same count, same bits."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)

@@ -53,7 +53,7 @@ def steer(session: Workbench, concept: Concept, strengths: Sequence[float] | Non
     gauge = Gauge(session, layer, text.measuring_windows(MEASURING_WINDOWS))
     base = gauge.losses(nothing)
     steps = []
-    for strength in chosen:
+    for strength in session.counted(chosen, "strengths"):
         tilted = Intervention(drive={layer: strength * push})
         after = ruler.read(tilted)
         change = (gauge.losses(tilted) - base) / base.mean()

@@ -194,8 +194,8 @@ def _examine(
         found["fluent"] = sum(map(study.fluent, said)) / len(said)
     logits = _logits(bench)
     contexts = {other: bench.shares_after(other, bench.changed()) for other in study.texts}
-    for name in study.texts:
-        progress(f"{model}: {name}")
+    for done, name in enumerate(study.texts):
+        progress(f"{model}: {name}, {done + 1} of {len(study.texts)}")
         concept = session.concept(name)
         candidate = _candidate(bench, concept)
         installed = _installation(bench, concept, candidate, before, loss)

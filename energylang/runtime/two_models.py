@@ -117,7 +117,7 @@ def _bridge(
                 hint="models of different dimensions are compared through shared texts: both must read text",
             )
         return (lambda states: states), "same", None, None
-    texts = _shared(session.text, other.text)
+    texts = shared_texts(session.text, other.text)
     there = other.text.text_states(texts, layer, "mean")
     here = session.text.text_states(texts, layer, "mean").to(there)
     half = max(2, (2 * len(texts)) // 3)
@@ -134,7 +134,7 @@ def _bridge(
     return align(there, here), "procrustes", judged(fitted), judged(mixed)
 
 
-def _shared(here: TextModel, there: TextModel) -> list[str]:
+def shared_texts(here: TextModel, there: TextModel) -> list[str]:
     """Texts by which two models are aligned: passages of the held-out text of the first that has one, and the neutral
     prompts of both. There must be more of them than dimensions, or a rotation is not determined."""
     passages: list[str] = []

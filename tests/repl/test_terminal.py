@@ -94,6 +94,74 @@ def test_kill_during_an_edit_then_resume(tmp_path: Path):
         second.close()
 
 
+def test_exploring_a_layer_and_editing_it_there(tmp_path: Path):
+    terminal = Terminal(tmp_path, width=120, height=42)
+    try:
+        terminal.wait("▸", seconds=30)
+        terminal.type("load planted:64x4")
+        terminal.wait("Hopfield")
+        terminal.type("explore L0")
+        shown = terminal.wait("attracts")
+        assert "20 basins by starts" in shown and "component 1 (" in shown and "▸B0" in shown
+        assert "q leave" in shown and "weights only" in shown
+        terminal.keys("Down", "Down")
+        terminal.wait("▸B2")
+        terminal.keys("Tab")
+        terminal.wait("by energy")
+        terminal.keys("?")
+        terminal.wait("All of it runs in the session of the prompt")
+        terminal.keys("?")
+        terminal.keys("s")
+        terminal.wait("▸ strengthen L0.B2 factor=1.1")
+        terminal.keys("Escape")
+        terminal.wait("q leave")
+        assert "staged" not in terminal.screen()
+        terminal.keys("i")
+        terminal.wait("▸ inject L0 seed 42")
+        terminal.keys("Enter")
+        shown = terminal.wait("✓ staged")
+        assert "seed 42 in L0" in shown and "planted:64x4* 1/1" in shown and "21 basins" in shown
+        terminal.keys("u")
+        terminal.wait("0/1")
+        terminal.wait("20 basins")
+        terminal.keys("r")
+        terminal.wait("21 basins")
+        terminal.keys(":")
+        terminal.type("remove L0.B999")
+        shown = terminal.wait("EL5")
+        assert "Traceback" not in shown
+        terminal.keys("q")
+        shown = terminal.wait("explored L0")
+        assert "▸ inject L0 seed 42" in shown and "▸ undo" in shown
+        terminal.type("status")
+        terminal.wait("to undo")
+    finally:
+        terminal.close()
+    again = Terminal(tmp_path, "--resume")
+    try:
+        assert "planted:64x4, 1 changes in force" in again.wait("changes in force", seconds=60)
+    finally:
+        again.close()
+
+
+def test_ctrl_c_in_the_full_screen_stops_a_statement(tmp_path: Path):
+    terminal = Terminal(tmp_path, "random:512", width=100, height=30)
+    try:
+        terminal.wait("Hopfield", seconds=60)
+        terminal.type("explore L0")
+        terminal.wait("attracts")
+        terminal.keys(":")
+        terminal.type("survey L0 inits=1000000")
+        terminal.wait("Ctrl-C stops it")
+        time.sleep(1.0)
+        terminal.keys("C-c")
+        terminal.wait("left no trace")
+        terminal.keys("q")
+        terminal.wait("explored L0")
+    finally:
+        terminal.close()
+
+
 def test_leaving(terminal: Terminal):
     terminal.keys("C-d")
     end = time.monotonic() + 20

@@ -1,0 +1,48 @@
+"""One line that was typed: checked, written into the journal, run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from energylang.diagnostics import Diagnostic
+    from energylang.syntax import ast
+
+    from .engine import Engine
+
+
+def run_line(
+    engine: Engine,
+    text: str,
+    show: Callable[[Any, ast.Statement, str], None],
+    begin: Callable[[str | None], None],
+    complain: Callable[[list[Diagnostic]], None],
+    count: Callable[[int, int, str], None] | None = None,
+) -> bool:
+    """Run a text in the engine's session; was it run to its end?
+
+    ``show`` is given what it displays, ``begin`` every operation before it runs, ``complain`` what is wrong with it,
+    ``count`` how many steps of an operation are done. An interrupt passes through, after the journal has noted it.
+    """
+    from energylang.runtime.run import ScriptError, check_in, run_checked
+    from energylang.syntax.source import Source
+
+    session = engine.session()
+    checked = check_in(session, Source(text, "<prompt>", session.base))
+    if checked.diagnostics:
+        complain(checked.diagnostics)
+    if not checked.ok:
+        return False
+    engine.journal.begin(text)
+    how, session.watcher = "interrupted", count
+    try:
+        run_checked(session, checked, show, begin)
+        how = "done"
+    except ScriptError as error:
+        how = "failed"
+        complain(error.diagnostics)
+    finally:
+        session.watcher = None
+        engine.journal.end(how)
+    return how == "done"
