@@ -44,3 +44,10 @@ class CorpusError(ElError):
     """A training corpus that cannot be used: missing, unreadable, or too short."""
 
     code = "EL503"
+
+
+class FileError(CheckpointError):
+    """A file that cannot be written, or that a contained script must not touch. (Where it is a model's, whoever
+    expects a ``CheckpointError`` gets one.)"""
+
+    code = "EL504"

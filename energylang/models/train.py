@@ -38,8 +38,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -47,7 +45,7 @@ from torch.nn import functional
 from energylang.errors import CheckpointError, CorpusError
 from energylang.models import data, hlm, transformer
 from energylang.models.architectures import Config, network, read_config
-from energylang.models.checkpoint import check_writable, save, serialise, write_atomic
+from energylang.models.checkpoint import check_sum, read_tensors_of, save, serialise
 from energylang.models.header import header_of
 from energylang.models.index import read_index
 from energylang.models.protocol import Model
@@ -56,6 +54,7 @@ from energylang.models.report import Report, report
 from energylang.models.sandbox import generator
 from energylang.models.text import attach_text
 from energylang.models.tokenizer import Tokenizer, check_kind
+from energylang.storage import check_writable, write_atomic
 
 #: (architecture, windows per step) by size name; the vocabulary is the corpus's.
 SIZES: dict[str, tuple[hlm.HLMConfig, int]] = {
@@ -352,7 +351,8 @@ class Trainer:
                 hint="train without --resume to start over",
             )
         try:
-            tensors = safetensors.torch.load(path.read_bytes())
+            tensors = read_tensors_of(path)
+            check_sum(path, tensors, metadata)
             with torch.no_grad():
                 for name, parameter in trainer.parameters.items():
                     parameter.copy_(tensors[f"p.{name}"])
@@ -360,7 +360,7 @@ class Trainer:
                     kept = {k: v.clone() for k, v in moments.items() if v is not None}
                     if kept:
                         trainer.optimiser.state[parameter] = kept
-        except (KeyError, RuntimeError, safetensors.SafetensorError):
+        except (KeyError, RuntimeError):
             raise CheckpointError(f"{path} does not fit the training it describes") from None
         trainer.step = step
         return trainer

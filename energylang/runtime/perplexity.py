@@ -11,6 +11,7 @@ from torch import Tensor
 from energylang import results
 from energylang.errors import ElError
 from energylang.models.protocol import Intervention
+from energylang.storage import read_text
 
 from .effects import standard_error
 from .interventions import standing
@@ -63,9 +64,8 @@ def benchmark(session: Workbench, corpus: str | None) -> results.Benchmark:
 
 
 def _tokens(session: Workbench, corpus: str) -> Tensor:
-    path = session.resolve(corpus)
     try:
-        words = path.read_text(encoding="utf-8")
+        words = read_text(session.resolve(corpus))
     except OSError as error:
         raise ElError(f"cannot read {corpus}: {error.strerror}", code="EL503") from None
     except UnicodeDecodeError:

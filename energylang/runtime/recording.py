@@ -27,9 +27,9 @@ import torch
 
 from energylang import results
 from energylang.errors import ElError
-from energylang.models.checkpoint import check_writable, write_atomic
 from energylang.ops.coerce import as_statement
 from energylang.ops.declaration import Effect, Op
+from energylang.storage import read_json, seal_holds, sealed, write_atomic
 from energylang.values import BasinRef, Concept, Layer, Seed
 
 from .schema import RECORD
@@ -158,12 +158,8 @@ def write(session: Workbench, path: str) -> results.Recorded:
         "at": timeline.current.id,
     }
     target = session.resolve(path)
-    encoded = (json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
-    try:
-        check_writable(target)
-        write_atomic(target, encoded)
-    except OSError as error:
-        raise ElError(f"cannot write {path}: {error.strerror}", code="EL504") from None
+    encoded = (json.dumps(sealed(data), ensure_ascii=False, indent=1) + "\n").encode("utf-8", "replace")
+    write_atomic(target, encoded)
     return results.Recorded(path, len(ledger.entries), len(encoded), session.original_hash, final)
 
 
@@ -175,13 +171,15 @@ def read(session: Workbench, path: str) -> dict[str, Any]:
     import jsonschema
 
     try:
-        data = json.loads(session.resolve(path).read_text(encoding="utf-8"))
+        data = read_json(session.resolve(path))
     except OSError as error:
         raise ElError(f"cannot read {path}: {error.strerror}", code="EL540") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise ElError(f"{path} is not a record: it is not JSON", code="EL540") from None
     try:
         jsonschema.validate(data, RECORD)
+    except (RecursionError, ValueError, OverflowError):
+        raise ElError(f"{path} is not a record: it is nested too deeply", code="EL540") from None
     except jsonschema.ValidationError as error:
         place = "/".join(map(str, error.absolute_path)) or "the whole"
         raise ElError(
@@ -229,6 +227,7 @@ def replay(session: Workbench, path: str, on: str | None, key: str | None) -> re
             for name, then in data["made_with"].items()
             if now.get(name) != then
         ),
+        intact=seal_holds(data),
         steps=tuple(steps),
     )
 
