@@ -324,4 +324,7 @@ def sealed(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def seal_holds(data: Mapping[str, Any]) -> bool:
     """Whether an object is what was sealed; one without a seal (of an older version) counts."""
-    return _SEAL not in data or data[_SEAL] == seal_of(data)
+    try:
+        return _SEAL not in data or data[_SEAL] == seal_of(data)
+    except (RecursionError, ValueError):
+        return False

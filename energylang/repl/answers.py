@@ -11,7 +11,7 @@ from energylang.diagnostics.codes import CODES
 from energylang.errors import ElError
 from energylang.ops import TABLE
 from energylang.ops.coerce import suggestion, type_name
-from energylang.storage import located, write_atomic
+from energylang.storage import MAX_JSON_BYTES, located, read_bytes, write_atomic
 from energylang.values import BasinRef, parse_reference
 
 from . import journal
@@ -117,12 +117,14 @@ def _path(text: str, engine: Engine) -> Path:
 def _save(text: str, engine: Engine) -> str:
     engine.session()
     target = _path(text, engine)
-    write_atomic(target, engine.journal.path.read_bytes())
+    write_atomic(target, read_bytes(engine.journal.path, MAX_JSON_BYTES))
     return f"✓ {target}: `:load-session` takes it up again\n"
 
 
 def _load(text: str, engine: Engine) -> str:
     path = _path(text, engine)
+    if path.resolve() != engine.journal.path.resolve() and journal.is_running(path):
+        raise ElError(f"{path} is in use by {journal.holder(path)}", code="EL543")
     events = journal.read(path)
     session = engine.replace(events)
     engine.journal.copy_from(events)

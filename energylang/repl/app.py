@@ -54,6 +54,7 @@ class Repl:
 
     def __init__(self, engine: Engine, folder: Path) -> None:
         self.engine = engine
+        self.warned = False
         self.reader: PromptSession[str] = PromptSession(
             message=self._message,
             lexer=DynamicLexer(lambda: engine.lexer),
@@ -158,6 +159,16 @@ class Repl:
             _complain(error.diagnostics)
         finally:
             self.engine.journal.end(how)
+            self._warn()
+
+    def _warn(self) -> None:
+        """Say once that the journal has ended."""
+        failure = self.engine.journal.failure
+        if failure and not self.warned:
+            self.warned = True
+            print(
+                f"note: the journal cannot be written ({failure}): nothing after this can be taken up again"
+            )
 
 
 def _keys() -> KeyBindings:
@@ -215,14 +226,18 @@ def _complain(diagnostics: list[Diagnostic]) -> None:
 def start(model: str | None, *, resume: bool, threads: int = 1) -> int:
     """Run the prompt: with a model loaded, or with the last session taken up; the exit code."""
     folder = journal.state_folder()
-    events, base = None, Path.cwd()
+    events, base, found = None, Path.cwd(), None
     if resume:
-        found = journal.latest(folder)
+        found, others = journal.latest(folder), journal.holders(folder)
+        for who in others:
+            print(f"note: the session of {who} is running, and is left to it")
+        if found is None and others:
+            raise ElError(f"the session is in use by {others[0]}", code="EL543", hint="leave it there first")
         if found is None:
             raise ElError("there is no session to take up", code="EL530", hint="`el repl` begins one")
         events = journal.read(found)
         base = Path(str(events[0].get("base", base)))
-    engine = Engine(journal.Journal(folder, base), base, threads)
+    engine = Engine(journal.Journal(folder, base, found), base, threads)
     try:
         quoted = None if model is None else 'load "' + model.replace("\\", "\\\\").replace('"', '\\"') + '"'
         return Repl(engine, folder).run(quoted, events)
