@@ -43,6 +43,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from energylang.errors import CheckpointError, CorpusError
+from energylang.holding import held
 from energylang.models import data, hlm, transformer
 from energylang.models.architectures import Config, network, read_config
 from energylang.models.checkpoint import check_sum, read_tensors_of, save, serialise
@@ -365,6 +366,15 @@ class Trainer:
         trainer.step = step
         return trainer
 
+    def check_finite(self) -> None:
+        """Raise ``CorpusError`` for parameters that are no numbers: such a state is not worth keeping."""
+        for name, tensor in self.parameters.items():
+            if not bool(torch.isfinite(tensor).all()):
+                raise CorpusError(
+                    f"the training diverged: '{name}' is not finite after step {self.step}",
+                    hint=f"begin again with a lower --learning-rate than {self.options.learning_rate:g}",
+                )
+
     def finish(self) -> tuple[Model, Report]:
         """The model as it stands, with its report in its metadata."""
         options = self.options
@@ -416,29 +426,55 @@ def train(
     """
     check(options)
     check_writable(output)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    kept = state_path(output)
     if output.suffix != ".safetensors":
         raise CheckpointError(
             f"{output}: models are saved as .safetensors files", hint="-o model.safetensors"
         )
+    if threads is not None:
+        torch.set_num_threads(threads)
+    with held(state_path(output), f"the training of {output}"):
+        trainer = _trainer(corpus_path, output, options, steps, minutes, resume)
+        _advance(trainer, state_path(output), on_progress, should_stop, save_every, report_every)
+        model, found = trainer.finish()
+        save(model, output)
+        state_path(output).unlink(missing_ok=True)
+    return model, found
+
+
+def _trainer(
+    corpus_path: Path, output: Path, options: Options, steps: int | None, minutes: float | None, resume: bool
+) -> Trainer:
+    """A training that begins, or goes on where it was interrupted."""
+    kept = state_path(output)
     corpus = data.read_corpus(corpus_path)
     if resume:
         if not kept.exists():
             raise CheckpointError(f"there is no interrupted training {kept}", hint="train without --resume")
-        trainer = Trainer.restore(corpus, kept)
-    else:
-        trainer = Trainer(corpus, options, steps or 100)
-        if steps is None:
-            trainer.steps = trainer.measure_steps(60 * (minutes or 10.0))
+        return Trainer.restore(corpus, kept)
+    trainer = Trainer(corpus, options, steps or 100)
+    if steps is None:
+        trainer.steps = trainer.measure_steps(60 * (minutes or 10.0))
+    return trainer
+
+
+def _advance(
+    trainer: Trainer,
+    kept: Path,
+    on_progress: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+    save_every: float,
+    report_every: int,
+) -> None:
+    """Train to the end, writing the state down now and then."""
     began, last_saved, since = time.monotonic(), time.monotonic(), trainer.step
     losses: list[tuple[float, float]] = []
     while trainer.step < trainer.steps:
         losses.append(trainer.advance())
+        _check_loss(trainer, losses[-1][0], kept)
         stop, now = should_stop(), time.monotonic()
         saved = stop or now - last_saved >= save_every or trainer.step == trainer.steps
         if saved:
+            trainer.check_finite()
             write_atomic(kept, trainer.state())
             last_saved = time.monotonic()
         if saved or trainer.step % report_every == 0:
@@ -457,7 +493,14 @@ def train(
             losses.clear()
         if stop and trainer.step < trainer.steps:
             raise Interrupted(kept, trainer.step, trainer.steps)
-    model, found = trainer.finish()
-    save(model, output)
-    kept.unlink(missing_ok=True)
-    return model, found
+
+
+def _check_loss(trainer: Trainer, loss: float, kept: Path) -> None:
+    """Raise ``CorpusError`` where a training has diverged. The state that was written last stays as it is."""
+    if math.isfinite(loss):
+        return
+    last = f"; {kept} holds an earlier step" if kept.exists() else ""
+    raise CorpusError(
+        f"the training diverged: the loss of step {trainer.step} is {loss}{last}",
+        hint=f"begin again with a lower --learning-rate than {trainer.options.learning_rate:g}",
+    )

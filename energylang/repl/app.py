@@ -105,7 +105,6 @@ class Repl:
         self.engine.start(events)
         print("the session is being taken up …")
         session = self.engine.session()
-        self.engine.journal.copy_from(events)
         for note in self.engine.notes:
             print(f"note: {note}")
         where = session.model.spec if session.has_model else "no model"
@@ -239,6 +238,8 @@ def start(model: str | None, *, resume: bool, threads: int = 1) -> int:
         base = Path(str(events[0].get("base", base)))
     engine = Engine(journal.Journal(folder, base, found), base, threads)
     try:
+        if events is not None:
+            engine.journal.copy_from(events)
         quoted = None if model is None else 'load "' + model.replace("\\", "\\\\").replace('"', '\\"') + '"'
         return Repl(engine, folder).run(quoted, events)
     finally:

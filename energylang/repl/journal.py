@@ -78,7 +78,7 @@ class Journal:
         self.write(about if origin is None else {**about, "from": origin.name})
         sync_folder(folder)
         for old in sorted(folder.glob("session-*.jsonl"))[:-KEPT]:
-            if not is_running(old):
+            if old != origin and not is_running(old):
                 old.unlink(missing_ok=True)
 
     def write(self, event: Mapping[str, Any]) -> None:
@@ -115,7 +115,9 @@ class Journal:
     def copy_from(self, events: list[dict[str, Any]]) -> None:
         """Go on from another journal."""
         for event in events[1:]:
-            self.write({key: value for key, value in event.items() if key != "sum"})
+            if event.get("kind") != "resumed":
+                self.write({key: value for key, value in event.items() if key != "sum"})
+        self.write({"kind": "resumed"})
 
     def close(self) -> None:
         self.file.close()
@@ -154,7 +156,7 @@ def latest(folder: Path) -> Path | None:
     for path in sorted(folder.glob("session-*.jsonl"), reverse=True):
         if is_running(path):
             taken.add(_header(path).get("from"))
-        elif path.name not in taken:
+        elif path.name not in taken and _is_whole(path):
             return path
     return None
 
@@ -162,6 +164,16 @@ def latest(folder: Path) -> Path | None:
 def holders(folder: Path) -> list[str]:
     """By whom the journals of a folder are written now."""
     return [holder(path) for path in sorted(folder.glob("session-*.jsonl")) if is_running(path)]
+
+
+def _is_whole(path: Path) -> bool:
+    """Has a journal that takes another one up got all of it? (A kill may have come between.)"""
+    if "from" not in _header(path):
+        return True
+    try:
+        return any(event.get("kind") == "resumed" for event in read(path))
+    except ElError:
+        return True  # it is damaged: whoever takes it up is told so
 
 
 def holder(path: Path) -> str:

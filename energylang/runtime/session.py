@@ -8,6 +8,7 @@ the change becomes a node of the history. If it fails, or is interrupted, the st
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -40,7 +41,10 @@ class Session(Bodies):
     layers and on a busy machine.
 
     Every operation of the language is a method with the same parameters: ``session.survey(layer=1)``;
-    ``session.run("survey L1")`` is the same in the language. A session is not safe to share between threads.
+    ``session.run("survey L1")`` is the same in the language.
+
+    A session may be shared between threads: operations, transactions, scopes and scripts run one after the other, each
+    as a whole, and whoever comes second waits (``lock``). Two sessions are independent of each other.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Session(Bodies):
     ) -> None:
         super().__init__(base)
         self.threads = threads
+        self.lock = threading.RLock()
         self.variables: dict[str, Any] = {}
         self.procedures: dict[str, Procedure] = {}
         if model is not None:
@@ -65,12 +70,13 @@ class Session(Bodies):
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing: what happens inside is undone when it ends in an error or is interrupted."""
-        mark = self.mark()
-        try:
-            yield
-        except BaseException:
-            self.return_to(mark)
-            raise
+        with self.lock:
+            mark = self.mark()
+            try:
+                yield
+            except BaseException:
+                self.return_to(mark)
+                raise
 
     @contextmanager
     def scoped(self, op: Op, values: Mapping[str, Any], *, statement: str | None = None) -> Iterator[Any]:
@@ -81,19 +87,20 @@ class Session(Bodies):
         The end is a change of its own in the history. Where another model was loaded inside, nothing is left
         to be undone.
         """
-        before, statement = self.state, statement or as_statement(op, values)
-        number = len(self.ledger.entries) + 1
-        result = self.execute(op, values, statement=statement)
-        after, timeline = self.state, self.timeline
-        try:
-            yield result
-        finally:
-            now = self.state
-            ended = _with_layer_of(before, values.get("layer"), without(before, after, now))
-            if self.timeline is timeline and ended is not now:
-                self.restore_state(ended)
-                timeline.record(f"end of: {statement}", now, ended, "OK", "", None)
-            self.ledger.end(number, f"end of: {statement}")
+        with self.lock:
+            before, statement = self.state, statement or as_statement(op, values)
+            number = len(self.ledger.entries) + 1
+            result = self.execute(op, values, statement=statement)
+            after, timeline = self.state, self.timeline
+            try:
+                yield result
+            finally:
+                now = self.state
+                ended = _with_layer_of(before, values.get("layer"), without(before, after, now))
+                if self.timeline is timeline and ended is not now:
+                    self.restore_state(ended)
+                    timeline.record(f"end of: {statement}", now, ended, "OK", "", None)
+                self.ledger.end(number, f"end of: {statement}")
 
     # -- running -------------------------------------------------------------------------------
 
@@ -111,6 +118,10 @@ class Session(Bodies):
 
         Raises ``ElError``; then, as after an interrupt, the state is what it was before.
         """
+        with self.lock:
+            return self._execute(op, values, statement)
+
+    def _execute(self, op: Op, values: Mapping[str, Any], statement: str | None) -> Any:
         given = self._complete(op, values)
         if op.needs_model:
             self.model  # noqa: B018 - says that none is loaded
@@ -129,7 +140,9 @@ class Session(Bodies):
             raise
         except BaseException as error:
             self.return_to(mark)
-            if isinstance(error, MemoryError | RuntimeError) and "allocate memory" in str(error):
+            if isinstance(error, MemoryError) or (
+                isinstance(error, RuntimeError) and "allocate memory" in str(error)
+            ):
                 raise ElError(
                     "there is not enough memory for this", code="EL502", hint="fewer starts need less"
                 ) from None
@@ -181,8 +194,12 @@ def _with_layer_of(before: State, layer: Any, now: State) -> State:
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Run torch with ``count`` threads, whatever the caller's setting: same count, same bits."""
+    """Run torch with ``count`` threads, whatever the caller's setting: same count, same bits. (The setting belongs to
+    the process, so sessions of several threads that want different counts get one of them.)"""
     before = torch.get_num_threads()
+    if before == count:
+        yield
+        return
     torch.set_num_threads(count)
     try:
         yield
