@@ -7,7 +7,9 @@
 * ``contained`` limits both to one folder for the time of a script (``el run --sandbox``). Paths are judged by what they
   really are, after symbolic links and ``..``; nothing that exists is overwritten without being asked to. What ships
   with this package may be read.
-* ``sealed`` and ``check_seal`` put a checksum into a JSON object and compare it.
+* ``set_aside`` puts what is written into a temporary folder instead, and reads it from there: a record or a session
+  that is run again changes no file, whatever it says.
+* ``sealed`` and ``seal_holds`` put a checksum into a JSON object and compare it.
 
 Readers raise ``OSError``, whose text each caller turns into its own message; the rest raises ``FileError``.
 """
@@ -21,6 +23,7 @@ import json
 import os
 import secrets
 import stat
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
@@ -60,6 +63,7 @@ class Containment:
     overwrite: bool = False
 
 
+_aside: ContextVar[dict[Path, Path] | None] = ContextVar("aside", default=None)
 _containment: ContextVar[Containment | None] = ContextVar("containment", default=None)
 
 
@@ -73,16 +77,44 @@ def contained(folder: Path, *, overwrite: bool = False) -> Iterator[None]:
         _containment.reset(token)
 
 
+@contextlib.contextmanager
+def set_aside() -> Iterator[None]:
+    """Inside, nothing is written where it should be: it goes into a folder of its own that is gone at the end, and
+    is read from there."""
+    if _aside.get() is not None:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="energylang-") as folder:
+        token = _aside.set({Path(): Path(folder)})
+        try:
+            yield
+        finally:
+            _aside.reset(token)
+
+
+def _elsewhere(real: Path, aside: dict[Path, Path], *, write: bool) -> Path:
+    """Where a file lies that was, or will be, set aside; ``real`` where it was not."""
+    if write and real not in aside:
+        folder = aside[Path()] / str(len(aside))
+        folder.mkdir()
+        aside[real] = folder / real.name
+    return aside.get(real, real)
+
+
 def permitted(path: str | Path, *, write: bool = False) -> Path:
     """The path to open for ``path``; raises ``FileError`` (EL541, EL542) where a containment forbids it."""
-    given, limit = Path(path), _containment.get()
-    if limit is None:
+    given, limit, aside = Path(path), _containment.get(), _aside.get()
+    if limit is None and aside is None:
         return given
     try:
         real = Path(os.path.realpath(given.parent if write else given))
     except (OSError, ValueError):
         real = Path(os.sep)
     real = real / given.name if write else real
+    if aside is not None and (write or real in aside):
+        return _elsewhere(real, aside, write=write)
+    if limit is None:
+        return given
     if not real.is_relative_to(limit.folder) and (write or not real.is_relative_to(_PACKAGE)):
         what = "write" if write else "read"
         raise FileError(

@@ -23,7 +23,7 @@ from typing import Literal, cast
 
 from energylang.errors import CheckpointError
 from energylang.models.index import PT_SUFFIXES, Entry, Kind, check_file, read_index
-from energylang.storage import located, opened
+from energylang.storage import located, opened, permitted
 
 #: Largest dimension of a layer that is accepted, from a specification or from a file.
 MAX_DIMENSION = 8192
@@ -110,7 +110,7 @@ def parse_spec(spec: str, base: Path | None = None) -> Source:
         )
     path = located(text, base)
     looks_like_path = path.suffix in (".safetensors", *PT_SUFFIXES) or "/" in text or "\\" in text
-    if looks_like_path or os.path.exists(path):
+    if looks_like_path or os.path.exists(permitted(path)):
         check_file(path)
         return Source(spec, "file", path=path)
     close = difflib.get_close_matches(text.lower(), [*bundled_names(), "random:256", "planted:256x20"], n=1)

@@ -126,7 +126,15 @@ def bfloat16_helps() -> bool:
 
 
 def check(options: Options) -> None:
-    """Raise ``CorpusError`` for an option that names nothing."""
+    """Raise ``CorpusError`` for an option that names nothing, or is of another kind than it should be."""
+    for item in dataclasses.fields(Options):
+        value, kinds = getattr(options, item.name), (type(item.default),)
+        if kinds == (float,):
+            kinds = (float, int)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise CorpusError(f"the option {item.name} cannot be {value!r:.80}")
+        if isinstance(value, float | int) and not 0 <= value < 2**63:
+            raise CorpusError(f"the option {item.name} is out of bounds: {value!r:.80}")
     for name, value, known in (
         ("size", options.size, tuple(SIZES)),
         ("architecture", options.arch, ARCHITECTURES),
@@ -345,8 +353,15 @@ class Trainer:
                 f"{corpus.path} is not the corpus this training began with",
                 hint=f"its SHA-256 was {digest[:16]}…; train without --resume to start over",
             )
-        trainer = cls(corpus, options, steps, tokenizer)
-        if read_config(str(path), {"kind": options.arch, "config": stored.get("config")}) != trainer.config:
+        try:
+            trainer = cls(corpus, options, steps, tokenizer)
+        except CorpusError as error:
+            raise CheckpointError(f"{path} is not the state of a training: {error.message}") from None
+        if (
+            not 0 <= step <= steps
+            or read_config(str(path), {"kind": options.arch, "config": stored.get("config")})
+            != trainer.config
+        ):
             raise CheckpointError(
                 f"{path} was begun with another version, whose '{options.size}' models have another shape",
                 hint="train without --resume to start over",

@@ -21,11 +21,12 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import NoneType
 from typing import IO, TYPE_CHECKING, Any
 
 from energylang.errors import ElError, FileError
 from energylang.holding import described, owner
-from energylang.storage import MAX_JSON_BYTES, opened, read_bytes, sync_folder
+from energylang.storage import MAX_JSON_BYTES, opened, read_bytes, set_aside, sync_folder
 
 try:
     import fcntl
@@ -85,7 +86,7 @@ class Journal:
         """Put an event on the disk; where that cannot be done, keep what is there and set ``failure``."""
         if self.failure:
             return
-        following = _chained(self._sum, event)
+        following = chained(self._sum, event)
         line = json.dumps({**event, "sum": following}, ensure_ascii=False) + "\n"
         data = line.encode("utf-8", "surrogatepass")
         whole = self.file.tell()
@@ -123,7 +124,7 @@ class Journal:
         self.file.close()
 
 
-def _chained(before: str, event: Mapping[str, Any]) -> str:
+def chained(before: str, event: Mapping[str, Any]) -> str:
     """The checksum of an event that follows another with the checksum ``before``."""
     plain = {key: value for key, value in event.items() if key != "sum"}
     text = before + json.dumps(plain, sort_keys=True, ensure_ascii=False)
@@ -204,10 +205,10 @@ def read(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines):
         try:
             event = json.loads(line.decode("utf-8", "surrogatepass"))
-            chained = _chained(before, event) if isinstance(event, dict) else ""
+            following = chained(before, event) if isinstance(event, dict) else ""
         except (ValueError, RecursionError):
-            event, chained = None, ""
-        cut = event is None or (isinstance(event, dict) and event.get("sum", chained) != chained)
+            event, following = None, ""
+        cut = event is None or (isinstance(event, dict) and event.get("sum", following) != following)
         if cut and number == len(lines) - 1 and events:
             break
         if cut and events:
@@ -216,18 +217,41 @@ def read(path: Path) -> list[dict[str, Any]]:
                 code="EL540",
                 hint="what was done up to there is in the lines before: keep those, and it can be taken up",
             )
-        if not isinstance(event, dict):
+        if not isinstance(event, dict) or not _fits(event):
             raise ElError(f"{path} is no session", code="EL540", hint="`:save-session` writes them")
-        before = chained if "sum" in event else ""
+        before = following if "sum" in event else ""
         events.append(event)
     if not events or events[0].get("format") != FORMAT:
         raise ElError(f"{path} is no session", code="EL540", hint="`:save-session` writes them")
     return events
 
 
+_FIELDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
+    "header": {"base": (str,)},
+    "begin": {"text": (str, NoneType)},
+    "op": {"operation": (str,), "arguments": (dict,), "statement": (str,), "at": (int,), "status": (str,)},
+    "end": {"how": (str,)},
+    "resumed": {},
+}
+
+
+def _fits(event: Mapping[str, Any]) -> bool:
+    """Is this what a journal holds?"""
+    wanted = _FIELDS.get(event["kind"]) if isinstance(event.get("kind"), str) else None
+    return wanted is not None and all(
+        isinstance(event.get(name), kinds) and (name in event) for name, kinds in wanted.items()
+    )
+
+
 def take_up(session: Session, events: list[dict[str, Any]]) -> list[str]:
-    """Run what a journal holds again; what was left out, in words."""
+    """Run what a journal holds again; what was left out, in words. Files that are written on the way are set aside."""
     notes: list[str] = []
+    with set_aside():
+        _take_up(session, events, notes)
+    return notes
+
+
+def _take_up(session: Session, events: list[dict[str, Any]], notes: list[str]) -> None:
     for line in _lines(events):
         text, operations, how = line["text"], line["ops"], line["how"]
         if text is None:
@@ -238,7 +262,6 @@ def take_up(session: Session, events: list[dict[str, Any]]) -> list[str]:
             _run(session, text, notes, how)
         else:
             _operations(session, operations, notes)
-    return notes
 
 
 def _lines(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -277,7 +300,7 @@ def _run(session: Session, text: str, notes: list[str], how: str) -> None:
         run_text(session, text, name="<session>")
     except ScriptError as error:
         if how == "done":
-            notes.append(f"`{text.splitlines()[0]}` does not run any more: {error}")
+            notes.append(f"`{text.strip().splitlines()[0]}` does not run any more: {error}")
 
 
 def _operations(session: Session, operations: list[dict[str, Any]], notes: list[str]) -> None:

@@ -9,6 +9,8 @@ its weights: another one is refused. Where the recorded session had gone to anot
 operation (the end of an ``attempt``), the replay goes there too; ``with`` scopes are opened and closed as they were.
 Digests are compared operation by operation, and where one differs the first field that does is named.
 
+Files that it writes are set aside, and gone at its end: a record from a stranger overwrites nothing.
+
 Keys of watermarks are not written down; such operations replay when the key is given again.
 """
 
@@ -29,7 +31,7 @@ from energylang import results
 from energylang.errors import ElError
 from energylang.ops.coerce import as_statement
 from energylang.ops.declaration import Effect, Op
-from energylang.storage import read_json, seal_holds, sealed, write_atomic
+from energylang.storage import read_json, seal_holds, sealed, set_aside, write_atomic
 from energylang.values import BasinRef, Concept, Layer, Seed
 
 from .schema import RECORD
@@ -191,10 +193,17 @@ def read(session: Workbench, path: str) -> dict[str, Any]:
 
 
 def replay(session: Workbench, path: str, on: str | None, key: str | None) -> results.Replay:
-    """Run a record again, in a session of its own, and compare."""
+    """Run a record again, in a session of its own, and compare. What it writes is set aside: no file is changed."""
+    data = read(session, path)
+    with set_aside():
+        return _replayed(session, data, path, on, key)
+
+
+def _replayed(
+    session: Workbench, data: Mapping[str, Any], path: str, on: str | None, key: str | None
+) -> results.Replay:
     from .session import Session
 
-    data = read(session, path)
     fresh = Session(base=session.base, threads=int(data["threads"]))
     operations: list[dict[str, Any]] = data["operations"]
     ended = {int(entry["of"]) for entry in operations if entry["operation"] == "end"}

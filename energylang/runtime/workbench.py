@@ -22,7 +22,7 @@ from energylang.landscape.layer import Landscape
 from energylang.landscape.proposal import Proposal
 from energylang.models import checkpoint
 from energylang.models.protocol import Generation
-from energylang.storage import check_writable, read_text, write_atomic
+from energylang.storage import check_regular, check_writable, read_text, write_atomic
 from energylang.values import BasinRef, Concept, Seed
 
 from . import concepts as concept_work
@@ -308,7 +308,7 @@ class Workbench(Core):
         check_writable(target)
         with self.model_with_staged_weights() as model:
             checkpoint.save(model, target)
-        return path, target.stat().st_size
+        return path, check_regular(target)
 
     def write_text(self, path: str, text: str) -> None:
         """Write a text file whole or not at all."""
