@@ -71,7 +71,8 @@ VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 WORDS = (
     b"NaN", b"-Infinity", b"1e999", b"null", b"[]", b"{}", b"[" * 3000, b'{"a":' * 3000, b'"', b"\\", b"\0",
-    b"\xff\xfe", b"\xed\xa0\x80", b"PK\x03\x04", b"\x80\x02", b"cposix\nsystem\n", b"F64", b"I8", b"9" * 4400, b"\n", b",", b"-0",
+    b"\xff\xfe", b"\xed\xa0\x80", b"PK\x03\x04", b"\x80\x02", b"cposix\nsystem\n", b"F64",
+    b"I8", b"9" * 4400, b"\n", b",", b"-0",
 )  # fmt: skip
 TEXT = "the cat sat on the mat. a dog ran to the tree, and the bird sang of rain.\n" * 60
 

@@ -128,10 +128,9 @@ def bfloat16_helps() -> bool:
 def check(options: Options) -> None:
     """Raise ``CorpusError`` for an option that names nothing, or is of another kind than it should be."""
     for item in dataclasses.fields(Options):
-        value, kinds = getattr(options, item.name), (type(item.default),)
-        if kinds == (float,):
-            kinds = (float, int)
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        value, kind = getattr(options, item.name), type(item.default)
+        fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
+        if not fits or (isinstance(value, bool) and kind is not bool):
             raise CorpusError(f"the option {item.name} cannot be {value!r:.80}")
         if isinstance(value, float | int) and not 0 <= value < 2**63:
             raise CorpusError(f"the option {item.name} is out of bounds: {value!r:.80}")
