@@ -150,7 +150,7 @@ def _splice(data: bytes, draw: random.Random, other: bytes) -> bytes:
 
 def _header(data: bytes, draw: random.Random, other: bytes) -> bytes:
     """The JSON in the header of a safetensors file with a value changed, and its length put right."""
-    with suppress(ValueError, struct.error, RecursionError, UnicodeError):
+    with suppress(ValueError, struct.error, RecursionError, AttributeError, TypeError):
         (length,) = struct.unpack("<Q", data[:8])
         described = json.loads(data[8 : 8 + length])
         inner = described.get("__metadata__", {}).get(METADATA_KEY)
@@ -383,6 +383,7 @@ def trial(kind: Kind, number: int, seed: int, folder: Path, others: list[bytes],
     figures.outcomes[f"{kind.name}: {outcome if outcome in ('read', 'refused') else 'FINDING'}"] += 1
     if outcome not in ("read", "refused"):
         figures.findings.append(f"{kind.name} #{number}: {outcome}")
+        sys.stderr.write(f"{figures.findings[-1]}\n")
 
 
 def fuzz(count: int, seed: int, only: str = "") -> Figures:
