@@ -324,7 +324,7 @@ def chained(data: bytes) -> bytes:
     """A journal with its checksums computed anew."""
     lines, before = [], ""
     for line in data.split(b"\n"):
-        with suppress(ValueError, RecursionError, TypeError):
+        with suppress(ValueError, RecursionError, TypeError, AttributeError):
             event = json.loads(line)
             before = event["sum"] = journal.chained(before, event)
             line = json.dumps(event).encode()
@@ -334,7 +334,7 @@ def chained(data: bytes) -> bytes:
 
 def resealed(data: bytes) -> bytes:
     """A JSON object with its checksum computed anew."""
-    with suppress(ValueError, RecursionError, TypeError):
+    with suppress(ValueError, RecursionError, TypeError, AttributeError):
         return json.dumps(sealed(json.loads(data))).encode()
     return data
 

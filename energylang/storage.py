@@ -245,7 +245,9 @@ def check_writable(path: str | Path) -> Path:
         if target.exists() and not target.is_file():
             raise FileError(f"{path} is a pipe or a device, not a file", hint="choose another output path")
         if not folder.is_dir():
-            raise FileError(f"there is no folder {folder}", hint=f"mkdir -p {folder}")
+            raise FileError(
+                f"{path} cannot be written: there is no folder {folder}", hint=f"mkdir -p {folder}"
+            )
         probe, handle = _create_beside(target)
         os.close(handle)
         probe.unlink()
