@@ -37,6 +37,7 @@ _ITEM_BYTES = {
     "U64": 8, "I64": 8, "F64": 8, "C64": 8,
 }  # fmt: skip
 _MAX_HEADER_BYTES = 64 * 2**20
+_MAX_AXES = 8
 MAX_MODEL_BYTES = 64 * 2**30
 
 
@@ -118,16 +119,19 @@ def read_index(path: Path, key: str = METADATA_KEY) -> tuple[dict[str, Entry], d
     for name, item in header.items():
         if (
             not isinstance(item, dict)
-            or item.get("dtype") not in _ITEM_BYTES
+            or not isinstance(item.get("dtype"), str)
+            or item["dtype"] not in _ITEM_BYTES
             or not _natural_numbers(item.get("shape"))
+            or len(item["shape"]) > _MAX_AXES
             or not _natural_numbers(item.get("data_offsets"))
             or len(item["data_offsets"]) != 2
         ):
-            raise bad(f"has a header that does not describe tensor '{name}'")
+            raise bad(f"has a header that does not describe tensor '{name:.200}'")
         entry = Entry(item["dtype"], tuple(item["shape"]))
         start, end = item["data_offsets"]
         if end - start != entry.numel * _ITEM_BYTES[entry.dtype]:
-            raise bad(f"claims {entry.shape} {entry.dtype} for '{name}' in {end - start} bytes")
+            claim = f"{entry.shape}"
+            raise bad(f"claims {claim:.200} {entry.dtype} for '{name:.200}' in {end - start} bytes")
         entries[name] = entry
         ranges.append((start, end))
     position = 0

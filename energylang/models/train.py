@@ -349,7 +349,7 @@ class Trainer:
             raise CheckpointError(f"{path} is not the state of a training") from None
         if digest != corpus.digest:
             raise CorpusError(
-                f"{corpus.path} is not the corpus this training began with",
+                f"{corpus.path} is not the corpus that the training {path} began with",
                 hint=f"its SHA-256 was {digest[:16]}…; train without --resume to start over",
             )
         try:

@@ -217,7 +217,7 @@ def _replayed(
             if scope is not None:
                 scope.__exit__(None, None, None)
             continue
-        difference = _again(fresh, entry, data, on, key, scopes if number in ended else None)
+        difference = _again(fresh, entry, path, on, key, scopes if number in ended else None)
         steps.append(results.ReplayStep(number, entry["statement"], not difference, difference))
     if fresh.has_model and fresh.timeline.current.id != data["at"] and data["at"] in fresh.timeline.nodes:
         fresh.travel_to(fresh.timeline.nodes[data["at"]])
@@ -249,7 +249,7 @@ def _check_first(data: Mapping[str, Any], path: str) -> None:
 def _again(
     session: Session,
     entry: Mapping[str, Any],
-    data: Mapping[str, Any],
+    path: str,
     on: str | None,
     key: str | None,
     scopes: dict[int, AbstractContextManager[Any]] | None,
@@ -283,7 +283,7 @@ def _again(
             return "" if error.code == entry.get("error") else f"error: {entry.get('error')} → {error.code}"
         return f"it failed: {error.message}"
     if Effect.LOADS in op.effects:
-        _same_checkpoint(entry, outcome)
+        _same_checkpoint(entry, outcome, path)
     if entry.get("status") == "FAILED":
         return f"error: {entry.get('error')} → none"
     found = outcome.to_dict(volatile=False)
@@ -294,11 +294,11 @@ def _again(
     return first_difference(entry["result"], json.loads(json.dumps(found))) or "the digest"
 
 
-def _same_checkpoint(entry: Mapping[str, Any], outcome: results.Info) -> None:
+def _same_checkpoint(entry: Mapping[str, Any], outcome: results.Info, path: str) -> None:
     recorded = entry.get("result", {}).get("hash")
     if entry.get("status") == "OK" and recorded != outcome.hash:
         raise ElError(
-            f"the record was made on a checkpoint with hash {str(recorded)[:12]}…, {outcome.model} has "
+            f"the record {path} was made on a checkpoint with hash {str(recorded)[:12]}…, {outcome.model} has "
             f"{outcome.hash[:12]}…",
             code="EL540",
             hint="a record runs on the weights that it was made on, and on no others",
