@@ -8,6 +8,8 @@ path) and print it; any other exception is a defect of this package.
 
 from __future__ import annotations
 
+_LONGEST = 1500
+
 
 class ElError(Exception):
     """An error with a stable code, one clear sentence and, where there is one, a way out.
@@ -18,6 +20,8 @@ class ElError(Exception):
     code = "EL500"
 
     def __init__(self, message: str, *, hint: str = "", code: str | None = None) -> None:
+        if len(message) > _LONGEST:  # it quotes a file, and the file is made of nothing else
+            message = f"{message[:_LONGEST]}…"
         super().__init__(message)
         self.message = message
         self.hint = hint

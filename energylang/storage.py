@@ -356,6 +356,14 @@ def sealed(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**data, _SEAL: seal_of(data)}
 
 
+def json_bytes(data: Mapping[str, Any], indent: int | None = None) -> bytes:
+    """A JSON file of an object, in UTF-8; a text that is no Unicode (half of a pair) is written by its numbers."""
+    try:
+        return (json.dumps(data, ensure_ascii=False, indent=indent) + "\n").encode("utf-8")
+    except UnicodeEncodeError:
+        return (json.dumps(data, indent=indent) + "\n").encode("utf-8")
+
+
 def seal_holds(data: Mapping[str, Any]) -> bool:
     """Whether an object is what was sealed; one without a seal (of an older version) counts."""
     try:

@@ -243,9 +243,10 @@ class Tokenizer:
                 return Tokenizer(CharCodec(state), specials)
             if kind == "word" and isinstance(state, list) and all(isinstance(w, str) and w for w in state):
                 return Tokenizer(WordCodec(state), specials)
-            raise ValueError(f"unknown kind {kind!r}")
+            raise ValueError(f"unknown kind {kind!r:.80}")
         except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{where} has an unreadable tokenizer: {error}") from None
+            reason = str(error)[:200]
+            raise CheckpointError(f"{where} has an unreadable tokenizer: {reason}") from None
 
 
 def check_kind(kind: str) -> int:

@@ -31,7 +31,7 @@ from energylang import results
 from energylang.errors import ElError
 from energylang.ops.coerce import as_statement
 from energylang.ops.declaration import Effect, Op
-from energylang.storage import read_json, seal_holds, sealed, set_aside, write_atomic
+from energylang.storage import json_bytes, read_json, seal_holds, sealed, set_aside, write_atomic
 from energylang.values import BasinRef, Concept, Layer, Seed
 
 from .schema import RECORD
@@ -83,7 +83,10 @@ class Ledger:
 
     def note_script(self, name: str, text: str) -> None:
         """Remember the script that is run."""
-        self.script = {"name": name, "sha256": hashlib.sha256(text.encode("utf-8")).hexdigest()}
+        self.script = {
+            "name": name,
+            "sha256": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
+        }
 
 
 def _secret(op: Op, name: str) -> bool:
@@ -116,7 +119,7 @@ def plain(value: Any) -> Any:
 def digest(data: Any) -> str:
     """SHA-256 of plain data as canonical JSON."""
     text = json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def made_with() -> dict[str, str]:
@@ -160,7 +163,7 @@ def write(session: Workbench, path: str) -> results.Recorded:
         "at": timeline.current.id,
     }
     target = session.resolve(path)
-    encoded = (json.dumps(sealed(data), ensure_ascii=False, indent=1) + "\n").encode("utf-8", "replace")
+    encoded = json_bytes(sealed(data), indent=1)
     write_atomic(target, encoded)
     return results.Recorded(path, len(ledger.entries), len(encoded), session.original_hash, final)
 

@@ -26,7 +26,7 @@ from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.dynamics import settle
 from energylang.models.checkpoint import SUM_KEY, checksum, read_tensors_of
 from energylang.models.index import read_index
-from energylang.storage import read_json, seal_holds, sealed, write_atomic
+from energylang.storage import json_bytes, read_json, seal_holds, sealed, write_atomic
 
 from .concepts import describe, keep, opposite
 from .history import Concept
@@ -152,7 +152,7 @@ def export(session: Workbench, name: str, path: str) -> results.Stored:
         data = safetensors.torch.save(tensors, {"concept": json.dumps(signed, sort_keys=True)})
     elif target.suffix == ".json":
         plain = {key: tensor.tolist() for key, tensor in tensors.items()}
-        data = (json.dumps(sealed({**about, **plain}), ensure_ascii=False) + "\n").encode("utf-8", "replace")
+        data = json_bytes(sealed({**about, **plain}))
     else:
         raise ElError(
             f"cannot write a concept to {path}", code="EL504", hint="end the path in .safetensors or .json"
