@@ -16,7 +16,6 @@ in tests/test_crash_safety.py. Needs ``os.fork``.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import errno
 import json
 import os
@@ -273,7 +272,10 @@ def main() -> int:
     print(f"{sum(figures.outcomes.values())} crashes in {time.perf_counter() - began:.0f} s, "
           f"{len(figures.findings)} findings")  # fmt: skip
     if chosen.json is not None:
-        chosen.json.write_text(json.dumps(dataclasses.asdict(figures), indent=1) + "\n", encoding="utf-8")
+        chosen.json.write_text(
+            json.dumps({**vars(figures), "outcomes": dict(figures.outcomes)}, indent=1) + "\n",
+            encoding="utf-8",
+        )
     return 1 if figures.findings else 0
 
 

@@ -422,7 +422,10 @@ def main() -> int:
         f"{figures.growth / 2**20:.0f} MiB, {len(figures.findings)} findings"
     )
     if chosen.json is not None:
-        chosen.json.write_text(json.dumps(dataclasses.asdict(figures), indent=1) + "\n", encoding="utf-8")
+        chosen.json.write_text(
+            json.dumps({**vars(figures), "outcomes": dict(figures.outcomes)}, indent=1) + "\n",
+            encoding="utf-8",
+        )
     return 1 if figures.findings else 0
 
 

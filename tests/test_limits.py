@@ -58,7 +58,7 @@ READS = [
     'load "tiny"\ncapture-file L0 mood "PATH/lines.txt"',
     'load "tiny"\nbenchmark "PATH/lines.txt"',
     'load "tiny"\nreplay "PATH/r.json"',
-    'load "random:8"\ncompare "PATH/m.safetensors"',
+    'load "random:8"\ncompare "PATH/m.safetensors" L0',
 ]
 WRITES = [
     'load "random:8"\nsave "PATH/new.safetensors"',

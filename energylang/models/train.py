@@ -350,7 +350,7 @@ class Trainer:
         if digest != corpus.digest:
             raise CorpusError(
                 f"{corpus.path} is not the corpus that the training {path} began with",
-                hint=f"its SHA-256 was {digest[:16]}…; train without --resume to start over",
+                hint=f"its SHA-256 was {str(digest)[:16]}…; train without --resume to start over",
             )
         try:
             trainer = cls(corpus, options, steps, tokenizer)

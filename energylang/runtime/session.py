@@ -140,6 +140,13 @@ class Session(Bodies):
             raise
         except BaseException as error:
             self.return_to(mark)
+            if isinstance(error, torch.linalg.LinAlgError):
+                reason = str(error).removeprefix("torch.linalg.").split(":", 1)[-1].strip()
+                raise ElError(
+                    f"`{statement}` asks for what has no solution in numbers: {reason}",
+                    code="EL502",
+                    hint="nothing was changed; the layer may be too small, or its weight degenerate",
+                ) from None
             if isinstance(error, MemoryError) or (
                 isinstance(error, RuntimeError) and "allocate memory" in str(error)
             ):

@@ -178,7 +178,12 @@ def bring(session: Workbench, path: str, name: str | None, layer: int | None) ->
         )
     except (KeyError, TypeError, ValueError):
         raise _unreadable(path, "it lacks what a concept has") from None
-    session.check_layer(concept.layer)
+    try:
+        session.check_layer(concept.layer)
+    except ElError as error:
+        raise ElError(
+            f"the concept of {path} belongs nowhere here: {error.message}", code=error.code, hint="layer=L0"
+        ) from None
     dim = session.model.dims[concept.layer]
     for states in (concept.states, concept.contrast):
         if states is None:
