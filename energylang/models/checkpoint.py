@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import struct
 from collections.abc import Callable, Mapping
@@ -76,6 +77,7 @@ def load(
 
         check_tensors(str(path), weights, metadata)
     model = _move(Model(header, weights, extra=extra, metadata=metadata), place, wanted)
+    _check_betas(path, model)
     if "text" in header.capabilities:
         from energylang.models.text import attach_text
 
@@ -199,6 +201,15 @@ def _check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
             raise CheckpointError(
                 f"{path}: '{name}' contains NaN or infinite values",
                 hint="its training diverged, or the file is damaged",
+            )
+
+
+def _check_betas(path: Path, model: Model) -> None:
+    for layer in range(model.num_layers):
+        if not 0 < model.beta(layer) < math.inf:
+            raise CheckpointError(
+                f"{path}: '{model.beta_key(layer)}' makes an inverse temperature of {model.beta(layer)}",
+                hint="β = exp(log_beta) is a positive number, usually from 1 to 10",
             )
 
 

@@ -8,8 +8,9 @@ the change becomes a node of the history. If it fails, or is interrupted, the st
 from __future__ import annotations
 
 import inspect
+import math
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,8 @@ from .recording import shown
 
 if TYPE_CHECKING:
     from energylang.checker.scope import Procedure
+
+_NO_SOLUTION: type[Exception] = torch.linalg.LinAlgError  # type: ignore[attr-defined]  # it is documented
 
 
 class Session(Bodies):
@@ -140,7 +143,7 @@ class Session(Bodies):
             raise
         except BaseException as error:
             self.return_to(mark)
-            if isinstance(error, torch.linalg.LinAlgError):
+            if isinstance(error, _NO_SOLUTION):
                 reason = str(error).removeprefix("torch.linalg.").split(":", 1)[-1].strip()
                 raise ElError(
                     f"`{statement}` asks for what has no solution in numbers: {reason}",
@@ -154,6 +157,17 @@ class Session(Bodies):
                     "there is not enough memory for this", code="EL502", hint="fewer starts need less"
                 ) from None
             raise
+        wrong = _no_number(result.to_dict()) if isinstance(result, Result) else None
+        if wrong is not None:
+            self.return_to(mark)
+            problem = ElError(
+                f"`{statement}` calculated something that is no number: {wrong}",
+                code="EL502",
+                hint="nothing was changed; a weight, or a parameter, is too extreme to calculate with",
+            )
+            self._record(op, statement, before, "FAILED", problem.message, given.get("layer"))
+            self.ledger.note(op, values, statement, mark.node.id, problem)
+            raise problem
         status, detail = _outcome(result)
         self._record(op, statement, before, status, detail, given.get("layer"))
         self.ledger.note(op, values, statement, mark.node.id, result)
@@ -212,6 +226,23 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _no_number(value: Any, where: str = "") -> str | None:
+    """The first place in plain data that holds NaN, if there is one."""
+    if isinstance(value, float):
+        return where if math.isnan(value) else None
+    if isinstance(value, Mapping):
+        parts: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, list | tuple):
+        parts = enumerate(value)
+    else:
+        return None
+    for name, item in parts:
+        found = _no_number(item, f"{where}.{name}" if where else str(name))
+        if found is not None:
+            return found
+    return None
 
 
 def _outcome(result: Any) -> tuple[str, str]:
