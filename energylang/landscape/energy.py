@@ -74,7 +74,7 @@ def _hopfield(landscape: Landscape, x: Tensor, y: Tensor, field: Tensor) -> Tens
 
 
 def wall(a: Tensor, degree: int) -> Tensor:
-    """``I(a) = ∫₀ᵃ f′(v)·artanh(v) dv`` elementwise for a ≥ 0 (module docstring); +∞ for a > 1 (by more than rounding)."""
+    """``I(a) = ∫₀ᵃ f′(v)·artanh(v) dv`` elementwise for a ≥ 0 (module docstring); +∞ beyond 1 (and rounding)."""
     k = degree - 1
     inside = a.clamp_max(1.0)
     gap = 1.0 - inside

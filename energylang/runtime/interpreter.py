@@ -222,7 +222,7 @@ class Interpreter:
                 except _Return as early:
                     returned = early
                 except ScriptError:
-                    undone = len(self.session.timeline.current.path()) - len(at.path())
+                    undone = self.session.timeline.current.depth - at.depth
                     raise
         except ScriptError as error:
             for scope, values in before:

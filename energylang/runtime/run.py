@@ -48,7 +48,7 @@ def model_state(session: Session) -> ModelState:
         now=now,
         past=Past(unknown, None, ALL, low=0, high=session.timeline.undoable) if changed else None,
         checkpoints={name: Place(unknown, None) for name in session.timeline.checkpoints},
-        fresh=not changed and not session.timeline.redoable,
+        fresh=not changed and session.timeline.current.ahead is None,
         next_number=None,
         values=(values,),
     )
