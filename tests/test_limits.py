@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -184,6 +185,37 @@ def test_time_that_is_up_leaves_no_trace_of_the_statement(
     said = capsys.readouterr()
     assert "first" in said.out and "caught" not in said.out, "no script catches the end of its time"
     assert "error[EL591]" in said.err
+
+
+DEAF = """
+import sys, time
+from energylang.cli import limits
+limits.GRACE = 0.3
+with limits.TimeLimit(0.3):
+    while True:
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            pass
+"""
+
+
+def test_a_calculation_that_does_not_listen_ends_with_the_process() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DEAF], capture_output=True, text=True, check=False, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count("error[EL591]") == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="there is no other signal")
+def test_time_is_up_in_the_background_of_a_shell_too(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert _run(tmp_path, ENDLESS, "--timeout", "0.3") == 1
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "nan", "x", "inf"])

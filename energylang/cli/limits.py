@@ -1,6 +1,6 @@
 """What bounds ``el run``: its time, its memory, its folder.
 
-**Time.** When it is up, the main thread gets the same interrupt as from Ctrl-C, so the statement that was running
+**Time.** When it is up, the main thread is interrupted as by Ctrl-C, so the statement that was running
 leaves no trace. A calculation deep inside a library hears of it when it returns; one that does not return within
 ``GRACE`` seconds ends with the process. (Files are written whole or not at all, whenever that is.)
 
@@ -15,15 +15,20 @@ import _thread
 import argparse
 import contextlib
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from energylang.errors import ElError
 from energylang.storage import MIB, contained
 
 GRACE = 10.0
+_ALARM = getattr(
+    signal, "SIGALRM", signal.SIGINT
+)  # SIGINT is ignored by what runs in the background of a shell
 LONGEST = 10**7
 
 
@@ -73,20 +78,29 @@ class TimeLimit:
         self.seconds = seconds
         self.over = False
         self._done = threading.Event()
+        self._before: Any = None
 
     def __enter__(self) -> TimeLimit:
         if self.seconds is not None:
+            with contextlib.suppress(ValueError):  # not in the main thread: what SIGINT does, then
+                self._before = signal.signal(_ALARM, self._ring)
             threading.Thread(target=self._watch, args=(self.seconds,), daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._done.set()
+        if self._before is not None:
+            signal.signal(_ALARM, self._before)
+
+    @staticmethod
+    def _ring(*_: object) -> None:
+        raise KeyboardInterrupt
 
     def _watch(self, seconds: float) -> None:
         if self._done.wait(seconds):
             return
         self.over = True
-        _thread.interrupt_main()
+        _thread.interrupt_main(_ALARM if self._before is not None else signal.SIGINT)
         if self._done.wait(GRACE):
             return
         sys.stderr.write(f"error[EL591]: {self.message}; it did not stop by itself and was ended\n")

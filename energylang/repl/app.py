@@ -226,10 +226,11 @@ def start(model: str | None, *, resume: bool, threads: int = 1) -> int:
     """Run the prompt: with a model loaded, or with the last session taken up; the exit code."""
     folder = journal.state_folder()
     events, base, found = None, Path.cwd(), None
+    others = journal.holders(folder)
+    for who in others:
+        print(f"note: {who}, has a session open here, too; each keeps its own journal")
     if resume:
-        found, others = journal.latest(folder), journal.holders(folder)
-        for who in others:
-            print(f"note: the session of {who} is running, and is left to it")
+        found = journal.latest(folder)
         if found is None and others:
             raise ElError(f"the session is in use by {others[0]}", code="EL543", hint="leave it there first")
         if found is None:
