@@ -80,7 +80,8 @@ class Journal:
         sync_folder(folder)
         for old in sorted(folder.glob("session-*.jsonl"))[:-KEPT]:
             if old != origin and not is_running(old):
-                old.unlink(missing_ok=True)
+                with suppress(OSError):
+                    old.unlink()
 
     def write(self, event: Mapping[str, Any]) -> None:
         """Put an event on the disk; where that cannot be done, keep what is there and set ``failure``."""
