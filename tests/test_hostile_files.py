@@ -285,7 +285,7 @@ def test_records_of_a_zip_that_overlap_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("ending", [b"\nx\n", b""])
 def test_a_long_name_in_a_pickle_takes_no_time(tmp_path: Path, zipped: bool, ending: bytes) -> None:
-    """torch alone needs seconds for a name of 4,000 letters, and sixty times that for eight times as many."""
+    """torch alone needs seconds for a name of 4,400 letters; this one has two hundred thousand."""
     state = {"blocks.0.hopfield.W": torch.eye(4), "blocks.0.hopfield.log_beta": torch.tensor(1.0)}
     torch.save(state, tmp_path / "m.pt", _use_new_zipfile_serialization=zipped)
     long = b"c" + b"torch._utils." + b"9" * 200_000 + ending
