@@ -243,6 +243,7 @@ class TextModel(States):
         cache, result = self._read(rows, intervention)
         for step in range(tokens):
             logits = result.logits[:, -1].float().cpu() / temp
+            check_finite(logits, "logits")
             if self.tokenizer.unknown is not None:
                 logits[:, self.tokenizer.unknown] = -float("inf")
             best = logits.topk(min(topk, logits.shape[1]), dim=1)
@@ -283,6 +284,15 @@ class TextModel(States):
         last = (torch.arange(len(rows)), torch.tensor(lengths) - 1)
         return cache, Forward(
             result.logits[last][:, None], tuple(state[last][:, None] for state in result.states)
+        )
+
+
+def check_finite(values: Tensor, what: str) -> None:
+    """Raise ``LandscapeError`` where a pass gives numbers that are none."""
+    if not bool(torch.isfinite(values).all()):
+        raise LandscapeError(
+            f"the model's {what} are not finite numbers: a weight, or what was applied to it, is too large",
+            hint="`status` shows what is applied; `restore` brings a layer back as it was loaded",
         )
 
 

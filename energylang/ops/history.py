@@ -50,10 +50,11 @@ def undo(session: Session, steps: int | Layer) -> results.Undone:
         return _undo_layer(session, steps)
     if timeline.undoable == 0:
         raise ElError("there is nothing to undo", code="EL512", hint="`history` shows what was done")
-    undone = timeline.current.path()[-steps:]
-    target = undone[0].parent or timeline.root
-    session.travel_to(target)
-    return _travelled(session, "undo", undone[::-1], [])
+    target = timeline.current
+    for _ in range(steps):
+        target = target.parent or target
+    undone, _ = session.travel_to(target)
+    return _travelled(session, "undo", undone, [])
 
 
 def _undo_layer(session: Session, layer: Layer) -> results.Undone:

@@ -28,6 +28,7 @@ from energylang.models import checkpoint
 from energylang.models.protocol import Generation, Model
 from energylang.ops.coerce import suggestion
 from energylang.ops.settings import AUTO, DEFAULTS
+from energylang.storage import located
 from energylang.values import BasinRef, Seed
 from energylang.values import Concept as ConceptName
 
@@ -336,5 +337,4 @@ class Core:
 
     def resolve(self, path: str) -> Path:
         """A path of a script: relative ones are seen from the script's folder."""
-        given = Path(path).expanduser()
-        return given if given.is_absolute() or self.base is None else self.base / given
+        return located(path, self.base)

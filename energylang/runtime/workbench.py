@@ -22,6 +22,7 @@ from energylang.landscape.layer import Landscape
 from energylang.landscape.proposal import Proposal
 from energylang.models import checkpoint
 from energylang.models.protocol import Generation
+from energylang.storage import check_regular, check_writable, read_text, write_atomic
 from energylang.values import BasinRef, Concept, Seed
 
 from . import concepts as concept_work
@@ -304,27 +305,19 @@ class Workbench(Core):
     def write_model(self, path: str) -> tuple[str, int]:
         """Write the model with everything staged; the path as given and the size in bytes."""
         target = self.resolve(path)
-        try:
-            checkpoint.check_writable(target)
-            with self.model_with_staged_weights() as model:
-                checkpoint.save(model, target)
-            return path, target.stat().st_size
-        except OSError as error:
-            raise ElError(f"cannot write {path}: {error.strerror}", code="EL504") from None
+        check_writable(target)
+        with self.model_with_staged_weights() as model:
+            checkpoint.save(model, target)
+        return path, check_regular(target)
 
     def write_text(self, path: str, text: str) -> None:
         """Write a text file whole or not at all."""
-        target = self.resolve(path)
-        try:
-            checkpoint.check_writable(target)
-            checkpoint.write_atomic(target, text.encode("utf-8"))
-        except OSError as error:
-            raise ElError(f"cannot write {path}: {error.strerror}", code="EL504") from None
+        write_atomic(self.resolve(path), text.encode("utf-8", "replace"))
 
     def read_lines(self, path: str) -> list[str]:
         """The lines of a text file that hold something."""
         try:
-            text = self.resolve(path).read_text(encoding="utf-8")
+            text = read_text(self.resolve(path))
         except OSError as error:
             raise ElError(f"cannot read {path}: {error.strerror}", code="EL503") from None
         except UnicodeDecodeError:
