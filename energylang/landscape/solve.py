@@ -23,7 +23,7 @@ from torch import Tensor
 from energylang.errors import LandscapeError
 from energylang.landscape.clusters import leaders
 from energylang.landscape.dynamics import Landscape, interaction
-from energylang.landscape.lowrank import Grid, LowRank, symmetric_pair
+from energylang.landscape.lowrank import Grid, LowRank, symmetric_grid, symmetric_pair
 
 NO_ROOM = 1e-4
 _SAME_FIELD = 1.0 - 1e-6
@@ -99,10 +99,7 @@ def field_grid(landscape: Landscape, state: Tensor, wanted: Tensor, protected: T
         left, right = change.to(landscape.weight), q.to(landscape.weight)
         return Grid(left.T[:, None], right.T[None].expand(m, -1, -1))
     change = off_span(change, basis)
-    pair = symmetric_pair(change - 0.5 * q * (y.T @ change), q.expand(-1, m))
-    left, right = pair.left.to(landscape.weight), pair.right.to(landscape.weight)
-    # Columns e₊ of all candidates, then e₋ of all: two to each.
-    return Grid(*(side.T.reshape(2, m, -1).transpose(0, 1).contiguous() for side in (left, right)))
+    return symmetric_grid(change - 0.5 * q * (y.T @ change), q.expand(-1, m), landscape.weight)
 
 
 def _query(landscape: Landscape, states: Tensor, protected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
