@@ -37,7 +37,8 @@ def span_basis(fields: Tensor) -> Tensor:
     if fields.shape[0] == 0:
         return fields.new_zeros(fields.shape[1], 0)
     fields = fields / torch.linalg.vector_norm(fields, dim=1, keepdim=True)
-    fields = fields[leaders(fields, _SAME_FIELD, either_sign=True)[1]]
+    if float((fields @ fields.T).fill_diagonal_(0.0).abs().max()) > _SAME_FIELD:
+        fields = fields[leaders(fields, _SAME_FIELD, either_sign=True)[1]]
     if fields.shape[0] <= fields.shape[1]:
         q, r = torch.linalg.qr(fields.T)
         diagonal = r.diagonal().abs()
@@ -109,8 +110,10 @@ def _query(landscape: Landscape, states: Tensor, protected: Tensor) -> tuple[Ten
     r = off_span(y, basis)
     length = torch.linalg.vector_norm(y, dim=0)
     tiny = torch.finfo(y.dtype).tiny
-    smallest = torch.linalg.svdvals(r / length.clamp_min(tiny)).min()
+    share = r / length.clamp_min(tiny)
+    smallest = torch.linalg.svdvals(share).min() if r.shape[1] > 1 else torch.linalg.vector_norm(share)
     if not bool(length.min() > 0) or float(smallest) < NO_ROOM:
         raise no_room(int(protected.shape[0]), landscape.dim)
-    q: Tensor = torch.linalg.solve(r.T @ r, r.T).T
+    inner = r.T @ r
+    q: Tensor = torch.linalg.solve(inner, r.T).T if r.shape[1] > 1 else r / inner
     return y, q, basis
