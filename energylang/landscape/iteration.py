@@ -27,28 +27,29 @@ from torch import Tensor
 from energylang.landscape.layer import Landscape, interaction
 from energylang.landscape.lowrank import Grid, LowRank, stacked
 
-_CACHED, _LEAST_ROWS = (
-    2**17,
-    256,
-)  # numbers of one buffer that stay in a core's cache; rows of a block at least
+_CACHED = 2**17  # numbers of one buffer that stay in a core's cache
+_LEAST_ROWS = 128  # of a block
 _FEW = 64  # candidates of a block up to which a mask is cheaper than factors for every row (measured)
 
 
 @dataclass(frozen=True, eq=False)
 class Edits:
-    """m candidate edits packed for batching: ``left`` (times β), ``right`` (m, r, d) and a capture radius (m,)."""
+    """m candidate edits packed for batching: ``left`` (times β), ``right`` (m, r, d), a capture radius (m,), and
+    which of them change ``nothing``."""
 
     left: Tensor
     right: Tensor
     origin_radius: Tensor
+    nothing: tuple[bool, ...]
 
     @classmethod
     def of(cls, landscape: Landscape, candidates: Sequence[LowRank]) -> Edits:
         left, right = stacked(candidates, landscape.weight)
         bounds = candidates.norm_bounds if isinstance(candidates, Grid) else Grid(left, right).norm_bounds
-        bounds = landscape.frobenius + bounds.double()
-        radii = [landscape.origin_radius_for(bound) for bound in bounds.tolist()]
-        return cls(left.mul_(landscape.beta), right, left.new_tensor(radii))
+        sizes = bounds.double().tolist()
+        radii = [landscape.origin_radius_for(landscape.frobenius + size) for size in sizes]
+        nothing = tuple(size == 0.0 for size in sizes)
+        return cls(left.mul_(landscape.beta), right, left.new_tensor(radii), nothing)
 
 
 class _Block:
@@ -67,6 +68,8 @@ class _Block:
 
     def _own(self, edits: Edits, owner: Tensor) -> None:
         first, last = int(owner[0]), int(owner[-1]) + 1
+        if all(edits.nothing[first:last]):
+            return
         rank, dim = edits.left.shape[1:]
         count = (last - first) * rank
         if count > _FEW:
