@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from energylang.errors import LandscapeError
+from energylang.landscape.attractors import polish
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import relative_noise
 from energylang.landscape.dynamics import Landscape, settle_variants
@@ -157,8 +158,12 @@ def remove(
     ends = settle_variants(landscape, copies, grid).states
     stay = (cosine_rows(ends, centre) > RETURNED).double().mean(1)
     best = int(torch.argmin(stay))  # the first minimum: the gentlest push
-    if float(stay[best]) > 0:
-        notes.append(f"{float(stay[best]):.0%} of the noisy copies still settle here")
+    slow = ends[best][cosine_rows(ends[best], centre) > RETURNED]
+    if len(slow):  # at rest, or passing the ghost of the basin slowly enough to look like it
+        rest, _ = polish(landscape.edited(grid[best]), slow)
+        back = int((cosine_rows(rest, centre) > RETURNED).sum()) / len(copies)
+        if back > 0:
+            notes.append(f"{back:.0%} of the noisy copies still come to rest here")
     return Proposal(grid[best], centre, float(margins[best]), "remove", tuple(notes))
 
 
