@@ -22,6 +22,7 @@ from energylang.landscape.dynamics import (
 )
 from energylang.landscape.edits import Proposal, inject, move, redirect, remove, scale_field
 from energylang.landscape.lowrank import symmetric_pair
+from energylang.landscape.margins import MarginSearch
 from energylang.landscape.solve import field_edit, field_grid
 from energylang.landscape.survey import return_rate, survey
 
@@ -334,3 +335,16 @@ def test_a_slow_passage_is_not_taken_for_a_basin() -> None:
             still = [note for note in proposal.notes if "come to rest here" in note]
             assert bool(still) == bool(rests.any())
             slow += int(looks.sum()) - int(rests.sum())
+
+
+@pytest.mark.parametrize("wanted_radius", [0.05, 0.3, 1.2])
+def test_the_margin_found_is_the_smallest_on_the_grid(planted: Planted, wanted_radius: float) -> None:
+    """Wherever the answer lies, inside the window that is tried first or not."""
+    layer, patterns = planted(64, 4, beta=7.0, dtype=torch.float32)
+    direction = torch.sign(torch.randn(64, generator=stable_generator("margin", 1)))
+    arguments = (layer, 0.9 * direction, 0.9 * patterns)
+    quick = MarginSearch(*arguments, stable_generator("m"), wanted_radius, 16)
+    best = quick.smallest()
+    every = MarginSearch(*arguments, stable_generator("m"), wanted_radius, 16)
+    assert every._tried(list(range(len(every.margins)))) == best
+    assert float(quick.rate[best]) == 1.0
