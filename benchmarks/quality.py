@@ -30,7 +30,7 @@ COLUMNS = ("d, known", "accepted ours / theirs", "returns from its noise", "retu
 WIDER_EXPLAINED = (
     "`inject … noise=` asks for a basin that returns from more noise; the columns are those above. Wider basins return "
     "from the published package's noise as its own do, with a change that is still smaller, but are accepted less "
-    "often and change more decisions; the default stays at 30 %, where all three (acceptance, ‖ΔW‖, decisions) are the best."
+    "often and change more decisions; the default stays at 30 %, where acceptance, ‖ΔW‖ and decisions are the best."
 )
 WIDER_COLUMNS = ("d, known", "edit", "accepted", "returns from its noise", "returns from 30 % noise", "‖ΔW‖",
                  "decisions changed")  # fmt: skip
