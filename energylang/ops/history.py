@@ -160,17 +160,7 @@ def rollback(session: Session, name: str) -> results.Undone:
     ),
 )
 def goto(session: Session, id: int) -> results.Undone:
-    node = session.timeline.nodes.get(id)
-    if node is None:
-        changed = any(entry.id == id for entry in session.timeline.log)
-        raise ElError(
-            f"operation {id} failed: there is no place to go to"
-            if changed
-            else f"there is no operation {id}",
-            code="EL514",
-            hint="`history tree` shows the places",
-        )
-    undone, again = session.travel_to(node)
+    undone, again = session.travel_to(session.node_at(id))
     return _travelled(session, f"goto {id}", undone, again)
 
 
