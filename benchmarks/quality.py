@@ -27,6 +27,13 @@ EXPLAINED = (
 )
 COLUMNS = ("d, known", "accepted ours / theirs", "returns from its noise", "returns from 30 % noise",
            "‖ΔW‖ ours : theirs", "decisions changed ours / theirs")  # fmt: skip
+WIDER_EXPLAINED = (
+    "`inject … noise=` asks for a basin that returns from more noise; the columns are those above. Wider basins return "
+    "from the published package's noise as its own do, with a change that is still smaller, but are accepted less "
+    "often and change more decisions; the default stays at 30 %, where acceptance, ‖ΔW‖ and decisions are the best."
+)
+WIDER_COLUMNS = ("d, known", "edit", "accepted", "returns from its noise", "returns from 30 % noise", "‖ΔW‖",
+                 "decisions changed")  # fmt: skip
 CAUSAL_EXPLAINED = (
     "d = 256, 40 basins. With structure: 12 basins share 55 % of their coordinates with a parent that is deeper than "
     "they are. Edges are specific drifts above 0.15; the placebo column counts pairs that random edits of the same "
@@ -80,6 +87,54 @@ def edits(trials: int) -> list[tuple[str, ...]]:
                 " / ".join(f"{statistics.fmean(side):.1%}" for side in changed),
             )
         )
+    return rows
+
+
+def wider(trials: int) -> list[tuple[str, ...]]:
+    """The same, for edits that ask for wider basins (``inject … noise=``)."""
+    surgeon = published()
+    if surgeon is None:
+        return [("the published package is not installed", "", "", "", "", "")]
+    rows = []
+    for d, known in ((128, 10), (256, 20)):
+        found: dict[str, list[tuple[bool, float, float, float, float]]] = {}
+        for trial in range(trials):
+            generator = stable_generator("quality", d, trial)
+            patterns = torch.sign(torch.randn(known, d, generator=generator))
+            weight = patterns.T @ patterns / d
+            theirs = surgeon.from_W(weight.clone()).inject(0, seed=1000 + trial, force=True)
+            target, edited = theirs["target"].float(), theirs["W_after"].float()
+            size = float(torch.linalg.matrix_norm(edited - weight))
+            verdict = judged(surgeon, weight, edited, 0.9 * torch.sign(target))
+            found.setdefault("the published edit", []).append((*verdict, 1.0))
+            for noise in (0.3, 0.7, 1.1, 1.6):
+                proposal = inject(
+                    Landscape(weight, BETA),
+                    target,
+                    0.95 * patterns,
+                    generator=stable_generator("q", trial),
+                    wanted_radius=noise,
+                )
+                edited = proposal.factors.added_to(weight)
+                norm = float(torch.linalg.matrix_norm(edited - weight)) / size
+                verdict = judged(surgeon, weight, edited, proposal.target)
+                found.setdefault(f"noise={noise:.0%}", []).append((*verdict, norm))
+        for name, verdicts in found.items():
+            accepted, returns, changed, near = (
+                statistics.fmean(float(verdict[i]) for verdict in verdicts) for i in range(4)
+            )
+            norm = statistics.median(verdict[4] for verdict in verdicts)
+            rows.append(
+                (
+                    f"{d}, {known}",
+                    name,
+                    f"{accepted:.0%}",
+                    f"{returns:.0%}",
+                    f"{near:.0%}",
+                    f"{norm:.2f}",
+                    f"{changed:.1%}",
+                )
+            )
     return rows
 
 

@@ -8,6 +8,8 @@ path) and print it; any other exception is a defect of this package.
 
 from __future__ import annotations
 
+_LONGEST = 1500
+
 
 class ElError(Exception):
     """An error with a stable code, one clear sentence and, where there is one, a way out.
@@ -18,6 +20,8 @@ class ElError(Exception):
     code = "EL500"
 
     def __init__(self, message: str, *, hint: str = "", code: str | None = None) -> None:
+        if len(message) > _LONGEST:  # it quotes a file, and the file is made of nothing else
+            message = f"{message[:_LONGEST]}…"
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -44,3 +48,10 @@ class CorpusError(ElError):
     """A training corpus that cannot be used: missing, unreadable, or too short."""
 
     code = "EL503"
+
+
+class FileError(CheckpointError):
+    """A file that cannot be written, or that a contained script must not touch. (Where it is a model's, whoever
+    expects a ``CheckpointError`` gets one.)"""
+
+    code = "EL504"

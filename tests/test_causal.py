@@ -137,3 +137,14 @@ def test_across_layers_needs_a_later_layer():
     session = Session("tiny")
     with pytest.raises(Exception, match="does not come after"):
         session.run("survey L2\ncausal across L2.B0 to=L1")
+
+
+def test_folding_mirror_pairs_changes_nothing():
+    """A basin's mirror has its knock-out and the mirrored fate: with the mirrors, a scan has the same numbers twice."""
+    layer, centres = dependent(64, 6, [(0, 3)], 1)
+    alone = causal.scan(layer, centres, stable_generator("null"), placebo_count=2)
+    both = causal.scan(layer, torch.cat((centres, -centres)), stable_generator("null"), placebo_count=2)
+    for found, wanted in ((both.drift, alone.drift), (both.placebo, alone.placebo)):
+        assert torch.allclose(found, wanted.repeat(*(1,) * (wanted.ndim - 2), 2, 2), atol=1e-5)
+    assert torch.equal(both.survives, alone.survives.repeat(2, 2))
+    assert torch.allclose(both.norm, alone.norm.repeat(2))

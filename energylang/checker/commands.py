@@ -16,7 +16,7 @@ from energylang.syntax import ast
 from energylang.syntax.source import Span
 
 from .binding import NO_CONSTANT, bind, bind_procedure, constant
-from .facts import replace
+from .facts import UNKNOWN, replace
 from .flow import Flows
 from .scope import SOME_MODEL, Argument, Call, Given, LayerOf, ModelState, Procedure
 
@@ -95,9 +95,20 @@ class Commands(Flows):
         if Effect.LOADS in op.effects:
             values, assigned = self.facts.values, self.facts.assigned
             self.model = self.header_of(call, node)
+            if not self.left_out(
+                call, "session"
+            ):  # what was done in the session that comes back is not known
+                self.model = replace(self.model, facts=UNKNOWN)
             self.know(values=values, assigned=assigned)
         self.leaves(node, op, call)
         return op.result_type
+
+    def left_out(self, call: Call, name: str) -> bool:
+        """Whether a switch is off for certain."""
+        value: Argument | None = call.arguments.get(name)
+        if isinstance(value, Given):
+            return value.value is False
+        return value is None or (isinstance(value, ast.Expr) and constant(value) is False)
 
     def path_in(self, call: Call, name: str) -> str | None:
         value: Argument | None = call.arguments.get(name)

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from energylang.diagnostics import Diagnostic, Diagnostics
+from energylang.errors import FileError
 from energylang.ops.coerce import suggestion
+from energylang.storage import MAX_SCRIPT_BYTES, read_bytes
 from energylang.syntax import ast
 from energylang.syntax.grammar import folder
 from energylang.syntax.source import Source, decode
@@ -69,10 +71,12 @@ class Modules:
         beside = (base or Path()) / f"{name}.el"
         try:
             if beside.is_file():
-                return Source(decode(beside.read_bytes()), str(beside), beside.parent)
+                return Source(decode(read_bytes(beside, MAX_SCRIPT_BYTES)), str(beside), beside.parent)
             shipped = folder("stdlib").joinpath(f"{name}.el")
             if shipped.is_file():
                 return Source(decode(shipped.read_bytes()), f"stdlib/{name}.el", base)
+        except FileError as error:
+            return error.message
         except UnicodeDecodeError as error:
             return f"{beside} is not UTF-8 text (byte {error.start})"
         except OSError as error:

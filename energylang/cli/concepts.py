@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from energylang.errors import ElError
+from energylang.storage import MAX_TEXT_BYTES, read_bytes
 
 if TYPE_CHECKING:
     from energylang.runtime.surgery import Study
@@ -104,7 +105,9 @@ def read_patterns(path: Path) -> dict[str, re.Pattern[str]]:
 def _read_object(path: Path, option: str, form: str) -> dict[str, Any]:
     """A JSON object that is not empty; ``ElError`` with the path and what is wrong."""
     try:
-        found = json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=_without_duplicates)
+        found = json.loads(
+            read_bytes(path, MAX_TEXT_BYTES).decode("utf-8"), object_pairs_hook=_without_duplicates
+        )
     except FileNotFoundError:
         raise ElError(f"there is no file {path}", code="EL530", hint=f"check the path of {option}") from None
     except IsADirectoryError:

@@ -13,13 +13,18 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from energylang import __version__
 from energylang.diagnostics import Diagnostic
 from energylang.errors import ElError
 
-from . import tools
+from . import limits, tools
 from .shared import FAILED, INTERRUPTED, OK, WRONG, complain, read_source, report, starting_model
+
+if TYPE_CHECKING:
+    from energylang.checker.scope import ModelState
+    from energylang.syntax.source import Source
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         "--keep-going", action="store_true", help="after an error, go on with the next statement"
     )
     run.add_argument("--threads", type=_threads, default=1, help="torch threads (default: 1)")
+    limits.add_options(run)
     run.set_defaults(run=_run)
 
     repl = commands.add_parser("repl", help="the prompt (also: `el` alone)")
@@ -110,16 +116,39 @@ def _threads(text: str) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    from energylang.checker import check
-
+    problem = limits.problem(chosen)
+    if problem:
+        return _finish(chosen, [], [Diagnostic("EL209", problem, None)], WRONG)
     source, state = read_source(chosen.script), starting_model(chosen.model)
     if isinstance(source, Diagnostic):
         return _finish(chosen, [], [source], WRONG)
     if isinstance(state, Diagnostic):
         return _finish(chosen, [], [state], WRONG)
-    checked = check(source, model=state)
+    items: list[object] = []
+    with limits.TimeLimit(chosen.timeout) as time:
+        try:
+            found, code = _run_source(chosen, source, state, items)
+        except KeyboardInterrupt:
+            if time.over:
+                message = f"{time.message}; the statement that was running left no trace"
+                found, code = [Diagnostic("EL591", message, None)], FAILED
+            else:
+                message = "interrupted; the statement that was running left no trace"
+                found, code = [Diagnostic("EL590", message, None)], INTERRUPTED
+    return _finish(chosen, items, found, code)
+
+
+def _run_source(
+    chosen: argparse.Namespace, source: Source, state: ModelState, items: list[object]
+) -> tuple[list[Diagnostic], int]:
+    """Check and run a script within its limits; what is to be said at the end, and the exit code."""
+    from energylang.checker import check
+
+    folder = source.base if chosen.sandbox else None
+    with limits.sandboxed(folder, force=chosen.force):
+        checked = check(source, model=state)
     if not checked.ok:
-        return _finish(chosen, [], checked.diagnostics, WRONG)
+        return checked.diagnostics, WRONG
 
     from energylang.runtime.run import ScriptError, run_checked
     from energylang.runtime.session import Session
@@ -127,17 +156,15 @@ def _run(chosen: argparse.Namespace) -> int:
     from .output import Recorder
 
     session = Session(chosen.model, base=source.base, threads=chosen.threads)
-    found, code = checked.diagnostics, OK
-    with Recorder(json=chosen.json) as recorder:
+    limits.limit_memory(chosen.memory)
+    with limits.sandboxed(folder, force=chosen.force), Recorder(json=chosen.json) as recorder:
+        recorder.items = items
         session.watcher = recorder.count
         try:
             run_checked(session, checked, recorder.show, recorder.begin, keep_going=chosen.keep_going)
         except ScriptError as error:
-            found, code = error.diagnostics, FAILED
-        except KeyboardInterrupt:
-            message = "interrupted; the statement that was running left no trace"
-            found, code = [Diagnostic("EL590", message, None)], INTERRUPTED
-    return _finish(chosen, recorder.items, found, code)
+            return error.diagnostics, FAILED
+    return checked.diagnostics, OK
 
 
 def _finish(chosen: argparse.Namespace, items: list[object], diagnostics: list[Diagnostic], code: int) -> int:

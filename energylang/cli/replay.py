@@ -35,4 +35,4 @@ def _replay(options: argparse.Namespace) -> int:
         from energylang.render.terminal import Screen
 
         Screen().display(found)
-    return 0 if found.identical else DIFFERENT
+    return 0 if found.identical and found.intact else DIFFERENT

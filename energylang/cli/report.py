@@ -154,9 +154,9 @@ def surgery(args: argparse.Namespace) -> int:
 
 def words(args: argparse.Namespace) -> int:
     """Study words in plain text and write the report; returns the exit code."""
-    from energylang.models.checkpoint import write_atomic
     from energylang.models.data import read_text
     from energylang.render.words import markdown
+    from energylang.storage import write_atomic
 
     from .concepts import read_patterns
 
@@ -236,7 +236,7 @@ def check_model(spec: str, layer: int | None, *, talks: bool = True) -> None:
 
 def prepare(folder: Path, names: Sequence[str] = FILES) -> None:
     """Create the folder, and make sure that the files of the report can be written into it."""
-    from energylang.models.checkpoint import check_writable
+    from energylang.storage import check_writable
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -256,9 +256,9 @@ def prepare(folder: Path, names: Sequence[str] = FILES) -> None:
 
 def write(folder: Path, options: dict[str, Any], models: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Summarise, and write the three files; the summary."""
-    from energylang.models.checkpoint import write_atomic
     from energylang.render.surgery import markdown, svg
     from energylang.runtime.surgery_summary import summarise
+    from energylang.storage import write_atomic
 
     study = _finite({"version": VERSION, "options": options, "models": list(models)})
     study["summary"] = summarise(study["models"])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from energylang.diagnostics import Diagnostic
 from energylang.errors import ElError
 from energylang.render.diagnostics import render_diagnostics
+from energylang.storage import MAX_SCRIPT_BYTES, MIB, read_bytes
 from energylang.syntax.source import Source, decode
 
 if TYPE_CHECKING:
@@ -37,8 +38,13 @@ def read_source(path: str) -> Source | Diagnostic:
     name = "<stdin>" if path == "-" else path
     try:
         if path == "-":
-            return Source(decode(sys.stdin.buffer.read()), "<stdin>", Path.cwd())
-        return Source(decode(Path(path).read_bytes()), path, Path(path).resolve().parent)
+            data = sys.stdin.buffer.read(MAX_SCRIPT_BYTES + 1)
+            if len(data) > MAX_SCRIPT_BYTES:
+                return Diagnostic(
+                    "EL530", f"{name} is larger than {MAX_SCRIPT_BYTES // MIB} MiB", None, path=name
+                )
+            return Source(decode(data), "<stdin>", Path.cwd())
+        return Source(decode(read_bytes(path, MAX_SCRIPT_BYTES)), path, Path(path).resolve().parent)
     except UnicodeDecodeError as error:
         return Diagnostic("EL530", f"{name} is not UTF-8 text (byte {error.start})", None, path=name)
     except FileNotFoundError:

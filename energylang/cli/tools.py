@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from energylang.diagnostics import Diagnostic
+from energylang.storage import write_atomic
 from energylang.syntax.source import Source
 
 from .shared import FAILED, OK, WRONG, read_source, report, starting_model
@@ -149,4 +150,4 @@ def _deliver(chosen: argparse.Namespace, path: str, source: Source, text: str) -
     elif path == "-" and not chosen.check and not chosen.json:
         sys.stdout.write(text)
     elif text != source.text and path != "-" and not chosen.check and not chosen.diff:
-        Path(path).write_text(text, encoding="utf-8")
+        write_atomic(Path(path).resolve(), text.encode("utf-8"))

@@ -392,9 +392,31 @@ _ALL = (
         "The file is no record (see docs/record.schema.json), or it was made on another checkpoint.",
     ),
     Code(
+        "EL541",
+        "outside of the sandbox",
+        "`el run --sandbox` confines a script to its own folder: it neither reads nor writes anything else, whether a "
+        "path is absolute, goes up with `..`, or follows a symbolic link. Bundled models may be read.",
+    ),
+    Code(
+        "EL542",
+        "file exists already",
+        "`el run --sandbox` lets a script write new files only. `--force` lets it overwrite what is in its folder.",
+    ),
+    Code(
+        "EL543",
+        "in use by another process",
+        "Another process works on this training or session; the message says which, on which machine, and since when. "
+        "It lets go when it ends, however it ends.",
+    ),
+    Code(
         "EL590",
         "interrupted",
         "The run was stopped from the keyboard; the statement that was running left no trace.",
+    ),
+    Code(
+        "EL591",
+        "time is up",
+        "The run took longer than `--timeout` allows; the statement that was running left no trace.",
     ),
     Code("EL599", "defect in energylang", "This should not happen, whatever the script says. Please report it."),
 )  # fmt: skip

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from energylang import results
 from energylang.errors import ElError
-from energylang.models.checkpoint import check_writable, write_atomic
 from energylang.results.answer import Answer
 from energylang.runtime.probing import probe_map
 from energylang.runtime.session import Session
+from energylang.storage import write_atomic
 from energylang.surgeon import BasinSurgeon
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ class Picture:
                 ) from None
         else:
             raise ElError(f"cannot draw into {target}", code="EL504", hint="end the path in .html or .png")
-        check_writable(target)
         write_atomic(target, data)
         return target
 

@@ -41,6 +41,7 @@ _SMALL = 0.5  # radii are known to a thousandth absolutely where they are small
 _SQUARINGS = 12
 _SMALLEST_STEP = 1.0 / 16
 _NEAR = 0.05  # extrapolate only this close to a fixed point
+_LEAP, _BEND, _FAR = 32.0, 0.25, 0.03  # of a straight creep: in moves, in radians, as a share of √d
 _LOOK = 4  # every so many steps, polishing looks at where it is going
 
 
@@ -135,6 +136,11 @@ def _next_step(tau: Tensor, move: Tensor, last_move: Tensor) -> tuple[Tensor, Te
     near = length < _NEAR * length.new_tensor(move.shape[1]).sqrt()
     slow = (straight > 0.95) & (ratio > 0.3) & (ratio < 0.98) & near
     size = torch.where(slow, tau / (1.0 - ratio), tau)
+    # A row that creeps on in a straight line, past the ghost of a fixed point or away from a saddle, leaps as far as
+    # the line may be trusted.
+    turn = (2.0 * (1.0 - straight)).clamp_min(0.0).sqrt()
+    leap = (_BEND / turn).clamp(1.0, _LEAP).minimum(_FAR * length.new_tensor(move.shape[1]).sqrt() / length)
+    size = torch.where((straight > 0.98) & (ratio >= 0.98) & near, tau * leap.clamp_min(1.0), size)
     return tau.unsqueeze(1), size.unsqueeze(1)
 
 
@@ -164,6 +170,8 @@ def spectrum(landscape: Landscape, centres: Tensor) -> tuple[Tensor, Tensor]:
 def _leading(landscape: Landscape, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     """ρ(J) and ρ((1−τ)·I + τ·J) at states (k, d) → two (k,), in the dtype of the states and in float64."""
     k, dim = x.shape
+    if k == 0:
+        return x.new_zeros(0), torch.zeros(0, dtype=torch.float64, device=x.device)
     slope = interaction_slope(x, landscape.degree)
     g = ((1.0 - x * x).clamp_min(0.0) * slope).sqrt()
     generator = generator or stable_generator("stability", dim)
@@ -189,8 +197,8 @@ def _unit(v: Tensor, floor: Tensor) -> tuple[Tensor, Tensor]:
     """``v`` (k, d) at unit norm, and the norm (k,); a row with norm ≤ ``floor`` (or tiny) becomes zero."""
     norm = torch.linalg.vector_norm(v, dim=1)
     alive = norm > floor.clamp_min(torch.finfo(v.dtype).tiny)
-    unit = v * torch.where(alive, 1.0 / torch.where(alive, norm, 1.0), 0.0).unsqueeze(1)
-    return unit, torch.where(alive, norm, 0.0)
+    norm = norm * alive
+    return v * norm.reciprocal().masked_fill_(~alive, 0.0).unsqueeze(1), norm
 
 
 def _lanczos(g: Tensor, pull: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -204,16 +212,19 @@ def _lanczos(g: Tensor, pull: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     low = torch.zeros(k, dtype=torch.float64, device=v.device)
     high = torch.zeros_like(low)
     index = torch.arange(k, device=v.device)
-    small = torch.zeros(k, _KRYLOV, _KRYLOV, dtype=torch.float64, device=v.device)
+    diagonal: list[Tensor] = []
+    beside: list[Tensor] = []
     previous, beta = torch.zeros_like(v), torch.zeros_like(v[:, 0])
     largest = torch.zeros_like(beta)
     rounding = 4.0 * torch.finfo(v.dtype).eps
     for j in range(_KRYLOV):
         image = torch.mm(v * g, pull).mul_(g)
         alpha = (image * v).sum(1)
-        small[:, j, j] = alpha.double()
+        diagonal.append(alpha)
         if j + 1 in _STAGES:
-            ends = torch.linalg.eigvalsh(small[:, : j + 1, : j + 1])
+            small = torch.diag_embed(torch.stack(diagonal, 1).double())
+            small.diagonal(-1, 1, 2).copy_(torch.stack(beside, 1))  # eigvalsh reads the lower triangle
+            ends = torch.linalg.eigvalsh(small)
             bottom, top = ends[:, 0], ends[:, -1]
             change = torch.maximum((bottom - low[index]).abs(), (top - high[index]).abs())
             low[index], high[index] = bottom, top
@@ -223,13 +234,13 @@ def _lanczos(g: Tensor, pull: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
                 break
             if keep.numel() < index.numel():
                 index, g, v, image, alpha = index[keep], g[keep], v[keep], image[keep], alpha[keep]
-                small, previous, beta, largest = small[keep], previous[keep], beta[keep], largest[keep]
+                previous, beta, largest = previous[keep], beta[keep], largest[keep]
+                diagonal, beside = ([column[keep] for column in each] for each in (diagonal, beside))
         image.addcmul_(v, alpha.unsqueeze(1), value=-1).addcmul_(previous, beta.unsqueeze(1), value=-1)
         largest = torch.maximum(largest, torch.maximum(alpha.abs(), beta))
         previous = v
         v, beta = _unit(image, rounding * largest)
-        if j + 1 < _KRYLOV:
-            small[:, j, j + 1] = small[:, j + 1, j] = beta.double()
+        beside.append(beta)
     return low, high
 
 

@@ -1,12 +1,12 @@
 """Which states are the same state, and which old one is which new one?
 
-``leaders``: greedy leader clustering by cosine. In order of the rows, a row that is within the cosine
-threshold of no earlier leader becomes a leader; every other row joins its first leader. The set of greedy
-leaders is the lexicographically first maximal independent set of the similarity graph, so it is found in
-rounds (a row leads when no undecided earlier row is similar to it), each a few operations on one Gram
-matrix: there is no loop over pairs or rows, and the number of rounds is the depth of the longest chain
-of such dependencies (a handful in practice). Rows come in blocks, each compared with the leaders so far and
-with itself, so that a million states need no Gram matrix of a million columns; the result is the same.
+``leaders``: greedy leader clustering by cosine. In order of the rows, a row that is within the cosine threshold of
+no earlier leader becomes a leader; every other row joins its first leader. The set of greedy leaders is the
+lexicographically first maximal independent set of the similarity graph, so it is found in rounds (a row leads when
+no undecided earlier row is similar to it), each a few operations on one Gram matrix: there is no loop over pairs or
+rows, and the number of rounds is the depth of the longest chain of such dependencies (a handful in practice). The
+first few dozen leaders are taken one by one, which is cheaper. Rows come in blocks, each compared with the leaders
+so far and with itself, so that a million states need no Gram matrix of a million columns; the result is the same.
 
 ``best_matching``: the one-to-one matching of maximal total similarity among the allowed pairs (Hungarian
 method, O(n²m)). Pairs whose two ends allow only each other are matched at once; the exact method runs on
@@ -26,6 +26,7 @@ __all__ = ["best_matching", "cosine_rows", "gram", "leaders", "normalised"]
 
 
 _BLOCK = 4096
+_FEW = 64
 _ENTRIES = 2**26  # of one comparison with the leaders so far
 
 
@@ -76,9 +77,11 @@ def _leaders_of_block(near: Tensor) -> tuple[Tensor, Tensor]:
     """``leaders`` for rows whose similarity (n, n) is at hand."""
     near = near | near.T
     near.fill_diagonal_(True)
-    earlier = near.tril(-1)
     undecided = torch.ones(near.shape[0], dtype=torch.bool, device=near.device)
     leader = torch.zeros_like(undecided)
+    if near.device.type == "cpu" and near.shape[0]:
+        _one_after_another(near.numpy(), undecided.numpy(), leader.numpy())
+    earlier = near.tril(-1) if bool(undecided.any()) else near
     while bool(undecided.any()):
         fresh = undecided & ~(earlier & undecided).any(1)
         leader |= fresh
@@ -87,6 +90,18 @@ def _leaders_of_block(near: Tensor) -> tuple[Tensor, Tensor]:
     if first.numel() == 0:
         return first, first
     return near[:, first].to(torch.uint8).argmax(1), first
+
+
+def _one_after_another(
+    near: NDArray[np.bool_], undecided: NDArray[np.bool_], leader: NDArray[np.bool_]
+) -> None:
+    """The first few leaders, found one by one: cheaper than rounds where there are few."""
+    for _ in range(_FEW):
+        row = int(undecided.argmax())
+        if not undecided[row]:
+            return
+        leader[row] = True
+        undecided &= ~near[row]
 
 
 def best_matching(similarity: Tensor, above: float) -> list[tuple[int, int]]:

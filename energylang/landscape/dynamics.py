@@ -10,8 +10,8 @@ iterations. A row is settled when ``‖x_new − x‖ ≤ eps·‖x‖`` (looked
    product ``f(X)Wᵀ`` and add ``(f(X)·right) leftᵀ`` of their own candidate.
 3. A row inside the origin's certain region (``Landscape.origin_radius``; only without drive) can only shrink:
    it is set to zero and counted as settled. (Its relative step would stay near τ for ever.)
-4. The memory of a batch is bounded by ``budget_bytes``, and by what a core's cache holds; rows are processed in
-   chunks, each with the candidates that it needs.
+4. The memory of a batch is bounded by ``budget_bytes``: more rows than that are processed in chunks. The loop
+   itself, and how it uses a core's cache, is ``iteration``.
 
 Invariants: a row's path, step sizes and iteration count depend on that row alone (up to the rounding of
 GEMMs of different shapes); settling −x gives the mirror image of settling x when there is no drive; same
@@ -29,8 +29,9 @@ from torch import Tensor
 
 from energylang.errors import LandscapeError
 from energylang.landscape.draws import perturbed, stable_generator, starts
+from energylang.landscape.iteration import Edits, run
 from energylang.landscape.layer import Landscape, cosine_rows, interaction, interaction_slope, residual
-from energylang.landscape.lowrank import Grid, LowRank, stacked
+from energylang.landscape.lowrank import LowRank
 
 __all__ = [
     "Landscape",
@@ -52,7 +53,6 @@ MAX_ITER = 100
 EPS = 5e-3
 TAU = (0.9, 0.1)
 BUDGET_BYTES = 2**30
-_CACHED, _LEAST_ROWS = 2**19, 256  # numbers of one buffer that stay in a core's cache; rows at least
 _BUFFERS = 8  # (rows, d) buffers alive at once inside one iteration
 
 
@@ -160,9 +160,8 @@ def _settle(
                 f"the drive must be finite and of shape ({landscape.dim},) or (n, {landscape.dim}), "
                 f"got {tuple(drive.shape)}"
             )
-    edits = None if candidates is None else _Edits.of(landscape, candidates)
+    edits = None if candidates is None else Edits.of(landscape, candidates)
     rows = max(1, budget_bytes // (_BUFFERS * landscape.dim * x.element_size()))
-    rows = min(rows, max(_LEAST_ROWS, _CACHED // landscape.dim))
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for begin in range(0, total, rows):
         end = min(begin + rows, total)
@@ -171,11 +170,8 @@ def _settle(
         else:
             chunk = x[torch.arange(begin, end, device=x.device) % x.shape[0]]
         part_drive = drive[begin:end] if drive is not None and drive.ndim == 2 else drive
-        part_owner, part_edits = None, edits
-        if owner is not None and edits is not None:  # the rows of a candidate lie together
-            first, last = int(owner[begin]), int(owner[end - 1])
-            part_owner, part_edits = owner[begin:end] - first, edits.part(first, last + 1, landscape.dim)
-        parts.append(_run(landscape, chunk, part_edits, part_owner, part_drive, max_iter, eps, tau))
+        part_owner = None if owner is None else owner[begin:end]
+        parts.append(run(landscape, chunk, edits, part_owner, part_drive, max_iter, eps, tau))
     if len(parts) == 1:
         return Settled(*parts[0])
     if not parts:
@@ -183,133 +179,6 @@ def _settle(
         return Settled(x.new_zeros(0, landscape.dim), empty, empty.bool())
     states, iterations, settled = zip(*parts, strict=True)
     return Settled(torch.cat(states), torch.cat(iterations), torch.cat(settled))
-
-
-@dataclass(frozen=True, eq=False)
-class _Edits:
-    """m candidate edits packed for batching: ``left`` (times β), ``right`` (m, r, d) and a capture radius (m,)."""
-
-    left: Tensor
-    right: Tensor
-    origin_radius: Tensor
-    masked: bool  # one GEMM with all candidates and a mask, or a gather per row
-
-    @classmethod
-    def of(cls, landscape: Landscape, candidates: Sequence[LowRank]) -> _Edits:
-        left, right = stacked(candidates, landscape.weight)
-        bounds = candidates.norm_bounds if isinstance(candidates, Grid) else Grid(left, right).norm_bounds
-        bounds = landscape.frobenius + bounds.double()
-        radii = [landscape.origin_radius_for(bound) for bound in bounds.tolist()]
-        return cls(left.mul_(landscape.beta), right, left.new_tensor(radii), False)
-
-    def part(self, first: int, last: int, dim: int) -> _Edits:
-        """The candidates from one number up to another, by the cheaper way to apply them."""
-        left = self.left[first:last]
-        masked = left.shape[0] * left.shape[1] <= max(32, dim // 3)
-        return _Edits(left, self.right[first:last], self.origin_radius[first:last], masked)
-
-    def add_field(self, field: Tensor, y: Tensor, owner: Tensor) -> None:
-        """``field += β·(y·right) leftᵀ`` of each row's own candidate; ``field``, ``y`` (n, d)."""
-        m, rank, dim = self.left.shape
-        if rank == 0:
-            return
-        if self.masked:
-            coefficients = (y @ self.right.reshape(m * rank, dim).T).reshape(-1, m, rank)
-            mine = torch.zeros_like(coefficients)
-            index = owner[:, None, None].expand(-1, 1, rank)
-            mine.scatter_(1, index, coefficients.gather(1, index))
-            field.addmm_(mine.reshape(-1, m * rank), self.left.reshape(m * rank, dim))
-            return
-        for k in range(rank):  # ranks, not rows: one or two in practice
-            coefficient = (y * self.right[:, k].index_select(0, owner)).sum(1, keepdim=True)
-            field.addcmul_(coefficient, self.left[:, k].index_select(0, owner))
-
-
-def _run(
-    landscape: Landscape,
-    x: Tensor,
-    edits: _Edits | None,
-    owner: Tensor | None,
-    drive: Tensor | None,
-    max_iter: int,
-    eps: float,
-    tau: tuple[float, float],
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The iteration itself, on one chunk: (states, iterations, settled).
-
-    Rows that have settled are written down at once, and leave the batch when an eighth of it has (a row that
-    stays for a few more steps costs less than moving all the others).
-    """
-    pull, degree = landscape.pull, landscape.degree
-    x = x.clone()
-    out = torch.empty_like(x)
-    count = x.shape[0]
-    iterations = torch.full((count,), max_iter, dtype=torch.long, device=x.device)
-    settled = torch.zeros(count, dtype=torch.bool, device=x.device)
-    index = torch.arange(count, device=x.device)
-    waiting = torch.ones(count, dtype=torch.bool, device=x.device)  # rows of the batch not yet written down
-    field, y = torch.empty_like(x), torch.empty_like(x)
-    capture: Tensor | float = landscape.origin_radius
-    if edits is not None and owner is not None:
-        capture = edits.origin_radius[owner]
-    if drive is not None:
-        capture = 0.0
-        drive = drive * landscape.beta
-    for step in range(max_iter):
-        if count == 0:
-            break
-        size = tau[0] + (tau[1] - tau[0]) * (step / (max_iter - 1) if max_iter > 1 else 0.0)
-        y = _interaction_into(x, degree, y)
-        torch.mm(y, pull, out=field)
-        if edits is not None and owner is not None:
-            edits.add_field(field, y, owner)
-        if drive is not None:
-            field += drive
-        move = field.tanh_().sub_(x)
-        if not looked_at(step, max_iter):
-            x.add_(move, alpha=size)
-            continue
-        allowed = torch.linalg.vector_norm(x, dim=1).mul_(eps / size)
-        done = torch.linalg.vector_norm(move, dim=1) <= allowed
-        x.add_(move, alpha=size)
-        gone = torch.linalg.vector_norm(x, dim=1) < capture
-        done |= gone
-        done &= waiting
-        if not bool(done.any()):
-            continue
-        rows = done.nonzero().squeeze(1)
-        finished = index[rows]
-        out[finished] = x[rows].masked_fill_(gone[rows].unsqueeze(1), 0.0)
-        iterations[finished] = step + 1
-        settled[finished] = True
-        waiting[rows] = False
-        count -= rows.numel()
-        if 8 * count > 7 * x.shape[0]:
-            continue
-        keep = waiting.nonzero().squeeze(1)
-        x, index, waiting = x.index_select(0, keep), index[keep], waiting[keep]
-        field, y = field[:count], y[:count]
-        if owner is not None:
-            owner = owner[keep]
-        if isinstance(capture, Tensor):
-            capture = capture[keep]
-        if drive is not None and drive.ndim == 2:
-            drive = drive[keep]
-    keep = waiting.nonzero().squeeze(1)
-    out[index[keep]] = x[keep]
-    return out, iterations, settled
-
-
-def looked_at(step: int, max_iter: int) -> bool:
-    """Whether a step is one after which settled rows are looked for: the first ones, then every third, the last."""
-    return step < 3 or step % 3 == 2 or step == max_iter - 1
-
-
-def _interaction_into(x: Tensor, degree: int, buffer: Tensor) -> Tensor:
-    """``interaction(x, degree)``, written into ``buffer`` where the usual degree allows it."""
-    if degree != 3:
-        return interaction(x, degree)
-    return torch.abs(x, out=buffer).mul_(x)
 
 
 def _check_parameters(max_iter: int, eps: float, tau: tuple[float, float], budget_bytes: int) -> None:

@@ -7,8 +7,7 @@ Every function here returns a ``Proposal`` and writes nothing; ``gate.judge`` an
 2. Solve for the smallest change that does this and leaves the fields of all protected basins alone
    (``solve.field_edit``); on a symmetric layer the symmetric one.
 3. Where a strength has to be found, a grid of candidates, with all noisy copies of all targets, is settled in
-   low-rank batches and the smallest sufficient one is taken: every eighth margin first, then those just below
-   the first that holds (what returns grows with the margin).
+   low-rank batches and the smallest sufficient one is taken (``margins`` for an attractor to install).
 4. Settle the target under the change and report the attractor that is really there.
 
 ``redirect`` (its own module) is the exception: hetero-associative, and one-sided on every layer.
@@ -23,10 +22,12 @@ import torch
 from torch import Tensor
 
 from energylang.errors import LandscapeError
-from energylang.landscape.clusters import cosine_rows, gram
+from energylang.landscape.attractors import polish
+from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import relative_noise
-from energylang.landscape.dynamics import MAX_ITER, TAU, Landscape, settle_each, settle_variants
+from energylang.landscape.dynamics import Landscape, settle_variants
 from energylang.landscape.lowrank import LowRank
+from energylang.landscape.margins import MarginSearch
 from energylang.landscape.proposal import (
     RETURNED,
     Proposal,
@@ -42,10 +43,9 @@ __all__ = ["Proposal", "inject", "move", "redirect", "remove", "scale_field"]
 
 AMPLITUDE = 0.9
 RELATED = 0.4
-_MARGINS = 44
-_STRIDE = 8
-_STEPS = 30
-_MARGIN_RANGE = (1.2, 60.0)  # of β·m; for p = 3 a lone pattern needs min_a 0.9·artanh(a)/a² = 1.54
+WANTED_RADIUS = 0.3
+"""Wider basins were tried (benchmarks, edit quality): up to 1.6 they return better from larger noise, but are accepted
+less often and change more decisions."""
 _PUSH_BACK = (0.0, -0.02, -0.05, -0.1, -0.2, -0.35, -0.5, -0.75, -1.0)
 _REMOVAL_NOISE = 0.1
 
@@ -57,7 +57,7 @@ def inject(
     *,
     strength: float | None = None,
     generator: torch.Generator,
-    wanted_radius: float = 0.3,
+    wanted_radius: float = WANTED_RADIUS,
     trials: int = 16,
 ) -> Proposal:
     """Install an attractor at ``p* = 0.9·sign(direction)``, ``direction`` (d,), ``protected`` (k, d).
@@ -88,45 +88,16 @@ def _inject_by_margin(
             f"cannot test a radius of {wanted_radius} with {trials} trials",
             hint="the radius is a fraction of the state's norm, for example 0.3, with at least one trial",
         )
-    low, high = (math.log(edge / landscape.beta) for edge in _MARGIN_RANGE)
-    margins = torch.linspace(low, high, _MARGINS, dtype=torch.float64).exp()
-    grid = field_grid(landscape, pattern, margins.to(pattern)[:, None] * pattern, safe)
-    # The same steps as ever, but no more of them: a margin that needs longer is too weak.
-    fall = (TAU[0], TAU[0] + (TAU[1] - TAU[0]) * (_STEPS - 1) / (MAX_ITER - 1))
-    ends = settle_variants(landscape, pattern[None], grid, max_iter=_STEPS, tau=fall).states
-    near = cosine_rows(ends[:, 0], pattern)
-    fresh = near > (0.7 if landscape.symmetric else RETURNED)
-    if safe.shape[0]:
-        fresh &= gram(ends[:, 0], safe).amax(1) <= RETURNED
-    noise = relative_noise(pattern[None], trials, generator, 1.0)[0]
-    noise = noise * (wanted_radius / torch.linalg.vector_norm(pattern))
-    rate = torch.zeros(_MARGINS, dtype=torch.float64, device=ends.device)
-
-    def tried(rows: list[int]) -> None:
-        """Measure how many noisy copies come back under some candidates, in one batch."""
-        if rows:
-            end = ends[rows]
-            copies = end + torch.linalg.vector_norm(end, dim=2, keepdim=True) * noise
-            back = settle_each(landscape, copies, grid.take(rows), max_iter=_STEPS, tau=fall).states
-            rate[rows] = (cosine_rows(back, end) > RETURNED).double().mean(1)
-
-    # The larger the margin, the more comes back: every eighth first, then the ones below the first that holds.
-    candidates = [k for k in range(_MARGINS) if bool(fresh[k])] or list(range(_MARGINS))
-    coarse = candidates[::-_STRIDE][::-1]
-    tried(coarse)
-    holds = next((k for k in coarse if float(rate[k]) == 1.0), None)
-    if holds is not None:
-        place = candidates.index(holds)
-        tried(candidates[max(0, place - _STRIDE + 1) : place])
-    score = torch.where(fresh, rate, rate - 2.0 + near.double() * 1e-3)
-    best = int(torch.argmax(score))  # the first maximum: the smallest margin
+    search = MarginSearch(landscape, pattern, safe, generator, wanted_radius, trials)
+    best = search.smallest()
     notes = []
-    if not bool(fresh[best]):
+    if not bool(search.fresh[best]):
         notes.append("no margin on the grid installs an attractor near the direction")
-    elif float(rate[best]) < 1.0:
-        returned = f"{float(rate[best]):.0%} of {trials} trials"
+    elif float(search.rate[best]) < 1.0:
+        returned = f"{float(search.rate[best]):.0%} of {trials} trials"
         notes.append(f"the attractor returns from {wanted_radius:.0%} noise in {returned}")
-    return installed(landscape, grid[best], pattern, float(margins[best]), "inject", notes)
+    factors, margin = search.edit(best), float(search.margins[best])
+    return installed(landscape, factors, pattern, margin, "inject", notes, settled=search.ends[best])
 
 
 def _inject_by_norm(landscape: Landscape, pattern: Tensor, safe: Tensor, strength: float) -> Proposal:
@@ -190,8 +161,12 @@ def remove(
     ends = settle_variants(landscape, copies, grid).states
     stay = (cosine_rows(ends, centre) > RETURNED).double().mean(1)
     best = int(torch.argmin(stay))  # the first minimum: the gentlest push
-    if float(stay[best]) > 0:
-        notes.append(f"{float(stay[best]):.0%} of the noisy copies still settle here")
+    slow = ends[best][cosine_rows(ends[best], centre) > RETURNED]
+    if len(slow):  # at rest, or passing the ghost of the basin slowly enough to look like it
+        rest, _ = polish(landscape.edited(grid[best]), slow)
+        back = int((cosine_rows(rest, centre) > RETURNED).sum()) / len(copies)
+        if back > 0:
+            notes.append(f"{back:.0%} of the noisy copies still come to rest here")
     return Proposal(grid[best], centre, float(margins[best]), "remove", tuple(notes))
 
 

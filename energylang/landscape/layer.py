@@ -55,6 +55,14 @@ class Landscape:
             raise LandscapeError(
                 "the weight holds NaN or infinity", hint="undo the last edit, or load the checkpoint again"
             )
+        largest = float(self.weight.abs().max())
+        bound = torch.finfo(self.weight.dtype).max
+        if self.dim * largest * max(1.0, self.beta) >= bound or (self.dim * largest) ** 2 >= bound:
+            raise LandscapeError(
+                f"the weight reaches {largest:.3g}, too much for {str(self.weight.dtype).removeprefix('torch.')} "
+                f"at β = {self.beta:.3g} and dimension {self.dim}",
+                hint="scale the layer down, lower β, or `set dtype float64`",
+            )
         if not math.isfinite(self.beta) or self.beta <= 0:
             raise LandscapeError(
                 f"the inverse temperature β must be positive and finite, got {self.beta}",

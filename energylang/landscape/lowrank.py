@@ -158,12 +158,51 @@ class Grid(Sequence[LowRank]):
         rows = list(indices)
         return Grid(self.left[rows], self.right[rows])
 
+    def joined(self, other: Grid) -> Grid:
+        """The candidates of both, in order; padded with zero to one rank."""
+        left, right = (
+            stacked([*self, *other], self.left)
+            if self.rank != other.rank
+            else (torch.cat((self.left, other.left)), torch.cat((self.right, other.right)))
+        )
+        return Grid(left, right)
+
+    @property
+    def rank(self) -> int:
+        """The rank r of every candidate (an upper bound)."""
+        return int(self.left.shape[1])
+
+    @property
+    def norms(self) -> Tensor:
+        """(m,) float64: ``LowRank.norm`` of every candidate."""
+        left, right = self.left.double(), self.right.double()
+        squared = ((left @ left.mT) * (right @ right.mT)).sum((1, 2))
+        norms: Tensor = squared.clamp_min(0.0).sqrt()
+        return norms
+
+    @property
+    def mirrored(self) -> Tensor:
+        """(m,) bool: ``LowRank.mirrored`` of every candidate."""
+        same = (self.left == self.right).all(2) | (self.left == -self.right).all(2)
+        every: Tensor = same.all(1)
+        return every
+
     @property
     def norm_bounds(self) -> Tensor:
         """(m,): ``LowRank.norm_bound`` of every candidate."""
         lengths = torch.linalg.vector_norm(self.left, dim=2) * torch.linalg.vector_norm(self.right, dim=2)
         bounds: Tensor = lengths.sum(1)
         return bounds
+
+
+def symmetric_grid(first: Tensor, second: Tensor, like: Tensor) -> Grid:
+    """``symmetric_pair`` of every column of ``first`` and ``second`` (d, m) on its own: m candidates of rank two,
+    in the dtype of ``like``."""
+    pair = symmetric_pair(first, second)
+    m = first.shape[1]
+    # Columns e₊ of all candidates, then e₋ of all: two to each.
+    left, right = (side.to(like).T.reshape(2, m, -1).transpose(0, 1) for side in (pair.left, pair.right))
+    return Grid(left.contiguous(), right.contiguous())
 
 
 def stacked(candidates: Sequence[LowRank], like: Tensor) -> tuple[Tensor, Tensor]:

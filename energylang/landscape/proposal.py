@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from energylang.errors import LandscapeError
@@ -43,19 +44,23 @@ def installed(
     margin: float | None,
     kind: str,
     notes: list[str],
+    *,
+    settled: Tensor | None = None,
 ) -> Proposal:
-    """The proposal with the attractor that is really there once ``wanted`` (d,) settles under the edit."""
-    target = resting(landscape, factors, wanted)
+    """The proposal with the attractor that is really there once ``wanted`` (d,) settles under the edit (to
+    ``settled`` (d,), where that is known already)."""
+    target = resting(landscape, factors, wanted, settled)
     cosine = float(cosine_rows(target, wanted))
     if cosine <= RETURNED:
         notes = [*notes, f"the attractor installed has cosine {cosine:.2f} to the state asked for"]
     return Proposal(factors, target, margin, kind, tuple(notes))
 
 
-def resting(landscape: Landscape, factors: LowRank, state: Tensor) -> Tensor:
+def resting(landscape: Landscape, factors: LowRank, state: Tensor, settled: Tensor | None = None) -> Tensor:
     """Where ``state`` (d,) comes to rest under the edit: settled and polished (d,)."""
-    end = settle_variants(landscape, state[None], [factors]).states[0]
-    return polish(landscape.edited(factors), end)[0][0]
+    end = settle_variants(landscape, state[None], [factors]).states[0] if settled is None else settled[None]
+    weight = torch.addmm(landscape.weight, factors.left, factors.right.T)  # passing: not to be kept
+    return polish(landscape.with_weight(weight), end)[0][0]
 
 
 def vector(landscape: Landscape, x: Tensor, what: str) -> Tensor:

@@ -23,7 +23,7 @@ from torch import Tensor
 from energylang.errors import LandscapeError
 from energylang.landscape.clusters import leaders
 from energylang.landscape.dynamics import Landscape, interaction
-from energylang.landscape.lowrank import Grid, LowRank, symmetric_pair
+from energylang.landscape.lowrank import Grid, LowRank, symmetric_grid, symmetric_pair
 
 NO_ROOM = 1e-4
 _SAME_FIELD = 1.0 - 1e-6
@@ -37,7 +37,8 @@ def span_basis(fields: Tensor) -> Tensor:
     if fields.shape[0] == 0:
         return fields.new_zeros(fields.shape[1], 0)
     fields = fields / torch.linalg.vector_norm(fields, dim=1, keepdim=True)
-    fields = fields[leaders(fields, _SAME_FIELD, either_sign=True)[1]]
+    if float((fields @ fields.T).fill_diagonal_(0.0).abs().max()) > _SAME_FIELD:
+        fields = fields[leaders(fields, _SAME_FIELD, either_sign=True)[1]]
     if fields.shape[0] <= fields.shape[1]:
         q, r = torch.linalg.qr(fields.T)
         diagonal = r.diagonal().abs()
@@ -99,10 +100,7 @@ def field_grid(landscape: Landscape, state: Tensor, wanted: Tensor, protected: T
         left, right = change.to(landscape.weight), q.to(landscape.weight)
         return Grid(left.T[:, None], right.T[None].expand(m, -1, -1))
     change = off_span(change, basis)
-    pair = symmetric_pair(change - 0.5 * q * (y.T @ change), q.expand(-1, m))
-    left, right = pair.left.to(landscape.weight), pair.right.to(landscape.weight)
-    # Columns e₊ of all candidates, then e₋ of all: two to each.
-    return Grid(*(side.T.reshape(2, m, -1).transpose(0, 1).contiguous() for side in (left, right)))
+    return symmetric_grid(change - 0.5 * q * (y.T @ change), q.expand(-1, m), landscape.weight)
 
 
 def _query(landscape: Landscape, states: Tensor, protected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -112,8 +110,10 @@ def _query(landscape: Landscape, states: Tensor, protected: Tensor) -> tuple[Ten
     r = off_span(y, basis)
     length = torch.linalg.vector_norm(y, dim=0)
     tiny = torch.finfo(y.dtype).tiny
-    smallest = torch.linalg.svdvals(r / length.clamp_min(tiny)).min()
+    share = r / length.clamp_min(tiny)
+    smallest = torch.linalg.svdvals(share).min() if r.shape[1] > 1 else torch.linalg.vector_norm(share)
     if not bool(length.min() > 0) or float(smallest) < NO_ROOM:
         raise no_room(int(protected.shape[0]), landscape.dim)
-    q: Tensor = torch.linalg.solve(r.T @ r, r.T).T
+    inner = r.T @ r
+    q: Tensor = torch.linalg.solve(inner, r.T).T if r.shape[1] > 1 else r / inner
     return y, q, basis

@@ -6,17 +6,17 @@
     {"version": 1, "kind": …, "config": {…}, "tokenizer": {…}, "dialogue": {…}, "report": {…}, …}
 
 Laws (tested): what ``save`` writes, ``load`` reads back bit for bit, edited weights and all; the
-file appears whole or not at all; equal models give equal files; a fingerprint depends on names,
-dtypes, shapes and bytes of the weights and on nothing else.
+file appears whole or not at all; equal models give equal files; a file that was changed since is
+refused; a fingerprint depends on names, dtypes, shapes and bytes of the weights and on nothing else.
 
 Nothing is loaded loosely: a missing, surplus or misshapen tensor is named, never skipped.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
+import math
 import os
 import struct
 from collections.abc import Callable, Mapping
@@ -32,7 +32,9 @@ from energylang.models import sandbox
 from energylang.models.header import header_of, is_pt, parse_spec
 from energylang.models.index import LAYOUT_VERSION, METADATA_KEY, read_index
 from energylang.models.protocol import Model, natural_key
+from energylang.storage import check_memory, opened, write_atomic
 
+SUM_KEY = "sha256"
 _HALVES = (torch.float16, torch.bfloat16)
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -66,7 +68,7 @@ def load(
         found = {}
     header = header_of(spec, str(path), entries, metadata)  # refuses before anything large is read
     if not found:
-        found = _read_safetensors(path)
+        found = read_tensors_of(path)
     _check_finite(path, found)
     weights = {n: t for n, t in found.items() if not n.startswith("extra.")}
     extra = {n.removeprefix("extra."): t for n, t in found.items() if n.startswith("extra.")}
@@ -75,10 +77,12 @@ def load(
 
         check_tensors(str(path), weights, metadata)
     model = _move(Model(header, weights, extra=extra, metadata=metadata), place, wanted)
+    _check_betas(path, model)
     if "text" in header.capabilities:
         from energylang.models.text import attach_text
 
         attach_text(model, str(path))
+    check_sum(path, found, metadata)  # last: what is wrong in particular says more
     return model
 
 
@@ -92,7 +96,7 @@ def save(
     """Write ``model`` with its live weights to ``path`` (.safetensors); returns the path.
 
     ``extra`` adds tensors (read back in ``Model.extra``), ``notes`` JSON values (read back in
-    ``Model.metadata["notes"]``). Atomic: see ``write_atomic``.
+    ``Model.metadata["notes"]``). Atomic: see ``energylang.storage``.
     """
     target = Path(path).expanduser()
     if target.suffix != ".safetensors":
@@ -111,61 +115,31 @@ def save(
 
 
 def serialise(tensors: Mapping[str, Tensor], metadata: Mapping[str, object]) -> bytes:
-    """The bytes of a safetensors file: a function of its arguments alone."""
+    """The bytes of a safetensors file, with a checksum in its metadata: a function of its arguments alone."""
     ready = {n: tensors[n].detach().cpu().contiguous() for n in sorted(tensors, key=natural_key)}
-    text = json.dumps(metadata, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    signed = {**metadata, SUM_KEY: checksum(ready, metadata)}
+    text = json.dumps(signed, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return safetensors.torch.save({n: t.clone() for n, t in ready.items()}, {METADATA_KEY: text})
 
 
-def check_writable(path: Path) -> None:
-    """Raise ``CheckpointError`` when no file can be created beside ``path``; leaves nothing behind."""
-    folder = path.parent
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a directory", hint="name a file, for example model.safetensors")
-    if not folder.is_dir():
-        raise CheckpointError(f"there is no folder {folder}", hint=f"mkdir -p {folder}")
-    probe = _temporary(path)
-    try:
-        with probe.open("wb"):
-            pass
-        probe.unlink()
-    except OSError as error:
+def checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, object]) -> str:
+    """SHA-256 (hex) over the metadata, without a checksum in it, and every tensor's name, dtype, shape and bytes."""
+    whole = hashlib.sha256()
+    plain = {key: value for key, value in metadata.items() if key != SUM_KEY}
+    text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    whole.update(text.encode("utf-8", "surrogatepass"))
+    for name in sorted(tensors, key=natural_key):
+        whole.update(_sha(name, tensors[name].detach()).digest())
+    return whole.hexdigest()
+
+
+def check_sum(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, object]) -> None:
+    """Raise ``CheckpointError`` where a file is not what was written; one without a checksum passes."""
+    if SUM_KEY in metadata and metadata[SUM_KEY] != checksum(tensors, metadata):
         raise CheckpointError(
-            f"{path} cannot be written: {error.strerror or error}", hint="choose another output path"
-        ) from None
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Put ``data`` at ``path`` whole or not at all.
-
-    A temporary file in the same folder is written, synced and renamed over ``path``; the folder is
-    synced so that the name survives too. A reader sees the old file or the new one.
-    """
-    check_writable(path)
-    temporary = _temporary(path)
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        with contextlib.suppress(OSError):  # not every file system lets a folder be synced
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-    except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be written: {error.strerror or error}", hint="check the space and permissions"
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+            f"{path} does not match its own checksum: it was changed after it was written",
+            hint="copy or download it again",
+        )
 
 
 def fingerprint(model: Model, instead: Mapping[str, Tensor] | None = None) -> str:
@@ -189,24 +163,36 @@ def _digest(model: Model, name: str, tensor: Tensor) -> bytes:
     known = model.digests.get(name)
     if known is not None and known[0].device == raw.device and torch.equal(known[0], raw):
         return known[1]
+    digest = _sha(name, tensor).digest()
+    model.digests[name] = (raw.clone(), digest)
+    return digest
+
+
+def _sha(name: str, tensor: Tensor) -> hashlib._Hash:
     sha = hashlib.sha256()
-    title = f"{name}|{str(tensor.dtype).removeprefix('torch.')}|{list(tensor.shape)}|".encode()
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    title = f"{name}|{dtype}|{list(tensor.shape)}|".encode("utf-8", "surrogatepass")
     sha.update(struct.pack("<I", len(title)) + title)
-    sha.update(raw.cpu().numpy().tobytes())
-    model.digests[name] = (raw.clone(), sha.digest())
-    return sha.digest()
+    sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).cpu().numpy().data)
+    return sha
 
 
 # ------------------------------------------------------------------------------------- helpers
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Tensors in memory of their own: later changes of the file do not reach them."""
+def read_tensors_of(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file that ``read_index`` found sound, in memory of their own: later changes of
+    the file do not reach them."""
     try:
-        loaded = safetensors.torch.load(path.read_bytes())
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
+        with opened(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            check_memory(3 * size, path)
+            loaded = safetensors.torch.load(file.read(size))
+        return {n: t.clone() for n, t in loaded.items()}
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}", hint="the file is damaged") from None
-    return {n: t.clone() for n, t in loaded.items()}
 
 
 def _check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -215,6 +201,15 @@ def _check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
             raise CheckpointError(
                 f"{path}: '{name}' contains NaN or infinite values",
                 hint="its training diverged, or the file is damaged",
+            )
+
+
+def _check_betas(path: Path, model: Model) -> None:
+    for layer in range(model.num_layers):
+        if not 0 < model.beta(layer) < math.inf:
+            raise CheckpointError(
+                f"{path}: '{model.beta_key(layer)}' makes an inverse temperature of {model.beta(layer)}",
+                hint="β = exp(log_beta) is a positive number, usually from 1 to 10",
             )
 
 

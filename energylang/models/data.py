@@ -19,6 +19,7 @@ from torch import Tensor
 from energylang.errors import CorpusError
 from energylang.models.sandbox import generator
 from energylang.models.tokenizer import Tokenizer, train_tokenizer
+from energylang.storage import read_bytes
 
 HELDOUT_SHARE = 0.1
 MAX_CORPUS_BYTES = 2**31
@@ -63,11 +64,9 @@ def read_corpus(path: Path) -> Corpus:
 def _read(path: Path) -> tuple[bytes, str]:
     """The bytes at ``path`` and the text they are."""
     try:
-        if path.is_dir():
-            raise CorpusError(f"{path} is a folder, not a text", hint="name one UTF-8 text file")
-        if path.stat().st_size > MAX_CORPUS_BYTES:
-            raise CorpusError(f"{path} is larger than 2 GiB", hint="train on a part of it")
-        raw = path.read_bytes()
+        raw = read_bytes(path, MAX_CORPUS_BYTES, growth=4)
+    except IsADirectoryError:
+        raise CorpusError(f"{path} is a folder, not a text", hint="name one UTF-8 text file") from None
     except FileNotFoundError:
         raise CorpusError(f"there is no corpus {path}", hint="check the path") from None
     except OSError as error:

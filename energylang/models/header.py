@@ -14,6 +14,7 @@ anything is loaded. This module answers from the *specification* alone:
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from typing import Literal, cast
 
 from energylang.errors import CheckpointError
 from energylang.models.index import PT_SUFFIXES, Entry, Kind, check_file, read_index
+from energylang.storage import located, opened, permitted
 
 #: Largest dimension of a layer that is accepted, from a specification or from a file.
 MAX_DIMENSION = 8192
@@ -34,8 +36,8 @@ FORMS = (
 )
 
 _HOPFIELD_W = re.compile(r"blocks\.(\d+)\.hopfield\.W")
-_RANDOM = re.compile(r"(?:random:|__random_)(\d+)(?:x(\d+))?")
-_PLANTED = re.compile(r"planted:(\d+)x(\d+)")
+_RANDOM = re.compile(r"(?:random:|__random_)(\d{1,9})(?:x(\d{1,9}))?")
+_PLANTED = re.compile(r"planted:(\d{1,9})x(\d{1,9})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +108,9 @@ def parse_spec(spec: str, base: Path | None = None) -> Source:
             hint="write random:DIMENSION, random:DIMENSIONxLAYERS or planted:DIMENSIONxPATTERNS, "
             f"with a dimension from 1 to {MAX_DIMENSION}",
         )
-    path = Path(text).expanduser()
-    path = path if path.is_absolute() or base is None else base / path
+    path = located(text, base)
     looks_like_path = path.suffix in (".safetensors", *PT_SUFFIXES) or "/" in text or "\\" in text
-    if looks_like_path or path.exists():
+    if looks_like_path or os.path.exists(permitted(path)):
         check_file(path)
         return Source(spec, "file", path=path)
     close = difflib.get_close_matches(text.lower(), [*bundled_names(), "random:256", "planted:256x20"], n=1)
@@ -227,7 +228,7 @@ def is_pt(path: Path) -> bool:
     if path.suffix in PT_SUFFIXES or path.suffix == ".safetensors":
         return path.suffix in PT_SUFFIXES
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             start = file.read(4)
     except OSError:
         return False

@@ -13,12 +13,14 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 from energylang.errors import CheckpointError
+from energylang.storage import check_regular, opened
 
 Kind = Literal["hlm", "transformer", "weights", "sandbox"]
 
@@ -35,6 +37,8 @@ _ITEM_BYTES = {
     "U64": 8, "I64": 8, "F64": 8, "C64": 8,
 }  # fmt: skip
 _MAX_HEADER_BYTES = 64 * 2**20
+_MAX_AXES = 8
+MAX_MODEL_BYTES = 64 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +58,13 @@ class Entry:
 
 
 def check_file(path: Path) -> None:
-    """Raise ``CheckpointError`` when ``path`` is missing, a directory, unreadable or empty."""
+    """Raise ``CheckpointError`` when ``path`` is missing, no regular file, unreadable, empty or beyond all bounds."""
     try:
-        if path.is_dir():
-            raise CheckpointError(f"{path} is a directory, not a model file", hint="name the file inside it")
-        size = path.stat().st_size
+        size = check_regular(path)
+    except IsADirectoryError:
+        raise CheckpointError(
+            f"{path} is a directory, not a model file", hint="name the file inside it"
+        ) from None
     except FileNotFoundError:
         names = [p.name for p in path.parent.glob("*") if p.suffix in (".safetensors", *PT_SUFFIXES)]
         close = difflib.get_close_matches(path.name, names, n=1)
@@ -67,13 +73,19 @@ def check_file(path: Path) -> None:
             hint=f"did you mean {close[0]}?" if close else "check the path; it is relative to the script",
         ) from None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}", hint="check the path") from None
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{path} cannot be read: {reason}", hint="check the path") from None
+    if size > MAX_MODEL_BYTES:
+        raise CheckpointError(
+            f"{path} is larger than {MAX_MODEL_BYTES // 2**30} GiB", hint="a model of that size is not read"
+        )
     if size == 0:
         raise CheckpointError(f"{path} is empty", hint="it was probably never written to the end")
 
 
-def read_index(path: Path) -> tuple[dict[str, Entry], dict[str, object]]:
-    """(tensors by name, this package's metadata or {}) of a safetensors file; no tensor is read.
+def read_index(path: Path, key: str = METADATA_KEY) -> tuple[dict[str, Entry], dict[str, object]]:
+    """(tensors by name, the JSON object in its metadata under ``key`` or {}) of a safetensors file; no tensor is
+    read. A model's object is under ``METADATA_KEY``; only that one has a version and a kind.
 
     Raises ``CheckpointError`` for everything that does not add up, naming the file.
     """
@@ -83,8 +95,8 @@ def read_index(path: Path) -> tuple[dict[str, Entry], dict[str, object]]:
 
     check_file(path)
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with opened(path) as file:
+            size = os.fstat(file.fileno()).st_size
             if size < 8:
                 raise bad("is truncated: shorter than the header of a safetensors file")
             (length,) = struct.unpack("<Q", file.read(8))
@@ -107,16 +119,19 @@ def read_index(path: Path) -> tuple[dict[str, Entry], dict[str, object]]:
     for name, item in header.items():
         if (
             not isinstance(item, dict)
-            or item.get("dtype") not in _ITEM_BYTES
+            or not isinstance(item.get("dtype"), str)
+            or item["dtype"] not in _ITEM_BYTES
             or not _natural_numbers(item.get("shape"))
+            or len(item["shape"]) > _MAX_AXES
             or not _natural_numbers(item.get("data_offsets"))
             or len(item["data_offsets"]) != 2
         ):
-            raise bad(f"has a header that does not describe tensor '{name}'")
+            raise bad(f"has a header that does not describe tensor '{name:.200}'")
         entry = Entry(item["dtype"], tuple(item["shape"]))
         start, end = item["data_offsets"]
         if end - start != entry.numel * _ITEM_BYTES[entry.dtype]:
-            raise bad(f"claims {entry.shape} {entry.dtype} for '{name}' in {end - start} bytes")
+            claim = f"{entry.shape}"
+            raise bad(f"claims {claim:.200} {entry.dtype} for '{name:.200}' in {end - start} bytes")
         entries[name] = entry
         ranges.append((start, end))
     position = 0
@@ -132,7 +147,7 @@ def read_index(path: Path) -> tuple[dict[str, Entry], dict[str, object]]:
         )
     if held > position:
         raise bad(f"has {held - position:,} bytes after its last tensor")
-    return entries, _own_metadata(path, metadata)
+    return entries, _own_metadata(path, metadata, key)
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -146,12 +161,14 @@ def _natural_numbers(value: object) -> bool:
     return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
 
 
-def _own_metadata(path: Path, metadata: object) -> dict[str, object]:
-    text = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
+def _own_metadata(path: Path, metadata: object, key: str) -> dict[str, object]:
+    text = metadata.get(key) if isinstance(metadata, dict) else None
     if text is None:
         return {}
     try:
         own = json.loads(text)
+        if key != METADATA_KEY:
+            return dict(own)
         version, kind = own["version"], own["kind"]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise CheckpointError(

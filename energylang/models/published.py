@@ -6,24 +6,29 @@ dictionary, with ``blocks.{i}.hopfield.W`` and ``blocks.{i}.hopfield.log_beta`` 
 A pickle is a program. ``torch.load(weights_only=True)`` interprets only the opcodes and the few
 names that tensors need, and a file that asks for anything else is refused before it ran. Two more
 checks come first, because that interpreter trusts sizes: records of the zip must be stored
-uncompressed and fit into the file, and no tensor may claim more numbers than the file can hold.
+uncompressed and fit into the file together, and no tensor may claim more numbers than the file can hold.
 """
 
 from __future__ import annotations
 
+import io
+import os
 import pickle
+import pickletools
 import re
 import struct
 import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO, BinaryIO
 
 import torch
 from torch import Tensor
 
 from energylang.errors import CheckpointError
 from energylang.models.index import Entry
+from energylang.storage import check_memory, opened
 
 _DTYPES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
@@ -35,6 +40,9 @@ _DAMAGE = (
     AssertionError, OverflowError, MemoryError, struct.error, zipfile.BadZipFile,
     RecursionError, NotImplementedError,
 )  # fmt: skip
+_PICKLES = 5  # in a file of the older format, before the numbers
+_LONGEST_NAME, _LONGEST_PICKLE = 200, 16 * 2**20
+_SHARED = 8  # times: tensors may share memory, as tied weights do
 _REFUSED_NAME = re.compile(r"(?:GLOBAL|function|class|global)\s+`?([A-Za-z_][\w.]*)")
 
 
@@ -55,19 +63,16 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
     """
     if device != "meta":
         read_tensors(path, "meta")  # the claims first, the memory afterwards
-    size = path.stat().st_size
-    zipped = _check_container(path, size)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # advice to torch's own developers
-            content = torch.load(path, map_location=device if zipped else "cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise _refusal(path, str(error)) from None
-    except _DAMAGE as error:
-        raise CheckpointError(
-            f"{path} is damaged or truncated",
-            hint=f"torch says: {_first_line(error)}",
-        ) from None
+        with opened(path) as file:
+            return _read_from(file, path, device)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _read_from(file: BinaryIO, path: Path, device: str) -> dict[str, Tensor]:
+    size = os.fstat(file.fileno()).st_size
+    content = load_plain(file, path, device)
     state: object = content
     for key in ("model_state", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
@@ -79,37 +84,89 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
             hint='expected {"model_state": {...}}, {"model": {...}} or the dictionary itself',
         )
     tensors = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    claimed = 0
     for name, tensor in tensors.items():
+        claimed += tensor.numel() * tensor.element_size()
         if tensor.layout != torch.strided or tensor.numel() * tensor.element_size() > size:
             raise CheckpointError(
                 f"{path}: '{name}' claims {list(tensor.shape)} numbers, more than the file holds",
                 hint="the file is damaged or forged",
             )
+    if claimed > _SHARED * size:
+        raise CheckpointError(
+            f"{path}: its tensors claim {claimed:,} bytes in all, the file holds {size:,}",
+            hint="the file is damaged or forged",
+        )
+    check_memory(2 * claimed, path)
     return {k: v.detach() for k, v in tensors.items()}
 
 
-def _check_container(path: Path, size: int) -> bool:
-    """True for a sound zip, False for the older format; raises for anything else."""
+def load_plain(file: BinaryIO, path: Path, device: str = "cpu") -> object:
+    """What a torch file holds, of tensors, numbers, texts and collections; it is refused for anything else."""
+    zipped = _check_container(file, path)
+    _check_names(file, path, zipped)
     try:
-        with path.open("rb") as file:
-            start = file.read(4)
-        if start != b"PK\x03\x04":
-            if start[:1] != b"\x80":
-                raise CheckpointError(
-                    f"{path} is not a checkpoint", hint="it is neither a torch file nor a safetensors file"
-                )
-            return False
-        with zipfile.ZipFile(path) as archive:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice to torch's own developers
+            return torch.load(file, map_location=device if zipped else "cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise _refusal(path, str(error)) from None
+    except _DAMAGE as error:
+        raise CheckpointError(
+            f"{path} is damaged or truncated",
+            hint=f"torch says: {_first_line(error)}",
+        ) from None
+
+
+def _check_container(file: BinaryIO, path: Path) -> bool:
+    """True for a sound zip, False for the older format; raises for anything else."""
+    size = os.fstat(file.fileno()).st_size
+    start = file.read(4)
+    file.seek(0)
+    if start != b"PK\x03\x04":
+        if start[:1] != b"\x80":
+            raise CheckpointError(
+                f"{path} is not a checkpoint", hint="it is neither a torch file nor a safetensors file"
+            )
+        return False
+    try:
+        with zipfile.ZipFile(file) as archive:
             records = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, struct.error, NotImplementedError):
+    except _DAMAGE:
         raise CheckpointError(
             f"{path} is truncated or damaged", hint="its table of contents is missing: copy it again"
         ) from None
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
-    if any(r.compress_type != zipfile.ZIP_STORED or r.file_size > size for r in records):
+    file.seek(0)
+    if any(r.compress_type != zipfile.ZIP_STORED for r in records):
         raise CheckpointError(f"{path} has compressed records", hint="torch.save never writes such a file")
+    if sum(r.file_size for r in records) > size:
+        raise CheckpointError(
+            f"{path} has records that overlap or exceed the file", hint="torch.save never writes such a file"
+        )
     return True
+
+
+def _check_names(file: BinaryIO, path: Path, zipped: bool) -> None:
+    """Read the pickle's instructions without following them, and refuse names that no function has: torch compares
+    the name of what it refuses with a pattern, in a time that grows with the square of the name's length."""
+    try:
+        if zipped:
+            with zipfile.ZipFile(file) as archive:
+                records = [item for item in archive.infolist() if item.filename.endswith("/data.pkl")]
+                streams: list[IO[bytes]] = [io.BytesIO(archive.read(item)) for item in records]
+        else:
+            streams = [file] * _PICKLES
+        for stream in streams:
+            for code, argument, position in pickletools.genops(stream):
+                if code.name in ("GLOBAL", "INST") and len(str(argument)) > _LONGEST_NAME:
+                    raise _refusal(path, f"GLOBAL {str(argument).replace(' ', '.'):.80}")
+                if (position or 0) > _LONGEST_PICKLE:
+                    raise CheckpointError(f"{path} has a table of contents beyond all bounds")
+    except _DAMAGE as error:
+        raise CheckpointError(
+            f"{path} is damaged or truncated", hint=f"its table of contents: {_first_line(error)}"
+        ) from None
+    file.seek(0)
 
 
 def _refusal(path: Path, message: str) -> CheckpointError:

@@ -238,18 +238,14 @@ class TextModel(States):
         """Sampling with cached keys and values. Rows that have ended leave the passes by and by."""
         rows = [list(row) for row in rows]
         chosen: list[list[int]] = [[] for _ in rows]
-        states = [
-            torch.zeros(len(rows), tokens, self._model.dims[i], device=self._model.device)
-            for i in range(self._model.num_layers)
-        ]
+        read: list[tuple[list[int], tuple[Tensor, ...]]] = []  # the rows of each step, and their states
         stops = set(range(len(self.tokenizer.specials)))
         present = list(range(len(rows)))  # which rows the passes hold
         live = set(present)
         cache, result = self._read(rows, intervention)
         for step in range(tokens):
             token = self._draw(result.logits[:, -1], temp, topk, generator)
-            for layer, state in zip(states, result.states, strict=True):
-                layer[present, step] = state[:, -1].to(layer.dtype)
+            read.append((present, tuple(state[:, -1] for state in result.states)))
             for k, id in zip(present, token, strict=True):
                 rows[k].append(id)
                 if id in stops:
@@ -262,7 +258,9 @@ class TextModel(States):
                 kept = [place for place, k in enumerate(present) if k in live]
                 present, token = [present[place] for place in kept], [token[place] for place in kept]
                 cache.keep(torch.tensor(kept, device=self._model.device))
-            if max(len(rows[k]) for k in present) > self.max_length:  # forget the older half, read the rest anew
+            if (
+                max(len(rows[k]) for k in present) > self.max_length
+            ):  # forget the older half, read the rest anew
                 for k in present:
                     rows[k] = rows[k][-max(1, self.max_length // 2) :]
                 cache, result = self._read([rows[k] for k in present], intervention)
@@ -270,6 +268,10 @@ class TextModel(States):
                 pending = torch.tensor(token, device=self._model.device)[:, None]
                 result = self._pass(pending, intervention, cache)
                 cache.lengths += 1
+        states = [state.new_zeros(len(rows), len(read), state.shape[1]) for state in read[0][1]]
+        for step, (those, found) in enumerate(read):
+            for layer, state in zip(states, found, strict=True):
+                layer[those, step] = state
         texts = [self.decode(ids) for ids in chosen]
         return [
             Generation(
@@ -283,6 +285,7 @@ class TextModel(States):
     def _draw(self, logits: Tensor, temp: float, topk: int, generator: torch.Generator) -> list[int]:
         """A token for each row of logits (b, v)."""
         logits = logits.float().cpu() / temp
+        check_finite(logits, "logits")
         if self.tokenizer.unknown is not None:
             logits[:, self.tokenizer.unknown] = -float("inf")
         if topk >= logits.shape[1]:
@@ -300,6 +303,15 @@ class TextModel(States):
         last = (torch.arange(len(rows)), torch.tensor(lengths) - 1)
         return cache, Forward(
             result.logits[last][:, None], tuple(state[last][:, None] for state in result.states)
+        )
+
+
+def check_finite(values: Tensor, what: str) -> None:
+    """Raise ``LandscapeError`` where a pass gives numbers that are none."""
+    if not bool(torch.isfinite(values).all()):
+        raise LandscapeError(
+            f"the model's {what} are not finite numbers: a weight, or what was applied to it, is too large",
+            hint="`status` shows what is applied; `restore` brings a layer back as it was loaded",
         )
 
 

@@ -13,6 +13,7 @@ Everything is one JSON value, stored inside the model file.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,9 @@ from energylang.errors import CheckpointError, CorpusError
 
 UNKNOWN = "<unk>"
 MAX_WORDS = 16384
+MAX_PIECES = 65536
+MAX_SPECIALS = 64
+MAX_TOKENS = 2**20
 
 
 class Codec(Protocol):
@@ -103,9 +107,12 @@ class BpeCodec:
         from tokenizers import Tokenizer as Library
 
         self.text = text
+        _check_bpe(text)
         try:
             self.library = Library.from_str(text)
-        except Exception as error:  # noqa: BLE001  the library raises nothing narrower
+        except BaseException as error:  # the library raises nothing narrower, and panics are no Exception
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
             raise ValueError(f"not a byte-pair encoding: {error}") from None
         self.size = int(self.library.get_vocab_size())
         self.kind = f"bpe:{self.size}"
@@ -132,6 +139,25 @@ class BpeCodec:
 
     def state(self) -> object:
         return self.text
+
+
+def _check_bpe(text: str) -> None:
+    """Raise ``ValueError`` for what ``BpeCodec.train`` would not have written. The library also knows regular
+    expressions, templates and normalisers; from a stranger's file they are neither needed nor trusted."""
+    try:
+        described = json.loads(text)
+        model, splitter, joiner = (described[part] for part in ("model", "pre_tokenizer", "decoder"))
+        sound = (
+            (model["type"], splitter["type"], joiner["type"]) == ("BPE", "ByteLevel", "ByteLevel")
+            and all(not described.get(part) for part in ("normalizer", "post_processor", "added_tokens"))
+            and all(not described.get(part) for part in ("truncation", "padding"))
+            and 1 <= len(model["vocab"]) <= MAX_PIECES
+            and sorted(model["vocab"].values()) == list(range(len(model["vocab"])))
+        )
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not a byte-pair encoding: {type(error).__name__}") from None
+    if not sound:
+        raise ValueError("not a byte-level byte-pair encoding")
 
 
 class Tokenizer:
@@ -207,15 +233,20 @@ class Tokenizer:
             kind, specials, state = value["kind"], value["specials"], value["state"]
             if not isinstance(specials, list) or not all(isinstance(s, str) and s for s in specials):
                 raise TypeError("specials are not texts")
+            if len(specials) > MAX_SPECIALS or max(map(len, specials), default=0) > 200:
+                raise ValueError("its specials are too many, or too long")
+            if len(state) > (64 * MAX_TOKENS if isinstance(state, str) else MAX_TOKENS):
+                raise ValueError("it is too large")
             if kind == "bpe" and isinstance(state, str):
                 return Tokenizer(BpeCodec(state), specials)
             if kind == "char" and isinstance(state, str):
                 return Tokenizer(CharCodec(state), specials)
             if kind == "word" and isinstance(state, list) and all(isinstance(w, str) and w for w in state):
                 return Tokenizer(WordCodec(state), specials)
-            raise ValueError(f"unknown kind {kind!r}")
+            raise ValueError(f"unknown kind {kind!r:.80}")
         except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{where} has an unreadable tokenizer: {error}") from None
+            reason = str(error)[:200]
+            raise CheckpointError(f"{where} has an unreadable tokenizer: {reason}") from None
 
 
 def check_kind(kind: str) -> int:

@@ -41,16 +41,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from energylang.errors import CheckpointError, CorpusError
+from energylang.holding import held
 from energylang.models import data, hlm, transformer
 from energylang.models.architectures import Config, network, read_config
-from energylang.models.checkpoint import check_writable, save, serialise, write_atomic
+from energylang.models.checkpoint import check_sum, read_tensors_of, save, serialise
 from energylang.models.header import header_of
 from energylang.models.index import read_index
 from energylang.models.protocol import Model, Scaffold
@@ -59,6 +58,7 @@ from energylang.models.report import Report, report
 from energylang.models.sandbox import generator
 from energylang.models.text import attach_text
 from energylang.models.tokenizer import Tokenizer, check_kind
+from energylang.storage import check_writable, write_atomic
 
 #: (architecture, windows per step) by size name; the vocabulary is the corpus's.
 SIZES: dict[str, tuple[hlm.HLMConfig, int]] = {
@@ -130,7 +130,14 @@ def bfloat16_helps() -> bool:
 
 
 def check(options: Options) -> None:
-    """Raise ``CorpusError`` for an option that names nothing."""
+    """Raise ``CorpusError`` for an option that names nothing, or is of another kind than it should be."""
+    for item in dataclasses.fields(Options):
+        value, kind = getattr(options, item.name), type(item.default)
+        fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
+        if not fits or (isinstance(value, bool) and kind is not bool):
+            raise CorpusError(f"the option {item.name} cannot be {value!r:.80}")
+        if isinstance(value, float | int) and not 0 <= value < 2**63:
+            raise CorpusError(f"the option {item.name} is out of bounds: {value!r:.80}")
     for name, value, known in (
         ("size", options.size, tuple(SIZES)),
         ("architecture", options.arch, ARCHITECTURES),
@@ -349,17 +356,25 @@ class Trainer:
             raise CheckpointError(f"{path} is not the state of a training") from None
         if digest != corpus.digest:
             raise CorpusError(
-                f"{corpus.path} is not the corpus this training began with",
-                hint=f"its SHA-256 was {digest[:16]}…; train without --resume to start over",
+                f"{corpus.path} is not the corpus that the training {path} began with",
+                hint=f"its SHA-256 was {str(digest)[:16]}…; train without --resume to start over",
             )
-        trainer = cls(corpus, options, steps, tokenizer)
-        if read_config(str(path), {"kind": options.arch, "config": stored.get("config")}) != trainer.config:
+        try:
+            trainer = cls(corpus, options, steps, tokenizer)
+        except CorpusError as error:
+            raise CheckpointError(f"{path} is not the state of a training: {error.message}") from None
+        if (
+            not 0 <= step <= steps
+            or read_config(str(path), {"kind": options.arch, "config": stored.get("config")})
+            != trainer.config
+        ):
             raise CheckpointError(
                 f"{path} was begun with another version, whose '{options.size}' models have another shape",
                 hint="train without --resume to start over",
             )
         try:
-            tensors = safetensors.torch.load(path.read_bytes())
+            tensors = read_tensors_of(path)
+            check_sum(path, tensors, metadata)
             with torch.no_grad():
                 for name, parameter in trainer.parameters.items():
                     parameter.copy_(tensors[f"p.{name}"])
@@ -367,10 +382,19 @@ class Trainer:
                     kept = {k: v.clone() for k, v in moments.items() if v is not None}
                     if kept:
                         trainer.optimiser.state[parameter] = kept
-        except (KeyError, RuntimeError, safetensors.SafetensorError):
+        except (KeyError, RuntimeError):
             raise CheckpointError(f"{path} does not fit the training it describes") from None
         trainer.step = step
         return trainer
+
+    def check_finite(self) -> None:
+        """Raise ``CorpusError`` for parameters that are no numbers: such a state is not worth keeping."""
+        for name, tensor in self.parameters.items():
+            if not bool(torch.isfinite(tensor).all()):
+                raise CorpusError(
+                    f"the training diverged: '{name}' is not finite after step {self.step}",
+                    hint=f"begin again with a lower --learning-rate than {self.options.learning_rate:g}",
+                )
 
     def finish(self) -> tuple[Model, Report]:
         """The model as it stands, with its report in its metadata."""
@@ -423,29 +447,55 @@ def train(
     """
     check(options)
     check_writable(output)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    kept = state_path(output)
     if output.suffix != ".safetensors":
         raise CheckpointError(
             f"{output}: models are saved as .safetensors files", hint="-o model.safetensors"
         )
+    if threads is not None:
+        torch.set_num_threads(threads)
+    with held(state_path(output), f"the training of {output}"):
+        trainer = _trainer(corpus_path, output, options, steps, minutes, resume)
+        _advance(trainer, state_path(output), on_progress, should_stop, save_every, report_every)
+        model, found = trainer.finish()
+        save(model, output)
+        state_path(output).unlink(missing_ok=True)
+    return model, found
+
+
+def _trainer(
+    corpus_path: Path, output: Path, options: Options, steps: int | None, minutes: float | None, resume: bool
+) -> Trainer:
+    """A training that begins, or goes on where it was interrupted."""
+    kept = state_path(output)
     corpus = data.read_corpus(corpus_path)
     if resume:
         if not kept.exists():
             raise CheckpointError(f"there is no interrupted training {kept}", hint="train without --resume")
-        trainer = Trainer.restore(corpus, kept)
-    else:
-        trainer = Trainer(corpus, options, steps or 100)
-        if steps is None:
-            trainer.steps = trainer.measure_steps(60 * (minutes or 10.0))
+        return Trainer.restore(corpus, kept)
+    trainer = Trainer(corpus, options, steps or 100)
+    if steps is None:
+        trainer.steps = trainer.measure_steps(60 * (minutes or 10.0))
+    return trainer
+
+
+def _advance(
+    trainer: Trainer,
+    kept: Path,
+    on_progress: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+    save_every: float,
+    report_every: int,
+) -> None:
+    """Train to the end, writing the state down now and then."""
     began, last_saved, since = time.monotonic(), time.monotonic(), trainer.step
     losses: list[tuple[float, float]] = []
     while trainer.step < trainer.steps:
         losses.append(trainer.advance())
+        _check_loss(trainer, losses[-1][0], kept)
         stop, now = should_stop(), time.monotonic()
         saved = stop or now - last_saved >= save_every or trainer.step == trainer.steps
         if saved:
+            trainer.check_finite()
             write_atomic(kept, trainer.state())
             last_saved = time.monotonic()
         if saved or trainer.step % report_every == 0:
@@ -464,7 +514,14 @@ def train(
             losses.clear()
         if stop and trainer.step < trainer.steps:
             raise Interrupted(kept, trainer.step, trainer.steps)
-    model, found = trainer.finish()
-    save(model, output)
-    kept.unlink(missing_ok=True)
-    return model, found
+
+
+def _check_loss(trainer: Trainer, loss: float, kept: Path) -> None:
+    """Raise ``CorpusError`` where a training has diverged. The state that was written last stays as it is."""
+    if math.isfinite(loss):
+        return
+    last = f"; {kept} holds an earlier step" if kept.exists() else ""
+    raise CorpusError(
+        f"the training diverged: the loss of step {trainer.step} is {loss}{last}",
+        hint=f"begin again with a lower --learning-rate than {trainer.options.learning_rate:g}",
+    )

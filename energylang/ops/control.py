@@ -22,15 +22,25 @@ if TYPE_CHECKING:
     category="Control",
     summary="Load a model.",
     details="A bundled name (tiny), a sandbox (random:256, random:256x4, planted:256x20), or the path of a "
-    ".safetensors, .pt or .pth file. Concepts and history belong to the model before and are left behind.",
-    params=(Param("model", t.MODEL, "a bundled name, random:D, planted:DxK, or a path"),),
+    ".safetensors, .pt or .pth file. Concepts and history belong to the model before and are left behind; with "
+    "session=true those that `save … session=true` wrote come back, and undo goes on from there.",
+    params=(
+        Param("model", t.MODEL, "a bundled name, random:D, planted:DxK, or a path"),
+        Param("session", t.BOOL, "with the session that is in the file", False, keyword_only=True),
+    ),
     effects=Effect.LOADS | Effect.FILES,
     result=results.Info,
-    examples=(Example("load random:32", "it.num_layers == 1 and it.dims[0] == 32"),),
+    examples=(
+        Example("load random:32", "it.num_layers == 1 and it.dims[0] == 32"),
+        Example(
+            'inject L0 42\nsave "work.safetensors" session=true\nload "work.safetensors" session=true',
+            "it.num_layers == 1 and (verify L0 42).is_basin and (undo).is_original",
+        ),
+    ),
 )
-def load(session: Session, model: str) -> results.Info:
-    session.read_model(model)
-    return _info(session)
+def load(owner: Session, /, model: str, session: bool) -> results.Info:
+    owner.read_model(model, whole=session)
+    return _info(owner)
 
 
 @operation(
@@ -192,35 +202,62 @@ def _layer_status(session: Session, index: int) -> results.LayerStatus:
     "save",
     category="Control",
     summary="Write the model with everything staged into a file that load reads back.",
-    details="The file is written beside its place and moved there when it is complete.",
-    params=(Param("path", t.PATH, "a path ending in .safetensors"),),
+    details="The file is written beside its place and moved there when it is complete. With session=true it also "
+    "holds the whole session: the tree of changes, concepts, settings, guards, basins; `load … session=true` brings it "
+    "back. Variables and procedures of a script are not kept.",
+    params=(
+        Param("path", t.PATH, "a path ending in .safetensors"),
+        Param("session", t.BOOL, "the history and all that it knows as well", False, keyword_only=True),
+    ),
     effects=Effect.FILES,
     flow=Flow(keeps=True),
     result=results.Saved,
-    examples=(Example('inject L0 42\nsave "edited.safetensors"', "it.hash == (status).staged_hash"),),
+    examples=(
+        Example('inject L0 42\nsave "edited.safetensors"', "it.hash == (status).staged_hash"),
+        Example(
+            'inject L0 42\nundo\nsave "work.safetensors" session=true',
+            "it.session and it.hash == (status).staged_hash",
+        ),
+    ),
 )
-def save(session: Session, path: str) -> results.Saved:
+def save(owner: Session, /, path: str, session: bool) -> results.Saved:
     if not path.endswith(".safetensors"):
         raise ElError(
             f"cannot save to {path}",
             code="EL504",
             hint="models are saved as .safetensors; end the path in that",
         )
-    written, size = session.write_model(path)
-    return results.Saved(written, size, session.staged_hash())
+    written, size = owner.write_model(path, whole=session)
+    return results.Saved(written, size, owner.staged_hash(), session)
 
 
 @operation(
     "diff",
     category="Safety",
-    summary="A layer's staged weight against the original.",
-    params=(LAYER,),
+    summary="A layer's staged weight against the original, or against another place in the history.",
+    params=(
+        LAYER,
+        Param(
+            "since",
+            t.INT,
+            "a place out of `history` to compare with; without it the original",
+            None,
+            minimum=0,
+            maximum=10**12,
+            keyword_only=True,
+        ),
+    ),
     effects=Effect.READS,
     result=results.Diff,
     examples=(
         Example("diff L0", "not it.changed and it.norm == 0"),
         Example("survey L0\ninject L0 42\ndiff L0", "it.changed and it.rank >= 1 and it.edits == 1"),
+        Example(
+            "set max_changed 20%\ninject L0 42\ninject L0 43\ndiff L0 since=2",
+            "it.edits == 1 and it.since == 2 and it.changed",
+        ),
+        Example("inject L0 42\nundo\ndiff L0 since=1", "it.changed and it.edits == 1"),
     ),
 )
-def diff(session: Session, layer: int) -> results.Diff:
-    return session.difference(layer)
+def diff(session: Session, layer: int, since: int | None) -> results.Diff:
+    return session.difference(layer, since)

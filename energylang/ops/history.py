@@ -50,10 +50,11 @@ def undo(session: Session, steps: int | Layer) -> results.Undone:
         return _undo_layer(session, steps)
     if timeline.undoable == 0:
         raise ElError("there is nothing to undo", code="EL512", hint="`history` shows what was done")
-    undone = timeline.current.path()[-steps:]
-    target = undone[0].parent or timeline.root
-    session.travel_to(target)
-    return _travelled(session, "undo", undone[::-1], [])
+    target = timeline.current
+    for _ in range(steps):
+        target = target.parent or target
+    undone, _ = session.travel_to(target)
+    return _travelled(session, "undo", undone, [])
 
 
 def _undo_layer(session: Session, layer: Layer) -> results.Undone:
@@ -159,17 +160,7 @@ def rollback(session: Session, name: str) -> results.Undone:
     ),
 )
 def goto(session: Session, id: int) -> results.Undone:
-    node = session.timeline.nodes.get(id)
-    if node is None:
-        changed = any(entry.id == id for entry in session.timeline.log)
-        raise ElError(
-            f"operation {id} failed: there is no place to go to"
-            if changed
-            else f"there is no operation {id}",
-            code="EL514",
-            hint="`history tree` shows the places",
-        )
-    undone, again = session.travel_to(node)
+    undone, again = session.travel_to(session.node_at(id))
     return _travelled(session, f"goto {id}", undone, again)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from energylang import results
 from energylang import types as t
+from energylang.errors import ElError
 from energylang.values import BasinRef
 
 from .declaration import FORCE, Effect, Example, Flow, FromSetting, Param, operation
@@ -37,12 +38,31 @@ def as_number(strength: float | str) -> float | None:
     category="Modify",
     summary="Install an attractor.",
     details="The smallest change of the weight that makes the signs of the direction an attractor and leaves "
-    "the field of the protected basins alone. Kept only if the gate finds every other basin in place.",
-    params=(LAYER, TARGET, STRENGTH, *FORCE),
+    "the field of the protected basins alone. Kept only if the gate finds every other basin in place. A larger noise= "
+    "asks for a wider basin, which takes a larger change and costs more decisions.",
+    params=(
+        LAYER,
+        TARGET,
+        STRENGTH,
+        Param(
+            "noise",
+            t.FLOAT,
+            "with strength=auto: the noise, relative to the state's norm, from which the attractor shall return (30%)",
+            None,
+            above=0,
+            maximum=2,
+            keyword_only=True,
+        ),
+        *FORCE,
+    ),
     effects=Effect.EDITS,
     result=results.Edit,
     examples=(
         Example("inject L0 42", "it.applied and (verify L0 42).is_basin"),
+        Example(
+            "set max_changed 100%\ninject L0 42 noise=80%\nlet wide = it.norm\nundo\ninject L0 42 noise=20%",
+            "it.norm < wide",
+        ),
         Example("inject L0 seed 42 strength=0.01", "it.relative_norm < 0.0101"),
     ),
 )
@@ -51,10 +71,18 @@ def inject(
     layer: int,
     target: BasinRef | Concept | Seed,
     strength: float | str,
+    noise: float | None,
     force: bool,
     reason: str,
 ) -> results.Edit:
-    return session.inject_direction(layer, target, as_number(strength), force=force, reason=reason)
+    number = as_number(strength)
+    if noise is not None and number is not None:
+        raise ElError(
+            "the strength is given: there is none to be found for a noise",
+            code="EL202",
+            hint="leave the strength or the noise out",
+        )
+    return session.inject_direction(layer, target, number, noise=noise, force=force, reason=reason)
 
 
 @operation(

@@ -38,6 +38,15 @@ SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 
             "seeds", t.INT, "survey with as many seeds: mean ± std of the count", 1, minimum=1, maximum=1000
         ),
         Param("radius", t.BOOL, "also measure how far each basin reaches", False),
+        Param(
+            "at",
+            t.INT,
+            "another place out of `history` to look at, without going there",
+            None,
+            minimum=0,
+            maximum=10**12,
+            keyword_only=True,
+        ),
     ),
     effects=Effect.READS,
     flow=Flow(surveys="layer"),
@@ -46,14 +55,24 @@ SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 
         Example("survey L0", "it.num_basins >= 8 and it.basins[0].is_fixed_point"),
         Example("survey L0 inits=50 seeds=3", "it.count_mean > 0 and it.inits == 50"),
         Example("survey L0 radius=true", "it.basins[0].radius > 0.1"),
+        Example("survey L0\ninject L0 42\nsurvey L0 at=0", "it.installed_starts == 0 and it.at == 0"),
     ),
 )
-def survey(session: Session, layer: int, inits: int, seed: int, seeds: int, radius: bool) -> results.Survey:
-    return _survey(session, layer, inits, seed, seeds, radius)
+def survey(
+    session: Session, layer: int, inits: int, seed: int, seeds: int, radius: bool, at: int | None
+) -> results.Survey:
+    with session.seen_from(at):
+        return _survey(session, layer, inits, seed, seeds, radius, at)
 
 
 def _survey(
-    session: Session, layer: int, inits: int, seed: int, seeds: int = 1, radius: bool = False
+    session: Session,
+    layer: int,
+    inits: int,
+    seed: int,
+    seeds: int = 1,
+    radius: bool = False,
+    at: int | None = None,
 ) -> results.Survey:
     started = time.perf_counter()
     first = session.find_basins(layer, inits, seed, radius=radius)
@@ -89,6 +108,7 @@ def _survey(
         counts=counts,
         count_mean=statistics.fmean(counts),
         count_std=statistics.stdev(counts) if seeds > 1 else 0.0,
+        at=at,
         elapsed=time.perf_counter() - started,
     )
 

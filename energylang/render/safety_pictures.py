@@ -180,6 +180,10 @@ def _(found: results.Replay) -> RenderableType:
         for step in differing[:8]:
             rows.add_row(str(step.number), Text(step.statement), Text(step.difference, style="red"))
         parts.append(rows)
+    if not found.intact:
+        parts.append(
+            Text("the record was changed after it was written: its checksum does not hold", style="red")
+        )
     if found.versions_differ:
         parts.append(Text("made with other versions: " + "; ".join(found.versions_differ), style="yellow"))
     return Group(*parts)

@@ -11,6 +11,7 @@ from energylang.diagnostics.codes import CODES
 from energylang.errors import ElError
 from energylang.ops import TABLE
 from energylang.ops.coerce import suggestion, type_name
+from energylang.storage import MAX_JSON_BYTES, located, read_bytes, write_atomic
 from energylang.values import BasinRef, parse_reference
 
 from . import journal
@@ -110,25 +111,20 @@ def _path(text: str, engine: Engine) -> Path:
     given = text.strip('"')
     if not given:
         raise ElError("a path is missing", code="EL202", hint=":save-session work.session")
-    path = Path(given).expanduser()
-    return path if path.is_absolute() else engine.base / path
+    return located(given, engine.base)
 
 
 def _save(text: str, engine: Engine) -> str:
     engine.session()
-    from energylang.models.checkpoint import (  # brings torch, which is there by now
-        check_writable,
-        write_atomic,
-    )
-
     target = _path(text, engine)
-    check_writable(target)
-    write_atomic(target, engine.journal.path.read_bytes())
+    write_atomic(target, read_bytes(engine.journal.path, MAX_JSON_BYTES))
     return f"✓ {target}: `:load-session` takes it up again\n"
 
 
 def _load(text: str, engine: Engine) -> str:
     path = _path(text, engine)
+    if path.resolve() != engine.journal.path.resolve() and journal.is_running(path):
+        raise ElError(f"{path} is in use by {journal.holder(path)}", code="EL543")
     events = journal.read(path)
     session = engine.replace(events)
     engine.journal.copy_from(events)

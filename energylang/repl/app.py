@@ -53,6 +53,7 @@ class Repl:
 
     def __init__(self, engine: Engine, folder: Path) -> None:
         self.engine = engine
+        self.warned = False
         self.reader: PromptSession[str] = PromptSession(
             message=self._message,
             lexer=DynamicLexer(lambda: engine.lexer),
@@ -103,7 +104,6 @@ class Repl:
         self.engine.start(events)
         print("the session is being taken up …")
         session = self.engine.session()
-        self.engine.journal.copy_from(events)
         for note in self.engine.notes:
             print(f"note: {note}")
         where = session.model.spec if session.has_model else "no model"
@@ -141,17 +141,29 @@ class Repl:
 
         from .running import run_line
 
-        with Screen() as screen:
+        try:
+            with Screen() as screen:
 
-            def shown(value: Any, statement: ast.Statement, line: str) -> None:
-                screen.wait_for(None)
-                _display(value)
+                def shown(value: Any, statement: ast.Statement, line: str) -> None:
+                    screen.wait_for(None)
+                    _display(value)
 
-            def complained(diagnostics: list[Diagnostic]) -> None:
-                screen.wait_for(None)
-                _complain(diagnostics)
+                def complained(diagnostics: list[Diagnostic]) -> None:
+                    screen.wait_for(None)
+                    _complain(diagnostics)
 
-            run_line(self.engine, text, shown, screen.wait_for, complained, screen.count)
+                run_line(self.engine, text, shown, screen.wait_for, complained, screen.count)
+        finally:
+            self._warn()
+
+    def _warn(self) -> None:
+        """Say once that the journal has ended."""
+        failure = self.engine.journal.failure
+        if failure and not self.warned:
+            self.warned = True
+            print(
+                f"note: the journal cannot be written ({failure}): nothing after this can be taken up again"
+            )
 
 
 def _keys() -> KeyBindings:
@@ -209,15 +221,22 @@ def _complain(diagnostics: list[Diagnostic]) -> None:
 def start(model: str | None, *, resume: bool, threads: int = 1) -> int:
     """Run the prompt: with a model loaded, or with the last session taken up; the exit code."""
     folder = journal.state_folder()
-    events, base = None, Path.cwd()
+    events, base, found = None, Path.cwd(), None
+    others = journal.holders(folder)
+    for who in others:
+        print(f"note: {who}, has a session open here, too; each keeps its own journal")
     if resume:
         found = journal.latest(folder)
+        if found is None and others:
+            raise ElError(f"the session is in use by {others[0]}", code="EL543", hint="leave it there first")
         if found is None:
             raise ElError("there is no session to take up", code="EL530", hint="`el repl` begins one")
         events = journal.read(found)
         base = Path(str(events[0].get("base", base)))
-    engine = Engine(journal.Journal(folder, base), base, threads)
+    engine = Engine(journal.Journal(folder, base, found), base, threads)
     try:
+        if events is not None:
+            engine.journal.copy_from(events)
         quoted = None if model is None else 'load "' + model.replace("\\", "\\\\").replace('"', '\\"') + '"'
         return Repl(engine, folder).run(quoted, events)
     finally:

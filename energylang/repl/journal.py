@@ -1,7 +1,11 @@
 """What was done at the prompt, written down as it happens, so that a killed session can be taken up again.
 
 A journal is a file of JSON lines: a header; then for every line that was typed a ``begin`` with its text, an ``op`` for
-every operation that completed in it, and an ``end`` with how it went. Each is on the disk before the next begins.
+every operation that completed in it, and an ``end`` with how it went. Each is on the disk before the next begins, and
+carries a checksum of itself and of the one before: a line that was changed, lost or moved is noticed.
+
+A journal belongs to the process that writes it, by a lock of the kernel that ends with the process; whoever wants the
+same one is told who has it. When the disk is full the journal stops where it is whole, and says so once.
 
 Taking up (``take_up``) runs the lines again in a new session: seeded, so with the same results. Of a line that was
 interrupted or killed only its completed operations run. A line that only wrote files is not run again, so that no file
@@ -10,14 +14,19 @@ is overwritten, and a line with the key of a watermark is not written down at al
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from types import NoneType
+from typing import IO, TYPE_CHECKING, Any
 
-from energylang.errors import ElError
+from energylang.errors import ElError, FileError
+from energylang.holding import described, owner
+from energylang.storage import MAX_JSON_BYTES, opened, read_bytes, set_aside, sync_folder
 
 try:
     import fcntl
@@ -29,6 +38,7 @@ if TYPE_CHECKING:
 
 FORMAT = "energylang session"
 KEPT = 5
+_LONGEST_HEADER = 2**16
 
 
 def state_folder() -> Path:
@@ -50,23 +60,47 @@ def is_secret(text: str) -> bool:
 
 
 class Journal:
-    """The journal of a running prompt."""
+    """The journal of a running prompt. ``origin`` is the journal that it takes up; ``failure`` says why nothing is
+    written down any more, if that is so."""
 
-    def __init__(self, folder: Path, base: Path) -> None:
+    def __init__(self, folder: Path, base: Path, origin: Path | None = None) -> None:
         name = f"session-{time.time_ns()}-{os.getpid()}.jsonl"
         self.path = folder / name
-        self.file: TextIO = self.path.open("w", encoding="utf-8")
+        self.failure = ""
+        self._sum = ""
+        try:
+            self.file = self.path.open("xb", buffering=0)
+        except OSError as error:
+            raise FileError(
+                f"{self.path} cannot be written: {error.strerror}", hint="XDG_STATE_HOME names another place"
+            ) from None
         _lock(self.file)
-        self.write({"kind": "header", "format": FORMAT, "version": 1, "base": str(base)})
+        about = {"kind": "header", "format": FORMAT, "version": 1, "base": str(base), "by": owner()}
+        self.write(about if origin is None else {**about, "from": origin.name})
+        sync_folder(folder)
         for old in sorted(folder.glob("session-*.jsonl"))[:-KEPT]:
-            if not is_running(old):
-                old.unlink(missing_ok=True)
+            if old != origin and not is_running(old):
+                with suppress(OSError):
+                    old.unlink()
 
     def write(self, event: Mapping[str, Any]) -> None:
-        """Put an event on the disk."""
-        self.file.write(json.dumps(event, ensure_ascii=False) + "\n")
-        self.file.flush()
-        os.fsync(self.file.fileno())
+        """Put an event on the disk; where that cannot be done, keep what is there and set ``failure``."""
+        if self.failure:
+            return
+        following = chained(self._sum, event)
+        line = json.dumps({**event, "sum": following}, ensure_ascii=False) + "\n"
+        data = line.encode("utf-8", "surrogatepass")
+        whole = self.file.tell()
+        try:
+            while data:
+                data = data[self.file.write(data) :]
+            os.fsync(self.file.fileno())
+        except OSError as error:
+            self.failure = error.strerror or str(error)
+            with suppress(OSError):
+                self.file.truncate(whole)
+            return
+        self._sum = following
 
     def begin(self, text: str) -> None:
         self.write({"kind": "begin", "text": None if is_secret(text) else text})
@@ -83,13 +117,22 @@ class Journal:
     def copy_from(self, events: list[dict[str, Any]]) -> None:
         """Go on from another journal."""
         for event in events[1:]:
-            self.write(event)
+            if event.get("kind") != "resumed":
+                self.write({key: value for key, value in event.items() if key != "sum"})
+        self.write({"kind": "resumed"})
 
     def close(self) -> None:
         self.file.close()
 
 
-def _lock(file: TextIO) -> bool:
+def chained(before: str, event: Mapping[str, Any]) -> str:
+    """The checksum of an event that follows another with the checksum ``before``."""
+    plain = {key: value for key, value in event.items() if key != "sum"}
+    text = before + json.dumps(plain, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _lock(file: IO[Any]) -> bool:
     """Hold a journal for this process, until the file is closed or the process ends however it ends."""
     if fcntl is None:
         return True
@@ -103,43 +146,113 @@ def _lock(file: TextIO) -> bool:
 def is_running(path: Path) -> bool:
     """Is this journal being written? (Where files cannot be locked, it counts as not.)"""
     try:
-        with path.open(encoding="utf-8") as file:
+        with opened(path) as file:
             return not _lock(file)
     except OSError:
         return False
 
 
 def latest(folder: Path) -> Path | None:
-    """The last journal that nobody is writing."""
-    found = [path for path in sorted(folder.glob("session-*.jsonl")) if not is_running(path)]
-    return found[-1] if found else None
+    """The last journal that nobody is writing, or has taken up and writes on."""
+    taken: set[object] = set()
+    for path in sorted(folder.glob("session-*.jsonl"), reverse=True):
+        if is_running(path):
+            taken.add(_header(path).get("from"))
+        elif path.name not in taken and _is_whole(path):
+            return path
+    return None
+
+
+def holders(folder: Path) -> list[str]:
+    """By whom the journals of a folder are written now."""
+    return [holder(path) for path in sorted(folder.glob("session-*.jsonl")) if is_running(path)]
+
+
+def _is_whole(path: Path) -> bool:
+    """Has a journal that takes another one up got all of it? (A kill may have come between.)"""
+    if "from" not in _header(path):
+        return True
+    try:
+        return any(event.get("kind") == "resumed" for event in read(path))
+    except ElError:
+        return True  # it is damaged: whoever takes it up is told so
+
+
+def holder(path: Path) -> str:
+    """Who writes a journal, in words."""
+    who = _header(path).get("by")
+    return described(who if isinstance(who, dict) else {})
+
+
+def _header(path: Path) -> dict[str, Any]:
+    try:
+        with opened(path) as file:
+            found = json.loads(file.readline(_LONGEST_HEADER))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def read(path: Path) -> list[dict[str, Any]]:
     """The events of a journal; what a kill cut off at its end is left out."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ElError(f"cannot read {path}: {error}", code="EL530") from None
+        lines = read_bytes(path, MAX_JSON_BYTES, growth=8).split(b"\n")
+    except OSError as error:
+        raise ElError(f"cannot read {path}: {error.strerror or error}", code="EL530") from None
+    while lines and not lines[-1].strip():
+        lines.pop()
     events: list[dict[str, Any]] = []
+    before = ""
     for number, line in enumerate(lines):
         try:
-            event = json.loads(line)
-        except ValueError:
-            if number == len(lines) - 1:
-                break
-            raise ElError(f"{path} is damaged in line {number + 1}", code="EL540") from None
-        if not isinstance(event, dict):
-            raise ElError(f"{path} is no session", code="EL540")
+            event = json.loads(line.decode("utf-8", "surrogatepass"))
+            following = chained(before, event) if isinstance(event, dict) else ""
+        except (ValueError, RecursionError):
+            event, following = None, ""
+        cut = event is None or (isinstance(event, dict) and event.get("sum", following) != following)
+        if cut and number == len(lines) - 1 and events:
+            break
+        if cut and events:
+            raise ElError(
+                f"{path} is damaged in line {number + 1}",
+                code="EL540",
+                hint="what was done up to there is in the lines before: keep those, and it can be taken up",
+            )
+        if not isinstance(event, dict) or not _fits(event):
+            raise ElError(f"{path} is no session", code="EL540", hint="`:save-session` writes them")
+        before = following if "sum" in event else ""
         events.append(event)
     if not events or events[0].get("format") != FORMAT:
         raise ElError(f"{path} is no session", code="EL540", hint="`:save-session` writes them")
     return events
 
 
+_FIELDS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
+    "header": {"base": (str,)},
+    "begin": {"text": (str, NoneType)},
+    "op": {"operation": (str,), "arguments": (dict,), "statement": (str,), "at": (int,), "status": (str,)},
+    "end": {"how": (str,)},
+    "resumed": {},
+}
+
+
+def _fits(event: Mapping[str, Any]) -> bool:
+    """Is this what a journal holds?"""
+    wanted = _FIELDS.get(event["kind"]) if isinstance(event.get("kind"), str) else None
+    return wanted is not None and all(
+        isinstance(event.get(name), kinds) and (name in event) for name, kinds in wanted.items()
+    )
+
+
 def take_up(session: Session, events: list[dict[str, Any]]) -> list[str]:
-    """Run what a journal holds again; what was left out, in words."""
+    """Run what a journal holds again; what was left out, in words. Files that are written on the way are set aside."""
     notes: list[str] = []
+    with set_aside():
+        _take_up(session, events, notes)
+    return notes
+
+
+def _take_up(session: Session, events: list[dict[str, Any]], notes: list[str]) -> None:
     for line in _lines(events):
         text, operations, how = line["text"], line["ops"], line["how"]
         if text is None:
@@ -150,7 +263,6 @@ def take_up(session: Session, events: list[dict[str, Any]]) -> list[str]:
             _run(session, text, notes, how)
         else:
             _operations(session, operations, notes)
-    return notes
 
 
 def _lines(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -189,7 +301,7 @@ def _run(session: Session, text: str, notes: list[str], how: str) -> None:
         run_text(session, text, name="<session>")
     except ScriptError as error:
         if how == "done":
-            notes.append(f"`{text.splitlines()[0]}` does not run any more: {error}")
+            notes.append(f"`{text.strip().splitlines()[0]}` does not run any more: {error}")
 
 
 def _operations(session: Session, operations: list[dict[str, Any]], notes: list[str]) -> None:

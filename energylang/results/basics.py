@@ -36,7 +36,8 @@ class Survey(Result):
     ``num_starts`` states were settled: ``inits`` random ones, ``token_starts`` real token states, and the
     ``installed_starts`` basins that edits have installed.
     ``origin_population`` of them ended in the zero state, ``unsettled`` did not settle.
-    ``count_mean`` and ``count_std`` are over the surveys of ``seeds`` (the first of them is shown).
+    ``count_mean`` and ``count_std`` are over the surveys of ``seeds`` (the first of them is shown). ``at`` is the
+    place in the history that was surveyed (``None``: where the session stands).
     """
 
     layer: int
@@ -61,6 +62,7 @@ class Survey(Result):
     counts: tuple[int, ...]
     count_mean: float
     count_std: float
+    at: int | None
     elapsed: float = field(metadata=VOLATILE)
 
 
@@ -208,7 +210,8 @@ class Entry(Result):
 
 @dataclass(frozen=True, eq=False)
 class Diff(Result):
-    """The staged weight of a layer against the original."""
+    """The staged weight of a layer against the original, or against that at the place ``since`` in the history.
+    ``edits`` lie between the two."""
 
     layer: int
     changed: bool
@@ -223,6 +226,7 @@ class Diff(Result):
     basins_lost: tuple[int, ...]
     basins_gained: tuple[int, ...]
     max_drift: float
+    since: int | None
 
 
 # ------------------------------------------------------------------------------------------- concepts
@@ -370,9 +374,12 @@ class Setting(Result):
 
 @dataclass(frozen=True, eq=False)
 class Saved(Result):
+    """``hash`` is that of the weights in the file; ``session`` says that the history is in it as well."""
+
     path: str
     bytes: int
     hash: str
+    session: bool
 
 
 @dataclass(frozen=True, eq=False)

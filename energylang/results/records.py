@@ -30,7 +30,8 @@ class ReplayStep(Result):
 @dataclass(frozen=True, eq=False)
 class Replay(Result):
     """A record that was run again in a session of its own. ``identical``: every digest and the final weights are the
-    same; ``first_difference`` is the number of the first operation that differs (``None``: none)."""
+    same; ``first_difference`` is the number of the first operation that differs (``None``: none). ``intact``: the
+    record is what was written (by its checksum; one without a checksum counts)."""
 
     path: str
     operations: int
@@ -39,4 +40,5 @@ class Replay(Result):
     final_hash: str
     recorded_hash: str
     versions_differ: tuple[str, ...]
+    intact: bool
     steps: tuple[ReplayStep, ...]

@@ -23,9 +23,7 @@ def arithmetic(operator: str, left: Any, right: Any) -> Any:
             raise ElError(f"a text holds at most {MAX_TEXT:,} characters", code="EL521")
         return left + right
     if operator == "+" and isinstance(left, list | tuple) and isinstance(right, list | tuple):
-        if len(left) + len(right) > MAX_ITEMS:
-            raise ElError(f"a list holds at most {MAX_ITEMS:,} items", code="EL521")
-        return [*left, *right]
+        return bounded([*left, *right])
     if not is_number(left) or not is_number(right):
         raise ElError(
             f"`{operator}` is not defined for {type_name(left)} and {type_name(right)}", code="EL210"
@@ -62,14 +60,38 @@ def compare(operator: str, left: Any, right: Any) -> bool:
     return bool({"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[operator])
 
 
-def shown(value: Any) -> str:
-    """A value in a text: numbers in short form, lists in brackets, results by their name."""
+def bounded(items: list[Any]) -> list[Any]:
+    """A list as it is. Raises ``ElError`` where it holds too many items, those of the lists in it included: a list that
+    holds itself twice, twenty times over, is a million long."""
+    count, waiting = 0, [iter(items)]
+    while waiting:
+        for item in waiting[-1]:
+            count += 1
+            if count > MAX_ITEMS:
+                raise ElError(f"a list holds at most {MAX_ITEMS:,} items", code="EL521")
+            if isinstance(item, list | tuple):
+                waiting.append(iter(item))
+                break
+        else:
+            waiting.pop()
+    return items
+
+
+def shown(value: Any, most: int = MAX_TEXT) -> str:
+    """A value in a text: numbers in short form, lists in brackets, results by their name. Raises ``ElError`` where
+    that takes more than ``most`` characters."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(shown(item) for item in value) + "]"
+        parts, length = [], 2
+        for item in value:
+            parts.append(shown(item, most - length))
+            length += len(parts[-1]) + 2
+            if length > most + 2:
+                raise ElError(f"a text holds at most {MAX_TEXT:,} characters", code="EL521")
+        return "[" + ", ".join(parts) + "]"
     if value is None:
         return "none"
     if isinstance(value, Result) and type(value).__str__ is Result.__str__:

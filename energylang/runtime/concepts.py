@@ -122,6 +122,13 @@ def separability(inside: Tensor, outside: Tensor) -> tuple[float, float]:
 
 
 def keep(session: Workbench, concept: Concept) -> None:
+    """Make a concept the session's. Raises ``ElError`` for states that are no numbers."""
+    if not bool(torch.isfinite(concept.states).all()):
+        raise ElError(
+            f"the states of `{concept.name}` at L{concept.layer} are not finite numbers",
+            code="EL502",
+            hint="a weight of the model, or what was applied to it, is too large",
+        )
     session.state = replace(session.state, concepts={**session.state.concepts, concept.name: concept})
 
 

@@ -28,6 +28,7 @@ from energylang.models import checkpoint
 from energylang.models.protocol import Generation, Model
 from energylang.ops.coerce import suggestion
 from energylang.ops.settings import AUTO, DEFAULTS
+from energylang.storage import located
 from energylang.values import BasinRef, Seed
 from energylang.values import Concept as ConceptName
 
@@ -117,6 +118,32 @@ class Core:
                 self.restore_state(without_edit(node, layer, before))
             self.timeline.record(statement, before, self.state, "OK", "", layer, takes_back=node)
         return node
+
+    def node_at(self, id: int) -> Node:
+        """The place in the history with this id."""
+        node = self.timeline.nodes.get(id)
+        if node is None:
+            changed = any(entry.id == id for entry in self.timeline.log)
+            raise ElError(
+                f"operation {id} failed: there is no place to go to"
+                if changed
+                else f"there is no operation {id}",
+                code="EL514",
+                hint="`history tree` shows the places",
+            )
+        return node
+
+    @contextmanager
+    def seen_from(self, id: int | None) -> Iterator[None]:
+        """Look at the landscapes as they are at another place in the history, without going there: the live model
+        stays as it is. What is learnt about the basins belongs to the weights of that place."""
+        here = self.state
+        if id is not None:
+            self.state = self.node_at(id).after
+        try:
+            yield
+        finally:
+            self.state = here
 
     def travel_to(self, node: Node) -> tuple[list[Node], list[Node]]:
         """Make the state at a node of the history the session's; what was undone, and what done again."""
@@ -336,5 +363,4 @@ class Core:
 
     def resolve(self, path: str) -> Path:
         """A path of a script: relative ones are seen from the script's folder."""
-        given = Path(path).expanduser()
-        return given if given.is_absolute() or self.base is None else self.base / given
+        return located(path, self.base)

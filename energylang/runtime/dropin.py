@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,8 +24,10 @@ from energylang.landscape.layer import Landscape
 from energylang.landscape.survey import survey
 from energylang.models import checkpoint
 from energylang.models.header import hopfield_blocks
-from energylang.models.published import read_tensors
+from energylang.models.index import check_file
+from energylang.models.published import load_plain, read_tensors
 from energylang.models.raw import model_of
+from energylang.storage import opened, write_atomic
 from energylang.values import BasinRef, Seed
 from energylang.values import Concept as ConceptName
 
@@ -241,7 +242,7 @@ def write_published(session: Session, path: str, data: Mapping[str, Any]) -> int
     buffer = io.BytesIO()
     torch.save(dict(data), buffer)
     raw = buffer.getvalue()
-    checkpoint.write_atomic(session.resolve(path), raw)
+    write_atomic(session.resolve(path), raw)
     return len(raw)
 
 
@@ -261,18 +262,13 @@ def bare_weights(session: Session, path: str) -> bool:
 
 def read_published(path: Path) -> dict[str, Any]:
     """A .pt dictionary of tensors, numbers and texts. Anything else is refused before it ran."""
-    if not path.is_file():
-        raise CheckpointError(f"there is no file {path}")
+    check_file(path)
     read_tensors(path)  # refuses what claims more than the file holds, and code by its name
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with opened(path) as file:
+            found = load_plain(file, path)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (pickle.UnpicklingError, RuntimeError, ValueError, KeyError, EOFError):
-        raise CheckpointError(
-            f"{path} is damaged, or holds more than tensors",
-            hint="only tensors, numbers and texts are read: other content can run code",
-        ) from None
     if not isinstance(found, dict):
         raise CheckpointError(f"{path} holds no dictionary")
     return found

@@ -221,9 +221,19 @@ def _stage(session: Workbench, plan: Plan, proposal: Proposal, edit: Edit) -> Ed
     before = session.state.layers[plan.layer]
     factors = proposal.factors
     weight = session.weight(before.staged)
-    version = before.staged.after(type(factors)(factors.left.to(weight), factors.right.to(weight)), number)
-    session.set_layer(plan.layer, replace(before, staged=version))
-    landscape = session.landscape_of(plan.layer, version)
+    try:
+        version = before.staged.after(
+            type(factors)(factors.left.to(weight), factors.right.to(weight)), number
+        )
+        session.set_layer(plan.layer, replace(before, staged=version))
+        landscape = session.landscape_of(plan.layer, version)
+    except LandscapeError as error:
+        size = "" if plan.strength is None else f" with strength {plan.strength:g}"
+        raise ElError(
+            f"{plan.operation} of {plan.target}{size} leaves numbers that cannot be calculated with: {error.message}",
+            code="EL502",
+            hint="nothing was changed; try a smaller strength",
+        ) from None
     registry, lineage = session.fresh_registry(before.staged).after_edit(landscape, number)
     version.surveyed = before.staged.surveyed
     basin = plan.basin

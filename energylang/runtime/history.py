@@ -114,6 +114,10 @@ class Node:
     takes_back: Node | None = None
     children: list[Node] = field(default_factory=list)
     ahead: Node | None = None
+    depth: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.depth = self.parent.depth + 1 if self.parent is not None else 0
 
     def path(self) -> list[Node]:
         """The nodes from the root's child to this one: what is in force here."""
@@ -201,15 +205,22 @@ class History:
     def go_to(self, node: Node) -> tuple[list[Node], list[Node]]:
         """Stand at a node of the tree; what was undone on the way there (newest first), and what was done
         again (oldest first)."""
-        here, there = self.current.path(), node.path()
-        shared = 0
-        while shared < min(len(here), len(there)) and here[shared] is there[shared]:
-            shared += 1
-        for step in (*here, *there):
+        here, there = self.current, node
+        undone: list[Node] = []
+        again: list[Node] = []
+        while here is not there:  # up to where the two paths meet; what they share is left alone
+            if here.depth >= there.depth and here.parent is not None:
+                undone.append(here)
+                here = here.parent
+            elif there.parent is not None:
+                again.append(there)
+                there = there.parent
+        again.reverse()
+        for step in (*undone, *again):
             if step.parent is not None:
                 step.parent.ahead = step
         self.current = node
-        return here[shared:][::-1], there[shared:]
+        return undone, again
 
     def last_edit(self, layer: int) -> Node | None:
         """The edit in force that gave a layer its staged weight, or one that was refused since; ``None`` where
@@ -233,7 +244,7 @@ class History:
 
     @property
     def undoable(self) -> int:
-        return len(self.current.path())
+        return self.current.depth
 
     @property
     def redoable(self) -> int:

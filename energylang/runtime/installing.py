@@ -48,7 +48,16 @@ if TYPE_CHECKING:
 
 METHODS = ("redirect", "aimed", "attractor")
 DOSES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5)
-OVER = (1.7, 1.9, 2.1, 2.4, 2.7, 3.0, 3.5, 4.0)  # further ones of a change that was optimised, which may stop short of its budget
+OVER = (
+    1.7,
+    1.9,
+    2.1,
+    2.4,
+    2.7,
+    3.0,
+    3.5,
+    4.0,
+)  # further ones of a change that was optimised, which may stop short of its budget
 MOMENT_TOKENS = 4096
 
 

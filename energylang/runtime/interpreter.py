@@ -30,7 +30,7 @@ from energylang.syntax import ast
 from energylang.syntax.source import Span
 from energylang.values import BasinRef, Concept, Layer, Seed
 
-from .calculate import MAX_ITEMS, MAX_TEXT, arithmetic, compare, is_number, shown
+from .calculate import MAX_ITEMS, MAX_TEXT, arithmetic, bounded, compare, is_number, shown
 from .session import Session
 
 Show = Callable[[Any, ast.Statement, str], None]
@@ -222,7 +222,7 @@ class Interpreter:
                 except _Return as early:
                     returned = early
                 except ScriptError:
-                    undone = len(self.session.timeline.current.path()) - len(at.path())
+                    undone = self.session.timeline.current.depth - at.depth
                     raise
         except ScriptError as error:
             for scope, values in before:
@@ -436,7 +436,9 @@ class Interpreter:
 
     @value.register
     def _(self, node: ast.List) -> list[Any]:
-        return [self.value(item) for item in node.items]
+        items = [self.value(item) for item in node.items]
+        with self._at(node.span):
+            return bounded(items)
 
     @value.register
     def _(self, node: ast.Range) -> list[int]:
@@ -531,7 +533,10 @@ _SEED = Param("seed", t.INT, "the number of a seed", minimum=0, maximum=2**63 - 
 
 
 def _short(value: Any) -> str:
-    text = shown(value)
+    try:
+        text = shown(value, 1000)
+    except ElError:
+        return f"a {type_name(value)}"
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 

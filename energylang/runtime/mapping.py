@@ -15,7 +15,7 @@ from energylang import results
 from energylang.errors import ElError
 from energylang.landscape.energy import lyapunov
 from energylang.landscape.probes import radius
-from energylang.models.checkpoint import check_writable, write_atomic
+from energylang.storage import write_atomic
 from energylang.values import BasinRef
 
 if TYPE_CHECKING:
@@ -44,11 +44,7 @@ def _draw(session: Workbench, found: results.LandscapeMap, save: str) -> None:
         raise ElError(
             f"{error.name} is not installed", code="EL504", hint="pip install 'energylang[plot]'"
         ) from None
-    try:
-        check_writable(target)
-        write_atomic(target, data)
-    except OSError as error:
-        raise ElError(f"cannot write {save}: {error.strerror}", code="EL504") from None
+    write_atomic(target, data)
 
 
 def page(found: results.LandscapeMap) -> bytes:

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from energylang.errors import ElError
 from energylang.landscape.attractors import polish, spectrum
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import starts
 from energylang.landscape.dynamics import settle
 from energylang.landscape.energy import lyapunov, reference
-from energylang.landscape.layer import residual
+from energylang.landscape.layer import Landscape, residual
 from energylang.landscape.lineage import Registry
 from energylang.landscape.probes import return_rate
 from energylang.landscape.survey import BasinSet, survey
+from energylang.storage import check_memory
 from energylang.values import BasinRef, Seed
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 TOKEN_STARTS = 200
 """Real token states that a survey of a text model settles besides its random starts."""
 
+_COPIES = 6  # of the starts, alive at once in a survey
 SAME = 0.95
 NEAR = 0.7
 """Cosine from which an attractor counts as the one a *direction* names. On symmetric layers the attractor
@@ -48,6 +51,7 @@ def find_basins(session: Workbench, layer: int, inits: int, seed: int, *, radius
 def survey_starts(session: Workbench, layer: int, inits: int, seed: int) -> Tensor:
     """(n, d): the starts of a survey, the ``inits`` random ones first."""
     landscape = session.landscape_of(layer)
+    check_room(inits, landscape)
     states = starts(inits, landscape.dim, session.generator("survey", layer, seed), landscape.weight)
     text = session.model.text
     if text is not None and text.heldout is not None:
@@ -57,6 +61,18 @@ def survey_starts(session: Workbench, layer: int, inits: int, seed: int) -> Tens
     if installed:
         states = torch.cat((states, torch.stack(installed).to(landscape.weight)))
     return states
+
+
+def check_room(count: int, landscape: Landscape) -> None:
+    """Raise ``ElError`` where so many states would not fit into memory."""
+    try:
+        check_memory(_COPIES * count * landscape.dim * landscape.weight.element_size(), "the survey")
+    except OSError as error:
+        raise ElError(
+            f"{count:,} starts of dimension {landscape.dim} do not fit: {error.strerror}",
+            code="EL502",
+            hint="fewer starts need less",
+        ) from None
 
 
 def installed_centres(session: Workbench, layer: int) -> list[Tensor]:

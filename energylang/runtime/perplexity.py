@@ -11,6 +11,8 @@ from torch import Tensor
 from energylang import results
 from energylang.errors import ElError
 from energylang.models.protocol import Intervention
+from energylang.models.text import check_finite
+from energylang.storage import read_text
 
 from .effects import standard_error
 from .interventions import standing
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from .workbench import Workbench
 
 _WINDOWS = 256
+_LARGEST = 300.0  # nats; a loss beyond that is no loss
 
 
 @torch.no_grad()
@@ -63,9 +66,8 @@ def benchmark(session: Workbench, corpus: str | None) -> results.Benchmark:
 
 
 def _tokens(session: Workbench, corpus: str) -> Tensor:
-    path = session.resolve(corpus)
     try:
-        words = path.read_text(encoding="utf-8")
+        words = read_text(session.resolve(corpus))
     except OSError as error:
         raise ElError(f"cannot read {corpus}: {error.strerror}", code="EL503") from None
     except UnicodeDecodeError:
@@ -75,9 +77,12 @@ def _tokens(session: Workbench, corpus: str) -> Tensor:
 
 def _losses(session: Workbench, windows: Tensor, change: Intervention) -> Tensor:
     """(n,): the mean loss per token of every window."""
-    return session.text.loss(windows, intervention=change).double().mean(dim=1)
+    losses = session.text.loss(windows, intervention=change).double().mean(dim=1)
+    check_finite(losses, "losses")
+    return losses
 
 
 def _measured(losses: Tensor) -> results.Perplexity:
     loss, error = float(losses.mean()), standard_error(losses)
-    return results.Perplexity(math.exp(loss), math.exp(loss) * error, loss, error)
+    perplexity = math.exp(min(loss, _LARGEST))
+    return results.Perplexity(perplexity, perplexity * error, loss, error)

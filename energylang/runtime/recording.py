@@ -9,6 +9,8 @@ its weights: another one is refused. Where the recorded session had gone to anot
 operation (the end of an ``attempt``), the replay goes there too; ``with`` scopes are opened and closed as they were.
 Digests are compared operation by operation, and where one differs the first field that does is named.
 
+Files that it writes are set aside, and gone at its end: a record from a stranger overwrites nothing.
+
 Keys of watermarks are not written down; such operations replay when the key is given again.
 """
 
@@ -27,9 +29,9 @@ import torch
 
 from energylang import results
 from energylang.errors import ElError
-from energylang.models.checkpoint import check_writable, write_atomic
 from energylang.ops.coerce import as_statement
 from energylang.ops.declaration import Effect, Op
+from energylang.storage import json_bytes, read_json, seal_holds, sealed, set_aside, write_atomic
 from energylang.values import BasinRef, Concept, Layer, Seed
 
 from .schema import RECORD
@@ -81,7 +83,10 @@ class Ledger:
 
     def note_script(self, name: str, text: str) -> None:
         """Remember the script that is run."""
-        self.script = {"name": name, "sha256": hashlib.sha256(text.encode("utf-8")).hexdigest()}
+        self.script = {
+            "name": name,
+            "sha256": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
+        }
 
 
 def _secret(op: Op, name: str) -> bool:
@@ -114,7 +119,7 @@ def plain(value: Any) -> Any:
 def digest(data: Any) -> str:
     """SHA-256 of plain data as canonical JSON."""
     text = json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def made_with() -> dict[str, str]:
@@ -158,12 +163,8 @@ def write(session: Workbench, path: str) -> results.Recorded:
         "at": timeline.current.id,
     }
     target = session.resolve(path)
-    encoded = (json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
-    try:
-        check_writable(target)
-        write_atomic(target, encoded)
-    except OSError as error:
-        raise ElError(f"cannot write {path}: {error.strerror}", code="EL504") from None
+    encoded = json_bytes(sealed(data), indent=1)
+    write_atomic(target, encoded)
     return results.Recorded(path, len(ledger.entries), len(encoded), session.original_hash, final)
 
 
@@ -175,13 +176,15 @@ def read(session: Workbench, path: str) -> dict[str, Any]:
     import jsonschema
 
     try:
-        data = json.loads(session.resolve(path).read_text(encoding="utf-8"))
+        data = read_json(session.resolve(path))
     except OSError as error:
         raise ElError(f"cannot read {path}: {error.strerror}", code="EL540") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise ElError(f"{path} is not a record: it is not JSON", code="EL540") from None
     try:
         jsonschema.validate(data, RECORD)
+    except (RecursionError, ValueError, OverflowError):
+        raise ElError(f"{path} is not a record: it is nested too deeply", code="EL540") from None
     except jsonschema.ValidationError as error:
         place = "/".join(map(str, error.absolute_path)) or "the whole"
         raise ElError(
@@ -193,10 +196,17 @@ def read(session: Workbench, path: str) -> dict[str, Any]:
 
 
 def replay(session: Workbench, path: str, on: str | None, key: str | None) -> results.Replay:
-    """Run a record again, in a session of its own, and compare."""
+    """Run a record again, in a session of its own, and compare. What it writes is set aside: no file is changed."""
+    data = read(session, path)
+    with set_aside():
+        return _replayed(session, data, path, on, key)
+
+
+def _replayed(
+    session: Workbench, data: Mapping[str, Any], path: str, on: str | None, key: str | None
+) -> results.Replay:
     from .session import Session
 
-    data = read(session, path)
     fresh = Session(base=session.base, threads=int(data["threads"]))
     operations: list[dict[str, Any]] = data["operations"]
     ended = {int(entry["of"]) for entry in operations if entry["operation"] == "end"}
@@ -210,7 +220,7 @@ def replay(session: Workbench, path: str, on: str | None, key: str | None) -> re
             if scope is not None:
                 scope.__exit__(None, None, None)
             continue
-        difference = _again(fresh, entry, data, on, key, scopes if number in ended else None)
+        difference = _again(fresh, entry, path, on, key, scopes if number in ended else None)
         steps.append(results.ReplayStep(number, entry["statement"], not difference, difference))
     if fresh.has_model and fresh.timeline.current.id != data["at"] and data["at"] in fresh.timeline.nodes:
         fresh.travel_to(fresh.timeline.nodes[data["at"]])
@@ -229,6 +239,7 @@ def replay(session: Workbench, path: str, on: str | None, key: str | None) -> re
             for name, then in data["made_with"].items()
             if now.get(name) != then
         ),
+        intact=seal_holds(data),
         steps=tuple(steps),
     )
 
@@ -241,7 +252,7 @@ def _check_first(data: Mapping[str, Any], path: str) -> None:
 def _again(
     session: Session,
     entry: Mapping[str, Any],
-    data: Mapping[str, Any],
+    path: str,
     on: str | None,
     key: str | None,
     scopes: dict[int, AbstractContextManager[Any]] | None,
@@ -275,7 +286,7 @@ def _again(
             return "" if error.code == entry.get("error") else f"error: {entry.get('error')} → {error.code}"
         return f"it failed: {error.message}"
     if Effect.LOADS in op.effects:
-        _same_checkpoint(entry, outcome)
+        _same_checkpoint(entry, outcome, path)
     if entry.get("status") == "FAILED":
         return f"error: {entry.get('error')} → none"
     found = outcome.to_dict(volatile=False)
@@ -286,11 +297,11 @@ def _again(
     return first_difference(entry["result"], json.loads(json.dumps(found))) or "the digest"
 
 
-def _same_checkpoint(entry: Mapping[str, Any], outcome: results.Info) -> None:
+def _same_checkpoint(entry: Mapping[str, Any], outcome: results.Info, path: str) -> None:
     recorded = entry.get("result", {}).get("hash")
     if entry.get("status") == "OK" and recorded != outcome.hash:
         raise ElError(
-            f"the record was made on a checkpoint with hash {str(recorded)[:12]}…, {outcome.model} has "
+            f"the record {path} was made on a checkpoint with hash {str(recorded)[:12]}…, {outcome.model} has "
             f"{outcome.hash[:12]}…",
             code="EL540",
             hint="a record runs on the weights that it was made on, and on no others",

@@ -48,7 +48,7 @@ def model_state(session: Session) -> ModelState:
         now=now,
         past=Past(unknown, None, ALL, low=0, high=session.timeline.undoable) if changed else None,
         checkpoints={name: Place(unknown, None) for name in session.timeline.checkpoints},
-        fresh=not changed and not session.timeline.redoable,
+        fresh=not changed and session.timeline.current.ahead is None,
         next_number=None,
         values=(values,),
     )
@@ -76,10 +76,11 @@ def check_in(session: Session, source: Source) -> Checked:
 
 def run_source(session: Session, source: Source, show: Show) -> Any:
     """Check and run a script in a session. Raises ``ScriptError``."""
-    checked = check_in(session, source)
-    if not checked.ok:
-        raise ScriptError(checked.diagnostics, checked=False)
-    return run_checked(session, checked, show)
+    with session.lock:
+        checked = check_in(session, source)
+        if not checked.ok:
+            raise ScriptError(checked.diagnostics, checked=False)
+        return run_checked(session, checked, show)
 
 
 def run_checked(
@@ -95,10 +96,11 @@ def run_checked(
 
     Raises ``ScriptError``.
     """
-    session.procedures.update(checked.procedures)
-    source = checked.program.span.source
-    session.ledger.note_script(source.name, source.text)
-    return Interpreter(session, checked, show, begin, keep_going=keep_going).run()
+    with session.lock:
+        session.procedures.update(checked.procedures)
+        source = checked.program.span.source
+        session.ledger.note_script(source.name, source.text)
+        return Interpreter(session, checked, show, begin, keep_going=keep_going).run()
 
 
 def run_text(session: Session, text: str, *, name: str = "<input>") -> Any:

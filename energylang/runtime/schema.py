@@ -18,6 +18,7 @@ RECORD: dict[str, Any] = {
     "additionalProperties": False,
     "properties": {
         "format": {"const": "energylang record"},
+        "sha256": {**_HASH, "description": "SHA-256 of the rest of the record as canonical JSON."},
         "version": {"const": 1},
         "made_with": {
             "description": "Versions of what computes, and the machine: other ones may round otherwise.",

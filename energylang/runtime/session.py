@@ -8,7 +8,9 @@ the change becomes a node of the history. If it fails, or is interrupted, the st
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +32,8 @@ from .recording import shown
 if TYPE_CHECKING:
     from energylang.checker.scope import Procedure
 
+_NO_SOLUTION: type[Exception] = torch.linalg.LinAlgError  # type: ignore[attr-defined]  # it is documented
+
 
 class Session(Bodies):
     """A model under observation.
@@ -40,7 +44,10 @@ class Session(Bodies):
     layers and on a busy machine.
 
     Every operation of the language is a method with the same parameters: ``session.survey(layer=1)``;
-    ``session.run("survey L1")`` is the same in the language. A session is not safe to share between threads.
+    ``session.run("survey L1")`` is the same in the language.
+
+    A session may be shared between threads: operations, transactions, scopes and scripts run one after the other, each
+    as a whole, and whoever comes second waits (``lock``). Two sessions are independent of each other.
     """
 
     def __init__(
@@ -48,6 +55,7 @@ class Session(Bodies):
     ) -> None:
         super().__init__(base)
         self.threads = threads
+        self.lock = threading.RLock()
         self.variables: dict[str, Any] = {}
         self.procedures: dict[str, Procedure] = {}
         if model is not None:
@@ -65,12 +73,13 @@ class Session(Bodies):
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing: what happens inside is undone when it ends in an error or is interrupted."""
-        mark = self.mark()
-        try:
-            yield
-        except BaseException:
-            self.return_to(mark)
-            raise
+        with self.lock:
+            mark = self.mark()
+            try:
+                yield
+            except BaseException:
+                self.return_to(mark)
+                raise
 
     @contextmanager
     def scoped(self, op: Op, values: Mapping[str, Any], *, statement: str | None = None) -> Iterator[Any]:
@@ -81,20 +90,21 @@ class Session(Bodies):
         The end is a change of its own in the history. Where another model was loaded inside, nothing is left
         to be undone.
         """
-        before, statement = self.state, statement or as_statement(op, values)
-        number = len(self.ledger.entries) + 1
-        result = self.execute(op, values, statement=statement)
-        after, timeline = self.state, self.timeline
-        try:
-            yield result
-        finally:
-            now = self.state
-            ended = _with_layer_of(before, values.get("layer"), without(before, after, now))
-            if self.timeline is timeline:
-                if ended is not now:
-                    self.restore_state(ended)
-                timeline.record(f"end of: {statement}", now, ended, "OK", "", None)
-            self.ledger.end(number, f"end of: {statement}")
+        with self.lock:
+            before, statement = self.state, statement or as_statement(op, values)
+            number = len(self.ledger.entries) + 1
+            result = self.execute(op, values, statement=statement)
+            after, timeline = self.state, self.timeline
+            try:
+                yield result
+            finally:
+                now = self.state
+                ended = _with_layer_of(before, values.get("layer"), without(before, after, now))
+                if self.timeline is timeline:
+                    if ended is not now:
+                        self.restore_state(ended)
+                    timeline.record(f"end of: {statement}", now, ended, "OK", "", None)
+                self.ledger.end(number, f"end of: {statement}")
 
     # -- running -------------------------------------------------------------------------------
 
@@ -112,6 +122,10 @@ class Session(Bodies):
 
         Raises ``ElError``; then, as after an interrupt, the state is what it was before.
         """
+        with self.lock:
+            return self._execute(op, values, statement)
+
+    def _execute(self, op: Op, values: Mapping[str, Any], statement: str | None) -> Any:
         given = self._complete(op, values)
         if op.needs_model:
             self.model  # noqa: B018 - says that none is loaded
@@ -130,11 +144,31 @@ class Session(Bodies):
             raise
         except BaseException as error:
             self.return_to(mark)
-            if isinstance(error, MemoryError | RuntimeError) and "allocate memory" in str(error):
+            if isinstance(error, _NO_SOLUTION):
+                reason = str(error).removeprefix("torch.linalg.").split(":", 1)[-1].strip()
+                raise ElError(
+                    f"`{statement}` asks for what has no solution in numbers: {reason}",
+                    code="EL502",
+                    hint="nothing was changed; the layer may be too small, or its weight degenerate",
+                ) from None
+            if isinstance(error, MemoryError) or (
+                isinstance(error, RuntimeError) and "allocate memory" in str(error)
+            ):
                 raise ElError(
                     "there is not enough memory for this", code="EL502", hint="fewer starts need less"
                 ) from None
             raise
+        wrong = _no_number(result.to_dict()) if isinstance(result, Result) else None
+        if wrong is not None:
+            self.return_to(mark)
+            problem = ElError(
+                f"`{statement}` calculated something that is no number: {wrong}",
+                code="EL502",
+                hint="nothing was changed; a weight, or a parameter, is too extreme to calculate with",
+            )
+            self._record(op, statement, before, "FAILED", problem.message, given.get("layer"))
+            self.ledger.note(op, values, statement, mark.node.id, problem)
+            raise problem
         status, detail = _outcome(result)
         self._record(op, statement, before, status, detail, given.get("layer"))
         self.ledger.note(op, values, statement, mark.node.id, result)
@@ -182,13 +216,34 @@ def _with_layer_of(before: State, layer: Any, now: State) -> State:
 
 @contextmanager
 def with_threads(count: int) -> Iterator[None]:
-    """Run torch with ``count`` threads, whatever the caller's setting: same count, same bits."""
+    """Run torch with ``count`` threads, whatever the caller's setting: same count, same bits. (The setting belongs to
+    the process, so sessions of several threads that want different counts get one of them.)"""
     before = torch.get_num_threads()
+    if before == count:
+        yield
+        return
     torch.set_num_threads(count)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _no_number(value: Any, where: str = "") -> str | None:
+    """The first place in plain data that holds NaN, if there is one."""
+    if isinstance(value, float):
+        return where if math.isnan(value) else None
+    if isinstance(value, Mapping):
+        parts: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, list | tuple):
+        parts = enumerate(value)
+    else:
+        return None
+    for name, item in parts:
+        found = _no_number(item, f"{where}.{name}" if where else str(name))
+        if found is not None:
+            return found
+    return None
 
 
 def _outcome(result: Any) -> tuple[str, str]:

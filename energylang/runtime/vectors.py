@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import safetensors
@@ -20,10 +21,12 @@ import torch
 from torch import Tensor
 
 from energylang import results
-from energylang.errors import ElError
+from energylang.errors import CheckpointError, ElError
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.dynamics import settle
-from energylang.models.checkpoint import write_atomic
+from energylang.models.checkpoint import SUM_KEY, checksum, read_tensors_of
+from energylang.models.index import read_index
+from energylang.storage import json_bytes, read_json, seal_holds, sealed, write_atomic
 
 from .concepts import describe, keep, opposite
 from .history import Concept
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
 _NOTHING = 1e-3  # of the parts' norm
 FORMAT = "energylang concept"
-_LARGEST_FILE = 256 * 2**20
+_LARGEST_FILE = 64 * 2**20
 
 
 def combined(session: Workbench, parts: Sequence[tuple[float, str]], new: str) -> results.ConceptInfo:
@@ -145,18 +148,16 @@ def export(session: Workbench, name: str, path: str) -> results.Stored:
     if concept.contrast is not None:
         tensors["contrast"] = concept.contrast.detach().cpu().contiguous()
     if target.suffix == ".safetensors":
-        data = safetensors.torch.save(tensors, {"concept": json.dumps(about, sort_keys=True)})
+        signed = {**about, SUM_KEY: checksum(tensors, about)}
+        data = safetensors.torch.save(tensors, {"concept": json.dumps(signed, sort_keys=True)})
     elif target.suffix == ".json":
         plain = {key: tensor.tolist() for key, tensor in tensors.items()}
-        data = (json.dumps({**about, **plain}, ensure_ascii=False) + "\n").encode("utf-8")
+        data = json_bytes(sealed({**about, **plain}))
     else:
         raise ElError(
             f"cannot write a concept to {path}", code="EL504", hint="end the path in .safetensors or .json"
         )
-    try:
-        write_atomic(target, data)
-    except OSError as error:
-        raise ElError(f"cannot write {path}: {error.strerror}", code="EL504") from None
+    write_atomic(target, data)
     return results.Stored(
         name, path, concept.layer, len(concept.texts), int(concept.centroid.numel()), len(data)
     )
@@ -177,7 +178,12 @@ def bring(session: Workbench, path: str, name: str | None, layer: int | None) ->
         )
     except (KeyError, TypeError, ValueError):
         raise _unreadable(path, "it lacks what a concept has") from None
-    session.check_layer(concept.layer)
+    try:
+        session.check_layer(concept.layer)
+    except ElError as error:
+        raise ElError(
+            f"the concept of {path} belongs nowhere here: {error.message}", code=error.code, hint="layer=L0"
+        ) from None
     dim = session.model.dims[concept.layer]
     for states in (concept.states, concept.contrast):
         if states is None:
@@ -209,28 +215,37 @@ def _read(session: Workbench, path: str) -> tuple[dict[str, Any], dict[str, Tens
             hint="other formats can run code when they are read, and are refused",
         )
     try:
-        if source.stat().st_size > _LARGEST_FILE:
-            raise _unreadable(path, "it is too large for a concept")
-        if source.suffix == ".json":
-            about = json.loads(source.read_text(encoding="utf-8"))
-            if not isinstance(about, dict):
-                raise _unreadable(path, "it holds no concept")
-            tensors = {
-                key: torch.tensor(about[key], dtype=torch.float32)
-                for key in ("states", "contrast")
-                if key in about
-            }
-        else:
-            with safetensors.safe_open(str(source), framework="pt") as file:
-                about = json.loads((file.metadata() or {}).get("concept", "null"))
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+        about, tensors, intact = (_plain if source.suffix == ".json" else _packed)(source)
     except OSError as error:
         raise ElError(f"cannot read {path}: {error.strerror or error}", code="EL501") from None
-    except (ValueError, TypeError, RuntimeError, safetensors.SafetensorError, RecursionError):
+    except (ValueError, TypeError, RuntimeError, OverflowError, KeyError, safetensors.SafetensorError):
         raise _unreadable(path, "it is damaged, or something else") from None
-    if not isinstance(about, dict) or about.get("format") != FORMAT or "states" not in tensors:
+    if about.get("format") != FORMAT or "states" not in tensors:
         raise _unreadable(path, "it holds no concept")
+    if not intact:
+        raise _unreadable(path, "it does not match its own checksum")
     return about, tensors
+
+
+def _plain(source: Path) -> tuple[dict[str, Any], dict[str, Tensor], bool]:
+    """A JSON file: what it says, its tensors, and whether its checksum holds. Raises ``ValueError``."""
+    about = read_json(source, _LARGEST_FILE)
+    if not isinstance(about, dict):
+        raise ValueError("no object")
+    tensors = {
+        key: torch.tensor(about[key], dtype=torch.float32) for key in ("states", "contrast") if key in about
+    }
+    return about, tensors, seal_holds(about)
+
+
+def _packed(source: Path) -> tuple[dict[str, Any], dict[str, Tensor], bool]:
+    """The same of a safetensors file, whose header is compared with its length before anything is read."""
+    try:
+        _, metadata = read_index(source, "concept")
+        tensors = read_tensors_of(source)
+    except CheckpointError as error:
+        raise ValueError(error.message) from None
+    return metadata, tensors, metadata.get(SUM_KEY, "") in ("", checksum(tensors, metadata))
 
 
 def _unreadable(path: str, why: str) -> ElError:

@@ -16,16 +16,19 @@ import torch
 
 from energylang import results
 from energylang.errors import ElError
+from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import stable_generator
-from energylang.landscape.edits import RELATED, inject, remove
+from energylang.landscape.edits import RELATED, WANTED_RADIUS, inject, remove
 from energylang.landscape.layer import Landscape
 from energylang.landscape.proposal import Proposal
 from energylang.models import checkpoint
 from energylang.models.protocol import Generation
+from energylang.storage import check_regular, check_writable, read_text, write_atomic
 from energylang.values import BasinRef, Concept, Seed
 
 from . import concepts as concept_work
 from . import installing, interventions, moving, observing, redirecting, steering
+from . import whole as sessions
 from .core import Core
 from .editing import REMOVING, Plan, carry_out
 from .effects import measure
@@ -33,11 +36,16 @@ from .effects import measure
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from energylang.landscape.lineage import Registry
+    from energylang.landscape.lineage import Basin, Registry
     from energylang.landscape.survey import BasinSet
 
 
 LARGEST_SHOWN = 5
+
+
+def _apart(one: Basin, other: Basin) -> float:
+    """1 − cosine of the centres of a basin at two places in the history."""
+    return max(0.0, 1.0 - float(cosine_rows(one.centre, other.centre.to(one.centre))))
 
 
 class Workbench(Core):
@@ -67,17 +75,20 @@ class Workbench(Core):
     def returns(self, layer: int, rest: Tensor) -> tuple[float, float, float]:
         return observing.returns(self, layer, rest)
 
-    def difference(self, layer: int) -> results.Diff:
-        """The staged weight against the original: size, rank, largest entries, fate of the basins."""
+    def difference(self, layer: int, since: int | None = None) -> results.Diff:
+        """The staged weight against the original, or that at a node of the history: size, rank, largest entries,
+        fate of the basins."""
         version = self.staged(layer)
-        original, weight = self.weight(version.root), self.weight(version)
+        base = version.root if since is None else self.node_at(since).after.layers[layer].staged
+        original, weight = self.weight(base), self.weight(version)
         change = (weight - original).double()
         size = float(torch.linalg.matrix_norm(original.double()))
         norm = float(torch.linalg.matrix_norm(change))
         spectrum = torch.linalg.svdvals(change) if norm else change.new_zeros(1)
         count = min(LARGEST_SHOWN, int((change != 0).sum()))
         order = change.abs().flatten().topk(count).indices.tolist()
-        before = {basin.id for basin in version.root.registry.alive()}
+        then = {basin.id: basin for basin in base.registry.alive()}
+        before = set(then)
         known = {basin.id: basin for basin in version.registry.basins}
         now = {basin.id for basin in version.registry.alive()}
         return results.Diff(
@@ -86,7 +97,7 @@ class Workbench(Core):
             norm=norm,
             relative_norm=norm / size if size else 0.0,
             rank=int((spectrum > 1e-5 * spectrum[0]).sum()) if norm else 0,
-            edits=version.depth,
+            edits=len(set(version.chain) ^ set(base.chain)),
             spectral_before=float(torch.linalg.matrix_norm(original.double(), 2)),
             spectral_after=float(torch.linalg.matrix_norm(weight.double(), 2)),
             largest=tuple(
@@ -95,7 +106,11 @@ class Workbench(Core):
             basins_kept=tuple(sorted(now & before)),
             basins_lost=tuple(sorted(before - now)),
             basins_gained=tuple(sorted(now - before)),
-            max_drift=max((known[i].drift for i in now & before), default=0.0),
+            max_drift=max(
+                (known[i].drift if since is None else _apart(known[i], then[i]) for i in now & before),
+                default=0.0,
+            ),
+            since=since,
         )
 
     def relative_change(self, layer: int) -> float:
@@ -116,14 +131,23 @@ class Workbench(Core):
         target: BasinRef | Concept | Seed,
         strength: float | None,
         *,
+        noise: float | None = None,
         force: bool,
         reason: str,
     ) -> results.Edit:
         direction = self.direction(layer, target)
+        radius = WANTED_RADIUS if noise is None else noise
         generator = self.generator("inject", layer, str(target))
 
         def propose(landscape: Landscape, protected: Tensor) -> Proposal:
-            return inject(landscape, direction, protected, strength=strength, generator=generator)
+            return inject(
+                landscape,
+                direction,
+                protected,
+                strength=strength,
+                generator=generator,
+                wanted_radius=radius,
+            )
 
         plan = Plan("inject", layer, str(target), propose, installs=True, strength=strength)
         return carry_out(self, plan, force=force, reason=reason)
@@ -278,9 +302,21 @@ class Workbench(Core):
 
     # -- model and settings --------------------------------------------------------------------------------
 
-    def read_model(self, spec: str) -> None:
-        """Load a model and begin anew with it; on an error the session keeps the model it had."""
-        self.adopt(checkpoint.load(spec, base=self.base))
+    def read_model(self, spec: str, *, whole: bool = False) -> None:
+        """Load a model and begin anew with it, or (``whole``) where the session in its file stood; on an error the
+        session keeps the model it had."""
+        model = checkpoint.load(spec, base=self.base)
+        tensors, about = sessions.taken_from(model)
+        if not whole:
+            self.adopt(model)
+        elif about is None:
+            raise ElError(
+                f"there is no session in {spec}",
+                code="EL503",
+                hint=f'`save "{spec}" session=true` writes one',
+            )
+        else:
+            sessions.restored(self, model, tensors, about)
 
     def change_setting(self, name: str, value: float | str) -> None:
         if name == "device" and value != "cpu" and not torch.cuda.is_available():
@@ -301,30 +337,23 @@ class Workbench(Core):
         if state.staged.depth or state.live.depth:
             self.set_layer(layer, replace(state, staged=state.staged.root, live=state.staged.root))
 
-    def write_model(self, path: str) -> tuple[str, int]:
-        """Write the model with everything staged; the path as given and the size in bytes."""
+    def write_model(self, path: str, *, whole: bool = False) -> tuple[str, int]:
+        """Write the model with everything staged, and (``whole``) the session; the path as given and the size."""
         target = self.resolve(path)
-        try:
-            checkpoint.check_writable(target)
-            with self.model_with_staged_weights() as model:
-                checkpoint.save(model, target)
-            return path, target.stat().st_size
-        except OSError as error:
-            raise ElError(f"cannot write {path}: {error.strerror}", code="EL504") from None
+        check_writable(target)
+        tensors, about = sessions.written(self) if whole else ({}, None)
+        with self.model_with_staged_weights() as model:
+            checkpoint.save(model, target, extra=tensors, notes=sessions.notes(model, about))
+        return path, check_regular(target)
 
     def write_text(self, path: str, text: str) -> None:
         """Write a text file whole or not at all."""
-        target = self.resolve(path)
-        try:
-            checkpoint.check_writable(target)
-            checkpoint.write_atomic(target, text.encode("utf-8"))
-        except OSError as error:
-            raise ElError(f"cannot write {path}: {error.strerror}", code="EL504") from None
+        write_atomic(self.resolve(path), text.encode("utf-8", "replace"))
 
     def read_lines(self, path: str) -> list[str]:
         """The lines of a text file that hold something."""
         try:
-            text = self.resolve(path).read_text(encoding="utf-8")
+            text = read_text(self.resolve(path))
         except OSError as error:
             raise ElError(f"cannot read {path}: {error.strerror}", code="EL503") from None
         except UnicodeDecodeError:

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energylang.errors import LandscapeError
+from energylang.landscape.attractors import polish
 from energylang.landscape.clusters import cosine_rows
+from energylang.landscape.draws import relative_noise
 from energylang.landscape.dynamics import (
     Landscape,
     LowRank,
@@ -20,8 +22,9 @@ from energylang.landscape.dynamics import (
 )
 from energylang.landscape.edits import Proposal, inject, move, redirect, remove, scale_field
 from energylang.landscape.lowrank import symmetric_pair
+from energylang.landscape.margins import MarginSearch
 from energylang.landscape.solve import field_edit, field_grid
-from energylang.landscape.survey import return_rate
+from energylang.landscape.survey import return_rate, survey
 
 from .conftest import Planted, random_layer, tilted
 
@@ -314,3 +317,34 @@ def test_symmetric_pair_is_the_sum_of_both_products() -> None:
     assert torch.allclose(symmetric_pair(a, b).dense(), a @ b.T + b @ a.T)
     assert not bool(symmetric_pair(a, torch.zeros_like(b)).dense().any())
     assert isinstance(symmetric_pair(a, b), LowRank)
+
+
+def test_a_slow_passage_is_not_taken_for_a_basin() -> None:
+    """What a removal notes about noisy copies is what comes to rest, not what is on its way through slowly."""
+    slow = 0
+    for seed in range(6):
+        layer = random_layer(24, "symmetric", seed=seed, beta=4.0)
+        drawn = 0.5 * torch.randn(40, 24, generator=stable_generator("slow", seed)).to(layer.weight)
+        for centre in survey(layer, drawn).centres[:4]:
+            proposal = remove(layer, centre, None, generator=stable_generator("r", seed), trials=4)
+            after = layer.edited(proposal.factors)
+            copies = centre + relative_noise(centre[None], 4, stable_generator("r", seed), 0.1)[0]
+            ends = settle(after, torch.cat((centre[None], copies))).states
+            looks = cosine_rows(ends, centre) > 0.95
+            rests = (cosine_rows(polish(after, ends)[0], centre) > 0.95) & looks
+            still = [note for note in proposal.notes if "come to rest here" in note]
+            assert bool(still) == bool(rests.any())
+            slow += int(looks.sum()) - int(rests.sum())
+
+
+@pytest.mark.parametrize("wanted_radius", [0.05, 0.3, 1.2])
+def test_the_margin_found_is_the_smallest_on_the_grid(planted: Planted, wanted_radius: float) -> None:
+    """Wherever the answer lies, inside the window that is tried first or not."""
+    layer, patterns = planted(64, 4, beta=7.0, dtype=torch.float32)
+    direction = torch.sign(torch.randn(64, generator=stable_generator("margin", 1)))
+    arguments = (layer, 0.9 * direction, 0.9 * patterns)
+    quick = MarginSearch(*arguments, stable_generator("m"), wanted_radius, 16)
+    best = quick.smallest()
+    every = MarginSearch(*arguments, stable_generator("m"), wanted_radius, 16)
+    assert every._tried(list(range(len(every.margins)))) == best
+    assert float(quick.rate[best]) == 1.0

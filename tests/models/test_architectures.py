@@ -102,7 +102,9 @@ def test_a_way_around_the_bottleneck_adds_the_stream() -> None:
 @pytest.mark.parametrize("hidden", [0, 32, 33, 64])
 def test_the_bottleneck_begins_by_giving_back_what_it_reads(hidden: int) -> None:
     """So what attention has put into the stream is said from the first step of a training."""
-    config = dataclasses.replace(OLD, layers=1, width=16, heads=2, dim=48, hidden=hidden, steps=1, free_steps=0)
+    config = dataclasses.replace(
+        OLD, layers=1, width=16, heads=2, dim=48, hidden=hidden, steps=1, free_steps=0
+    )
     tensors = initial(config, torch.Generator().manual_seed(0))
     stream = torch.randn(1, 50, 16, generator=torch.Generator().manual_seed(1))
     state = forward_from(tensors, config, 0, stream).states[0]
