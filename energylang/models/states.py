@@ -254,7 +254,7 @@ class States(ABC):
             targets = torch.tensor([id for row in part for id in rows[row][-spans[row][1] :]])
             logits = self._pass(padded, intervention, wanted=wanted.to(padded.device)).logits.float()
             chosen = logits.gather(1, targets.to(logits.device)[:, None])[:, 0] - logits.logsumexp(dim=1)
-            yield from chosen.split([spans[row][1] for row in part])
+            yield from torch.split(chosen, [spans[row][1] for row in part])
 
     def _heldout(self) -> Tensor:
         tokens = self.heldout

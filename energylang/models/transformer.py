@@ -104,7 +104,8 @@ def forward(
     wanted: Tensor | None = None,
 ) -> Forward:
     """(b, t) tokens -> logits (b, t, v) and no states, or (n, v) logits of the places ``wanted`` (b, t);
-    ``intervention`` and ``scaffold`` find nothing to change here and are accepted so that both architectures are called alike."""
+    ``intervention`` and ``scaffold`` find nothing to change here and are accepted so that both architectures are called
+    alike."""
     stream = embed(tensors, tokens, cache)
     for i in range(config.layers):
         stream = stream + attention(
