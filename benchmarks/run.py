@@ -11,6 +11,7 @@ the same weights; the tables give medians and their ratio. On a machine with CUD
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import resource
 from pathlib import Path
@@ -44,6 +45,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     torch.set_num_threads(1)
+    before = os.getloadavg()[0]
     rounds = 3 if options.quick else options.rounds
     survey_rows, ratios = speed.surveys(
         rounds, (64, 128, 256) if options.quick else (64, 128, 256, 512, 1024)
@@ -56,7 +58,8 @@ def main() -> None:
         "# Benchmarks\n",
         "Written by `python benchmarks/run.py`; one thread, one process, interleaved with the published package "
         "(qriton-hlm) where that has the operation, medians. Load of the machine moves both columns.\n",
-        f"Machine: {machine()}.\n",
+        f"Machine: {machine()}. Load average before {before:.1f}, after {os.getloadavg()[0]:.1f}: times are those of a "
+        "busy machine where it exceeds 1.\n",
         "![ratios](benchmarks.svg)\n",
         "## Surveys (200 random starts)\n",
         "Products: all matrix products of the whole survey (settling, polishing, stability), in operations per second, "

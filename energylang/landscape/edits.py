@@ -44,8 +44,8 @@ __all__ = ["Proposal", "inject", "move", "redirect", "remove", "scale_field"]
 AMPLITUDE = 0.9
 RELATED = 0.4
 WANTED_RADIUS = 0.3
-"""Wider basins were tried (benchmarks, edit quality): up to 1.6 they return better from larger noise, but are accepted
-less often and change more decisions."""
+"""Wider basins (up to 1.6) return from larger noise, but take a larger change and alter more decisions: measured in
+the benchmarks."""
 _PUSH_BACK = (0.0, -0.02, -0.05, -0.1, -0.2, -0.35, -0.5, -0.75, -1.0)
 _REMOVAL_NOISE = 0.1
 
