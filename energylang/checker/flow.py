@@ -101,18 +101,22 @@ class Flows(Known):
         return index if index is not None else value if isinstance(value, Symbol) else None
 
     def layer_known(self, place: ast.Expr) -> None:
-        """EL302 for a layer whose number is kept in a variable; those that are written out are reported there."""
-        index = self.known(place)
-        if isinstance(place, ast.Int) or not isinstance(index, int) or isinstance(index, bool):
+        """EL302 for layers whose numbers are kept in variables or ranges; those that are written out are reported
+        there."""
+        if isinstance(place, ast.Int | ast.List):
             return
-        span = self.blamed(place).span
-        here = ("EL302", id(span.source), span.start)
+        value = self.known(place)
         header = self.model.header
-        exists = header is None or 0 <= index < len(header.dims)
-        if self.model.reachable and not exists and here not in self.found:
-            if not self.quiet:
-                self.found.add(here)
-            self.layer_exists(index, span)
+        for item in value if isinstance(value, list | tuple) and not isinstance(value, Symbol) else (value,):
+            if not isinstance(item, int) or isinstance(item, bool):
+                continue
+            span = self.blamed(place).span
+            here = ("EL302", id(span.source), span.start)
+            exists = header is None or 0 <= item < len(header.dims)
+            if self.model.reachable and not exists and here not in self.found:
+                if not self.quiet:
+                    self.found.add(here)
+                self.layer_exists(item, span)
 
     def _use(self, op: Op, param: Param, value: Any, place: ast.Expr, layer: Any) -> None:
         if param.type in (t.INT, t.FLOAT, t.STRENGTH) and isinstance(value, int | float):
