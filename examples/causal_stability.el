@@ -7,7 +7,7 @@ set seed 0
 survey L0 inits=300
 let first = causal scan L0 threshold=0.05
 
-set seed 1                                  # other starts, other random edits
+set seed 1  # other starts, other random edits
 survey L0 inits=300
 let second = causal scan L0 threshold=0.05
 
