@@ -163,7 +163,7 @@ def _scaled(folder: Path, name: str, value: float, *, fill: bool = False) -> str
     return str(save(model, folder / "extreme.safetensors"))
 
 
-@pytest.mark.parametrize(("name", "value"), [("embed.weight", 1e38), ("norm.weight", 1e38)])
+@pytest.mark.parametrize(("name", "value"), [("embed.weight", 1e38), ("norm.weight", 2e37)])
 def test_a_model_whose_passes_overflow(tmp_path: Path, name: str, value: float) -> None:
     session = Session(_scaled(tmp_path, name, value))
     for line in ('generate "hello" tokens=3', "benchmark"):
@@ -187,7 +187,7 @@ def test_an_inverse_temperature_that_is_none_is_refused(tmp_path: Path, value: f
 def test_the_largest_dimension_fits_and_the_next_does_not() -> None:
     session = Session("random:8192")
     assert session.info().dims == (8192,)
-    assert session.energy(0, 42).is_basin in (True, False)
+    assert not_numbers(session.energy(0, 42).to_dict()) == []
     with pytest.raises(ElError, match="8193"):
         Session("random:8193")
 

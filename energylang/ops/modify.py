@@ -60,8 +60,8 @@ def as_number(strength: float | str) -> float | None:
     examples=(
         Example("inject L0 42", "it.applied and (verify L0 42).is_basin"),
         Example(
-            "set max_changed 100%\ninject L0 42 noise=80%\nlet wide = it.norm\nundo\ninject L0 42 noise=20%",
-            "it.norm < wide",
+            "set max_changed 100%\nlet wide = inject L0 42 noise=80%\nundo\ninject L0 42 noise=20%",
+            "it.norm < wide.norm",
         ),
         Example("inject L0 seed 42 strength=0.01", "it.relative_norm < 0.0101"),
     ),
