@@ -24,8 +24,8 @@ RECENT = 8
 class Version:
     """One stage of a layer's weight.
 
-    ``edit`` is the id of the edit that made it (``None``: the original), ``installed`` the ids of the basins
-    that edits have installed so far.
+    ``edit`` is the id of the edit that made it (``None``: the original), ``own`` the ids of the basins that it
+    installed itself.
     """
 
     def __init__(
@@ -39,12 +39,22 @@ class Version:
         self.root: Version = parent.root if parent else self
         self.registry = Registry()
         self.surveyed = False
-        self.installed: tuple[int, ...] = parent.installed if parent else ()
+        self.own: tuple[int, ...] = ()
         self.keyframe: Tensor | None = original if parent is None else None
 
     def after(self, factors: LowRank, edit: int) -> Version:
         """The version one edit later."""
         return Version(self.layer, self, factors, edit, self.root_weight)
+
+    @property
+    def installed(self) -> tuple[int, ...]:
+        """The ids of the basins that edits have installed so far, the first one first."""
+        found: list[int] = []
+        version: Version | None = self
+        while version is not None:
+            found += version.own[::-1]
+            version = version.parent
+        return tuple(reversed(found))
 
     @property
     def root_weight(self) -> Tensor:

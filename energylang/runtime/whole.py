@@ -40,7 +40,7 @@ _CLASSES = {
         State, LayerState, Concept, Holding, LowRank, Registry, Basin, LayerFit, Node, LogEntry, Version,
     )
 }  # fmt: skip
-_OF_VERSION = ("layer", "parent", "factors", "edit", "depth", "root", "registry", "surveyed", "installed")
+_OF_VERSION = ("layer", "parent", "factors", "edit", "depth", "root", "registry", "surveyed", "own")
 
 
 def written(session: Core) -> tuple[dict[str, Tensor], dict[str, Any]]:
