@@ -24,6 +24,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.lexers import DynamicLexer
+from prompt_toolkit.patch_stdout import patch_stdout
 
 from energylang import __version__
 from energylang.errors import ElError
@@ -84,12 +85,13 @@ class Repl:
         """Read and run until the user leaves; the exit code."""
         print(f"Energy Language {__version__}   help explains, Ctrl-D leaves")
         if first is not None:
-            self.one(first)
+            self.engine.opening = lambda: self._open(first)
         elif events is not None:
             self._resumed(events)
         while True:
             try:
-                text = self.reader.prompt(pre_run=lambda: self.engine.start(events))
+                with patch_stdout(raw=True):  # what the opening says stands above the prompt
+                    text = self.reader.prompt(pre_run=lambda: self.engine.start(events))
             except KeyboardInterrupt:
                 continue
             except EOFError:
@@ -99,6 +101,16 @@ class Repl:
             if self.left(text):
                 return 0
             self.one(text)
+
+    def _open(self, first: str) -> None:
+        """Run a line while the prompt is there already."""
+        from .running import run_line
+
+        def shown(value: Any, statement: ast.Statement, line: str) -> None:
+            sys.stdout.write(_rendered(value))
+            sys.stdout.flush()
+
+        run_line(self.engine, first, shown, lambda _: None, _complain)
 
     def _resumed(self, events: list[dict[str, Any]]) -> None:
         self.engine.start(events)
@@ -186,6 +198,10 @@ def _keys() -> KeyBindings:
 
 def _display(value: Any) -> None:
     """Show a value; one that is longer than the screen in a pager."""
+    show_long(_rendered(value))
+
+
+def _rendered(value: Any) -> str:
     from rich.console import Console
 
     from energylang.render.gallery import render
@@ -196,7 +212,7 @@ def _display(value: Any) -> None:
     Console(
         file=out, force_terminal=not plain, width=size.columns, highlight=False, no_color=plain or None
     ).print(render(value))
-    show_long(out.getvalue())
+    return out.getvalue()
 
 
 def show_long(text: str) -> None:

@@ -28,6 +28,7 @@ class Engine:
         self.lexer: Lexer | None = None
         self.says = "torch is being loaded …"
         self.notes: list[str] = []
+        self.opening: Callable[[], object] | None = None  # what is done first, in the background too
         self._failure: BaseException | None = None
         self._thread: threading.Thread | None = None
 
@@ -41,6 +42,9 @@ class Engine:
         try:
             self._equip()
             self.ready = self.make(events)
+            if self.opening is not None:
+                self.says = "the model is being loaded …"
+                self.opening()
         except BaseException as error:  # noqa: BLE001 - told to whoever asks for the session
             self._failure = error
         finally:
@@ -73,6 +77,8 @@ class Engine:
         """The session, as soon as it is there. Ctrl-C stops the waiting."""
         self.start()
         assert self._thread is not None
+        if threading.current_thread() is self._thread and self.ready is not None:
+            return self.ready
         while self._thread.is_alive():
             self._thread.join(0.05)
         if self.ready is None:
