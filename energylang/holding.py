@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from energylang.errors import FileError
 
@@ -24,6 +24,7 @@ try:
 except ImportError:  # there is none on Windows
     fcntl = None  # type: ignore[assignment]
 
+KERNEL_LOCKS = fcntl is not None
 _ATTEMPTS = 20
 _LARGEST = 4096
 
@@ -38,6 +39,18 @@ def described(who: dict[str, Any]) -> str:
     """``process 12 on machine, since 2026-01-31 12:00:00``."""
     text = f"process {who.get('pid', 'unknown')} on {who.get('host', 'an unknown machine')}"
     return f"{text}, since {who['since']}" if who.get("since") else text
+
+
+def claim(file: int | IO[Any]) -> bool:
+    """Hold an open file until it is closed, or the process ends however it ends; ``False`` where another process
+    holds it. (Where the kernel has no such locks nobody does.)"""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def lock_path(path: Path) -> Path:

@@ -32,11 +32,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from energylang.errors import FileError
-
-try:
-    import fcntl
-except ImportError:  # there is none on Windows
-    fcntl = None  # type: ignore[assignment]
+from energylang.holding import KERNEL_LOCKS, claim
 
 MIB = 2**20
 #: What each kind of file may hold at most.
@@ -263,7 +259,7 @@ def write_atomic(path: str | Path, data: bytes) -> None:
     try:
         temporary, handle = _create_beside(target)
         try:
-            _lock(handle)
+            claim(handle)
             with contextlib.suppress(OSError):
                 os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
             view = memoryview(data)
@@ -308,7 +304,7 @@ def _create_beside(target: Path) -> tuple[Path, int]:
 
 def _sweep(target: Path) -> None:
     """Remove what killed writers of ``target`` left behind: old temporary files that nobody holds."""
-    if fcntl is None:
+    if not KERNEL_LOCKS:
         return
     start = f".{target.name[:_SHORTENED]}."
     with contextlib.suppress(OSError):
@@ -324,21 +320,10 @@ def _sweep(target: Path) -> None:
                 continue
             handle = os.open(item.path, os.O_RDONLY)
             try:
-                if _lock(handle):
+                if claim(handle):
                     os.unlink(item.path)
             finally:
                 os.close(handle)
-
-
-def _lock(handle: int) -> bool:
-    """Hold an open file until it is closed, or the process ends however it ends."""
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 # ------------------------------------------------------------------------------------------------ seals

@@ -22,16 +22,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import NoneType
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from energylang.errors import ElError, FileError
-from energylang.holding import described, owner
+from energylang.holding import claim, described, owner
 from energylang.storage import MAX_JSON_BYTES, opened, read_bytes, set_aside, sync_folder
-
-try:
-    import fcntl
-except ImportError:  # there is none on Windows
-    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from energylang.runtime.session import Session
@@ -74,7 +69,7 @@ class Journal:
             raise FileError(
                 f"{self.path} cannot be written: {error.strerror}", hint="XDG_STATE_HOME names another place"
             ) from None
-        _lock(self.file)
+        claim(self.file)
         about = {"kind": "header", "format": FORMAT, "version": 1, "base": str(base), "by": owner()}
         self.write(about if origin is None else {**about, "from": origin.name})
         sync_folder(folder)
@@ -132,22 +127,11 @@ def chained(before: str, event: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _lock(file: IO[Any]) -> bool:
-    """Hold a journal for this process, until the file is closed or the process ends however it ends."""
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
 def is_running(path: Path) -> bool:
     """Is this journal being written? (Where files cannot be locked, it counts as not.)"""
     try:
         with opened(path) as file:
-            return not _lock(file)
+            return not claim(file)
     except OSError:
         return False
 
