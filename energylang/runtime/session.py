@@ -137,6 +137,7 @@ class Session(Bodies):
         try:
             with with_threads(self.threads):
                 result = op.run(self, **given)
+            _check_numbers(result, statement)
         except ElError as error:
             self.return_to(mark)
             self._record(op, statement, before, "FAILED", error.message, given.get("layer"))
@@ -158,17 +159,6 @@ class Session(Bodies):
                     "there is not enough memory for this", code="EL502", hint="fewer starts need less"
                 ) from None
             raise
-        wrong = _no_number(result.to_dict()) if isinstance(result, Result) else None
-        if wrong is not None:
-            self.return_to(mark)
-            problem = ElError(
-                f"`{statement}` calculated something that is no number: {wrong}",
-                code="EL502",
-                hint="nothing was changed; a weight, or a parameter, is too extreme to calculate with",
-            )
-            self._record(op, statement, before, "FAILED", problem.message, given.get("layer"))
-            self.ledger.note(op, values, statement, mark.node.id, problem)
-            raise problem
         status, detail = _outcome(result)
         self._record(op, statement, before, status, detail, given.get("layer"))
         self.ledger.note(op, values, statement, mark.node.id, result)
@@ -227,6 +217,17 @@ def with_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _check_numbers(result: Any, statement: str) -> None:
+    """Raise ``ElError`` for a result that holds NaN."""
+    wrong = _no_number(result.to_dict()) if isinstance(result, Result) else None
+    if wrong is not None:
+        raise ElError(
+            f"`{statement}` calculated something that is no number: {wrong}",
+            code="EL502",
+            hint="nothing was changed; a weight, or a parameter, is too extreme to calculate with",
+        )
 
 
 def _no_number(value: Any, where: str = "") -> str | None:
