@@ -38,7 +38,7 @@ from .effects import Gauge, against, standard_error
 from .history import Concept
 from .installing import Candidate, aimed, redirected
 from .redirecting import removal
-from .session import Session
+from .session import Session, with_threads
 
 if TYPE_CHECKING:
     from energylang.models.text import TextModel
@@ -147,12 +147,8 @@ def examine(
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """The study of one model, as a JSON value plus, under ``carry``, what a next model needs for the transfer."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(options.threads)
-    try:
+    with with_threads(options.threads):
         return _examine(Session(model, threads=options.threads), study, options, donor, progress)
-    finally:
-        torch.set_num_threads(before)
 
 
 def _examine(

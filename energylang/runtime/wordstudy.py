@@ -39,7 +39,7 @@ from energylang.models.states import chunks
 
 from .aiming import TARGET_ROWS, Examples, aim_at_tokens, inverse_moment
 from .effects import Gauge, against, standard_error
-from .session import Session
+from .session import Session, with_threads
 
 RANDOM, TOKEN_STATES, SHUFFLED = 10, 6, 6
 DOSES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
@@ -76,14 +76,10 @@ def examine_words(
 ) -> dict[str, Any]:
     """The study of one plain-text model, as a JSON value. With ``text`` the effects are measured on it instead of
     on the second half of the model's own held-out text. Raises ``ElError`` for a model without words."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with with_threads(threads):
         session = Session(model, threads=threads)
         session.set("seed", study.seed)
         return _Study(session, study, text, progress).run()
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Study:
