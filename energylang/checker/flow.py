@@ -105,18 +105,18 @@ class Flows(Known):
         there."""
         if isinstance(place, ast.Int | ast.List):
             return
-        value = self.known(place)
-        header = self.model.header
-        for item in value if isinstance(value, list | tuple) and not isinstance(value, Symbol) else (value,):
-            if not isinstance(item, int) or isinstance(item, bool):
-                continue
-            span = self.blamed(place).span
-            here = ("EL302", id(span.source), span.start)
-            exists = header is None or 0 <= item < len(header.dims)
-            if self.model.reachable and not exists and here not in self.found:
-                if not self.quiet:
-                    self.found.add(here)
-                self.layer_exists(item, span)
+        value, header = self.known(place), self.model.header
+        several = isinstance(value, list | tuple) and not isinstance(value, Symbol)
+        numbers = [item for item in (value if several else (value,)) if type(item) is int]
+        missing = [n for n in numbers if header is not None and not 0 <= n < len(header.dims)]
+        if not missing or not self.model.reachable:
+            return
+        span = self.blamed(place).span
+        here = ("EL302", id(span.source), span.start)
+        if here not in self.found:
+            if not self.quiet:
+                self.found.add(here)
+            self.layer_exists(missing[0], span)
 
     def _use(self, op: Op, param: Param, value: Any, place: ast.Expr, layer: Any) -> None:
         if param.type in (t.INT, t.FLOAT, t.STRENGTH) and isinstance(value, int | float):

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -51,16 +50,11 @@ def controls(
     """The placebos of an edit; without ``imitate`` the random ones alone."""
     found = [Control("random", edit) for edit in random_values(session, concept, factors)]
     if imitate is not None:
-        aims: list[tuple[str, Callable[[], Concept]]] = []
-        aims += [("other", partial(_itself, other)) for other in others(session, concept)]
-        aims += [("shuffled", partial(shuffled, session, concept, k)) for k in range(SHUFFLED)]
-        found += [Control(kind, imitate(aim())) for kind, aim in session.counted(aims, "controls are made")]
+        aims = [("other", other) for other in others(session, concept)]
+        aims += [("shuffled", shuffled(session, concept, k)) for k in range(SHUFFLED)]
+        found += [Control(kind, imitate(aim)) for kind, aim in session.counted(aims, "controls are made")]
     norm = factors.norm
     return [Control(c.kind, c.factors.scaled(norm / c.factors.norm)) for c in found if c.factors.norm > 0]
-
-
-def _itself(concept: Concept) -> Concept:
-    return concept
 
 
 def random_values(session: Workbench, concept: Concept, factors: LowRank) -> list[LowRank]:

@@ -226,7 +226,8 @@ class History:
         """The edit in force that gave a layer its staged weight, or one that was refused since; ``None`` where
         nothing has edited the layer."""
         staged, taken_back = self.current.after.layers[layer].staged, set()
-        for node in reversed(self.current.path()):
+        path = self.current.path()
+        for node in reversed(path):
             if node.takes_back is not None:
                 taken_back.add(node.takes_back)
             elif (
@@ -236,7 +237,7 @@ class History:
                 and node.after.layers[layer].staged is staged
             ):
                 return node
-        for node in self.current.path():
+        for node in path:
             after, before = node.after.layers[layer].staged, node.before.layers[layer].staged
             if after is staged and before is not staged:
                 return node if staged.depth else None
