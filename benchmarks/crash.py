@@ -17,21 +17,20 @@ from __future__ import annotations
 
 import argparse
 import errno
-import json
 import os
 import random
 import signal
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from findings import Figures, add_options
 
 from energylang import Session
 from energylang.errors import ElError
@@ -195,12 +194,6 @@ def killed_at(writer: Writer, folder: Path, *, after: float | None, call: int) -
     return os.WIFSIGNALED(status)
 
 
-@dataclass
-class Figures:
-    outcomes: Counter[str] = field(default_factory=Counter)
-    findings: list[str] = field(default_factory=list)
-
-
 def crash(points: int, seed: int, only: str = "", longest: float = 0.05) -> Figures:
     """``points`` crashes of every writer: a third by time, a third by call, a third with a full disk."""
     torch.set_num_threads(1)
@@ -259,24 +252,12 @@ def _one(
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--points", type=int, default=200, help="crashes of every writer")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="writers whose name contains this")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    add_options(parser, "writers")
     chosen = parser.parse_args()
     began = time.perf_counter()
     figures = crash(chosen.points, chosen.seed, chosen.only)
-    for name, count in sorted(figures.outcomes.items()):
-        print(f"{count:6}  {name}")
-    for finding in figures.findings[:50]:
-        print(finding)
-    print(f"{sum(figures.outcomes.values())} crashes in {time.perf_counter() - began:.0f} s, "
-          f"{len(figures.findings)} findings")  # fmt: skip
-    if chosen.json is not None:
-        chosen.json.write_text(
-            json.dumps({**vars(figures), "outcomes": dict(figures.outcomes)}, indent=1) + "\n",
-            encoding="utf-8",
-        )
-    return 1 if figures.findings else 0
+    crashes = sum(figures.outcomes.values())
+    return figures.told(f"{crashes} crashes in {time.perf_counter() - began:.0f} s", chosen.json)
 
 
 if __name__ == "__main__":

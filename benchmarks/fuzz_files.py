@@ -19,7 +19,6 @@ import struct
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from findings import Figures, add_options
 from safetensors.torch import save as to_bytes
 
 from energylang import Session
@@ -343,16 +343,16 @@ def resealed(data: bytes) -> bytes:
 
 
 @dataclass
-class Figures:
-    """What became of the files."""
+class FileFigures(Figures):
+    """What became of the files: the slowest (s), and the largest growth of memory (bytes)."""
 
-    outcomes: Counter[str] = field(default_factory=Counter)
-    findings: list[str] = field(default_factory=list)
     slowest: float = 0.0
     growth: int = 0
 
 
-def trial(kind: Kind, number: int, seed: int, folder: Path, others: list[bytes], figures: Figures) -> None:
+def trial(
+    kind: Kind, number: int, seed: int, folder: Path, others: list[bytes], figures: FileFigures
+) -> None:
     """Damage one file and read it; what happened goes into ``figures``."""
     draw = random.Random(f"{seed} {kind.name} {number}")
     data = damage(kind.sound, draw, draw.choice(others))
@@ -386,9 +386,9 @@ def trial(kind: Kind, number: int, seed: int, folder: Path, others: list[bytes],
         sys.stderr.write(f"{figures.findings[-1]}\n")
 
 
-def fuzz(count: int, seed: int, only: str = "") -> Figures:
+def fuzz(count: int, seed: int, only: str = "") -> FileFigures:
     """Read ``count`` damaged files, in turn of every kind."""
-    figures = Figures()
+    figures = FileFigures()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -407,26 +407,15 @@ def fuzz(count: int, seed: int, only: str = "") -> Figures:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="kinds whose name contains this")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    add_options(parser, "kinds")
     chosen = parser.parse_args()
     began = time.perf_counter()
     figures = fuzz(chosen.count, chosen.seed, chosen.only)
-    for name, count in sorted(figures.outcomes.items()):
-        print(f"{count:7}  {name}")
-    for finding in figures.findings[:100]:
-        print(finding)
-    print(
+    return figures.told(
         f"{chosen.count} files in {time.perf_counter() - began:.0f} s, slowest {figures.slowest:.2f} s, largest growth "
-        f"{figures.growth / 2**20:.0f} MiB, {len(figures.findings)} findings"
+        f"{figures.growth / 2**20:.0f} MiB",
+        chosen.json,
     )
-    if chosen.json is not None:
-        chosen.json.write_text(
-            json.dumps({**vars(figures), "outcomes": dict(figures.outcomes)}, indent=1) + "\n",
-            encoding="utf-8",
-        )
-    return 1 if figures.findings else 0
 
 
 if __name__ == "__main__":

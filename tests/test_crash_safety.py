@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,13 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def crash() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("crash", ROOT / "benchmarks" / "crash.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["crash"] = module
-    spec.loader.exec_module(module)
-    return module
+def crash(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("crash")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="it forks")

@@ -4,13 +4,11 @@ tests/models/test_bad_files.py. The long run of the same: benchmarks/fuzz_files.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import pickle
 import re
 import struct
-import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -32,13 +30,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def fuzz_files() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fuzz_files", ROOT / "benchmarks" / "fuzz_files.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["fuzz_files"] = module
-    spec.loader.exec_module(module)
-    return module
+def fuzz_files(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("fuzz_files")
 
 
 def test_hundreds_of_damaged_files_of_every_kind(fuzz_files: ModuleType) -> None:
