@@ -6,6 +6,7 @@ PNG (kaleido, which needs a browser). Everything is seeded: the figures change w
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,45 +68,42 @@ def terminal() -> None:
         ).stdout
         svg(raw, FIGURES / f"{name}.svg", width, title)
 
-    with tempfile.TemporaryDirectory() as folder:
-        prompt = Terminal(Path(folder), "tiny", width=112, height=56)
-        try:
-            prompt.wait("Hopfield", seconds=120)
-            prompt.keys("C-l")
-            prompt.type("landscape L3")
-            prompt.wait("more", seconds=120)
-            shot(prompt, "landscape", 112, "landscape L3")
-        finally:
-            prompt.close()
-        prompt = Terminal(Path(folder), "tiny", width=100, height=33)
-        try:
-            prompt.wait("Hopfield", seconds=120)
-            for line, seen in (
-                ('capture L3 polite "Thank you so much, I would be happy to help."', "agreement"),
-                ("inject L3 polite strength=0.02", "protected"),
-                ("verify L3 polite", "return"),
-                ("remove L3.B9999", "EL5"),
-            ):
-                prompt.type(line)
-                prompt.wait(seen, seconds=120)
-            prompt.type("strengthen L3.B", enter=False)
-            prompt.wait("starts", count=3)
-            shot(prompt, "prompt", 100, "el repl tiny")
-        finally:
-            prompt.close()
-        prompt = Terminal(Path(folder), "tiny", width=120, height=40)
-        try:
-            prompt.wait("Hopfield", seconds=120)
-            prompt.type("explore L3")
-            prompt.wait("holds", seconds=120)
-            prompt.keys("Down", "Down", "s")
-            prompt.wait("Esc leaves it")
-            prompt.keys("Enter")
-            prompt.wait("protected", seconds=120)
-            prompt.wait("holds", seconds=120)
-            shot(prompt, "explore", 120, "explore L3")
-        finally:
-            prompt.close()
+    @contextlib.contextmanager
+    def at_the_prompt(width: int, height: int) -> Iterator[Terminal]:
+        with tempfile.TemporaryDirectory() as folder:
+            prompt = Terminal(Path(folder), "tiny", width=width, height=height)
+            try:
+                prompt.wait("Hopfield", seconds=120)
+                yield prompt
+            finally:
+                prompt.close()
+
+    with at_the_prompt(112, 56) as prompt:
+        prompt.keys("C-l")
+        prompt.type("landscape L3")
+        prompt.wait("more", seconds=120)
+        shot(prompt, "landscape", 112, "landscape L3")
+    with at_the_prompt(100, 33) as prompt:
+        for line, seen in (
+            ('capture L3 polite "Thank you so much, I would be happy to help."', "agreement"),
+            ("inject L3 polite strength=0.02", "protected"),
+            ("verify L3 polite", "return"),
+            ("remove L3.B9999", "EL5"),
+        ):
+            prompt.type(line)
+            prompt.wait(seen, seconds=120)
+        prompt.type("strengthen L3.B", enter=False)
+        prompt.wait("starts", count=3)
+        shot(prompt, "prompt", 100, "el repl tiny")
+    with at_the_prompt(120, 40) as prompt:
+        prompt.type("explore L3")
+        prompt.wait("holds", seconds=120)
+        prompt.keys("Down", "Down", "s")
+        prompt.wait("Esc leaves it")
+        prompt.keys("Enter")
+        prompt.wait("protected", seconds=120)
+        prompt.wait("holds", seconds=120)
+        shot(prompt, "explore", 120, "explore L3")
 
 
 # ----------------------------------------------------------------------------------------------- plots
