@@ -93,8 +93,7 @@ class _Block:
                 field.addcmul_((y * self.right[:, k]).sum(1, keepdim=True), self.left[:, k])
         if self.drive is not None:
             field += self.drive
-        field.tanh_().sub_(self.x)
-        return field
+        return (field.tanh_() if degree < 3 else saturated(field, y)).sub_(self.x)
 
     def step(self, pull: Tensor, degree: int, size: float, eps: float) -> Tensor:
         """Move the rows, and say which have come to rest (relative step at most ``eps``, or near the origin)."""
@@ -192,6 +191,15 @@ def run(
     settled = iterations <= max_iter
     gone = (torch.linalg.vector_norm(out, dim=1) < capture) & settled
     return out.masked_fill_(gone.unsqueeze(1), 0.0), iterations.clamp_(max=max_iter), settled
+
+
+def saturated(field: Tensor, scratch: Tensor) -> Tensor:
+    """``tanh`` of ``field``, in its place, by way of ``2σ(2|h|) − 1``: exactly odd, within 2e-7 of tanh in float32 and
+    less than half as long, for the sigmoid is vectorised better (measured). Not for degree 2, where the origin need
+    not attract and a tiny state, which this rounds to zero, may grow. ``scratch`` is of the same shape."""
+    half = torch.abs(field, out=scratch).mul_(2.0).sigmoid_()
+    torch.add(torch.tensor(-1.0, dtype=half.dtype), half, alpha=2.0, out=half)
+    return torch.copysign(half, field, out=field)
 
 
 def looked_at(step: int, max_iter: int) -> bool:
