@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .history import Concept
     from .workbench import Workbench
 
-CHOOSING_WINDOWS, MEASURING_WINDOWS = 48, 96
+CHOOSING_WINDOWS, MEASURING_WINDOWS = 96, 96
 PROMPTS = 64
 HEARD, LIKELIER = 2, 2.0  # texts of the concept, and the factor that makes a reply the concept's
 
@@ -67,6 +67,11 @@ class Gauge:
     def rise(self, change: Intervention, against: Tensor) -> float:
         """By how much a change raises the loss, relatively to ``against`` (n,)."""
         return float(self.losses(change).mean() / against.mean() - 1)
+
+    def rise_at_most(self, change: Intervention, against: Tensor) -> float:
+        """The rise and one standard error of it: what other text will hardly exceed on average."""
+        each = (self.losses(change) - against) / against.mean()
+        return float(each.mean()) + standard_error(each)
 
 
 @dataclass(frozen=True)

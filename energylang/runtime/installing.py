@@ -278,14 +278,15 @@ def within_budget(
     strength: float | None,
     doses: Sequence[float] = DOSES,
 ) -> tuple[float, Proposal, tuple[bool, str]]:
-    """The largest dose whose rise of the loss keeps within the damage, by bisection (harm grows with the dose);
-    the smallest dose, and a refusal, when none does. A ``strength`` that is given is the only dose."""
+    """The largest dose whose rise of the loss, and a standard error of it, keep within the damage, by bisection (harm
+    grows with the dose); the smallest dose, and a refusal, when none does. A ``strength`` that is given is the only
+    dose."""
     weight = session.weight(session.staged(layer))
     gauge = Gauge(session, layer, session.text.choosing_windows(CHOOSING_WINDOWS))
     base = gauge.losses(Intervention(weights={layer: weight}))
 
     def rise(proposal: Proposal) -> float:
-        return gauge.rise(Intervention(weights={layer: proposal.factors.added_to(weight)}), base)
+        return gauge.rise_at_most(Intervention(weights={layer: proposal.factors.added_to(weight)}), base)
 
     if strength is not None:
         doses = (strength,)
@@ -301,5 +302,5 @@ def within_budget(
     if best is not None:
         return chosen, best, (True, "within the damage budget")
     proposal = dosed(chosen)
-    over = f"the loss would rise by {rise(proposal):.1%}, more than the budget of {damage:.1%}"
+    over = f"the loss may rise by {rise(proposal):.1%}, more than the budget of {damage:.1%}"
     return chosen, proposal, (False, over)

@@ -101,7 +101,7 @@ def _strengths(
     within: float | None = None
     for strength in sorted(given or STRENGTHS):
         chosen.append(strength)
-        if gauge.rise(Intervention(drive={layer: strength * push}), base) <= damage:
+        if gauge.rise_at_most(Intervention(drive={layer: strength * push}), base) <= damage:
             within = strength
         elif given is None:
             break

@@ -152,7 +152,8 @@ class _Study:
         while high - low > 1:
             middle = (low + high) // 2
             change = Intervention(weights={layer: full.scaled(DOSES[middle]).added_to(weight)})
-            low, high = (middle, high) if gauge.rise(change, base) <= self.study.damage else (low, middle)
+            kept = gauge.rise_at_most(change, base) <= self.study.damage
+            low, high = (middle, high) if kept else (low, middle)
         return DOSES[low] if low >= 0 else 0.0
 
     def _aimed(self, name: str, layer: int, away: bool) -> LowRank:
