@@ -3,13 +3,17 @@
 Found by gradient descent through the rest of the model, on texts and prompts of the choosing half. Two forms:
 
 **Value** (dialogue models). ``ΔW = r qᵀ`` with the key of a redirect, ``q = C⁻¹k/(kᵀC⁻¹k)``, k the mean f(x) of neutral
-decision states; r (d,) is optimised. The examples are the model's own replies: to install, those it gives to
-neutral questions when it has just heard the concept's texts; to remove, those it gives to neutral questions by
-itself, without the ones that are the concept. Their likelihood after the neutral question alone is raised. The
-second is the projection of what the model says on what it says when it is not the concept, which keeps the
-proportions of everything else. Elsewhere the model shall say what it said: KL(before‖after) on windows of held-out
-text and on replies in conversations that already have a manner, the concept's or another one. (Optimising keys at the
-first four positions of a reply, and r together with them, gave less for the same damage.)
+decision states; r (d,) is optimised. To install, the examples are the model's own replies to neutral questions when it
+has just heard the concept's texts; their likelihood after the neutral question alone is raised. To remove, the model
+shall say what it says by itself, but for the concept: at the first words of its own replies to neutral questions
+
+    p*(w | said) ∝ p(w | said) · (1 − c(said, w))⁴      c: how many of its replies that begin so are the concept
+
+and ``KL(p* ‖ after)`` is lowered, which keeps the proportions of everything else. (The plain 1 − c is met half way and
+leaves 0.55 to 0.65 of a concept; the power 0.42 to 0.47, for 0.4 to 0.6 % of loss.) Elsewhere the model shall say what
+it said: KL(before‖after) on windows of held-out text and on replies in conversations that already have a manner, the
+concept's or another one. (Optimising keys at the first four positions of a reply, and r together with them, gave less
+for the same damage.)
 
 **Target** (plain-text models). ``ΔW = ± s‖W‖ q̂q̂ᵀ``, ``q̂ ∝ (C + mean diag C · I)⁻¹ f(t)``: symmetric, of rank one; the
 target state t and the strength s are optimised for
@@ -23,8 +27,10 @@ that token alone. Source: MODEL §3.4, with the examples chosen as above.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
@@ -46,6 +52,9 @@ if TYPE_CHECKING:
     from .workbench import Workbench
 
 VALUE_STEPS, VALUE_RATE, VALUE_BATCH = 80, 0.1, 48
+REMOVAL_STEPS = 240
+OPENING, POWER, DECISION = 3, 4.0, 3.0  # tokens; of 1 − c; weight of the first token
+_LEAST = 1e-3
 TARGET_STEPS, TARGET_RATE, TARGET_ROWS = 30, 0.1, 24
 _REPLIES = 256
 KEPT_ROWS, KEPT_BATCH = _REPLIES + TARGET_ROWS, 32  # of them in a step
@@ -53,6 +62,10 @@ _ENOUGH = 16  # examples
 _KAPPA = 10.0
 _GAIN_LIMIT = 3.0
 _RETURN_STEPS = 8
+
+
+#: How far a changed model is from what is asked of it, on a batch drawn by a generator.
+Wanted: TypeAlias = Callable[[Intervention, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True)
@@ -89,19 +102,15 @@ def _value(
     away: bool,
 ) -> LowRank:
     layer = concept.layer
-    found = _without(session, concept) if away else _in_context(session, concept, generator)
-    stream, targets, counts = _prepared(session, layer, found)
-    batch = max(1, VALUE_BATCH * len(stream) // len(found.tokens))
+    wanted = _without(session, concept, weight) if away else _said_in_context(session, concept, generator)
     kept, _, kept_counts = _prepared(session, layer, _manners(session, generator))
     kept_batch = max(1, KEPT_BATCH * len(kept) // KEPT_ROWS)
     left = torch.zeros(len(query), device=weight.device, requires_grad=True)
     descent = torch.optim.Adam([left], lr=VALUE_RATE)
-    for step in range(VALUE_STEPS):
-        pick = torch.randperm(len(stream), generator=generator)[:batch].to(weight.device)
+    steps = REMOVAL_STEPS if away else VALUE_STEPS
+    for step in range(steps):
         edited = Intervention(weights={layer: weight + torch.outer(left, query)})
-        logs = _logs(session, layer, stream[pick], edited)
-        chosen = logs.gather(2, targets[pick][..., None])[..., 0]
-        loss = -(chosen * counts[pick]).sum() / counts[pick].sum()
+        loss = wanted(edited, generator)
         rest = torch.randperm(len(kept), generator=generator)[:kept_batch].to(weight.device)
         with torch.no_grad():
             before = _logs(session, layer, kept[rest], Intervention(weights={layer: weight}))
@@ -109,9 +118,23 @@ def _value(
         drift = (before.exp() * (before - after)).sum(dim=2)
         loss = loss + (drift * kept_counts[rest]).sum() / kept_counts[rest].sum()
         for group in descent.param_groups:  # towards zero: no batch has the last word
-            group["lr"] = VALUE_RATE * (1 - step / VALUE_STEPS)
+            group["lr"] = VALUE_RATE * (1 - step / steps)
         _step(descent, loss)
     return LowRank(left.detach()[:, None], query[:, None])
+
+
+def _said_in_context(session: Workbench, concept: Concept, generator: torch.Generator) -> Wanted:
+    """What is asked of an installation: minus the likelihood of replies that are the concept."""
+    layer = concept.layer
+    stream, targets, counts = _prepared(session, layer, _in_context(session, concept, generator))
+    batch = max(1, VALUE_BATCH * len(stream) // _REPLIES)
+
+    def wanted(edited: Intervention, draw: torch.Generator) -> Tensor:
+        pick = torch.randperm(len(stream), generator=draw)[:batch].to(stream.device)
+        chosen = _logs(session, layer, stream[pick], edited).gather(2, targets[pick][..., None])[..., 0]
+        return -(chosen * counts[pick]).sum() / counts[pick].sum()
+
+    return wanted
 
 
 def _manners(session: Workbench, generator: torch.Generator) -> Examples:
@@ -150,24 +173,78 @@ def _in_context(session: Workbench, concept: Concept, generator: torch.Generator
     return _examples(session, questions, replies)
 
 
-def _without(session: Workbench, concept: Concept) -> Examples:
-    """What the model says to neutral questions by itself, without the replies that are the concept."""
-    said = session.own_replies(OWN_REPLIES, REPLY_TOKENS)
-    is_concept = Ruler(session, concept).recognises(
-        [question for question, _ in said], [reply.token_ids for _, reply in said]
-    )
-    kept = [
-        (question, reply.token_ids)
-        for (question, reply), own in zip(said, is_concept, strict=True)
-        if not own and reply.token_ids
-    ]
-    if not kept:
+def _without(session: Workbench, concept: Concept, weight: Tensor) -> Wanted:
+    """What is asked of a removal: how far what is said after neutral questions is from what was said, without the
+    concept. The first word of a reply counts for itself, the later ones together."""
+    layer, unedited = concept.layer, Intervention(weights={concept.layer: weight})
+    said = [(asked, reply.token_ids) for asked, reply in session.own_replies(OWN_REPLIES, REPLY_TOKENS)]
+    said = [(asked, reply) for asked, reply in said if reply]
+    replies = [reply for _, reply in said]
+    is_concept = Ruler(session, concept).recognises([asked for asked, _ in said], replies)
+    if all(is_concept):
         raise ElError(
             f"everything the model says by itself counts as `{concept.name}`",
             code="EL511",
             hint="capture texts that stand out more, or give a contrast",
         )
-    return _examples(session, [question for question, _ in kept], [reply for _, reply in kept])
+    wishes, wish_of = _wishes(replies, is_concept, session.text.tokenizer.size)
+    examples = _examples(session, [asked for asked, _ in said], replies)
+    places = torch.zeros_like(examples.counts, dtype=torch.int64)  # which wish, for every prediction
+    first = examples.counts.argmax(dim=1)
+    for row, reply in enumerate(replies):
+        for j in range(min(OPENING, len(reply))):
+            if int(first[row]) + j < places.shape[1]:
+                places[row, int(first[row]) + j] = wish_of[reply[:j]]
+    wishes, places = wishes.to(weight.device), places.to(weight.device)
+    decides = torch.zeros_like(examples.counts).scatter_(1, first[:, None], 1.0)
+    stream, alone = _stream(session, layer, examples.tokens), not session.text.looks_back_from(layer)
+
+    def wanted(edited: Intervention, draw: torch.Generator) -> Tensor:
+        pick = torch.randperm(len(stream), generator=draw)[:VALUE_BATCH].to(stream.device)
+        part, place, counts, deciding = stream[pick], places[pick], examples.counts[pick], decides[pick]
+        if alone:  # only the positions that count, as rows of length one
+            live = counts > 0
+            part, place = part[live][:, None], place[live][:, None]
+            counts, deciding = counts[live][:, None], deciding[live][:, None]
+        with torch.no_grad():
+            goal = (_logs(session, layer, part, unedited) + wishes[place]).log_softmax(dim=2)
+        far = (goal.exp() * (goal - _logs(session, layer, part, edited))).sum(dim=2)
+        later = counts - deciding
+        return DECISION * (far * deciding).sum() / deciding.sum() + (
+            far * later
+        ).sum() / later.sum().clamp_min(1)
+
+    return wanted
+
+
+def _wishes(
+    replies: Sequence[Sequence[int]], is_concept: Sequence[bool], size: int
+) -> tuple[Tensor, dict[tuple[int, ...], int]]:
+    """(n, size): what is added to log-probabilities of the next token, and its row by what was said so far, for the
+    first ``OPENING`` tokens of replies. Row 0 adds nothing.
+
+    It is ``POWER · log(1 − c)``, c the share of the concept among the replies that begin so, with one reply more at
+    the share that stood before the token was said.
+    """
+    count: dict[tuple[int, ...], int] = {}
+    own: dict[tuple[int, ...], int] = {}
+    for reply, yes in zip(replies, is_concept, strict=True):
+        for j in range(min(OPENING, len(reply)) + 1):
+            start = tuple(reply[:j])
+            count[start], own[start] = count.get(start, 0) + 1, own.get(start, 0) + yes
+    share: dict[tuple[int, ...], float] = {(): own[()] / count[()]}
+    for start in sorted(count, key=len):
+        if start:
+            share[start] = (own[start] + share[start[:-1]]) / (count[start] + 1)
+    begun = sorted({start[:-1] for start in count if start}, key=lambda start: (len(start), start))
+    row = {start: k + 1 for k, start in enumerate(begun)}
+    wishes = torch.zeros(len(begun) + 1, size)
+    for start, k in row.items():
+        wishes[k] = POWER * math.log(max(_LEAST, 1 - share[start]))
+    for start in count:
+        if start:
+            wishes[row[start[:-1]], start[-1]] = POWER * math.log(max(_LEAST, 1 - share[start]))
+    return wishes, row
 
 
 def _examples(session: Workbench, questions: list[str], replies: list[tuple[int, ...]]) -> Examples:

@@ -40,7 +40,6 @@ from .history import Concept
 from .installing import (
     DOSES,
     MOMENT_TOKENS,
-    OVER,
     Candidate,
     one_sided,
     resting_state,
@@ -204,7 +203,7 @@ def remove_concept(
 
 
 def removal(session: Workbench, concept: Concept, strength: float | None, damage: float) -> Candidate:
-    """The aimed change away from a concept, at the largest dose within the damage budget."""
+    """The aimed change away from a concept, at the largest dose up to 1 within the damage budget."""
     layer = concept.layer
     landscape = session.landscape_of(layer)
     weight = session.weight(session.staged(layer))
@@ -218,7 +217,8 @@ def removal(session: Workbench, concept: Concept, strength: float | None, damage
             factors, resting(landscape, factors, centre), dose, "aimed", one_sided(landscape, factors)
         )
 
-    dose, proposal, within = within_budget(session, layer, dosed, damage, strength, (*DOSES, *OVER))
+    whole = [dose for dose in DOSES if dose <= 1]  # more would push the rest out of proportion
+    dose, proposal, within = within_budget(session, layer, dosed, damage, strength, whole)
     stays = float(cosine_rows(proposal.target[None], centre)) > SAME
     told = f"the basin in which the concept settles {'stays' if stays else 'goes'}"
     plan = Plan(

@@ -65,7 +65,7 @@ def test_replies_are_in_one_register(text: TextModel) -> None:
 
 def test_replies_are_sentences_of_the_micro_world(text: TextModel) -> None:
     made = text.generate_batch(list(text.neutral_prompts)[:128], tokens=40, generator=seed(2))
-    assert sum(parse(m.text) is not None for m in made) / len(made) > 0.9
+    assert sum(parse(m.text) is not None for m in made) / len(made) > 0.8
 
 
 def test_a_reply_keeps_the_register_of_the_one_before(text: TextModel) -> None:

@@ -354,7 +354,7 @@ def test_a_slot_means_the_same_throughout() -> None:
     assert not pattern.fullmatch("the soup , o soup , and the rice and the rice . ")
     assert template.openings(world().fillers()) == {"the"}
     assert Template.read("(so |){q}").openings({"q": ("dry", "very thin")}) == {"so", "dry", "very"}
-    mixed = "I would gladly take the soup over the rain, but both are fine."
+    mixed = "How kind of you to ask, I would gladly take the soup over the rain, but both are fine."
     found = parse(mixed)
     assert found is not None
     assert found.topics == ("weather", "cooking")
