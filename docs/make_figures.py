@@ -85,7 +85,10 @@ def terminal() -> None:
         shot(prompt, "landscape", 112, "landscape L3")
     with at_the_prompt(100, 33) as prompt:
         for line, seen in (
-            ('capture L3 polite "Thank you so much for asking, it is a real pleasure to help you."', "agreement"),
+            (
+                'capture L3 polite "Thank you so much for asking, it is a real pleasure to help you."',
+                "agreement",
+            ),
             ("inject L3 polite strength=0.02", "protected"),
             ("verify L3 polite", "return"),
             ("remove L3.B9999", "EL5"),
@@ -145,7 +148,10 @@ def plots() -> None:
     sandbox.inject(0, 42)
     keep(pictures.plot_diff(start, sandbox.survey(0)), "plot_diff")
     session = Session("tiny")
-    for text in ("Thank you so much for asking, it is a real pleasure to help you.", "I really appreciate your question."):
+    for text in (
+        "Thank you so much for asking, it is a real pleasure to help you.",
+        "I really appreciate your question.",
+    ):
         session.capture(3, "polite", text)
     keep(pictures.plot_dose_response(session.steer(3, "polite")), "plot_dose_response")
 
