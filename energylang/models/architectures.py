@@ -19,7 +19,7 @@ Config = hlm.HLMConfig | transformer.TransformerConfig
 
 
 #: Entries that older files lack; their defaults say what those files meant.
-_LATER = {"attends", "scale", "hidden"}
+_LATER = {"attends", "scale", "hidden", "smeared"}
 
 
 def network(kind: str) -> ModuleType:

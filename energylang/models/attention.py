@@ -6,6 +6,7 @@ t tokens of this pass, m width of the stream, v vocabulary.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -19,7 +20,8 @@ class Cache:
     """Keys and values of the tokens that rows of unequal length have behind them.
 
     ``lengths`` (b,) is how many tokens of each row are known; ``store`` has, per block, a tensor
-    (2, b, heads, size, m / heads). A pass writes its tokens behind each row's last one and sees nothing beyond.
+    (2, b, heads, size, m / heads), and ``own`` one (b, smeared, size, m / heads) with the keys of smeared heads before
+    they were smeared. A pass writes its tokens behind each row's last one and sees nothing beyond.
     Whoever passes a prompt that is padded on the right sets ``lengths`` to the true lengths afterwards: what the
     padding left behind is overwritten before it could be seen.
     """
@@ -27,6 +29,7 @@ class Cache:
     lengths: Tensor
     size: int
     store: dict[int, Tensor] = field(default_factory=dict)
+    own: dict[int, Tensor] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, rows: int, size: int, device: torch.device) -> Cache:
@@ -37,10 +40,23 @@ class Cache:
         """Forget all rows but these, (k,) indices."""
         self.lengths = self.lengths[rows]
         self.store = {block: pair[:, rows] for block, pair in self.store.items()}
+        self.own = {block: keys[rows] for block, keys in self.own.items()}
 
     def places(self, count: int) -> Tensor:
         """(b, count): the positions of the next tokens."""
         return self.lengths[:, None] + torch.arange(count, device=self.lengths.device)
+
+    def before(self, block: int, key: Tensor) -> Tensor:
+        """(b, h, 1, m / heads): the own key of the token before the next ones, zeros where there is none; then keep
+        the own keys (b, h, t, m / heads) of the next ones."""
+        rows, heads, count, width = key.shape
+        if block not in self.own:
+            self.own[block] = key.new_zeros(rows, heads, self.size, width)
+        last = (self.lengths - 1).clamp(min=0)[:, None, None, None].expand(rows, heads, 1, width)
+        found = self.own[block].gather(2, last) * (self.lengths > 0)[:, None, None, None]
+        index = self.places(count)[:, None, :, None].expand(rows, heads, count, width)
+        self.own[block].scatter_(2, index, key)
+        return found
 
     def extend(self, block: int, pair: Tensor) -> tuple[Tensor, Tensor]:
         """Write keys and values (2, b, heads, t, m / heads) of the next tokens; all of the block's, and what each
@@ -69,14 +85,35 @@ def norm(tensors: Mapping[str, Tensor], prefix: str, stream: Tensor) -> Tensor:
     )
 
 
+def smear(key: Tensor, before: Tensor | None, smeared: int) -> Tensor:
+    """Keys (b, heads, t, ·) of which the last ``smeared`` heads' are half the token's and half the previous one's.
+
+    "What came after this word?" is then asked by one layer, where two had to find each other before (Olsson et al.,
+    In-context learning and induction heads, 2022, there with a learnt share). ``before`` (b, smeared, 1, ·) are the own
+    keys of the token before the first; without it the first has none.
+    """
+    own = key[:, -smeared:]
+    earlier = own[:, :, :-1]
+    earlier = functional.pad(earlier, (0, 0, 1, 0)) if before is None else torch.cat([before, earlier], dim=2)
+    return torch.cat([key[:, :-smeared], (own + earlier) * math.sqrt(0.5)], dim=1)
+
+
 def attention(
-    tensors: Mapping[str, Tensor], block: int, stream: Tensor, heads: int, cache: Cache | None
+    tensors: Mapping[str, Tensor],
+    block: int,
+    stream: Tensor,
+    heads: int,
+    cache: Cache | None,
+    smeared: int = 0,
 ) -> Tensor:
-    """Causal self-attention, (b, t, m) -> (b, t, m); with a cache also to the tokens before these."""
+    """Causal self-attention, (b, t, m) -> (b, t, m); with a cache also to the tokens before these. The last ``smeared``
+    heads look for pairs of tokens."""
     prefix = f"blocks.{block}.attention"
     batch, length, width = stream.shape
     mixed = functional.linear(stream, tensors[f"{prefix}.qkv.weight"])
     query, key, value = mixed.view(batch, length, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
+    if smeared:
+        key = smear(key, cache.before(block, key[:, -smeared:]) if cache is not None else None, smeared)
     if cache is None:
         if (
             mixed.dtype == torch.bfloat16 and mixed.device.type == "cpu"

@@ -64,13 +64,14 @@ class HLMConfig:
     attends: bool = False  # the bottleneck's block has attention before its Hopfield layer
     scale: float = 1.0  # of embeddings where they enter the stream; the head reads them as they are
     hidden: int = 0  # units of the layer that computes the drive; 0: the drive is linear
+    smeared: int = 0  # heads whose keys are half the previous token's
 
     def problem(self) -> str | None:
         """What makes these numbers impossible, in a few words; None when they are sound."""
         limits = {
             "vocabulary": (1, 2**20), "context": (2, 65536), "layers": (1, 256), "width": (1, 8192),
             "dim": (1, 8192), "heads": (1, 256), "steps": (1, 1000),
-            "free_steps": (0, 1000), "degree": (2, 64), "hidden": (0, 65536),
+            "free_steps": (0, 1000), "degree": (2, 64), "hidden": (0, 65536), "smeared": (0, 8192),
         }  # fmt: skip
         for name, (low, high) in limits.items():
             value = getattr(self, name)
@@ -78,6 +79,8 @@ class HLMConfig:
                 return f"{name} is {value!r}, not a whole number from {low} to {high}"
         if self.width % self.heads:
             return f"width {self.width} is not a multiple of heads {self.heads}"
+        if self.smeared > self.heads:
+            return f"smeared {self.smeared} exceeds heads {self.heads}"
         if self.free_steps > self.steps:
             return f"free_steps {self.free_steps} exceeds steps {self.steps}"
         if not isinstance(self.tau, (int, float)) or not 0 < self.tau <= 1:
@@ -278,7 +281,7 @@ def _attended(
     if not has_attention(config, i):
         return stream
     normed = norm(tensors, f"blocks.{i}.norm1", stream)
-    return stream + attention(tensors, i, normed, config.heads, cache)
+    return stream + attention(tensors, i, normed, config.heads, cache, config.smeared)
 
 
 def _settled(

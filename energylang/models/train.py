@@ -185,6 +185,7 @@ class Trainer:
             free_steps=options.free,
             attends=True,
             scale=math.sqrt(shape.width),
+            smeared=shape.heads // 2,
         )
         if problem := wide.problem():
             raise CorpusError(f"no model can be made so: {problem}")

@@ -30,6 +30,7 @@ class TransformerConfig:
     width: int = 128
     hidden: int = 512
     heads: int = 4
+    smeared: int = 0  # heads whose keys are half the previous token's
 
     def problem(self) -> str | None:
         """What makes these numbers impossible, in a few words; None when they are sound."""
@@ -37,6 +38,8 @@ class TransformerConfig:
             value = getattr(self, name)
             if type(value) is not int or not 1 <= value <= 2**20:
                 return f"{name} is {value!r}, not a whole number from 1 to {2**20}"
+        if type(self.smeared) is not int or not 0 <= self.smeared <= self.heads:
+            return f"smeared is {self.smeared!r}, not a whole number from 0 to {self.heads}"
         if self.width % self.heads:
             return f"width {self.width} is not a multiple of heads {self.heads}"
         return None
@@ -51,6 +54,7 @@ def equal_budget(config: HLMConfig) -> TransformerConfig:
         "layers": config.layers,
         "width": config.width,
         "heads": config.heads,
+        "smeared": config.smeared,
     }
     budget = sum(math.prod(s) for s in hlm_shapes(config).values())
     fixed = sum(math.prod(s) for s in shapes(TransformerConfig(**base, hidden=1)).values())
@@ -109,7 +113,7 @@ def forward(
     stream = embed(tensors, tokens, cache)
     for i in range(config.layers):
         stream = stream + attention(
-            tensors, i, norm(tensors, f"blocks.{i}.norm1", stream), config.heads, cache
+            tensors, i, norm(tensors, f"blocks.{i}.norm1", stream), config.heads, cache, config.smeared
         )
         normed = norm(tensors, f"blocks.{i}.norm2", stream)
         name = f"blocks.{i}.mlp"

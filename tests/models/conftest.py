@@ -30,7 +30,7 @@ def untrained(kind: str = "hlm", markers: tuple[str, str] | None = MARKERS, laye
     """A text model with random weights; ``layers`` Hopfield layers of 24 dimensions for an hlm."""
     tokenizer = train_tokenizer("word", CORPUS, markers or ())
     config: hlm.HLMConfig | transformer.TransformerConfig = hlm.HLMConfig(
-        tokenizer.size, context=40, layers=layers, width=16, dim=24, heads=2
+        tokenizer.size, context=40, layers=layers, width=16, dim=24, heads=2, smeared=1
     )
     if kind == "transformer":
         assert isinstance(config, hlm.HLMConfig)

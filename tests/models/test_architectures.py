@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from energylang.errors import CheckpointError
 from energylang.models.architectures import read_config
+from energylang.models.attention import Cache, attention, smear
 from energylang.models.hlm import HLMConfig, forward, forward_from, initial, shapes, stream_before
 from energylang.models.protocol import Scaffold
 
@@ -21,7 +25,7 @@ def entries(config: HLMConfig, **changes: object) -> dict[str, object]:
 
 def test_a_file_without_the_newer_entries_is_read_as_it_was_written() -> None:
     older = entries(OLD)
-    del older["attends"], older["scale"], older["hidden"]
+    del older["attends"], older["scale"], older["hidden"], older["smeared"]
     assert read_config("old.safetensors", {"kind": "hlm", "config": older}) == OLD
 
 
@@ -34,6 +38,8 @@ def test_a_file_without_the_newer_entries_is_read_as_it_was_written() -> None:
         ({"attends": 1}, "attends"),
         ({"hidden": -1}, "hidden"),
         ({"hidden": True}, "hidden"),
+        ({"smeared": 3}, "smeared"),
+        ({"smeared": -1}, "smeared"),
     ],
 )
 def test_impossible_and_unknown_entries_are_named(change: dict[str, object], told: str) -> None:
@@ -128,3 +134,38 @@ def test_logits_of_wanted_places_are_those_of_the_whole(arch: str) -> None:
         whole = transformer.forward(tensors, config, tokens)
         part = transformer.forward(tensors, config, tokens, wanted=wanted)
     assert torch.allclose(part.logits, whole.logits[wanted], atol=1e-6)
+
+
+def test_a_smeared_head_sees_the_token_before_the_one_it_looks_at() -> None:
+    """What such a head reads at a place depends on the token before the first one it could look at."""
+    draw = torch.Generator().manual_seed(1)
+    key = torch.randn(2, 4, 6, 5, generator=draw)
+    found = smear(key, None, 3)
+    assert torch.equal(found[:, :1], key[:, :1])
+    assert torch.allclose(found[:, 1:, 1:], (key[:, 1:, 1:] + key[:, 1:, :-1]) / math.sqrt(2))
+    assert torch.allclose(found[:, 1:, 0], key[:, 1:, 0] / math.sqrt(2))
+
+
+@given(st.integers(1, 4), st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(0, 3))
+def test_smeared_attention_is_the_same_in_pieces(smeared: int, pieces: list[int], seed: int) -> None:
+    """Rows of unequal length, padded on the right: pieces through a cache give what one pass gives."""
+    draw = torch.Generator().manual_seed(seed)
+    tensors = {
+        "blocks.0.attention.qkv.weight": torch.randn(24, 8, generator=draw),
+        "blocks.0.attention.out.weight": torch.randn(8, 8, generator=draw),
+    }
+    first = torch.tensor([3, 1])
+    stream = torch.randn(2, 3 + sum(pieces), 8, generator=draw)
+    cache = Cache.empty(2, 3 + sum(pieces), stream.device)
+    attention(
+        tensors, 0, stream[:, :3], 4, cache, smeared
+    )  # row 1 is padded: two of its tokens are overwritten
+    cache.lengths = first.clone()
+    rows = [stream[0], torch.cat([stream[1, :1], stream[1, 3:]])]
+    wanted = [attention(tensors, 0, row[None], 4, None, smeared)[0] for row in rows]
+    for count in pieces:
+        given_rows = [row[at : at + count] for row, at in zip(rows, cache.lengths.tolist(), strict=True)]
+        found = attention(tensors, 0, torch.stack(given_rows), 4, cache, smeared)
+        for row, at in enumerate(cache.lengths.tolist()):
+            assert torch.allclose(found[row], wanted[row][at : at + count], atol=1e-5)
+        cache.lengths += count
