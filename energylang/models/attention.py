@@ -14,6 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+_FOUND = 1.28  # at the beginning, attention's logit for the place behind a token that is the one which looks
+_REPEATING = 0.5  # and how much of what is found there the stream gains
+
 
 @dataclass
 class Cache:
@@ -83,6 +86,26 @@ def norm(tensors: Mapping[str, Tensor], prefix: str, stream: Tensor) -> Tensor:
     return functional.layer_norm(
         stream, stream.shape[-1:], tensors[f"{prefix}.weight"], tensors[f"{prefix}.bias"]
     )
+
+
+def begin_repeating(tensors: Mapping[str, Tensor], block: int, heads: int, smeared: int) -> None:
+    """Let a block's smeared heads begin as ones that say again what followed a word before, in place.
+
+    Their queries are their keys, so a token looks for places behind itself; what they write is the transpose of what
+    they read, so it is the token found there that the stream gains. (Trockman and Kolter, Mimetic initialization of
+    self-attention layers, 2023, begin all heads so, without the pairs.)
+    """
+    qkv, out = (
+        tensors[f"blocks.{block}.attention.qkv.weight"],
+        tensors[f"blocks.{block}.attention.out.weight"],
+    )
+    width, each = qkv.shape[1], qkv.shape[1] // heads
+    rows = slice(width - smeared * each, width)
+    query, key, value = qkv.view(3, width, width)[:, rows]
+    query *= math.sqrt(_FOUND * math.sqrt(2 / each) / width) / query.std()  # for a stream of size 1
+    key.copy_(query)
+    value *= 1 / (math.sqrt(width) * value.std())
+    out[:, rows] = _REPEATING * value.T
 
 
 def smear(key: Tensor, before: Tensor | None, smeared: int) -> Tensor:

@@ -36,7 +36,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from energylang.models.attention import Cache, attention, embed, head, norm
+from energylang.models.attention import Cache, attention, begin_repeating, embed, head, norm
 from energylang.models.protocol import Forward, Intervention, Scaffold
 
 Shapes = dict[str, tuple[int, ...]]
@@ -163,6 +163,9 @@ def initial(config: HLMConfig, generator: torch.Generator) -> dict[str, Tensor]:
         else:
             scale = next((s for n, s in scales.items() if name.endswith(n)), 0.02)
             tensors[name] = scale * torch.randn(shape, generator=generator)
+    for i in range(config.layers):
+        if config.smeared and has_attention(config, i):
+            begin_repeating(tensors, i, config.heads, config.smeared)
     if config.bottleneck:
         _pass_on(tensors, config, generator)
     return tensors

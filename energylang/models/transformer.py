@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from energylang.models.attention import Cache, attention, embed, head, norm
+from energylang.models.attention import Cache, attention, begin_repeating, embed, head, norm
 from energylang.models.hlm import HLMConfig
 from energylang.models.hlm import shapes as hlm_shapes
 from energylang.models.protocol import Forward, Intervention, Scaffold
@@ -94,6 +94,8 @@ def initial(config: TransformerConfig, generator: torch.Generator) -> dict[str, 
         else:
             scale = small if name.endswith(("attention.out.weight", "mlp.output.weight")) else 0.02
             tensors[name] = scale * torch.randn(shape, generator=generator)
+    for i in range(config.layers if config.smeared else 0):
+        begin_repeating(tensors, i, config.heads, config.smeared)
     return tensors
 
 
