@@ -23,9 +23,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from energylang.errors import ElError
+
+if TYPE_CHECKING:
+    from energylang.runtime.transfer import Carried
 
 VERSION = 1
 FILES = ("surgery.md", "surgery.json", "surgery.svg")
@@ -141,7 +144,7 @@ def surgery(args: argparse.Namespace) -> int:
         "command": command(args),
     }
     found: list[dict[str, Any]] = []
-    donor: dict[str, Any] | None = None
+    donor: Carried | None = None
     with _progress() as show:
         for model in args.models:
             result = examine(model, study, options, donor=donor, progress=show)

@@ -260,8 +260,8 @@ _ALL = (
         "the live model does not have the edit",
         "Edits are staged: the landscape operations see them, the live model does not until `apply`. What is "
         "generated here is what the model said before.",
-        wrong='load "tiny"\nsurvey L3\nredirect L3.B0 to=L3.B1\ngenerate "Hello"\nundo\n',
-        right='load "tiny"\nsurvey L3\nredirect L3.B0 to=L3.B1\napply L3\ngenerate "Hello"\nundo 2\n',
+        wrong='load "tiny"\nsurvey L3\nredirect L3.B0 to=L3.B2\ngenerate "Hello"\nundo\n',
+        right='load "tiny"\nsurvey L3\nredirect L3.B0 to=L3.B2\napply L3\ngenerate "Hello"\nundo 2\n',
         severity="warning",
     ),
     Code(

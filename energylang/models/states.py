@@ -103,6 +103,13 @@ class States(ABC):
     # ---------------------------------------------------------------------------------- states
 
     @torch.no_grad()
+    def turn_states(self, conversations: Sequence[Sequence[str]], layer: int) -> Tensor:
+        """(n, d): the state from which the next turn is about to be spoken after each conversation (user, bot, user, …
+        turns). Dialogue models only."""
+        rows = [self._conversation(turns) for turns in conversations]
+        return self._states_at(rows, layer, [(len(row) - 1, len(row)) for row in rows])
+
+    @torch.no_grad()
     def decision_states(self, texts: Sequence[str], layer: int, *, pairs: int = _QUESTION_PAIRS) -> Tensor:
         """(n, d): the state from which the model is about to speak, having just heard each text.
 
@@ -153,8 +160,7 @@ class States(ABC):
         states at ``n`` seeded positions of the held-out text."""
         if self.markers is None:
             return self.token_states(layer, n, seeded("neutral", layer, n))
-        rows = [self._conversation([question]) for question in self.choosing_prompts[:n]]
-        return self._states_at(rows, layer, [(len(row) - 1, len(row)) for row in rows])
+        return self.turn_states([[question] for question in self.choosing_prompts[:n]], layer)
 
     @torch.no_grad()
     def token_states(self, layer: int, n: int, generator: torch.Generator) -> Tensor:

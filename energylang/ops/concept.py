@@ -204,7 +204,7 @@ def remove_concept(
     result=results.Edit,
     examples=(
         Example("survey L0\nredirect L0.B0 to=L0.B2", "it.arrived >= 0.9"),
-        Example("survey L3\nredirect L3.B0 to=L3.B1", "it.strength > 0", on="tiny"),
+        Example("survey L3\nredirect L3.B0 to=L3.B2", "it.strength > 0", on="tiny"),
     ),
 )
 def redirect(

@@ -158,7 +158,10 @@ def _transfer(found: Mapping[str, Any]) -> Iterable[str]:
     if "refused" in found:
         yield f"Nothing could be transferred: {text(found['refused'])}."
         return
-    yield f"The rotation explains {percent(found['fit'])} of the variance of the common text's states."
+    yield (
+        f"The rotation explains {percent(found['fit'])} of the variance of {found['probes']} states from which the bot is "
+        "about to speak, in conversations that both models read."
+    )
     yield table(
         ["concept", "cosine to its own state", "share", "factor", "loss"],
         [

@@ -9,7 +9,7 @@ For every concept of a ``Study``, on each model, through the same functions that
 4. **remove**: take the concept out of what is said; the other labels should keep their proportions.
 5. **locality**: replies in conversations that already speak another way, before and after installing.
 6. **undo**: every installation is made live and undone; the logits afterwards, bit for bit.
-7. **transfer**: the concept's state carried into another model (``landscape.alignment``) and redirected to there.
+7. **transfer**: the concept's state carried into another model and redirected to there (``transfer``).
 
 Labels come from the study, not from the model: the judge of an effect must not be the thing that was edited. Prompts
 and held-out windows are those by which nothing was chosen. Sampling is seeded and the same before and after, so
@@ -20,14 +20,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from energylang.errors import ElError
-from energylang.landscape.alignment import align
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
@@ -39,6 +38,7 @@ from .history import Concept
 from .installing import Candidate, aimed, redirected
 from .redirecting import removal
 from .session import Session, with_threads
+from .transfer import Carried, carry, transfer
 
 if TYPE_CHECKING:
     from energylang.models.text import TextModel
@@ -47,7 +47,6 @@ DOSES = (0.25, 0.5, 0.75, 1.0, 1.25)
 DOSE_PLACEBOS = 4
 REPLY_TOKENS = 28
 LOSS_WINDOWS = 150
-_PROBES = 4096
 
 
 @dataclass(frozen=True)
@@ -137,13 +136,18 @@ class Bench:
             self._gauge = Gauge(self.session, self.layer, self.text.measuring_windows(LOSS_WINDOWS))
         return self._gauge.losses(change)
 
+    def damage(self, factors: LowRank, before: Tensor) -> dict[str, float]:
+        """What an edit does to the loss ``before`` (n,), as a share of its mean, and its standard error."""
+        change = (self.loss(self.changed(factors)) - before) / before.mean()
+        return {"loss_change": float(change.mean()), "loss_change_error": standard_error(change)}
+
 
 def examine(
     model: str,
     study: Study,
     options: Options,
     *,
-    donor: Mapping[str, Any] | None = None,
+    donor: Carried | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """The study of one model, as a JSON value plus, under ``carry``, what a next model needs for the transfer."""
@@ -155,7 +159,7 @@ def _examine(
     session: Session,
     study: Study,
     options: Options,
-    donor: Mapping[str, Any] | None,
+    donor: Carried | None,
     progress: Callable[[str], None],
 ) -> dict[str, Any]:
     text, model = session.text, session.model.spec
@@ -202,16 +206,10 @@ def _examine(
     if donor is not None:
         progress(f"{model}: transfer")
         try:
-            found["transfer"] = _transfer(bench, donor, before, loss)
+            found["transfer"] = transfer(bench, donor, before, loss)
         except ElError as error:  # what was found so far stands
-            found["transfer"] = {"from": donor["model"], "refused": error.message}
-    found["carry"] = {
-        "model": model,
-        "states": _probe_states(bench),
-        "centroids": {name: session.concept(name).centroid for name in study.texts},
-        "windows": _probe_windows(text),
-        "tokenizer": text.tokenizer.to_json(),
-    }
+            found["transfer"] = {"from": donor.model, "refused": error.message}
+    found["carry"] = carry(bench)
     return found
 
 
@@ -265,11 +263,6 @@ def _factors(candidate: Candidate) -> LowRank:
     return candidate.draft.proposal.factors
 
 
-def _damage(bench: Bench, factors: LowRank, before: Tensor) -> dict[str, float]:
-    change = (bench.loss(bench.changed(factors)) - before) / before.mean()
-    return {"loss_change": float(change.mean()), "loss_change_error": standard_error(change)}
-
-
 def _installation(
     bench: Bench, concept: Concept, candidate: Candidate, before: Mapping[str, float], loss: Tensor
 ) -> dict[str, Any]:
@@ -291,7 +284,7 @@ def _installation(
         "factor": after[name] / before[name] if before[name] else None,
         "shares_after": after,
         "placebos": {kind: _summary(values, after[name]) for kind, values in placebos.items()},
-        **_damage(bench, factors, loss),
+        **bench.damage(factors, loss),
         "doses": [_dose(bench, concept, factors.scaled(d / dose), d, loss) for d in bench.options.doses],
     }
 
@@ -311,7 +304,7 @@ def _dose(bench: Bench, concept: Concept, factors: LowRank, dose: float, loss: T
         "share": bench.shares(bench.changed(factors))[concept.name],
         "placebo_mean": statistics.fmean(shares),
         "placebo_std": statistics.stdev(shares),
-        **_damage(bench, factors, loss),
+        **bench.damage(factors, loss),
     }
 
 
@@ -368,45 +361,5 @@ def _removal(bench: Bench, concept: Concept, before: Mapping[str, float], loss: 
             for label in others
         },
         "placebo": _summary(shares, after[concept.name]),
-        **_damage(bench, factors, loss),
+        **bench.damage(factors, loss),
     }
-
-
-# ------------------------------------------------------------------------------------------- transfer
-
-
-def _probe_windows(text: TextModel) -> Tensor:
-    return text.choosing_windows(max(1, _PROBES // text.max_length))[:, :-1]
-
-
-@torch.no_grad()
-def _probe_states(bench: Bench, windows: Tensor | None = None) -> Tensor:
-    rows = _probe_windows(bench.text) if windows is None else windows
-    return bench.text.forward(rows).states[bench.layer].flatten(0, 1)
-
-
-def _transfer(
-    bench: Bench, donor: Mapping[str, Any], before: Mapping[str, float], loss: Tensor
-) -> dict[str, Any]:
-    """The donor's concepts, aligned by the states of the same held-out text, redirected to in this model."""
-    windows = donor["windows"]
-    if donor["tokenizer"] != bench.text.tokenizer.to_json() or windows.shape[1] > bench.text.max_length:
-        raise ElError(
-            f"{donor['model']} and {bench.session.model.spec} do not read the same tokens", code="EL502"
-        )
-    alignment = align(donor["states"], _probe_states(bench, windows))
-    found: dict[str, Any] = {"from": donor["model"], "fit": alignment.fit, "concepts": {}}
-    for name, centroid in donor["centroids"].items():
-        own = bench.session.concept(name)
-        carried = replace(own, states=alignment(centroid[None]))
-        candidate = redirected(bench.session, carried, None, bench.options.damage)
-        factors = _factors(candidate)
-        after = bench.shares(bench.changed(factors))
-        found["concepts"][name] = {
-            "cosine_to_own": float(torch.cosine_similarity(carried.centroid, own.centroid, dim=0)),
-            "share_before": before[name],
-            "share_after": after[name],
-            "factor": after[name] / before[name] if before[name] else None,
-            **_damage(bench, factors, loss),
-        }
-    return found

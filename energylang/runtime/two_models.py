@@ -1,9 +1,10 @@
 """Another model beside the session's: comparing a layer, and bringing a concept over.
 
 States of two models with the same dimension are compared as they are, unless both read text: then, and where the
-dimensions differ, the other model's states are rotated here by orthogonal Procrustes on shared probes (the decision
-states of the neutral prompts of both). The fit is judged on probes that the rotation was not fitted to, beside a
-rotation fitted to shuffled pairs: in a high dimension a rotation fits much that is not there.
+dimensions differ, the other model's states are rotated here by orthogonal Procrustes on shared probes. For two dialogue
+models these are the states before the bot speaks, in conversations that both read; otherwise mean states of passages.
+The fit is judged on probes that the rotation was not fitted to, beside a rotation fitted to shuffled pairs: in a high
+dimension a rotation fits much that is not there.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from energylang.landscape.layer import Landscape
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.survey import survey
 from energylang.models import checkpoint
+from energylang.models.conversations import heldout_conversations
 from energylang.models.protocol import Model
 from energylang.models.text import TextModel
 
@@ -31,11 +33,12 @@ from .concepts import keep
 from .editing import Plan, carry_out
 from .history import Concept
 from .observing import SAME, TOKEN_STARTS
+from .transfer import PROBES
 
 if TYPE_CHECKING:
     from .workbench import Workbench
 
-_PROBES, _PASSAGE = 400, 10  # texts; tokens of a passage
+_TEXTS, _PASSAGE = 400, 10  # passages; tokens of one
 _SETTLED = 0.7
 
 
@@ -117,11 +120,10 @@ def _bridge(
                 hint="models of different dimensions are compared through shared texts: both must read text",
             )
         return (lambda states: states), "same", None, None
-    texts = shared_texts(session.text, other.text)
-    there = other.text.text_states(texts, layer, "mean")
-    here = session.text.text_states(texts, layer, "mean").to(there)
-    half = max(2, (2 * len(texts)) // 3)
-    if len(texts) - half < 2:
+    there, here = shared_states(other.text, session.text, layer)
+    here = here.to(there)
+    half = max(2, (2 * len(here)) // 3)
+    if len(here) - half < 2:
         raise ElError("the models share too few texts to align them by", code="EL511")
     order = torch.randperm(half, generator=session.generator("align", layer))
     fitted, mixed = align(there[:half], here[:half]), align(there[:half], here[:half][order])
@@ -134,16 +136,30 @@ def _bridge(
     return align(there, here), "procrustes", judged(fitted), judged(mixed)
 
 
+def shared_states(there: TextModel, here: TextModel, layer: int) -> tuple[Tensor, Tensor]:
+    """(n, d') and (n, d): states of two models that have read the same.
+
+    Two dialogue models read conversations, and are compared where the bot is about to speak. Where one of them reads
+    plain text, both read the same passages, and their mean states are compared.
+    """
+    if here.markers is not None and there.markers is not None:
+        read = heldout_conversations(here, PROBES) or heldout_conversations(there, PROBES)
+        read = read or [[prompt] for prompt in (*here.neutral_prompts, *there.neutral_prompts)]
+        return there.turn_states(read, layer), here.turn_states(read, layer)
+    texts = shared_texts(here, there)
+    return there.text_states(texts, layer, "mean"), here.text_states(texts, layer, "mean")
+
+
 def shared_texts(here: TextModel, there: TextModel) -> list[str]:
     """Texts by which two models are aligned: passages of the held-out text of the first that has one, and the neutral
     prompts of both. There must be more of them than dimensions, or a rotation is not determined."""
     passages: list[str] = []
     for text in (here, there):
         if text.heldout is not None and not passages:
-            tokens = text.heldout[: _PROBES * _PASSAGE].tolist()
+            tokens = text.heldout[: _TEXTS * _PASSAGE].tolist()
             passages = [text.decode(tokens[i : i + _PASSAGE]) for i in range(0, len(tokens), _PASSAGE)]
     texts = [*here.neutral_prompts, *there.neutral_prompts, *passages]
-    return list(dict.fromkeys(text for text in texts if text.strip()))[:_PROBES]
+    return list(dict.fromkeys(text for text in texts if text.strip()))[:_TEXTS]
 
 
 def transplant(

@@ -1,0 +1,34 @@
+"""The conversations in a dialogue model's held-out text.
+
+What one model says and another one understands must be compared by something that both can read, whatever their
+tokens: the turns of conversations, up to where the bot is to speak.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .text import TextModel
+
+
+def heldout_conversations(text: TextModel, limit: int) -> list[list[str]]:
+    """At most ``limit`` beginnings of conversations: user, bot, …, user turns after which the bot speaks. They come
+    from the half of the held-out text by which choices may be made, and every one is another. None without
+    conversations or held-out text.
+    """
+    if text.markers is None or text.heldout is None:
+        return []
+    said = text.decode(text.choosing_windows()[:, :-1].flatten().tolist())
+    found: dict[tuple[str, ...], None] = {}
+    for document in re.split(r"\n\s*\n", said)[1:]:  # the first may have begun before
+        turns: list[str] = []
+        for line in document.splitlines():
+            marker = text.markers[len(turns) % 2].strip()
+            if not line.startswith(marker):
+                break
+            if len(turns) % 2:
+                found.setdefault(tuple(turns))
+            turns.append(line[len(marker) :].strip())
+    return [list(turns) for turns in found][:limit]
