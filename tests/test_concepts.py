@@ -91,15 +91,15 @@ def test_what_chooses_never_measures(captured: Session) -> None:
     assert min(len(first), len(second)) > 10
 
 
-def test_the_automatic_layer_carries_most_and_a_state_that_says_nothing_new_carries_nothing() -> None:
+def test_the_automatic_layer_carries_most_and_states_that_say_nothing_new_carry_nothing() -> None:
     session = Session("tiny")
     info = session.capture("auto", "polite", POLITE[0])
     assert [fit.layer for fit in info.fits] == [0, 1, 2, 3]
     assert [fit.chosen for fit in info.fits].count(True) == 1
     assert info.layer == max(info.fits, key=lambda fit: fit.carried).layer
-    states = session.text.neutral_states(LAST)  # a real one: the mean of saturated states is none
-    neutral = states[torch.cosine_similarity(states, states.mean(dim=0)[None], dim=1).argmax()]
-    assert abs(session.text.carried(LAST, POLITE, neutral)) < 0.35 < info.fits[LAST].carried
+    # a single neutral state may lead to a polite reply, as one reply in five is; neutral states on the whole do not
+    carried = [session.text.carried(LAST, POLITE, state) for state in session.text.neutral_states(LAST)[::4]]
+    assert abs(sum(carried) / len(carried)) < 0.15 < 0.35 < info.fits[LAST].carried
     again = session.capture("auto", "polite", POLITE[1])
     assert again.samples == 2
     for bad in ((0, None), ("auto", "last")):

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from .workbench import Workbench
 
 VALUE_STEPS, VALUE_RATE, VALUE_BATCH = 80, 0.1, 48
-REMOVAL_STEPS = 240
+REMOVAL_STEPS = 120
 OPENING, POWER, DECISION = 3, 4.0, 3.0  # tokens; of 1 − c; weight of the first token
 _LEAST = 1e-3
 TARGET_STEPS, TARGET_RATE, TARGET_ROWS = 30, 0.1, 24
@@ -62,6 +62,7 @@ _ENOUGH = 16  # examples
 _KAPPA = 10.0
 _GAIN_LIMIT = 3.0
 _RETURN_STEPS = 8
+_REMEMBERED = 1 << 25  # numbers
 
 
 #: How far a changed model is from what is asked of it, on a batch drawn by a generator.
@@ -105,6 +106,7 @@ def _value(
     wanted = _without(session, concept, weight) if away else _said_in_context(session, concept, generator)
     kept, _, kept_counts = _prepared(session, layer, _manners(session, generator))
     kept_batch = max(1, KEPT_BATCH * len(kept) // KEPT_ROWS)
+    unedited = _remembered(session, layer, kept, Intervention(weights={layer: weight}))
     left = torch.zeros(len(query), device=weight.device, requires_grad=True)
     descent = torch.optim.Adam([left], lr=VALUE_RATE)
     steps = REMOVAL_STEPS if away else VALUE_STEPS
@@ -112,9 +114,7 @@ def _value(
         edited = Intervention(weights={layer: weight + torch.outer(left, query)})
         loss = wanted(edited, generator)
         rest = torch.randperm(len(kept), generator=generator)[:kept_batch].to(weight.device)
-        with torch.no_grad():
-            before = _logs(session, layer, kept[rest], Intervention(weights={layer: weight}))
-        after = _logs(session, layer, kept[rest], edited)
+        before, after = unedited(rest), _logs(session, layer, kept[rest], edited)
         drift = (before.exp() * (before - after)).sum(dim=2)
         loss = loss + (drift * kept_counts[rest]).sum() / kept_counts[rest].sum()
         for group in descent.param_groups:  # towards zero: no batch has the last word
@@ -176,7 +176,7 @@ def _in_context(session: Workbench, concept: Concept, generator: torch.Generator
 def _without(session: Workbench, concept: Concept, weight: Tensor) -> Wanted:
     """What is asked of a removal: how far what is said after neutral questions is from what was said, without the
     concept. The first word of a reply counts for itself, the later ones together."""
-    layer, unedited = concept.layer, Intervention(weights={concept.layer: weight})
+    layer = concept.layer
     said = [(asked, reply.token_ids) for asked, reply in session.own_replies(OWN_REPLIES, REPLY_TOKENS)]
     said = [(asked, reply) for asked, reply in said if reply]
     replies = [reply for _, reply in said]
@@ -196,20 +196,23 @@ def _without(session: Workbench, concept: Concept, weight: Tensor) -> Wanted:
             if int(first[row]) + j < places.shape[1]:
                 places[row, int(first[row]) + j] = wish_of[reply[:j]]
     wishes, places = wishes.to(weight.device), places.to(weight.device)
-    decides = torch.zeros_like(examples.counts).scatter_(1, first[:, None], 1.0)
-    stream, alone = _stream(session, layer, examples.tokens), not session.text.looks_back_from(layer)
+    counts, decides = examples.counts, torch.zeros_like(examples.counts).scatter_(1, first[:, None], 1.0)
+    stream, index = _stream(session, layer, examples.tokens), None
+    if not session.text.looks_back_from(layer):  # only the positions that count, as rows of length one
+        live = counts > 0
+        index = torch.full(counts.shape, -1, device=counts.device)
+        index[live] = torch.arange(int(live.sum()), device=counts.device)
+        stream, places, counts, decides = (x[live][:, None] for x in (stream, places, counts, decides))
+    unedited = _remembered(session, layer, stream, Intervention(weights={layer: weight}))
 
     def wanted(edited: Intervention, draw: torch.Generator) -> Tensor:
-        pick = torch.randperm(len(stream), generator=draw)[:VALUE_BATCH].to(stream.device)
-        part, place, counts, deciding = stream[pick], places[pick], examples.counts[pick], decides[pick]
-        if alone:  # only the positions that count, as rows of length one
-            live = counts > 0
-            part, place = part[live][:, None], place[live][:, None]
-            counts, deciding = counts[live][:, None], deciding[live][:, None]
+        pick = torch.randperm(len(said), generator=draw)[:VALUE_BATCH].to(stream.device)
+        if index is not None:
+            pick = index[pick][index[pick] >= 0]
         with torch.no_grad():
-            goal = (_logs(session, layer, part, unedited) + wishes[place]).log_softmax(dim=2)
-        far = (goal.exp() * (goal - _logs(session, layer, part, edited))).sum(dim=2)
-        later = counts - deciding
+            goal = (unedited(pick) + wishes[places[pick]]).log_softmax(dim=2)
+        far = (goal.exp() * (goal - _logs(session, layer, stream[pick], edited))).sum(dim=2)
+        deciding, later = decides[pick], counts[pick] - decides[pick]
         return DECISION * (far * deciding).sum() / deciding.sum() + (
             far * later
         ).sum() / later.sum().clamp_min(1)
@@ -288,6 +291,23 @@ def _prepared(session: Workbench, layer: int, found: Examples) -> tuple[Tensor, 
 
 def _logs(session: Workbench, layer: int, stream: Tensor, change: Intervention | None) -> Tensor:
     return session.text.forward_from(layer, stream, change).logits.float().log_softmax(dim=2)
+
+
+def _remembered(
+    session: Workbench, layer: int, stream: Tensor, change: Intervention
+) -> Callable[[Tensor], Tensor]:
+    """Log-probabilities (k, t, v) at k rows of a stream (n, t, m) under a change that stays: computed once if they
+    fit into memory."""
+
+    @torch.no_grad()
+    def logs(pick: Tensor) -> Tensor:
+        return _logs(session, layer, stream[pick], change)
+
+    rows, size = torch.arange(len(stream), device=stream.device), session.text.tokenizer.size
+    if stream.shape[0] * stream.shape[1] * size > _REMEMBERED:
+        return logs
+    whole = torch.cat([logs(part) for part in chunks(rows)])
+    return lambda pick: whole[pick]
 
 
 def _chosen(logs: Tensor, tokens: Tensor) -> Tensor:
