@@ -1,4 +1,4 @@
-"""Laws of carrying a concept into another model: names of units do not matter, and what both models read is compared."""
+"""Laws of carrying a concept into another model: units have no names, and what both models read is compared."""
 
 from __future__ import annotations
 
@@ -67,9 +67,11 @@ def test_without_conversations_passages_are_compared():
     assert talks is not None and reads is not None
     reads.markers = None
     assert heldout_conversations(reads, 10) == []
-    there, here = shared_states(reads, talks, LAYER)
+    there, here = shared_states(reads, talks, LAYER, "decision")
     assert there.shape == here.shape
     assert len(here) > here.shape[1]
+    assert torch.equal(here, shared_states(talks, talks, LAYER, "mean")[0])
+    assert len(shared_states(talks, talks, LAYER, "decision")[0]) != len(here)
 
 
 def test_the_order_of_the_units_is_found_and_concepts_come_over(twin: Path):

@@ -159,8 +159,8 @@ def _transfer(found: Mapping[str, Any]) -> Iterable[str]:
         yield f"Nothing could be transferred: {text(found['refused'])}."
         return
     yield (
-        f"The rotation explains {percent(found['fit'])} of the variance of {found['probes']} states from which the bot is "
-        "about to speak, in conversations that both models read."
+        f"The rotation explains {percent(found['fit'])} of the variance of {found['probes']} states from which the bot "
+        "is about to speak, in conversations that both models read."
     )
     yield table(
         ["concept", "cosine to its own state", "share", "factor", "loss"],

@@ -1,15 +1,17 @@
 """Another model beside the session's: comparing a layer, and bringing a concept over.
 
 States of two models with the same dimension are compared as they are, unless both read text: then, and where the
-dimensions differ, the other model's states are rotated here by orthogonal Procrustes on shared probes. For two dialogue
-models these are the states before the bot speaks, in conversations that both read; otherwise mean states of passages.
-The fit is judged on probes that the rotation was not fitted to, beside a rotation fitted to shuffled pairs: in a high
-dimension a rotation fits much that is not there.
+dimensions differ, the other model's states are rotated here by orthogonal Procrustes on shared probes. Between two
+dialogue models, where a concept is read before the bot speaks, and for a comparison if it fits better, these are the
+states there, in conversations that both read; otherwise mean states of passages. The fit is judged on probes that the
+rotation was not fitted to, beside a rotation fitted to shuffled pairs: in a high dimension a rotation fits much that is
+not there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,6 +29,7 @@ from energylang.landscape.survey import survey
 from energylang.models import checkpoint
 from energylang.models.conversations import heldout_conversations
 from energylang.models.protocol import Model
+from energylang.models.states import DECISION, MEAN
 from energylang.models.text import TextModel
 
 from .concepts import keep
@@ -48,14 +51,14 @@ def compare(session: Workbench, spec: str, layer: int) -> results.Comparison:
     here = session.known_basins(layer).alive()
     landscape = session.landscape_of(layer)
     there = _survey(session, other, layer)
-    move, aligned, fit, shuffled = _bridge(session, other, layer)
+    bridge = _best_bridge(session, other, layer)
     matches: list[results.MatchedBasin] = []
     if here and len(there):
         mine = torch.stack([basin.centre for basin in here]).to(landscape.weight)
-        similar = gram(mine, move(there.to(mine)))
+        similar = gram(mine, bridge.move(there.to(mine)))
         matches = [
             results.MatchedBasin(here[i].id, j, float(similar[i, j]))
-            for i, j in best_matching(similar, SAME if aligned == "same" else _SETTLED)
+            for i, j in best_matching(similar, SAME if bridge.aligned == "same" else _SETTLED)
         ]
     weight = landscape.weight
     change = None
@@ -69,9 +72,9 @@ def compare(session: Workbench, spec: str, layer: int) -> results.Comparison:
         other=spec,
         dim_here=landscape.dim,
         dim_there=other.dims[layer],
-        aligned=aligned,
-        fit=fit,
-        fit_shuffled=shuffled,
+        aligned=bridge.aligned,
+        fit=bridge.fit,
+        fit_shuffled=bridge.shuffled,
         weight_change=change,
         beta_here=landscape.beta,
         beta_there=other.beta(layer),
@@ -106,11 +109,19 @@ def _survey(session: Workbench, other: Model, layer: int) -> Tensor:
     return survey(landscape, states, eps=float(session.setting("eps"))).centres
 
 
-def _bridge(
-    session: Workbench, other: Model, layer: int
-) -> tuple[Callable[[Tensor], Tensor], str, float | None, float | None]:
-    """From the other model's states (n, d') to this one's (n, d): the map, its name, and how well it fits on probes
-    it was not fitted to, and when fitted to shuffled ones."""
+@dataclass(frozen=True, eq=False)
+class Bridge:
+    """From the other model's states (n, d') to this one's (n, d): how, and how well it fits on probes that it was not
+    fitted to, and when fitted to shuffled ones (None where nothing is fitted)."""
+
+    move: Callable[[Tensor], Tensor]
+    aligned: str
+    fit: float | None = None
+    shuffled: float | None = None
+
+
+def _bridge(session: Workbench, other: Model, layer: int, position: str) -> Bridge:
+    """The bridge for states that are read at a position of texts."""
     if session.model.text is None or other.text is None:
         if other.dims[layer] != session.model.dims[layer]:
             raise ElError(
@@ -119,8 +130,8 @@ def _bridge(
                 code="EL511",
                 hint="models of different dimensions are compared through shared texts: both must read text",
             )
-        return (lambda states: states), "same", None, None
-    there, here = shared_states(other.text, session.text, layer)
+        return Bridge(lambda states: states, "same")
+    there, here = shared_states(other.text, session.text, layer, position)
     here = here.to(there)
     half = max(2, (2 * len(here)) // 3)
     if len(here) - half < 2:
@@ -133,21 +144,27 @@ def _bridge(
         whole = (here[half:] - here[:half].mean(dim=0)).pow(2).sum()
         return 1 - float(left / whole) if float(whole) > 0 else 0.0
 
-    return align(there, here), "procrustes", judged(fitted), judged(mixed)
+    return Bridge(align(there, here), "procrustes", judged(fitted), judged(mixed))
 
 
-def shared_states(there: TextModel, here: TextModel, layer: int) -> tuple[Tensor, Tensor]:
+def _best_bridge(session: Workbench, other: Model, layer: int) -> Bridge:
+    """The bridge that fits best: by where the bot is about to speak, or by whole passages."""
+    bridges = [_bridge(session, other, layer, position) for position in (DECISION, MEAN)]
+    return max(bridges, key=lambda bridge: bridge.fit or 0.0)
+
+
+def shared_states(there: TextModel, here: TextModel, layer: int, position: str) -> tuple[Tensor, Tensor]:
     """(n, d') and (n, d): states of two models that have read the same.
 
-    Two dialogue models read conversations, and are compared where the bot is about to speak. Where one of them reads
-    plain text, both read the same passages, and their mean states are compared.
+    What is read where the bot is about to speak is compared there, in conversations that both models read (two
+    dialogue models); everything else by the mean states of passages.
     """
-    if here.markers is not None and there.markers is not None:
+    if position == DECISION and here.markers is not None and there.markers is not None:
         read = heldout_conversations(here, PROBES) or heldout_conversations(there, PROBES)
         read = read or [[prompt] for prompt in (*here.neutral_prompts, *there.neutral_prompts)]
         return there.turn_states(read, layer), here.turn_states(read, layer)
     texts = shared_texts(here, there)
-    return there.text_states(texts, layer, "mean"), here.text_states(texts, layer, "mean")
+    return there.text_states(texts, layer, MEAN), here.text_states(texts, layer, MEAN)
 
 
 def shared_texts(here: TextModel, there: TextModel) -> list[str]:
@@ -176,14 +193,14 @@ def transplant(
     becomes an attractor."""
     concept = session.concept_at(layer, name)
     other = _other(session, spec, layer)
-    move, aligned, fit, _ = _bridge(session, other, layer)
+    bridge = _bridge(session, other, layer, concept.position)
     if other.text is None:
         raise ElError(
             f"{spec} does not read text: it cannot say what `{name}` is there",
             code="EL250",
             hint="a concept is transplanted from a text model",
         )
-    states = move(other.text.text_states(concept.texts, layer, concept.position))
+    states = bridge.move(other.text.text_states(concept.texts, layer, concept.position))
     weight = session.model.weight(layer)
     brought = Concept(
         f"{name}-transplanted", layer, concept.texts, states.to(weight), position=concept.position
@@ -197,7 +214,7 @@ def transplant(
     plan = Plan(
         "transplant",
         layer,
-        f"{name} from {spec} ({aligned}{'' if fit is None else f', fit {fit:.2f}'})",
+        f"{name} from {spec} ({bridge.aligned}{'' if bridge.fit is None else f', fit {bridge.fit:.2f}'})",
         propose,
         installs=True,
         strength=strength,
