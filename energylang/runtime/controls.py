@@ -5,7 +5,7 @@ something else.
 * ``other``: the same method aimed at another captured concept of the layer. What it does to *this* concept
   tells a specific edit from one that merely pushes hard in some direction that words care about;
 * ``shuffled``: the same method aimed at a concept whose label is shuffled: as many texts as the concept has
-  (eight at least, or a draw of two may happen to be the concept), drawn from what the unedited model says by
+  (24 at least, or a few may happen to be the concept), drawn from what the unedited model says by
   itself (its replies to neutral prompts; passages of the held-out text in a plain-text model).
 
 The last two are the hard ones: they are optimised in the same way, so they profit from whatever the method
@@ -32,7 +32,7 @@ RANDOM, OTHER, SHUFFLED = 10, 3, 3
 REPLY_TOKENS = 24
 OWN_REPLIES = 512
 _PASSAGE = 12  # tokens
-_MANY = 8
+_MANY = 24
 
 Imitate = Callable[[Concept], LowRank]
 """The same method, aimed at another concept."""

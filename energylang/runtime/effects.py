@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 CHOOSING_WINDOWS, MEASURING_WINDOWS = 96, 96
 PROMPTS = 64
-HEARD, LIKELIER = 2, 2.0  # texts of the concept, and the factor that makes a reply the concept's
+HEARD, LIKELIER = 2, 2.0  # texts of the concept at least, and the factor that makes a reply the concept's
 
 
 class Gauge:
@@ -118,7 +118,7 @@ class Ruler:
     def recognises(self, questions: Sequence[str], replies: Sequence[Sequence[int]]) -> list[bool]:
         """Which replies (token ids) to which questions count as the concept. Empty ones do not."""
         text, concept = self.session.text, self.concept
-        asked, heard = text.choosing_prompts, concept.texts[:: max(1, len(concept.texts) // HEARD)][:HEARD]
+        asked, heard = text.choosing_prompts, _heard(concept.texts)
         unedited = Intervention(
             weights={
                 layer: self.session.weight(self.session.staged(layer).root)
@@ -135,6 +135,13 @@ class Ruler:
         ratio = torch.stack(after).logsumexp(dim=0) - math.log(len(after)) - alone
         likelier: list[bool] = (ratio > math.log(LIKELIER)).tolist()
         return [bool(reply) and found for reply, found in zip(replies, likelier, strict=True)]
+
+
+def _heard(texts: Sequence[str]) -> Sequence[str]:
+    """The texts that stand for a concept: a third of them, ``HEARD`` at least. (Of texts that have nothing in common
+    two do, and an edit aimed at shuffled labels would be one aimed at whatever these two are.)"""
+    count = max(HEARD, len(texts) // 3)
+    return texts[:: max(1, len(texts) // count)][:count]
 
 
 @torch.no_grad()

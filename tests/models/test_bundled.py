@@ -59,13 +59,13 @@ def test_the_reported_loss_is_the_loss(tiny: Model, text: TextModel) -> None:
 
 def test_replies_are_in_one_register(text: TextModel) -> None:
     prompts = ["Hi, can you help me?", *text.neutral_prompts]
-    assert shares(text, prompts)[None] < 0.08
+    assert shares(text, prompts)[None] < 0.05
     assert all(shares(text, prompts * 2)[r] > 0.05 for r in REGISTERS)
 
 
 def test_replies_are_sentences_of_the_micro_world(text: TextModel) -> None:
     made = text.generate_batch(list(text.neutral_prompts)[:128], tokens=40, generator=seed(2))
-    assert sum(parse(m.text) is not None for m in made) / len(made) > 0.8
+    assert sum(parse(m.text) is not None for m in made) / len(made) > 0.85
 
 
 def test_a_reply_keeps_the_register_of_the_one_before(text: TextModel) -> None:
@@ -75,16 +75,16 @@ def test_a_reply_keeps_the_register_of_the_one_before(text: TextModel) -> None:
     ]
     found = [classify(m.text) for m in text.replies(rows, tokens=30, generator=seed(3))]
     half = len(found) // 2
-    assert found[:half].count("casual") > 0.5 * half
-    assert found[half:].count("formal") > 0.5 * half
+    assert found[:half].count("casual") > 0.8 * half
+    assert found[half:].count("formal") > 0.8 * half
 
 
 def test_most_states_of_the_early_layers_have_settled(tiny: Model) -> None:
     report = tiny.metadata["report"]
     assert isinstance(report, dict)
-    for layer in report["layers"][:3]:
-        assert layer["settled"] > 0.7
-        assert layer["basins_random"] >= 60
+    for layer in report["layers"]:
+        assert min(layer["basins_random"], layer["basins_visited"]) >= 60
+        assert layer["settled"] > (0.7 if layer["layer"] < 3 else 0.45)  # docs/model.md: the last one falls short
 
 
 def redirect(tiny: Model, text: TextModel, register: str, layer: int) -> tuple[Tensor, Tensor]:
@@ -120,6 +120,6 @@ def test_a_redirect_changes_what_is_said_and_a_placebo_does_not(tiny: Model, tex
         tiny.set_weight(layer, old + torch.outer(random_value, query))
         placebo = shares(text, prompts)[register]
         tiny.set_weight(layer, old)
-        assert edited > base[register] + 0.15
-        assert edited > placebo + 0.15
+        assert edited > base[register] + 0.2
+        assert edited > placebo + 0.2
     assert fingerprint(tiny) == print_before
