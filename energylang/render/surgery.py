@@ -153,8 +153,8 @@ def _how_to_read(options: Mapping[str, Any]) -> str:
 - **Locality**: the conversation already speaks another way; by how many points do the shares of its next replies move
   when the concept is installed? The mean over the concepts decides, and the largest change is shown too.
 - **Undo**: every edit was made live and undone; the logits must be the same bits as before.
-- **Transfer**: the concept as another model has it, rotated into this one by the states before the bot's turns of common
-  conversations, installed by redirection."""
+- **Transfer**: the concept as another model has it, rotated into this one by the states before the bot's turns in
+  common conversations, and installed by redirection."""
 
 
 def _code(names: Iterable[str]) -> str:

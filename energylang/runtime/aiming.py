@@ -15,35 +15,35 @@ it said: KL(before‖after) on windows of held-out text and on replies in conver
 concept's or another one. (Optimising keys at the first four positions of a reply, and r together with them, gave less
 for the same damage.)
 
-**Target** (plain-text models). ``ΔW = ± s‖W‖ q̂q̂ᵀ``, ``q̂ ∝ (C + mean diag C · I)⁻¹ f(t)``: symmetric, of rank one; the
-target state t and the strength s are optimised for
-
-    ± (log-probability of the concept's tokens, gains beyond 3 nats not counted) − κ · KL elsewhere
-    − failure of t to return from 10 % noise (installing only) − norm
-
-The concept's tokens are those of its texts after neutral passages, or, when the concept is read at a named token,
-that token alone. Source: MODEL §3.4, with the examples chosen as above.
+**Target** (plain-text models): see ``aim_target``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from energylang.errors import ElError
-from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import stable_generator
-from energylang.landscape.layer import interaction
 from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
-from energylang.models.states import POSITIONS, chunks
 
+from .aim_examples import (
+    ELSEWHERE,
+    Examples,
+    descend,
+    elsewhere,
+    logs_at,
+    prepared,
+    remembered,
+    rows_of,
+    stream_of,
+)
+from .aim_target import after_passages, aim_at_tokens
 from .controls import OWN_REPLIES, REPLY_TOKENS
 from .effects import Ruler
 
@@ -55,26 +55,13 @@ VALUE_STEPS, VALUE_RATE, VALUE_BATCH = 80, 0.1, 48
 REMOVAL_STEPS = 120
 OPENING, POWER, DECISION = 3, 4.0, 3.0  # tokens; of 1 − c; weight of the first token
 _LEAST = 1e-3
-TARGET_STEPS, TARGET_RATE, TARGET_ROWS = 30, 0.1, 24
 _REPLIES = 256
-KEPT_ROWS, KEPT_BATCH = _REPLIES + TARGET_ROWS, 32  # of them in a step
+KEPT_ROWS, KEPT_BATCH = _REPLIES + ELSEWHERE, 32  # of them in a step
 _ENOUGH = 16  # examples
-_KAPPA = 10.0
-_GAIN_LIMIT = 3.0
-_RETURN_STEPS = 8
-_REMEMBERED = 1 << 25  # numbers
 
 
 #: How far a changed model is from what is asked of it, on a batch drawn by a generator.
 Wanted: TypeAlias = Callable[[Intervention, torch.Generator], Tensor]
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Token rows (n, t) padded on the right, and which of their t − 1 predictions count (n, t − 1)."""
-
-    tokens: Tensor
-    counts: Tensor
 
 
 def aim(
@@ -86,7 +73,7 @@ def aim(
     with torch.enable_grad():
         if session.text.markers:
             return _value(session, concept, weight, query, generator, away=away)
-        on = _after_passages(session, concept, generator)
+        on = after_passages(session, concept, generator)
         return aim_at_tokens(session, concept.layer, on, weight, generator, away=away)
 
 
@@ -104,9 +91,9 @@ def _value(
 ) -> LowRank:
     layer = concept.layer
     wanted = _without(session, concept, weight) if away else _said_in_context(session, concept, generator)
-    kept, _, kept_counts = _prepared(session, layer, _manners(session, generator))
+    kept, _, kept_counts = prepared(session, layer, _manners(session, generator))
     kept_batch = max(1, KEPT_BATCH * len(kept) // KEPT_ROWS)
-    unedited = _remembered(session, layer, kept, Intervention(weights={layer: weight}))
+    unedited = remembered(session, layer, kept, Intervention(weights={layer: weight}))
     left = torch.zeros(len(query), device=weight.device, requires_grad=True)
     descent = torch.optim.Adam([left], lr=VALUE_RATE)
     steps = REMOVAL_STEPS if away else VALUE_STEPS
@@ -114,24 +101,24 @@ def _value(
         edited = Intervention(weights={layer: weight + torch.outer(left, query)})
         loss = wanted(edited, generator)
         rest = torch.randperm(len(kept), generator=generator)[:kept_batch].to(weight.device)
-        before, after = unedited(rest), _logs(session, layer, kept[rest], edited)
+        before, after = unedited(rest), logs_at(session, layer, kept[rest], edited)
         drift = (before.exp() * (before - after)).sum(dim=2)
         loss = loss + (drift * kept_counts[rest]).sum() / kept_counts[rest].sum()
         for group in descent.param_groups:  # towards zero: no batch has the last word
             group["lr"] = VALUE_RATE * (1 - step / steps)
-        _step(descent, loss)
+        descend(descent, loss)
     return LowRank(left.detach()[:, None], query[:, None])
 
 
 def _said_in_context(session: Workbench, concept: Concept, generator: torch.Generator) -> Wanted:
     """What is asked of an installation: minus the likelihood of replies that are the concept."""
     layer = concept.layer
-    stream, targets, counts = _prepared(session, layer, _in_context(session, concept, generator))
+    stream, targets, counts = prepared(session, layer, _in_context(session, concept, generator))
     batch = max(1, VALUE_BATCH * len(stream) // _REPLIES)
 
     def wanted(edited: Intervention, draw: torch.Generator) -> Tensor:
         pick = torch.randperm(len(stream), generator=draw)[:batch].to(stream.device)
-        chosen = _logs(session, layer, stream[pick], edited).gather(2, targets[pick][..., None])[..., 0]
+        chosen = logs_at(session, layer, stream[pick], edited).gather(2, targets[pick][..., None])[..., 0]
         return -(chosen * counts[pick]).sum() / counts[pick].sum()
 
     return wanted
@@ -150,10 +137,10 @@ def _manners(session: Workbench, generator: torch.Generator) -> Examples:
         row = (opening + answer)[: text.max_length]
         rows.append(row)
         spans.append((len(opening) - 1, max(len(opening), len(row) - 1)))
-    for window in _elsewhere(session, generator).tolist():
+    for window in elsewhere(session, generator).tolist():
         rows.append(window[: text.max_length])
         spans.append((0, len(rows[-1]) - 1))
-    return _rows(session, rows, spans)
+    return rows_of(session, rows, spans)
 
 
 def _in_context(session: Workbench, concept: Concept, generator: torch.Generator) -> Examples:
@@ -197,13 +184,13 @@ def _without(session: Workbench, concept: Concept, weight: Tensor) -> Wanted:
                 places[row, int(first[row]) + j] = wish_of[reply[:j]]
     wishes, places = wishes.to(weight.device), places.to(weight.device)
     counts, decides = examples.counts, torch.zeros_like(examples.counts).scatter_(1, first[:, None], 1.0)
-    stream, index = _stream(session, layer, examples.tokens), None
+    stream, index = stream_of(session, layer, examples.tokens), None
     if not session.text.looks_back_from(layer):  # only the positions that count, as rows of length one
         live = counts > 0
         index = torch.full(counts.shape, -1, device=counts.device)
         index[live] = torch.arange(int(live.sum()), device=counts.device)
         stream, places, counts, decides = (x[live][:, None] for x in (stream, places, counts, decides))
-    unedited = _remembered(session, layer, stream, Intervention(weights={layer: weight}))
+    unedited = remembered(session, layer, stream, Intervention(weights={layer: weight}))
 
     def wanted(edited: Intervention, draw: torch.Generator) -> Tensor:
         pick = torch.randperm(len(said), generator=draw)[:VALUE_BATCH].to(stream.device)
@@ -211,7 +198,7 @@ def _without(session: Workbench, concept: Concept, weight: Tensor) -> Wanted:
             pick = index[pick][index[pick] >= 0]
         with torch.no_grad():
             goal = (unedited(pick) + wishes[places[pick]]).log_softmax(dim=2)
-        far = (goal.exp() * (goal - _logs(session, layer, stream[pick], edited))).sum(dim=2)
+        far = (goal.exp() * (goal - logs_at(session, layer, stream[pick], edited))).sum(dim=2)
         deciding, later = decides[pick], counts[pick] - decides[pick]
         return DECISION * (far * deciding).sum() / deciding.sum() + (
             far * later
@@ -259,162 +246,4 @@ def _examples(session: Workbench, questions: list[str], replies: list[tuple[int,
         row = (opening + list(reply) + [text.line_end])[: text.max_length]
         rows.append(row)
         spans.append((len(opening) - 1, len(row) - 1))
-    return _rows(session, rows, spans)
-
-
-def _rows(session: Workbench, rows: list[list[int]], spans: list[tuple[int, int]]) -> Examples:
-    width = max(len(row) for row in rows)
-    tokens = torch.zeros(len(rows), width, dtype=torch.int64)
-    counts = torch.zeros(len(rows), width - 1)
-    for k, (row, (low, high)) in enumerate(zip(rows, spans, strict=True)):
-        tokens[k, : len(row)] = torch.tensor(row)
-        counts[k, low:high] = 1
-    device = session.model.device
-    return Examples(tokens.to(device), counts.to(device))
-
-
-@torch.no_grad()
-def _stream(session: Workbench, layer: int, tokens: Tensor) -> Tensor:
-    """(n, t − 1, m): what enters the layer; the rest of the model is all that the descent has to pass."""
-    return torch.cat([session.text.stream_before(part[:, :-1], layer) for part in chunks(tokens)])
-
-
-def _prepared(session: Workbench, layer: int, found: Examples) -> tuple[Tensor, Tensor, Tensor]:
-    """Stream (n, t, m), targets (n, t) and counts (n, t) of examples. Where the rest of the model does not look
-    back, only the positions that count, as rows of length one."""
-    stream, targets = _stream(session, layer, found.tokens), found.tokens[:, 1:]
-    if session.text.looks_back_from(layer):
-        return stream, targets, found.counts
-    live = found.counts > 0
-    return stream[live][:, None], targets[live][:, None], found.counts[live][:, None]
-
-
-def _logs(session: Workbench, layer: int, stream: Tensor, change: Intervention | None) -> Tensor:
-    return session.text.forward_from(layer, stream, change).logits.float().log_softmax(dim=2)
-
-
-def _remembered(
-    session: Workbench, layer: int, stream: Tensor, change: Intervention
-) -> Callable[[Tensor], Tensor]:
-    """Log-probabilities (k, t, v) at k rows of a stream (n, t, m) under a change that stays: computed once if they
-    fit into memory."""
-
-    @torch.no_grad()
-    def logs(pick: Tensor) -> Tensor:
-        return _logs(session, layer, stream[pick], change)
-
-    rows, size = torch.arange(len(stream), device=stream.device), session.text.tokenizer.size
-    if stream.shape[0] * stream.shape[1] * size > _REMEMBERED:
-        return logs
-    whole = torch.cat([logs(part) for part in chunks(rows)])
-    return lambda pick: whole[pick]
-
-
-def _chosen(logs: Tensor, tokens: Tensor) -> Tensor:
-    """(n, t − 1): log-probability of each next token."""
-    return logs.gather(2, tokens[:, 1:, None])[..., 0]
-
-
-def _step(descent: torch.optim.Optimizer, loss: Tensor) -> None:
-    descent.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    descent.step()
-
-
-# --------------------------------------------------------------------------------------------- target
-
-
-@torch.enable_grad()
-def aim_at_tokens(
-    session: Workbench, layer: int, on: Examples, weight: Tensor, generator: torch.Generator, *, away: bool
-) -> LowRank:
-    """The target form for the tokens that count in ``on``: towards saying them there, or ``away`` from it."""
-    beta, degree = session.model.beta(layer), session.model.degree
-    elsewhere = _elsewhere(session, generator)
-    inverse = inverse_moment(session, layer, weight)
-    mean_state = _mean_state(session, layer, on, weight)
-    with torch.no_grad():
-        stream, others = _stream(session, layer, on.tokens), _stream(session, layer, elsewhere)
-        chosen_before = _chosen(_logs(session, layer, stream, None), on.tokens)
-        logs_before = _logs(session, layer, others, None)
-    size, sign = torch.linalg.matrix_norm(weight), -1.0 if away else 1.0
-    sharp = torch.tanh(3 * mean_state / mean_state.pow(2).mean().sqrt().clamp_min(1e-6))
-    raw = torch.atanh(sharp.clamp(-0.97, 0.97)).detach().requires_grad_()
-    log_strength = torch.tensor(-1.5, device=weight.device, requires_grad=True)
-    descent = torch.optim.Adam(
-        [{"params": [raw], "lr": TARGET_RATE}, {"params": [log_strength], "lr": TARGET_RATE}]
-    )
-
-    def factors() -> tuple[Tensor, Tensor]:
-        """(column, state): the change is ± column columnᵀ."""
-        state = torch.tanh(raw)
-        query = inverse @ interaction(state, degree)
-        return query / torch.linalg.vector_norm(query) * (log_strength.exp() * size).sqrt(), state
-
-    for _ in range(TARGET_STEPS):
-        column, state = factors()
-        edited_weight = weight + sign * torch.outer(column, column)
-        edited = Intervention(weights={layer: edited_weight})
-        gain = _chosen(_logs(session, layer, stream, edited), on.tokens) - chosen_before
-        gain = ((sign * gain).clamp(max=_GAIN_LIMIT) * on.counts).sum() / on.counts.sum()
-        logs = _logs(session, layer, others, edited)
-        drift = (logs_before.exp() * (logs_before - logs)).sum(dim=2).mean()
-        loss = -gain + _KAPPA * drift + 0.05 * log_strength.exp()
-        if not away:
-            loss = loss + 2 * _unsteady(state, edited_weight, beta, degree, generator)
-        _step(descent, loss)
-    with torch.no_grad():
-        column, _ = factors()
-    return LowRank(sign * column[:, None], column[:, None])
-
-
-def _after_passages(session: Workbench, concept: Concept, generator: torch.Generator) -> Examples:
-    """The concept's texts after neutral passages; its tokens, or the named one alone, count."""
-    text, passages = session.text, session.text.choosing_prompts
-    named = None if concept.position in POSITIONS else text.named_token(concept.texts[0], concept.position)
-    rows, spans = [], []
-    for k in range(max(TARGET_ROWS, len(concept.texts))):
-        inside = text.encode(concept.texts[k % len(concept.texts)])
-        drawn = int(torch.randint(len(passages), (1,), generator=generator))
-        before = text.encode(passages[drawn])[-max(1, text.max_length - len(inside)) :]
-        rows.append((before + inside)[: text.max_length])
-        spans.append((len(before) - 1, len(rows[-1]) - 1))
-    found = _rows(session, rows, spans)
-    if named is None:
-        return found
-    return Examples(found.tokens, found.counts * (found.tokens[:, 1:] == named))
-
-
-def _elsewhere(session: Workbench, generator: torch.Generator) -> Tensor:
-    windows = session.text.choosing_windows()
-    pick = torch.randperm(len(windows), generator=generator)[:TARGET_ROWS]
-    return windows[pick.to(windows.device)]
-
-
-@torch.no_grad()
-def inverse_moment(session: Workbench, layer: int, weight: Tensor) -> Tensor:
-    """(d, d): the inverse of C + mean diag C · I, C the second moment of f(x) over real token states."""
-    draw = session.generator("second moment", layer)
-    field = interaction(session.text.token_states(layer, 4096, draw).to(weight), session.model.degree)
-    moment = field.T @ field / len(field)
-    ridge = moment.diagonal().mean() * torch.eye(len(moment), device=weight.device, dtype=weight.dtype)
-    inverse: Tensor = torch.linalg.inv(moment + ridge)
-    return inverse
-
-
-@torch.no_grad()
-def _mean_state(session: Workbench, layer: int, on: Examples, weight: Tensor) -> Tensor:
-    """(d,): the mean state from which the tokens that count are said."""
-    states = session.text.forward(on.tokens[:, :-1]).states[layer].to(weight)
-    mean: Tensor = (states * on.counts[..., None]).sum(dim=(0, 1)) / on.counts.sum()
-    return mean
-
-
-def _unsteady(state: Tensor, weight: Tensor, beta: float, degree: int, generator: torch.Generator) -> Tensor:
-    """1 − the cosine to a state (d,) of where its noisy copies go: 0 when it is a basin."""
-    noise = torch.randn(8, len(state), generator=generator).to(state)
-    moving = state + 0.1 * torch.linalg.vector_norm(state) / len(state) ** 0.5 * noise
-    for _ in range(_RETURN_STEPS):
-        field = functional.linear(interaction(moving, degree), weight)
-        moving = torch.lerp(moving, torch.tanh(beta * field), 0.7)
-    return (1 - cosine_rows(moving, state)).mean()
+    return rows_of(session, rows, spans)

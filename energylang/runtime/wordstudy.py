@@ -1,7 +1,7 @@
 """Can a kind of word be made more, or less, likely in plain text, by one edit of a landscape?
 
 For every concept of a ``WordStudy`` (a pattern that tells which tokens of a text are meant), through the functions
-that ``inject-concept`` and ``remove-concept`` use on plain text (``aiming``, target form):
+that ``inject-concept`` and ``remove-concept`` use on plain text (``aim_target``):
 
 1. the tokens that match are looked up in held-out text: the half that chooses, and the half that measures;
 2. at every layer a target is optimised on windows of the choosing half, and the largest dose within the damage budget
@@ -37,7 +37,8 @@ from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
 from energylang.models.states import chunks
 
-from .aiming import TARGET_ROWS, Examples, aim_at_tokens, inverse_moment
+from .aim_examples import Examples
+from .aim_target import ROWS, aim_at_tokens, inverse_moment
 from .effects import Gauge, against, standard_error
 from .session import Session, with_threads
 
@@ -166,7 +167,7 @@ class _Study:
     def _aim(self, key: str, layer: int, counts: Tensor, away: bool) -> LowRank:
         draw = stable_generator("words", self.study.seed, key, layer, away)
         rows = counts.sum(dim=1).nonzero()[:, 0]
-        rows = rows[torch.randperm(len(rows), generator=draw).to(rows.device)[:TARGET_ROWS]]
+        rows = rows[torch.randperm(len(rows), generator=draw).to(rows.device)[:ROWS]]
         on = Examples(self.choosing.windows[rows], counts[rows])
         return aim_at_tokens(self.session, layer, on, self._weight(layer), draw, away=away)
 
