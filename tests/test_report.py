@@ -94,7 +94,12 @@ def found(model: str, after: float = 0.6, donor: str | None = None) -> dict[str,
     if donor is not None:
         carried = {"cosine_to_own": 0.81, "share_before": 0.2, "share_after": 0.37, "factor": 1.85}
         carried |= {"loss_change": 0.011, "loss_change_error": 0.001}
-        result["transfer"] = {"from": donor, "probes": 601, "fit": 0.74, "concepts": dict.fromkeys(NAMES, carried)}
+        result["transfer"] = {
+            "from": donor,
+            "probes": 601,
+            "fit": 0.74,
+            "concepts": dict.fromkeys(NAMES, carried),
+        }
     return result
 
 
