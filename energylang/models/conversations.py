@@ -32,3 +32,12 @@ def heldout_conversations(text: TextModel, limit: int) -> list[list[str]]:
                 found.setdefault(tuple(turns))
             turns.append(line[len(marker) :].strip())
     return [list(turns) for turns in found][:limit]
+
+
+def shared_conversations(*texts: TextModel, limit: int) -> list[list[str]]:
+    """Beginnings of conversations for several dialogue models to read: at most ``limit`` of the first that has some in
+    its held-out text; where none has, the neutral prompts of all."""
+    for text in texts:
+        if found := heldout_conversations(text, limit):
+            return found
+    return [[prompt] for text in texts for prompt in text.neutral_prompts]

@@ -220,9 +220,8 @@ class States(ABC):
             opening = self._conversation(turns)[-(self.max_length - len(inside)) :]
             rows.append(opening + inside)
             spans.append((len(opening) - 1, len(inside)))
-        order = sorted(
-            range(len(rows)), key=lambda k: len(rows[k])
-        )  # rows of like length pad each other little
+        # rows of like length pad each other little
+        order = sorted(range(len(rows)), key=lambda k: len(rows[k]))
         found = self._log_probs([rows[k] for k in order], [spans[k] for k in order], intervention)
         sums = torch.stack([values.sum() for values in found])
         return sums[torch.tensor(order).argsort().to(sums.device)]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from energylang.landscape.alignment import align
-from energylang.models.conversations import heldout_conversations
+from energylang.models.conversations import shared_conversations
 
 from .installing import redirected
 
@@ -39,9 +39,7 @@ class Carried:
 
 def carry(bench: Bench) -> Carried:
     """The study's concepts, ready to be carried into another model."""
-    read = heldout_conversations(bench.text, PROBES)
-    if len(read) < 2:
-        read = [[asked] for asked in bench.text.neutral_prompts]
+    read = shared_conversations(bench.text, limit=PROBES)
     return Carried(
         model=bench.session.model.spec,
         conversations=read,

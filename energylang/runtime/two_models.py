@@ -27,7 +27,7 @@ from energylang.landscape.layer import Landscape
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.survey import survey
 from energylang.models import checkpoint
-from energylang.models.conversations import heldout_conversations
+from energylang.models.conversations import shared_conversations
 from energylang.models.protocol import Model
 from energylang.models.states import DECISION, MEAN
 from energylang.models.text import TextModel
@@ -148,9 +148,15 @@ def _bridge(session: Workbench, other: Model, layer: int, position: str) -> Brid
 
 
 def _best_bridge(session: Workbench, other: Model, layer: int) -> Bridge:
-    """The bridge that fits best: by where the bot is about to speak, or by whole passages."""
-    bridges = [_bridge(session, other, layer, position) for position in (DECISION, MEAN)]
+    """The bridge that fits best: by whole passages, or between dialogue models by where the bot is about to speak."""
+    positions = (DECISION, MEAN) if _converse(session.model.text, other.text) else (MEAN,)
+    bridges = [_bridge(session, other, layer, position) for position in positions]
     return max(bridges, key=lambda bridge: bridge.fit or 0.0)
+
+
+def _converse(*texts: TextModel | None) -> bool:
+    """Whether all of them are dialogue models."""
+    return all(text is not None and text.markers is not None for text in texts)
 
 
 def shared_states(there: TextModel, here: TextModel, layer: int, position: str) -> tuple[Tensor, Tensor]:
@@ -159,9 +165,8 @@ def shared_states(there: TextModel, here: TextModel, layer: int, position: str) 
     What is read where the bot is about to speak is compared there, in conversations that both models read (two
     dialogue models); everything else by the mean states of passages.
     """
-    if position == DECISION and here.markers is not None and there.markers is not None:
-        read = heldout_conversations(here, PROBES) or heldout_conversations(there, PROBES)
-        read = read or [[prompt] for prompt in (*here.neutral_prompts, *there.neutral_prompts)]
+    if position == DECISION and _converse(here, there):
+        read = shared_conversations(here, there, limit=PROBES)
         return there.turn_states(read, layer), here.turn_states(read, layer)
     texts = shared_texts(here, there)
     return there.text_states(texts, layer, MEAN), here.text_states(texts, layer, MEAN)
