@@ -60,7 +60,7 @@ def example_name(pair: tuple[Op, Example]) -> str:
 
 @cache
 def run_example(example: Example) -> tuple[Session, Result]:
-    """Run an example once for all tests that ask for it, in the order of this file."""
+    """Run an example once for all tests that ask for it."""
     session = Session(example.on)
     return session, session.run(example.script)
 
@@ -75,22 +75,16 @@ def test_every_module_declares_operations_and_no_name_twice():
 
 
 @pytest.mark.parametrize("pair", EXAMPLES, ids=example_name)
-def test_example_does_what_it_says(pair, in_tmp: Path):
+def test_example_does_what_it_says_and_leaves_no_change_after_undo(pair, in_tmp: Path):
     op, example = pair
+    assert check(f'load "{example.on}"\n{example.script}\n').ok
     session, result = run_example(example)
     assert type(result) is op.result
     session.variables["it"] = result
     session.run(f"require {example.check}")
-
-
-@pytest.mark.parametrize("pair", EXAMPLES, ids=example_name)
-def test_example_checks_and_leaves_no_change_after_undo(pair, in_tmp: Path):
-    _, example = pair
-    assert check(f'load "{example.on}"\n{example.script}\n').ok
-    session, _ = run_example(example)
     if session.timeline.undoable:
-        result = session.undo(session.timeline.undoable)
-        assert result.is_original
+        undone = session.undo(session.timeline.undoable)
+        assert undone.is_original
     assert session.status().is_original
 
 
