@@ -77,7 +77,10 @@ class Cache:
 def embed(tensors: Mapping[str, Tensor], tokens: Tensor, cache: Cache | None = None) -> Tensor:
     """(b, t) token ids at positions 0, 1, …, or behind those of the cache -> (b, t, m)."""
     table = tensors["position.weight"]
-    positions = table[: tokens.shape[1]] if cache is None else table[cache.places(tokens.shape[1])]
+    if cache is None:
+        positions = table[: tokens.shape[1]]
+    else:  # what pads a row may lie beyond the last position
+        positions = table[cache.places(tokens.shape[1]).clamp(max=len(table) - 1)]
     return functional.embedding(tokens, tensors["embed.weight"]) + positions
 
 

@@ -18,7 +18,7 @@ halved. What a state, a dose or a layer is chosen by never meets what an effect 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 BATCH = 64  # sequences per pass
 DECISION, LAST, MEAN = "decision", "last", "mean"
 POSITIONS = (DECISION, LAST, MEAN)
-_QUESTION_PAIRS = 4
-_QUESTIONS = 16
+QUESTION_PAIRS = 4
 
 
 class States(ABC):
@@ -110,7 +109,7 @@ class States(ABC):
         return self._states_at(rows, layer, [(len(row) - 1, len(row)) for row in rows])
 
     @torch.no_grad()
-    def decision_states(self, texts: Sequence[str], layer: int, *, pairs: int = _QUESTION_PAIRS) -> Tensor:
+    def decision_states(self, texts: Sequence[str], layer: int, *, pairs: int = QUESTION_PAIRS) -> Tensor:
         """(n, d): the state from which the model is about to speak, having just heard each text.
 
         In a dialogue it is the mean over ``pairs`` pairs of neutral questions around the text.
@@ -119,7 +118,7 @@ class States(ABC):
         return states.reshape(len(texts), -1, states.shape[-1]).mean(dim=1)
 
     @torch.no_grad()
-    def decision_samples(self, texts: Sequence[str], layer: int, *, pairs: int = _QUESTION_PAIRS) -> Tensor:
+    def decision_samples(self, texts: Sequence[str], layer: int, *, pairs: int = QUESTION_PAIRS) -> Tensor:
         """(n·pairs, d): the decision states that ``decision_states`` averages, those of a text together."""
         rows = self._decision_rows(texts, pairs)
         return self._states_at(rows, layer, [(len(row) - 1, len(row)) for row in rows])
@@ -174,97 +173,7 @@ class States(ABC):
         pick = torch.randperm(len(states), generator=generator)[:n].to(states.device)
         return states[pick]
 
-    # ---------------------------------------------------------------------- what states do to words
-
-    def concept_log_prob(
-        self,
-        texts: Sequence[str],
-        prompts: Sequence[str] | None = None,
-        *,
-        intervention: Intervention | None = None,
-        only: int | None = None,
-    ) -> Tensor:
-        """(n,): mean log-probability per token (nats) of each text as the reply to neutral prompts, or,
-        in a plain-text model, as what follows neutral passages; averaged over the prompts.
-
-        With ``only`` the tokens of that id alone count. Gradients flow to ``intervention``.
-        """
-        asked = [self.prompt_ids(p) for p in prompts or self.measuring_prompts[:_QUESTIONS]]
-        rows, spans = [], []
-        for text in texts:
-            reply = self.encode(text)[: self.max_length - 1]
-            if not reply:
-                raise LandscapeError("an empty text has no probability")
-            for question in asked:
-                kept = question[-max(1, self.max_length - len(reply)) :]
-                rows.append(kept + reply)
-                spans.append((len(kept) - 1, len(reply)))
-        values = []
-        for row, found in zip(rows, self._log_probs(rows, spans, intervention), strict=True):
-            target = torch.tensor(row[-len(found) :], device=found.device)
-            values.append((found if only is None else found[target == only]).mean())
-        return torch.stack(values).reshape(len(texts), len(asked)).mean(dim=1)
-
-    @torch.no_grad()
-    def reply_log_prob(
-        self,
-        conversations: Sequence[Sequence[str]],
-        replies: Sequence[Sequence[int]],
-        intervention: Intervention | None = None,
-    ) -> Tensor:
-        """(n,): log-probability (nats) of each reply (token ids) and the end of its turn, after the turns (user,
-        bot, user, …) of its conversation. Dialogue models only."""
-        rows, spans = [], []
-        for turns, reply in zip(conversations, replies, strict=True):
-            inside = [*reply, self.encode("\n")[-1]][: self.max_length - 1]
-            opening = self._conversation(turns)[-(self.max_length - len(inside)) :]
-            rows.append(opening + inside)
-            spans.append((len(opening) - 1, len(inside)))
-        # rows of like length pad each other little
-        order = sorted(range(len(rows)), key=lambda k: len(rows[k]))
-        found = self._log_probs([rows[k] for k in order], [spans[k] for k in order], intervention)
-        sums = torch.stack([values.sum() for values in found])
-        return sums[torch.tensor(order).argsort().to(sums.device)]
-
-    @torch.no_grad()
-    def carried(self, layer: int, texts: Sequence[str], state: Tensor) -> float:
-        """How much of what the texts make the model say next passes through this layer's decision state.
-
-        Where nothing was said yet, the decision state of the layer is replaced by ``state`` (d,). With P the
-        mean next-token distribution after the texts, N the neutral one and R the one with the state
-        replaced, the answer is ``1 − KL(P‖R)/KL(P‖N)``: 1 when the state carries everything, 0 when nothing.
-        """
-        after = self._next_logs(self._decision_rows(texts, _QUESTION_PAIRS))
-        wanted = after.exp().mean(dim=0)
-        if self.markers is None:
-            rows = [row.tolist() for row in self.choosing_windows(_QUESTIONS)[:, : self.max_length // 2]]
-        else:
-            rows = [self._conversation([question]) for question in self.choosing_prompts[:_QUESTIONS]]
-        place = {layer: _putting(state, [len(row) - 1 for row in rows])}
-        before, changed = self._next_logs(rows), self._next_logs(rows, Intervention(state=place))
-
-        def divergence(logs: Tensor) -> float:
-            return float((wanted * (wanted.clamp_min(1e-12).log() - logs)).sum(dim=1).mean())
-
-        base = divergence(before)
-        return 1 - divergence(changed) / base if base > 0 else 0.0
-
     # ------------------------------------------------------------------------------- helpers
-
-    def _log_probs(
-        self, rows: list[list[int]], spans: list[tuple[int, int]], intervention: Intervention | None
-    ) -> Iterator[Tensor]:
-        """For each row (n,): the log-probabilities (nats) of its last n tokens, for a span (place of the token before
-        them, n)."""
-        for padded, lengths, start in self._padded([row[:-1] for row in rows]):
-            part = range(start, start + len(lengths))
-            wanted = torch.zeros(padded.shape, dtype=torch.bool)
-            for k, (first, count) in enumerate(spans[row] for row in part):
-                wanted[k, first : first + count] = True
-            targets = torch.tensor([id for row in part for id in rows[row][-spans[row][1] :]])
-            logits = self._pass(padded, intervention, wanted=wanted.to(padded.device)).logits.float()
-            chosen = logits.gather(1, targets.to(logits.device)[:, None])[:, 0] - logits.logsumexp(dim=1)
-            yield from torch.split(chosen, [spans[row][1] for row in part])
 
     def _heldout(self) -> Tensor:
         tokens = self.heldout
@@ -315,15 +224,6 @@ class States(ABC):
             raise LandscapeError("no text was given")
         return torch.stack(found)
 
-    def _next_logs(self, rows: list[list[int]], intervention: Intervention | None = None) -> Tensor:
-        """(n, v): log-probabilities of what comes after each row; all rows go in one pass when changed."""
-        found = []
-        for padded, lengths, _ in self._padded(rows, len(rows) if intervention else BATCH):
-            logits = self._pass(padded, intervention).logits.float()
-            last = logits[torch.arange(len(lengths)), torch.tensor(lengths) - 1]
-            found.append(last.log_softmax(dim=1))
-        return torch.cat(found)
-
     def _padded(self, rows: list[list[int]], batch: int = BATCH) -> Iterator[tuple[Tensor, list[int], int]]:
         """(tokens (b, t) padded on the right, lengths, number of the first row), batch by batch."""
         for start in range(0, len(rows), batch):
@@ -333,17 +233,6 @@ class States(ABC):
             for k, row in enumerate(part):
                 padded[k, : len(row)] = torch.tensor(row)
             yield padded.to(self._model.device), lengths, start
-
-
-def _putting(state: Tensor, places: Sequence[int]) -> Callable[[Tensor], Tensor]:
-    """A change of states (b, t, d) that puts ``state`` (d,) at one place of every row."""
-
-    def put(states: Tensor) -> Tensor:
-        changed = states.clone()
-        changed[torch.arange(len(places)), torch.tensor(places)] = state.to(states)
-        return changed
-
-    return put
 
 
 def chunks(rows: Tensor) -> list[Tensor]:

@@ -1,6 +1,7 @@
 """A model that reads and writes text: tokens in, logits and settled states out.
 
-Passes, losses and sampling; where a text's *state* is read is the matter of ``energylang.models.states``.
+Passes, losses and sampling; where a text's *state* is read is the matter of ``energylang.models.states``, how
+likely texts are that of ``energylang.models.likelihoods``.
 
 All passes read the live weights of the model; an ``Intervention`` changes one pass only. Sequences of
 unequal length are padded on the right, which a causal model does not see. Sampling draws from the
@@ -19,15 +20,16 @@ from energylang.errors import CheckpointError, LandscapeError
 from energylang.models import hlm
 from energylang.models.architectures import Config, network, read_config
 from energylang.models.attention import Cache
+from energylang.models.likelihoods import Likelihoods
 from energylang.models.protocol import Forward, Generation, Intervention, Model
-from energylang.models.states import States, chunks
+from energylang.models.states import chunks
 from energylang.models.tokenizer import Tokenizer
 
 _TOGETHER = 256  # rows that are sampled together
 _PRESENT = 0.75  # share of unfinished rows at which the finished ones leave
 
 
-class TextModel(States):
+class TextModel(Likelihoods):
     """The text side of a ``Model``. Without ``markers`` it is a plain-text model.
 
     ``markers`` are the user's and the bot's turn marker; ``heldout`` (n,) tokens that no training

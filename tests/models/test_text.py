@@ -214,6 +214,34 @@ def test_log_probability_of_a_reply_is_the_mean_over_its_tokens(text: TextModel)
     assert float(found[0]) == pytest.approx(float(expected), abs=1e-5)
 
 
+def test_a_reply_is_as_likely_as_its_tokens_whatever_is_measured_beside_it(text: TextModel) -> None:
+    """Shared openings, unequal ones, one that is cut off, a reply that fills the context, and an empty one."""
+    long = "Why is the soup so hot? " * 3
+    talks = [
+        ("Hello.",),
+        ("Hello.",),
+        ("Hello.", "Go away.", long),
+        (long,),
+        ("Hello.", "Go away.", "Hello."),
+        ("",),
+    ]
+    said = [
+        text.encode(reply)
+        for reply in ("Thank you.", "Go away, you fool.", "Thank you.", long * 4, "", "No.")
+    ]
+    assert len(said[3]) > text.max_length
+    found = text.reply_log_prob(talks, said)
+    for k, (turns, reply) in enumerate(zip(talks, said, strict=True)):
+        inside = [*reply, text.line_end][: text.max_length - 1]
+        row = (text._conversation(turns) + inside)[-text.max_length :]
+        logs = text.forward(torch.tensor([row])).logits.log_softmax(-1)[0]
+        first = len(row) - len(inside)
+        expected = sum(float(logs[first - 1 + i, id]) for i, id in enumerate(inside))
+        assert float(found[k]) == pytest.approx(expected, abs=1e-3)
+        assert float(text.reply_log_prob([turns], [reply])[0]) == pytest.approx(expected, abs=1e-3)
+    assert text.reply_log_prob([], []).shape == (0,)
+
+
 def test_impossible_tokens_are_refused(text: TextModel) -> None:
     for tokens in (torch.zeros(1, 41), torch.zeros(3), torch.full((1, 4), 10**6), torch.full((1, 4), -1)):
         with pytest.raises(LandscapeError):
