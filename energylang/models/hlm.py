@@ -38,6 +38,7 @@ from torch.nn import functional
 
 from energylang.models.attention import Cache, attention, begin_repeating, embed, head, norm
 from energylang.models.protocol import Forward, Intervention, Scaffold
+from energylang.models.settling import settle
 
 Shapes = dict[str, tuple[int, ...]]
 _NOTHING = Intervention()
@@ -191,34 +192,6 @@ def _pass_on(tensors: dict[str, Tensor], config: HLMConfig, generator: torch.Gen
         drive = weights @ reading
     if config.hidden != 1:
         tensors[f"{name}.output.weight"] = 2 * drive.T.contiguous()
-
-
-def interaction(state: Tensor, degree: int) -> Tensor:
-    """f(x) = sign(x)|x|^(p−1), elementwise."""
-    return state * state.abs() if degree == 3 else state.sign() * state.abs() ** (degree - 1)
-
-
-def settle(
-    weight: Tensor,
-    log_beta: Tensor,
-    drive: Tensor,
-    config: HLMConfig,
-    scaffold: Scaffold = _NO_SCAFFOLD,
-) -> Tensor:
-    """x_K (…, d) for a drive u (…, d)."""
-    truncate = scaffold.truncate
-    beta = log_beta.reshape(()).exp()
-    state = torch.tanh(beta * drive)
-    for k in range(config.steps):
-        driven = config.mode == "drive" or k < config.steps - config.free_steps
-        push = 1.0 if driven else scaffold.held
-        with torch.set_grad_enabled(
-            torch.is_grad_enabled() and (not truncate or k >= config.steps - truncate)
-        ):
-            field = functional.linear(interaction(state, config.degree), weight).to(drive.dtype)
-            field = field + push * drive if push else field
-            state = torch.lerp(state, torch.tanh(beta * field), config.tau)
-    return state
 
 
 def forward(

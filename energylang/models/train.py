@@ -57,6 +57,7 @@ from energylang.models.protocol import Model, Scaffold
 from energylang.models.published import entries_of
 from energylang.models.report import Report, report
 from energylang.models.sandbox import generator
+from energylang.models.settling import interaction
 from energylang.models.text import attach_text
 from energylang.models.tokenizer import Tokenizer, check_kind
 from energylang.storage import check_writable, write_atomic
@@ -298,7 +299,7 @@ class Trainer:
         weight, beta = live[f"blocks.{layer}.hopfield.W"], live[f"blocks.{layer}.hopfield.log_beta"].exp()
         tau = getattr(self.config, "tau", 1.0)
         for _ in range(options.returning):
-            field = functional.linear(hlm.interaction(moving, 3), weight).to(moving.dtype)
+            field = functional.linear(interaction(moving, 3), weight).to(moving.dtype)
             moving = torch.lerp(moving, torch.tanh(beta * field), tau)
         moved = (moving - wanted).pow(2).sum(1)
         found: Tensor = (moved / (wanted.pow(2).sum(1) + 1e-3)).mean().float()

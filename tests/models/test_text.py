@@ -11,7 +11,8 @@ import torch
 from energylang.errors import LandscapeError
 from energylang.models import Intervention, Model, TextModel, load
 from energylang.models.attention import Cache
-from energylang.models.hlm import HLMConfig, forward, initial, settle
+from energylang.models.hlm import HLMConfig, forward, initial
+from energylang.models.settling import settle
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +129,33 @@ def test_the_settled_state_follows_the_equation() -> None:
         field = (x * x.abs()) @ weight.T + (drive if k < 2 else 0)
         x = 0.5 * x + 0.5 * torch.tanh(beta * field)
     assert torch.allclose(settle(weight, torch.tensor(0.4), drive, config), x, atol=1e-6)
+
+
+@pytest.mark.parametrize("degree", [2, 3, 4])
+@pytest.mark.parametrize("mode", ["drive", "release"])
+def test_states_are_the_same_with_and_without_gradients(degree: int, mode: str) -> None:
+    """More rows than a block, in a shape of their own; nothing that is given is written into."""
+    config = HLMConfig(
+        vocabulary=9,
+        context=8,
+        layers=1,
+        width=8,
+        dim=24,
+        heads=2,
+        steps=4,
+        free_steps=2,
+        degree=degree,
+        mode=mode,
+    )
+    weight, drive = torch.randn(24, 24, generator=seed(2)) / 5, torch.randn(3, 3000, 24, generator=seed(3))
+    given = weight.clone(), drive.clone()
+    traced = settle(weight, torch.tensor(0.4), drive, config)
+    with torch.no_grad():
+        untraced = settle(weight, torch.tensor(0.4), drive, config)
+    assert untraced.shape == drive.shape
+    assert torch.allclose(traced, untraced, atol=1e-6)
+    assert torch.equal(weight, given[0])
+    assert torch.equal(drive, given[1])
 
 
 def test_generation_is_a_function_of_its_generator(model: Model, text: TextModel) -> None:

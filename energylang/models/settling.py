@@ -1,0 +1,82 @@
+"""How the states of a language model's Hopfield layer come about: K steps from a drive u (…, d).
+
+    x₀ = tanh(βu),     x ← (1 − τ)·x + τ·tanh(β·(W f(x) + g·u)),     f(x) = sign(x)·|x|^(p−1)
+
+with g = 1, or 0 in the free steps of a release (``hlm``). Where no gradient is wanted the rows go through all steps
+in blocks that stay in a core's cache, in place, and tanh goes by way of the sigmoid, as in ``landscape.iteration``: the
+same states within 1e-6, in half the time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from energylang.models.protocol import Scaffold
+
+if TYPE_CHECKING:
+    from energylang.models.hlm import HLMConfig
+
+_CACHED = 3 * 2**16  # numbers of a block's buffer (measured)
+_NO_SCAFFOLD = Scaffold()
+
+
+def interaction(state: Tensor, degree: int) -> Tensor:
+    """f(x) = sign(x)|x|^(p−1), elementwise."""
+    return state * state.abs() if degree == 3 else state.sign() * state.abs() ** (degree - 1)
+
+
+def settle(
+    weight: Tensor,
+    log_beta: Tensor,
+    drive: Tensor,
+    config: HLMConfig,
+    scaffold: Scaffold = _NO_SCAFFOLD,
+) -> Tensor:
+    """x_K (…, d) for a drive u (…, d)."""
+    truncate = scaffold.truncate
+    beta = log_beta.reshape(()).exp()
+    if not torch.is_grad_enabled() and not scaffold.held and weight.dtype == drive.dtype == torch.float32:
+        return _in_blocks(weight, float(beta), drive, config)
+    state = torch.tanh(beta * drive)
+    for k in range(config.steps):
+        push = 1.0 if _is_driven(config, k) else scaffold.held
+        with torch.set_grad_enabled(
+            torch.is_grad_enabled() and (not truncate or k >= config.steps - truncate)
+        ):
+            field = functional.linear(interaction(state, config.degree), weight).to(drive.dtype)
+            field = field + push * drive if push else field
+            state = torch.lerp(state, torch.tanh(beta * field), config.tau)
+    return state
+
+
+def _is_driven(config: HLMConfig, step: int) -> bool:
+    return config.mode == "drive" or step < config.steps - config.free_steps
+
+
+def _in_blocks(weight: Tensor, beta: float, drive: Tensor, config: HLMConfig) -> Tensor:
+    """``settle`` without gradients. With 2β in the weight and the drive, tanh(βh) is ``2σ(2βh) − 1``."""
+    pull = (2 * beta * weight).T
+    drives = drive.reshape(-1, drive.shape[-1])
+    states = torch.empty_like(drives)
+    rows = max(1, _CACHED // weight.shape[0] if drive.device.type == "cpu" else len(drives))
+    buffers = drives.new_empty(3, min(rows, len(drives)), weight.shape[0])
+    for begin in range(0, len(drives), rows):
+        state, given = states[begin : begin + rows], drives[begin : begin + rows]
+        y, field, push = buffers[:, : len(state)]
+        torch.mul(given, 2 * beta, out=push)
+        torch.sigmoid(push, out=state).mul_(2).sub_(1)
+        for k in range(config.steps):
+            if config.degree == 3:
+                torch.abs(state, out=y).mul_(state)
+            else:
+                y = interaction(state, config.degree)
+            if _is_driven(config, k):
+                torch.addmm(push, y, pull, out=field)
+            else:
+                torch.mm(y, pull, out=field)
+            state.lerp_(field.sigmoid_().mul_(2).sub_(1), config.tau)
+    return states.view(drive.shape)
