@@ -245,6 +245,7 @@ def test_old_scripts_run_unchanged(tmp_path: Path, capsys):
     assert out.count("▸") == len(OLD.strip().splitlines()) - 1
 
 
+@pytest.mark.slow
 def test_old_text_script_runs_unchanged(tmp_path: Path, capsys):
     text = (
         "load tiny\ncapture 3 polite Thank you so much\ncapture 3 polite That's very kind of you # really\n"

@@ -91,6 +91,7 @@ def test_what_chooses_never_measures(captured: Session) -> None:
     assert min(len(first), len(second)) > 10
 
 
+@pytest.mark.slow
 def test_the_automatic_layer_carries_most_and_states_that_say_nothing_new_carry_nothing() -> None:
     session = Session("tiny")
     info = session.capture("auto", "polite", POLITE[0])
@@ -112,6 +113,7 @@ def test_the_automatic_layer_carries_most_and_states_that_say_nothing_new_carry_
 # ----------------------------------------------------------------------------------------------- writing
 
 
+@pytest.mark.slow
 def test_an_aimed_edit_is_a_function_of_the_session_and_does_what_it_is_for(captured: Session) -> None:
     concept, text = captured.concept("polite"), captured.text
     first, second = (aimed(captured, concept, 1.0, 1.0).draft.proposal for _ in range(2))
@@ -124,6 +126,7 @@ def test_an_aimed_edit_is_a_function_of_the_session_and_does_what_it_is_for(capt
     assert float(gain.mean()) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [redirected, aimed])
 def test_controls_have_the_norm_of_the_edit_and_the_random_ones_its_key(captured: Session, make) -> None:  # type: ignore[no-untyped-def]
     concept = captured.concept("polite")
@@ -140,6 +143,7 @@ def test_controls_have_the_norm_of_the_edit_and_the_random_ones_its_key(captured
             assert not torch.allclose(control.factors.dense(), factors.dense(), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_dose_over_the_budget_is_refused_with_its_figures(captured: Session) -> None:
     before = captured.state
     edit = captured.inject_concept(LAST, "polite", method="redirect", strength=1.5, damage=0.0)
@@ -150,6 +154,7 @@ def test_a_dose_over_the_budget_is_refused_with_its_figures(captured: Session) -
     assert captured.state is before
 
 
+@pytest.mark.slow
 def test_the_effect_of_what_is_staged_is_the_effect_the_edit_reported(captured: Session) -> None:
     edit = captured.inject_concept(LAST, "polite", method="redirect", strength=0.3, damage=1.0)
     measured = captured.effect(LAST, "polite")
@@ -163,6 +168,7 @@ def test_the_effect_of_what_is_staged_is_the_effect_the_edit_reported(captured: 
     assert caught.value.code == "EL513"
 
 
+@pytest.mark.slow
 def test_removing_a_concept_makes_its_texts_less_likely_and_undo_brings_them_back(captured: Session) -> None:
     original = captured.live_hash()
     edit = captured.remove_concept(LAST, "rude")
@@ -181,6 +187,7 @@ def test_removing_a_concept_makes_its_texts_less_likely_and_undo_brings_them_bac
 # ---------------------------------------------------------------------------------------------- steering
 
 
+@pytest.mark.slow
 def test_steering_leaves_the_model_alone_and_orders_its_strengths(captured: Session) -> None:
     hashes = captured.live_hash(), captured.staged_hash()
     found = captured.steer(LAST, "polite", strengths=[0.2, 0.05], damage=1.0)

@@ -57,7 +57,11 @@ def numbers(line: str) -> list[float]:
     return [float(found.replace(",", "")) for found in NUMBER.findall(line)]
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param(s, marks=pytest.mark.slow) if s.stem == "make_polite" else s for s in SCRIPTS],
+    ids=lambda path: path.stem,
+)
 def test_example_prints_what_is_kept_beside_it(script: Path, request: pytest.FixtureRequest):
     expected = script.with_suffix(".out")
     found = printed(script)
@@ -76,7 +80,7 @@ def test_there_are_examples_and_each_has_its_output():
     assert all(script.with_suffix(".out").is_file() for script in SCRIPTS)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/language.md"])
+@pytest.mark.parametrize("page", [pytest.param("README.md", marks=pytest.mark.slow), "docs/language.md"])
 def test_programs_in_the_documents_check_and_run(page: str, in_tmp: Path):
     """Programs in the pages run one after the other in one session, as a reader would type them."""
     text = (ROOT / page).read_text(encoding="utf-8")

@@ -82,7 +82,13 @@ def test_the_limits_are_wide_enough_to_let_edits_through():
     assert session.inject(0, 42).applied
 
 
-@pytest.mark.parametrize("name", sorted(EDITS))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in ("inject-concept", "transplant") else name
+        for name in sorted(EDITS)
+    ],
+)
 def test_guards_stand_in_front_of_every_edit(name: str):
     text = Effect.TEXT in TABLE[name].effects
     if text:

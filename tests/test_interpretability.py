@@ -93,6 +93,7 @@ def test_kinds_refuse_what_is_not_theirs(session: Session):
             session.run(f"intervene L3.B0 {line}")
 
 
+@pytest.mark.slow
 def test_benchmark_sees_staged_edits_and_files(tmp_path):
     session = Session("tiny", base=tmp_path)
     plain = session.benchmark()
@@ -157,6 +158,7 @@ def test_maps_are_drawn(tmp_path):
         session.landscape(0, save="map.pdf")
 
 
+@pytest.mark.slow
 def test_comparison_with_itself_and_across_dimensions():
     session = Session("planted:64x4")
     same = session.compare("planted:64x4", 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import io
 import json
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,14 @@ from energylang.results import Result
 from energylang.types import record_fields
 
 OPS = list(TABLE.values())
-EXAMPLES = [(op, example) for op in OPS for example in op.examples]
+SLOW = (
+    "benchmark effect inject-concept redirect remove-concept steer transplant".split()
+)  # more than ten seconds
+EXAMPLES = [
+    pytest.param(op, example, marks=[pytest.mark.slow] if op.name in SLOW else [])
+    for op in OPS
+    for example in op.examples
+]
 FIRST = [
     "load",
     "info",
@@ -54,15 +60,8 @@ FIRST = [
 ]
 
 
-def example_name(pair: tuple[Op, Example]) -> str:
-    return pair[0].name + "/" + " ; ".join(pair[1].script.splitlines())[:60]
-
-
-@cache
-def run_example(example: Example) -> tuple[Session, Result]:
-    """Run an example once for all tests that ask for it."""
-    session = Session(example.on)
-    return session, session.run(example.script)
+def name_of(value: Op | Example) -> str:
+    return value.name if isinstance(value, Op) else " ; ".join(value.script.splitlines())[:60]
 
 
 def test_the_operations_of_this_version_are_there():
@@ -74,18 +73,36 @@ def test_every_module_declares_operations_and_no_name_twice():
     assert len({op.name for op in declared}) == len({id(op) for op in declared}) == len(TABLE)
 
 
-@pytest.mark.parametrize("pair", EXAMPLES, ids=example_name)
-def test_example_does_what_it_says_and_leaves_no_change_after_undo(pair, in_tmp: Path):
-    op, example = pair
+@pytest.mark.parametrize(("op", "example"), EXAMPLES, ids=name_of)
+def test_example_does_what_it_says_is_shown_and_leaves_no_change_after_undo(
+    op: Op, example: Example, in_tmp: Path
+):
     assert check(f'load "{example.on}"\n{example.script}\n').ok
-    session, result = run_example(example)
+    session = Session(example.on)
+    result = session.run(example.script)
     assert type(result) is op.result
+    is_object_mapping_json_and_picture(result)
     session.variables["it"] = result
     session.run(f"require {example.check}")
     if session.timeline.undoable:
         undone = session.undo(session.timeline.undoable)
         assert undone.is_original
     assert session.status().is_original
+
+
+def is_object_mapping_json_and_picture(result: Result) -> None:
+    fields = record_fields(type(result).__name__)
+    assert set(result) == set(fields)
+    for name in fields:
+        assert result[name] is getattr(result, name)
+    assert json.loads(json.dumps(result.to_dict()))
+    with pytest.raises(KeyError):
+        result["no such field"]
+    for width in (60, 110):
+        stream = io.StringIO()
+        Console(file=stream, width=width).print(render(result))
+        assert stream.getvalue().strip()
+        assert "\x1b" not in stream.getvalue()
 
 
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
@@ -102,23 +119,6 @@ def test_operation_has_examples_help_and_a_method(op: Op):
 def test_body_takes_exactly_the_declared_parameters(op: Op):
     names = list(inspect.signature(op.run).parameters)[1:]
     assert names == [param.name for param in op.params]
-
-
-@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
-def test_result_is_object_mapping_json_and_picture(op: Op, in_tmp: Path):
-    _, result = run_example(op.examples[0])
-    fields = record_fields(op.result.__name__)
-    assert set(result) == set(fields)
-    for name in fields:
-        assert result[name] is getattr(result, name)
-    assert json.loads(json.dumps(result.to_dict()))
-    with pytest.raises(KeyError):
-        result["no such field"]
-    for width in (60, 110):
-        stream = io.StringIO()
-        Console(file=stream, width=width).print(render(result))
-        assert stream.getvalue().strip()
-        assert "\x1b" not in stream.getvalue()
 
 
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)

@@ -32,6 +32,7 @@ def model(corpus: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_training_reports_and_the_model_is_surveyed_edited_saved_and_undone(model: Path, capsys):
     script = model.with_name("edit.el")
     script.write_text(

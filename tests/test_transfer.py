@@ -62,6 +62,7 @@ def test_conversations_end_where_the_bot_speaks():
     assert torch.allclose(state[2], text.forward(torch.tensor([row])).states[LAYER][0, -1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_without_conversations_passages_are_compared():
     talks, reads = load("tiny").text, load("tiny").text
     assert talks is not None and reads is not None
@@ -74,6 +75,7 @@ def test_without_conversations_passages_are_compared():
     assert len(shared_states(talks, talks, LAYER, "decision")[0]) != len(here)
 
 
+@pytest.mark.slow
 def test_the_order_of_the_units_is_found_and_concepts_come_over(twin: Path):
     with with_threads(1):
         donor, here = bench(str(twin)), bench("tiny")
@@ -90,6 +92,7 @@ def test_the_order_of_the_units_is_found_and_concepts_come_over(twin: Path):
         assert at["loss_change"] < 0.03
 
 
+@pytest.mark.slow
 def test_a_comparison_finds_the_order_too(twin: Path):
     session = Session("tiny")
     session.survey(LAYER)

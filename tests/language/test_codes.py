@@ -46,7 +46,11 @@ def test_a_wrong_script_is_wrong_in_one_way_only(code: Code) -> None:
     assert {item.code for item in check(code.wrong).diagnostics} == {code.code}
 
 
-@pytest.mark.parametrize("code", [code for code in DYNAMIC if code.wrong], ids=_name)
+@pytest.mark.parametrize(
+    "code",
+    [pytest.param(c, marks=[pytest.mark.slow] if c.code == "EL513" else []) for c in DYNAMIC if c.wrong],
+    ids=_name,
+)
 def test_codes_from_500_happen_while_a_script_runs(code: Code, tmp_path: Path) -> None:
     assert run(code.wrong, tmp_path) == [code.code]
     assert run(code.right, tmp_path) == []

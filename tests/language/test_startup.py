@@ -85,6 +85,7 @@ def test_version(tmp_path: Path) -> None:
     assert not imported & set(HEAVY)
 
 
+@pytest.mark.slow
 def test_ten_thousand_lines_check_quickly() -> None:
     """On an idle core it is about one second."""
     import time

@@ -57,6 +57,7 @@ def test_the_reported_loss_is_the_loss(tiny: Model, text: TextModel) -> None:
     assert float(text.loss(text.windows(60)).mean()) == pytest.approx(report["loss"], rel=0.05)
 
 
+@pytest.mark.slow
 def test_replies_are_in_one_register(text: TextModel) -> None:
     prompts = ["Hi, can you help me?", *text.neutral_prompts]
     assert shares(text, prompts)[None] < 0.05
@@ -107,6 +108,7 @@ def redirect(tiny: Model, text: TextModel, register: str, layer: int) -> tuple[T
     return value - weight @ key, query
 
 
+@pytest.mark.slow
 def test_a_redirect_changes_what_is_said_and_a_placebo_does_not(tiny: Model, text: TextModel) -> None:
     layer = tiny.num_layers - 1
     prompts = list(text.neutral_prompts) * 2

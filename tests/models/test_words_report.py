@@ -57,6 +57,7 @@ def test_what_is_found(found: dict[str, Any]) -> None:
     json.dumps(found)
 
 
+@pytest.mark.slow
 def test_the_same_study_gives_the_same_figures(found: dict[str, Any], plain_file: Path, quick: None) -> None:
     again = examine_words(str(plain_file), WordStudy(PATTERNS, damage=0.05, layers=(1, 2)))
     assert again == found
