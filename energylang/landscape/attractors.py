@@ -25,6 +25,9 @@ the result is exact up to rounding. Source: NUMERICS §3.
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -118,7 +121,7 @@ def _polish(
                 begin, first = begin[keep], first[keep]
         size = tau
         if step:
-            tau, size = _next_step(tau.squeeze(1), move, last_move)
+            tau, size = _next_step(tau, move, last_move)
             undamped = bool((tau == 1.0).all())
         x.addcmul_(move, size).clamp_(-1.0, 1.0)
     return out, gap, left
@@ -126,22 +129,33 @@ def _polish(
 
 def _next_step(tau: Tensor, move: Tensor, last_move: Tensor) -> tuple[Tensor, Tensor]:
     """The damping (n, 1) from here on and the size (n, 1) of this step, from two successive moves (n, d) of
-    states in [−1, 1] whose norms hardly differ."""
-    length, before = torch.linalg.vector_norm(move, dim=1), torch.linalg.vector_norm(last_move, dim=1)
-    straight = (move * last_move).sum(1) / (length * before)
-    ratio = length / before
-    turned = (ratio >= 1.0) & (straight < 0.9)
-    tau = torch.where(turned, (tau / 2).clamp_min(_SMALLEST_STEP), tau)
-    tau = torch.where(straight > 0.98, (tau * 1.25).clamp_max(1.0), tau)
-    near = length < _NEAR * length.new_tensor(move.shape[1]).sqrt()
-    slow = (straight > 0.95) & (ratio > 0.3) & (ratio < 0.98) & near
-    size = torch.where(slow, tau / (1.0 - ratio), tau)
-    # A row that creeps on in a straight line, past the ghost of a fixed point or away from a saddle, leaps as far as
-    # the line may be trusted.
-    turn = (2.0 * (1.0 - straight)).clamp_min(0.0).sqrt()
-    leap = (_BEND / turn).clamp(1.0, _LEAP).minimum(_FAR * length.new_tensor(move.shape[1]).sqrt() / length)
-    size = torch.where((straight > 0.98) & (ratio >= 0.98) & near, tau * leap.clamp_min(1.0), size)
-    return tau.unsqueeze(1), size.unsqueeze(1)
+    states in [−1, 1] whose norms hardly differ. What is one number per row is left to numpy, in double precision: so
+    many small operations take a third of the time there."""
+    rows = torch.stack(
+        (
+            torch.linalg.vector_norm(move, dim=1),
+            torch.linalg.vector_norm(last_move, dim=1),
+            (move * last_move).sum(1),
+            tau.squeeze(1),
+        )
+    )
+    length, before, product, damping = rows.double().cpu().numpy()
+    long = math.sqrt(move.shape[1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        straight, ratio = product / (length * before), length / before
+        turned = (ratio >= 1.0) & (straight < 0.9)
+        damping = np.where(turned, np.maximum(damping / 2, _SMALLEST_STEP), damping)
+        damping = np.where(straight > 0.98, np.minimum(damping * 1.25, 1.0), damping)
+        near = length < _NEAR * long
+        slow = (straight > 0.95) & (ratio > 0.3) & (ratio < 0.98) & near
+        size = np.where(slow, damping / (1.0 - ratio), damping)
+        # A row that creeps on in a straight line, past the ghost of a fixed point or away from a saddle, leaps as far
+        # as the line may be trusted.
+        turn = np.sqrt(np.maximum(2.0 * (1.0 - straight), 0.0))
+        leap = np.maximum(np.minimum(np.clip(_BEND / turn, 1.0, _LEAP), _FAR * long / length), 1.0)
+        size = np.where((straight > 0.98) & (ratio >= 0.98) & near, damping * leap, size)
+    found = torch.from_numpy(np.stack((damping, size))).to(tau)
+    return found[0].unsqueeze(1), found[1].unsqueeze(1)
 
 
 def escaped(

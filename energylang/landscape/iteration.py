@@ -29,13 +29,14 @@ from energylang.landscape.lowrank import Grid, LowRank, stacked
 
 _CACHED = 2**17  # numbers of one buffer that stay in a core's cache
 _LEAST_ROWS = 128  # of a block
+_MINUS_ONE = torch.tensor(-1.0)
 _FEW = 64  # candidates of a block up to which a mask is cheaper than factors for every row (measured)
 
 
 @dataclass(frozen=True, eq=False)
 class Edits:
-    """m candidate edits packed for batching: ``left`` (times β), ``right`` (m, r, d), a capture radius (m,), and
-    which of them change ``nothing``."""
+    """m candidate edits packed for batching: ``left`` (times the ``gain``), ``right`` (m, r, d), a capture radius (m,),
+    and which of them change ``nothing``."""
 
     left: Tensor
     right: Tensor
@@ -49,7 +50,7 @@ class Edits:
         sizes = bounds.double().tolist()
         radii = [landscape.origin_radius_for(landscape.frobenius + size) for size in sizes]
         nothing = tuple(size == 0.0 for size in sizes)
-        return cls(left.mul_(landscape.beta), right, left.new_tensor(radii), nothing)
+        return cls(left.mul_(gain(landscape)), right, left.new_tensor(radii), nothing)
 
 
 class _Block:
@@ -82,8 +83,8 @@ class _Block:
             candidate = candidate.repeat_interleave(rank)
         self.mask = (owner.unsqueeze(1) == candidate).to(self.left)
 
-    def move(self, pull: Tensor, degree: int) -> Tensor:
-        """``tanh(…) − x`` of the block's rows, in its buffer."""
+    def image(self, pull: Tensor, degree: int) -> Tensor:
+        """``tanh(…)`` of the block's rows, in its buffer."""
         y = torch.abs(self.x, out=self.y).mul_(self.x) if degree == 3 else interaction(self.x, degree)
         field: Tensor = torch.mm(y, pull, out=self.field)
         if self.mask is not None:
@@ -93,11 +94,11 @@ class _Block:
                 field.addcmul_((y * self.right[:, k]).sum(1, keepdim=True), self.left[:, k])
         if self.drive is not None:
             field += self.drive
-        return (field.tanh_() if degree < 3 else saturated(field, y)).sub_(self.x)
+        return field.tanh_() if degree < 3 else saturated(field, y)
 
     def step(self, pull: Tensor, degree: int, size: float, eps: float) -> Tensor:
         """Move the rows, and say which have come to rest (relative step at most ``eps``, or near the origin)."""
-        move = self.move(pull, degree)
+        move = self.image(pull, degree).sub_(self.x)
         allowed = torch.linalg.vector_norm(self.x, dim=1).mul_(eps / size)
         done: Tensor = torch.linalg.vector_norm(move, dim=1) <= allowed
         self.x.add_(move, alpha=size)
@@ -117,7 +118,7 @@ class _Batch:
         drive: Tensor | None,
     ) -> None:
         self.x, self.edits, self.owner = x.clone(), edits, owner
-        self.drive = None if drive is None else drive * landscape.beta
+        self.drive = None if drive is None else drive * gain(landscape)
         self.capture: Tensor | float = landscape.origin_radius
         if edits is not None and owner is not None:
             self.capture = edits.origin_radius[owner]
@@ -160,7 +161,7 @@ def run(
     tau: tuple[float, float],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Move the rows of ``x`` (n, d), of the candidates ``owner`` (n,), ascending: (states, iterations, settled)."""
-    pull, degree = landscape.pull, landscape.degree
+    pull, degree = landscape.pull * (gain(landscape) / landscape.beta), landscape.degree
     out = torch.empty_like(x)
     count = x.shape[0]
     iterations = torch.full((count,), max_iter + 1, dtype=torch.long, device=x.device)
@@ -172,7 +173,7 @@ def run(
         size = tau[0] + (tau[1] - tau[0]) * (step / (max_iter - 1) if max_iter > 1 else 0.0)
         if not looked_at(step, max_iter):
             for block in batch.blocks:
-                block.x.add_(block.move(pull, degree), alpha=size)
+                block.x.lerp_(block.image(pull, degree), size)
             continue
         parts = [block.step(pull, degree, size, eps) for block in batch.blocks]
         done = (parts[0] if len(parts) == 1 else torch.cat(parts)).logical_and_(batch.waiting)
@@ -193,13 +194,18 @@ def run(
     return out.masked_fill_(gone.unsqueeze(1), 0.0), iterations.clamp_(max=max_iter), settled
 
 
-def saturated(field: Tensor, scratch: Tensor) -> Tensor:
-    """``tanh`` of ``field``, in its place, by way of ``2σ(2|h|) − 1``: exactly odd, within 2e-7 of tanh in float32 and
+def gain(landscape: Landscape) -> float:
+    """What fields are multiplied by: β, or 2β where tanh goes by way of the sigmoid."""
+    return landscape.beta if landscape.degree < 3 else 2.0 * landscape.beta
+
+
+def saturated(twice: Tensor, scratch: Tensor) -> Tensor:
+    """``tanh h`` of ``twice`` = 2h, in its place, as ``2σ(2|h|) − 1``: exactly odd, within 2e-7 of tanh in float32 and
     less than half as long, for the sigmoid is vectorised better (measured). Not for degree 2, where the origin need
     not attract and a tiny state, which this rounds to zero, may grow. ``scratch`` is of the same shape."""
-    half = torch.abs(field, out=scratch).mul_(2.0).sigmoid_()
-    torch.add(torch.tensor(-1.0, dtype=half.dtype), half, alpha=2.0, out=half)
-    return torch.copysign(half, field, out=field)
+    half = torch.abs(twice, out=scratch).sigmoid_()
+    torch.add(_MINUS_ONE, half, alpha=2.0, out=half)
+    return torch.copysign(half, twice, out=twice)
 
 
 def looked_at(step: int, max_iter: int) -> bool:
