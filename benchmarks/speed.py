@@ -75,7 +75,7 @@ def surveys(rounds: int, dimensions: tuple[int, ...]) -> tuple[list[tuple[str, .
         with counted() as work:
             found = survey(layer, begin)
         theirs = surgeon.from_W(layer.weight.clone()) if surgeon else None
-        a, b = begin.clone(), layer.pull
+        a, b = begin.clone(), layer.weight.T.contiguous()
         repeats = max(1, int(1e8 / (400 * d * d)))
         mine, other, gemm = [], [], []
         for _ in range(rounds):

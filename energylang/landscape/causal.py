@@ -27,6 +27,7 @@ from energylang.errors import LandscapeError
 from energylang.landscape.clusters import cosine_rows, leaders
 from energylang.landscape.dynamics import Landscape, interaction, settle, settle_variants
 from energylang.landscape.lowrank import Grid, LowRank, stacked, symmetric_grid
+from energylang.landscape.unrecorded import unrecorded
 
 SURVIVES = 0.95
 _ONE_PAIR = 1.0 - 1e-6  # |cosine| of a polished basin and its mirror
@@ -123,6 +124,7 @@ def compare(
     return _compare(landscape, centres, grid, every, generator, placebo_count)
 
 
+@unrecorded
 def _compare(
     landscape: Landscape,
     centres: Tensor,

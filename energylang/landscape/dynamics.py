@@ -30,7 +30,14 @@ from torch import Tensor
 from energylang.errors import LandscapeError
 from energylang.landscape.draws import perturbed, stable_generator, starts
 from energylang.landscape.iteration import Edits, run
-from energylang.landscape.layer import Landscape, cosine_rows, interaction, interaction_slope, residual
+from energylang.landscape.layer import (
+    Landscape,
+    cosine_rows,
+    interaction,
+    interaction_slope,
+    residual,
+    saturate,
+)
 from energylang.landscape.lowrank import LowRank
 
 __all__ = [
@@ -209,7 +216,7 @@ def trajectory(
     way = [x]
     for step in range(steps):
         size = tau[0] + (tau[1] - tau[0]) * (step / (max_iter - 1) if max_iter > 1 else 0.0)
-        image = torch.mm(interaction(x, landscape.degree), landscape.pull).tanh_()
+        image = saturate(landscape.pull(interaction(x, landscape.degree)))
         moving = (end.iterations > step).unsqueeze(1)
         x = torch.where(moving, x + size * (image - x), x)
         way.append(x)

@@ -38,6 +38,7 @@ from energylang.landscape.proposal import (
 )
 from energylang.landscape.redirect import redirect
 from energylang.landscape.solve import field_edit, field_grid
+from energylang.landscape.unrecorded import unrecorded
 
 __all__ = ["Proposal", "inject", "move", "redirect", "remove", "scale_field"]
 
@@ -50,6 +51,7 @@ _PUSH_BACK = (0.0, -0.02, -0.05, -0.1, -0.2, -0.35, -0.5, -0.75, -1.0)
 _REMOVAL_NOISE = 0.1
 
 
+@unrecorded
 def inject(
     landscape: Landscape,
     direction: Tensor,
@@ -116,6 +118,7 @@ def _inject_by_norm(landscape: Landscape, pattern: Tensor, safe: Tensor, strengt
     return installed(landscape, line.scaled(strength * size / line.norm), pattern, None, "inject", notes)
 
 
+@unrecorded
 def remove(
     landscape: Landscape,
     centre: Tensor,
@@ -163,13 +166,14 @@ def remove(
     best = int(torch.argmin(stay))  # the first minimum: the gentlest push
     slow = ends[best][cosine_rows(ends[best], centre) > RETURNED]
     if len(slow):  # at rest, or passing the ghost of the basin slowly enough to look like it
-        rest, _ = polish(landscape.edited(grid[best]), slow)
+        rest, _ = polish(landscape.tried(grid[best]), slow)
         back = int((cosine_rows(rest, centre) > RETURNED).sum()) / len(copies)
         if back > 0:
             notes.append(f"{back:.0%} of the noisy copies still come to rest here")
     return Proposal(grid[best], centre, float(margins[best]), "remove", tuple(notes))
 
 
+@unrecorded
 def scale_field(landscape: Landscape, centre: Tensor, factor: float, protected: Tensor | None) -> Proposal:
     """Strengthen (factor > 1) or weaken (factor < 1) a basin: the field at ``centre`` (d,) becomes
     ``factor·Wf(centre)``. Protected basins equal to the centre or its mirror (|cos| > 0.95) are left out."""
@@ -183,6 +187,7 @@ def scale_field(landscape: Landscape, centre: Tensor, factor: float, protected: 
     return installed(landscape, factors, centre, None, "strengthen" if factor >= 1 else "weaken", notes)
 
 
+@unrecorded
 def move(
     landscape: Landscape,
     centre: Tensor,

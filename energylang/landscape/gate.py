@@ -24,6 +24,7 @@ from energylang.errors import LandscapeError
 from energylang.landscape.clusters import cosine_rows, gram
 from energylang.landscape.dynamics import Landscape, settle_variants
 from energylang.landscape.lowrank import LowRank
+from energylang.landscape.unrecorded import unrecorded
 
 _CUES, _LEAST_CUES, _MOST_CUES = 512, 4, 16  # in all; per basin
 
@@ -41,6 +42,7 @@ class Verdict:
     lost: tuple[int, ...]
 
 
+@unrecorded
 def judge(
     landscape: Landscape,
     proposal_factors: LowRank,

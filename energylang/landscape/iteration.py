@@ -24,18 +24,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from energylang.landscape.layer import Landscape, interaction
+from energylang.landscape.layer import Landscape, interaction, saturate
 from energylang.landscape.lowrank import Grid, LowRank, stacked
+from energylang.landscape.unrecorded import unrecorded
 
 _CACHED = 2**17  # numbers of one buffer that stay in a core's cache
 _LEAST_ROWS = 128  # of a block
-_MINUS_ONE = torch.tensor(-1.0)
+_WORTH = 2**11  # idle numbers for which moving the rest pays (measured)
 _FEW = 64  # candidates of a block up to which a mask is cheaper than factors for every row (measured)
 
 
 @dataclass(frozen=True, eq=False)
 class Edits:
-    """m candidate edits packed for batching: ``left`` (times the ``gain``), ``right`` (m, r, d), a capture radius (m,),
+    """m candidate edits packed for batching: ``left`` (times β), ``right`` (m, r, d), a capture radius (m,),
     and which of them change ``nothing``."""
 
     left: Tensor
@@ -50,7 +51,7 @@ class Edits:
         sizes = bounds.double().tolist()
         radii = [landscape.origin_radius_for(landscape.frobenius + size) for size in sizes]
         nothing = tuple(size == 0.0 for size in sizes)
-        return cls(left.mul_(gain(landscape)), right, left.new_tensor(radii), nothing)
+        return cls(left.mul_(landscape.beta), right, left.new_tensor(radii), nothing)
 
 
 class _Block:
@@ -62,6 +63,7 @@ class _Block:
         self.capture = batch.capture[begin:end] if isinstance(batch.capture, Tensor) else batch.capture
         drive = batch.drive
         self.drive = drive[begin:end] if drive is not None and drive.ndim == 2 else drive
+        self.pull = batch.pull
         self.mask: Tensor | None = None
         self.left = self.right = self.x[:0]
         if batch.edits is not None and batch.owner is not None and batch.edits.left.shape[1]:
@@ -82,23 +84,33 @@ class _Block:
         if rank > 1:
             candidate = candidate.repeat_interleave(rank)
         self.mask = (owner.unsqueeze(1) == candidate).to(self.left)
+        if self.pull.factors is not None:  # one pair of products for the weight and the edits
+            into, back = self.pull.factors
+            self.right, self.left = torch.cat((into, self.right), dim=1), torch.cat((back, self.left))
+            self.mask = torch.cat((self.mask.new_ones(len(owner), into.shape[1]), self.mask), dim=1)
 
-    def image(self, pull: Tensor, degree: int) -> Tensor:
+    def image(self, degree: int) -> Tensor:
         """``tanh(…)`` of the block's rows, in its buffer."""
         y = torch.abs(self.x, out=self.y).mul_(self.x) if degree == 3 else interaction(self.x, degree)
-        field: Tensor = torch.mm(y, pull, out=self.field)
+        if self.mask is not None and self.pull.factors is not None:
+            field = torch.mm(torch.mm(y, self.right).mul_(self.mask), self.left, out=self.field)
+        else:
+            field = self.pull(y, self.field)
+            self._add_edits(field, y)
+        if self.drive is not None:
+            field += self.drive
+        return saturate(field)
+
+    def _add_edits(self, field: Tensor, y: Tensor) -> None:
         if self.mask is not None:
             field.addmm_(torch.mm(y, self.right).mul_(self.mask), self.left)
         elif self.left.ndim == 3:
             for k in range(self.left.shape[1]):  # ranks, not rows: one or two in practice
                 field.addcmul_((y * self.right[:, k]).sum(1, keepdim=True), self.left[:, k])
-        if self.drive is not None:
-            field += self.drive
-        return field.tanh_() if degree < 3 else saturated(field, y)
 
-    def step(self, pull: Tensor, degree: int, size: float, eps: float) -> Tensor:
+    def step(self, degree: int, size: float, eps: float) -> Tensor:
         """Move the rows, and say which have come to rest (relative step at most ``eps``, or near the origin)."""
-        move = self.image(pull, degree).sub_(self.x)
+        move = self.image(degree).sub_(self.x)
         allowed = torch.linalg.vector_norm(self.x, dim=1).mul_(eps / size)
         done: Tensor = torch.linalg.vector_norm(move, dim=1) <= allowed
         self.x.add_(move, alpha=size)
@@ -118,7 +130,8 @@ class _Batch:
         drive: Tensor | None,
     ) -> None:
         self.x, self.edits, self.owner = x.clone(), edits, owner
-        self.drive = None if drive is None else drive * gain(landscape)
+        self.pull = landscape.pull
+        self.drive = None if drive is None else drive * landscape.beta
         self.capture: Tensor | float = landscape.origin_radius
         if edits is not None and owner is not None:
             self.capture = edits.origin_radius[owner]
@@ -161,21 +174,35 @@ def run(
     tau: tuple[float, float],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Move the rows of ``x`` (n, d), of the candidates ``owner`` (n,), ascending: (states, iterations, settled)."""
-    pull, degree = landscape.pull * (gain(landscape) / landscape.beta), landscape.degree
     out = torch.empty_like(x)
-    count = x.shape[0]
-    iterations = torch.full((count,), max_iter + 1, dtype=torch.long, device=x.device)
+    iterations = torch.full((x.shape[0],), max_iter + 1, dtype=torch.long, device=x.device)
     batch = _Batch(landscape, x, edits, owner, drive)
     capture = batch.capture
-    for step in range(max_iter):
+    sizes = [
+        tau[0] + (tau[1] - tau[0]) * (step / (max_iter - 1) if max_iter > 1 else 0.0)
+        for step in range(max_iter)
+    ]
+    _move(batch, landscape.degree, out, iterations, eps, sizes)
+    settled = iterations <= max_iter
+    gone = (torch.linalg.vector_norm(out, dim=1) < capture) & settled
+    return out.masked_fill_(gone.unsqueeze(1), 0.0), iterations.clamp_(max=max_iter), settled
+
+
+@unrecorded
+def _move(
+    batch: _Batch, degree: int, out: Tensor, iterations: Tensor, eps: float, sizes: Sequence[float]
+) -> None:
+    """Take the steps of ``sizes`` while rows move; write what became of every row into ``out`` (n, d) and when it
+    came to rest into ``iterations`` (n,)."""
+    count = out.shape[0]
+    for step, size in enumerate(sizes):
         if count == 0:
             break
-        size = tau[0] + (tau[1] - tau[0]) * (step / (max_iter - 1) if max_iter > 1 else 0.0)
-        if not looked_at(step, max_iter):
+        if not looked_at(step, len(sizes)):
             for block in batch.blocks:
-                block.x.lerp_(block.image(pull, degree), size)
+                block.x.lerp_(block.image(degree), size)
             continue
-        parts = [block.step(pull, degree, size, eps) for block in batch.blocks]
+        parts = [block.step(degree, size, eps) for block in batch.blocks]
         done = (parts[0] if len(parts) == 1 else torch.cat(parts)).logical_and_(batch.waiting)
         rows = done.nonzero().squeeze(1)
         if rows.numel() == 0:
@@ -185,27 +212,11 @@ def run(
         iterations.index_fill_(0, finished, step + 1)
         batch.waiting.index_fill_(0, rows, False)
         count -= rows.numel()
-        if 16 * count <= 15 * batch.x.shape[0]:
+        idle = batch.x.shape[0] - count
+        if 16 * idle >= batch.x.shape[0] and idle * batch.x.shape[1] >= _WORTH:
             batch.keep(batch.waiting.nonzero().squeeze(1))
     rows = batch.waiting.nonzero().squeeze(1)
     out.index_copy_(0, batch.index.index_select(0, rows), batch.x.index_select(0, rows))
-    settled = iterations <= max_iter
-    gone = (torch.linalg.vector_norm(out, dim=1) < capture) & settled
-    return out.masked_fill_(gone.unsqueeze(1), 0.0), iterations.clamp_(max=max_iter), settled
-
-
-def gain(landscape: Landscape) -> float:
-    """What fields are multiplied by: β, or 2β where tanh goes by way of the sigmoid."""
-    return landscape.beta if landscape.degree < 3 else 2.0 * landscape.beta
-
-
-def saturated(twice: Tensor, scratch: Tensor) -> Tensor:
-    """``tanh h`` of ``twice`` = 2h, in its place, as ``2σ(2|h|) − 1``: exactly odd, within 2e-7 of tanh in float32 and
-    less than half as long, for the sigmoid is vectorised better (measured). Not for degree 2, where the origin need
-    not attract and a tiny state, which this rounds to zero, may grow. ``scratch`` is of the same shape."""
-    half = torch.abs(twice, out=scratch).sigmoid_()
-    torch.add(_MINUS_ONE, half, alpha=2.0, out=half)
-    return torch.copysign(half, twice, out=twice)
 
 
 def looked_at(step: int, max_iter: int) -> bool:

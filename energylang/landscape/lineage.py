@@ -23,11 +23,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from energylang.landscape.attractors import escaped, spectrum
+from energylang.landscape.attractors import escaped
 from energylang.landscape.clusters import best_matching, cosine_rows, gram, leaders
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.dynamics import Landscape, residual, settle
 from energylang.landscape.energy import lyapunov
+from energylang.landscape.stability import spectrum
 from energylang.landscape.survey import BasinSet
 
 SAME = 0.95

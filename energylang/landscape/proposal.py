@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from energylang.errors import LandscapeError
@@ -59,8 +58,7 @@ def installed(
 def resting(landscape: Landscape, factors: LowRank, state: Tensor, settled: Tensor | None = None) -> Tensor:
     """Where ``state`` (d,) comes to rest under the edit: settled and polished (d,)."""
     end = settle_variants(landscape, state[None], [factors]).states[0] if settled is None else settled[None]
-    weight = torch.addmm(landscape.weight, factors.left, factors.right.T)  # passing: not to be kept
-    return polish(landscape.with_weight(weight), end)[0][0]
+    return polish(landscape.tried(factors), end)[0][0]
 
 
 def vector(landscape: Landscape, x: Tensor, what: str) -> Tensor:

@@ -26,12 +26,14 @@ from torch import Tensor
 
 from energylang.errors import LandscapeError
 from energylang.landscape import probes
-from energylang.landscape.attractors import FIXED_POINT, escaped, polish_near, spectrum, stability
+from energylang.landscape.attractors import FIXED_POINT, escaped, polish_near
 from energylang.landscape.clusters import gram, leaders
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.dynamics import EPS, MAX_ITER, TAU, Landscape, residual, settle
 from energylang.landscape.energy import both
 from energylang.landscape.probes import radius, return_rate
+from energylang.landscape.stability import spectrum, stability
+from energylang.landscape.unrecorded import unrecorded
 
 __all__ = ["BasinSet", "radius", "return_rate", "stability", "survey"]
 
@@ -73,6 +75,7 @@ class BasinSet:
         return self.residual < FIXED_POINT
 
 
+@unrecorded
 def survey(
     landscape: Landscape,
     start_states: Tensor,

@@ -3,8 +3,8 @@
     x₀ = tanh(βu),     x ← (1 − τ)·x + τ·tanh(β·(W f(x) + g·u)),     f(x) = sign(x)·|x|^(p−1)
 
 with g = 1, or 0 in the free steps of a release (``hlm``). Where no gradient is wanted the rows go through all steps
-in blocks that stay in a core's cache, in place, and tanh goes by way of the sigmoid, as in ``landscape.iteration``: the
-same states within 1e-6, in half the time.
+in blocks that stay in a core's cache, in place, with the tanh of ``landscape.layer``: the same states within 1e-6, in
+less than half the time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from energylang.landscape.layer import saturate
 from energylang.models.protocol import Scaffold
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def _is_driven(config: HLMConfig, step: int) -> bool:
 
 
 def _in_blocks(weight: Tensor, beta: float, drive: Tensor, config: HLMConfig) -> Tensor:
-    """``settle`` without gradients. With 2β in the weight and the drive, tanh(βh) is ``2σ(2βh) − 1``."""
-    pull = (2 * beta * weight).T
+    """``settle`` without gradients; β is in the weight and the drive."""
+    pull = (beta * weight).T
     drives = drive.reshape(-1, drive.shape[-1])
     states = torch.empty_like(drives)
     rows = max(1, _CACHED // weight.shape[0] if drive.device.type == "cpu" else len(drives))
@@ -67,8 +68,8 @@ def _in_blocks(weight: Tensor, beta: float, drive: Tensor, config: HLMConfig) ->
     for begin in range(0, len(drives), rows):
         state, given = states[begin : begin + rows], drives[begin : begin + rows]
         y, field, push = buffers[:, : len(state)]
-        torch.mul(given, 2 * beta, out=push)
-        torch.sigmoid(push, out=state).mul_(2).sub_(1)
+        torch.mul(given, beta, out=push)
+        saturate(state.copy_(push))
         for k in range(config.steps):
             if config.degree == 3:
                 torch.abs(state, out=y).mul_(state)
@@ -78,5 +79,5 @@ def _in_blocks(weight: Tensor, beta: float, drive: Tensor, config: HLMConfig) ->
                 torch.addmm(push, y, pull, out=field)
             else:
                 torch.mm(y, pull, out=field)
-            state.lerp_(field.sigmoid_().mul_(2).sub_(1), config.tau)
+            state.lerp_(saturate(field), config.tau)
     return states.view(drive.shape)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from energylang.errors import ElError
-from energylang.landscape.attractors import polish, spectrum
+from energylang.landscape.attractors import polish
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import starts
 from energylang.landscape.dynamics import settle
@@ -17,6 +17,7 @@ from energylang.landscape.energy import lyapunov, reference
 from energylang.landscape.layer import Landscape, residual
 from energylang.landscape.lineage import Registry
 from energylang.landscape.probes import return_rate
+from energylang.landscape.stability import spectrum
 from energylang.landscape.survey import BasinSet, survey
 from energylang.storage import check_memory
 from energylang.values import BasinRef, Seed

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energylang.errors import LandscapeError
-from energylang.landscape.attractors import polish, spectrum
+from energylang.landscape.attractors import polish
 from energylang.landscape.clusters import best_matching, gram, leaders
 from energylang.landscape.dynamics import (
     Landscape,
@@ -21,6 +21,7 @@ from energylang.landscape.dynamics import (
     stable_generator,
     starts,
 )
+from energylang.landscape.stability import spectrum
 from energylang.landscape.survey import BasinSet, radius, return_rate, stability, survey
 
 from .conftest import Planted, random_layer

@@ -1,0 +1,143 @@
+"""Weights of low rank are multiplied with through their factors, which stand for the same weight."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from energylang.landscape.attractors import polish
+from energylang.landscape.draws import stable_generator, starts
+from energylang.landscape.dynamics import Landscape, cosine_rows, settle, settle_variants
+from energylang.landscape.lowrank import LowRank
+from energylang.landscape.product import Pull, low_rank
+from energylang.landscape.stability import spectrum
+from energylang.landscape.survey import survey
+
+
+def of_rank(dim: int, rank: int, seed: int = 0, *, symmetric: bool = True) -> Tensor:
+    generator = stable_generator("rank", dim, rank, seed)
+    drawn = torch.sign(torch.randn(rank, dim, generator=generator))
+    other = drawn if symmetric else torch.sign(torch.randn(rank, dim, generator=generator))
+    return drawn.T @ other / dim
+
+
+def by_the_matrix(landscape: Landscape) -> Landscape:
+    """The same layer without its factors."""
+    plain = landscape.with_weight(landscape.weight)
+    object.__setattr__(plain, "pull", Pull(((landscape.weight.T * landscape.beta).contiguous(),)))
+    return plain
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    dim=st.integers(128, 200),
+    rank=st.integers(1, 60),
+    seed=st.integers(0, 99),
+    scale=st.sampled_from([1e-12, 1e-3, 1.0, 1e4]),
+    symmetric=st.booleans(),
+)
+def test_factors_are_the_matrix_or_there_are_none(
+    dim: int, rank: int, seed: int, scale: float, symmetric: bool
+) -> None:
+    matrix = scale * of_rank(dim, rank, seed, symmetric=symmetric)
+    found = low_rank(matrix)
+    if rank + 16 <= dim // 4 - 4:
+        assert found is not None
+    if found is None:
+        return
+    first, second = found
+    assert first.shape[1] <= dim // 4
+    gap = torch.linalg.matrix_norm(first.double() @ second.double() - matrix.double())
+    assert float(gap) <= 2e-6 * float(torch.linalg.matrix_norm(matrix.double()))
+    assert torch.equal(first, low_rank(matrix)[0])  # type: ignore[index]
+
+
+@pytest.mark.parametrize("noise", [1e-6, 1e-4, 1e-2, 1.0])
+def test_a_little_noise_is_part_of_the_weight(noise: float) -> None:
+    matrix = of_rank(192, 6)
+    drawn = torch.randn(192, 192, generator=stable_generator("noise"))
+    matrix = matrix + noise * torch.linalg.matrix_norm(matrix) * drawn / torch.linalg.matrix_norm(drawn)
+    assert low_rank(matrix) is None
+
+
+def test_structure_that_a_sample_misses_is_not_lost() -> None:
+    matrix = of_rank(256, 4)
+    matrix[7, 9] += 0.5  # rank five, in one entry
+    found = low_rank(matrix)
+    assert found is None or float((found[0] @ found[1] - matrix).abs().max()) < 1e-5
+
+
+def test_no_factors_where_they_would_not_help() -> None:
+    assert low_rank(of_rank(100, 3)) is None
+    assert low_rank(of_rank(256, 3).double()) is None
+    assert low_rank(torch.zeros(256, 256)) is None
+    assert low_rank(of_rank(256, 100)) is None
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_states_settle_and_polish_as_by_the_matrix(symmetric: bool) -> None:
+    landscape = Landscape(of_rank(192, 6, symmetric=symmetric), 7.0)
+    plain = by_the_matrix(landscape)
+    assert landscape.pull.factors is not None and plain.pull.factors is None
+    begin = starts(120, 192, stable_generator("begin"), landscape.weight)
+    ours, theirs = settle(landscape, begin, max_iter=8), settle(plain, begin, max_iter=8)
+    assert float((ours.states - theirs.states).abs().max()) < 1e-3
+    assert torch.equal(settle(landscape, -begin).states, -settle(landscape, begin).states)
+    ends = settle(landscape, begin)
+    calm = ends.states[ends.settled][:20]
+    assert float((polish(landscape, calm)[0] - polish(plain, calm)[0]).abs().max()) < 1e-3
+
+
+def test_candidate_edits_settle_as_by_the_matrix() -> None:
+    landscape = Landscape(of_rank(192, 6), 7.0)
+    generator = stable_generator("edits")
+    drawn = torch.randn(5, 2, 192, 2, generator=generator) / 192**0.5
+    edits = [LowRank.zero(landscape.weight), *(LowRank(0.5 * left, right) for left, right in drawn)]
+    begin = starts(30, 192, generator, landscape.weight)
+    for max_iter in (1, 8):
+        ours = settle_variants(landscape, begin, edits, max_iter=max_iter).states
+        theirs = settle_variants(by_the_matrix(landscape), begin, edits, max_iter=max_iter).states
+        assert float((ours - theirs).abs().max()) < 1e-3
+    alone = settle(landscape.edited(edits[3]), begin, max_iter=8).states
+    assert float((ours[3] - alone).abs().max()) < 1e-3
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_an_edit_for_a_moment_is_the_edited_layer(symmetric: bool) -> None:
+    landscape = Landscape(of_rank(192, 6, symmetric=symmetric), 7.0)
+    left, right = torch.randn(2, 192, 1, generator=stable_generator("moment")) / 192**0.5
+    edit = LowRank(left, right)
+    y = torch.randn(9, 192, generator=stable_generator("y"))
+    for base in (landscape, by_the_matrix(landscape)):
+        tried, edited = base.tried(edit), base.edited(edit)
+        assert torch.allclose(tried.weight, edited.weight, atol=1e-6)
+        assert torch.allclose(tried.pull(y), edited.pull(y), atol=1e-4)
+        assert torch.allclose(tried.pull(y), 7.0 * y @ edited.weight.T, atol=1e-4)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_stability_by_small_matrices_is_that_of_the_jacobian(symmetric: bool) -> None:
+    landscape = Landscape(of_rank(192, 6, symmetric=symmetric), 7.0)
+    begin = starts(40, 192, stable_generator("begin"), landscape.weight)
+    centres = settle(landscape, begin).states[:12]
+    centres = torch.cat((centres, 0.6 * centres[:4]))  # not only where it is calm
+    radius, attracts = spectrum(landscape, centres)
+    for k, x in enumerate(centres.double()):
+        slope = 7.0 * (1 - x * x)
+        jacobian = slope[:, None] * landscape.weight.double() * (2 * x.abs())[None]
+        values = torch.linalg.eigvals(jacobian)
+        assert float(radius[k]) == pytest.approx(float(values.abs().max()), rel=1e-4, abs=1e-6)
+        assert bool(attracts[k]) == bool((0.9 + 0.1 * values).abs().max() < 1.0)
+
+
+def test_a_survey_finds_what_it_finds_by_the_matrix() -> None:
+    landscape = Landscape(of_rank(192, 6), 7.0)
+    begin = starts(200, 192, stable_generator("begin"), landscape.weight)
+    ours, theirs = survey(landscape, begin), survey(by_the_matrix(landscape), begin)
+    best = torch.stack([cosine_rows(ours.centres, centre) for centre in theirs.centres]).amax(1)
+    large = theirs.population >= 3
+    assert float(best[large].min()) > 0.999
+    assert abs(len(ours) - len(theirs)) <= 2
