@@ -346,5 +346,11 @@ def test_the_margin_found_is_the_smallest_on_the_grid(planted: Planted, wanted_r
     quick = MarginSearch(*arguments, stable_generator("m"), wanted_radius, 16)
     best = quick.smallest()
     every = MarginSearch(*arguments, stable_generator("m"), wanted_radius, 16)
-    assert every._tried(list(range(len(every.margins)))) == best
+    every._settle(list(range(len(every.margins))))
+    while every._some_hold():
+        pass
+    holds = (every.fresh & (every.rate == 1.0)).nonzero().squeeze(1)
+    assert torch.equal(every.tried, every.fresh)
+    assert int(holds[0]) == best
     assert float(quick.rate[best]) == 1.0
+    assert torch.allclose(quick.edit(best).dense(), every.edit(best).dense(), atol=1e-6)
