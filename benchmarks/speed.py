@@ -43,10 +43,22 @@ def shown(value: float) -> str:
     return f"{1e3 * value:.1f} ms" if value < 10 else f"{value:.1f} s"
 
 
+NOISE = 0.1
+
+
 def planted(d: int, patterns: int) -> torch.Tensor:
+    """Hebbian: of rank ``patterns``, as researchers plant them."""
     generator = stable_generator("bench", d)
     drawn = torch.sign(torch.randn(patterns, d, generator=generator))
     return drawn.T @ drawn / d
+
+
+def full_rank(d: int, patterns: int) -> torch.Tensor:
+    """The same with symmetric noise of a tenth of its norm: no direction is free, as in a trained layer."""
+    weight = planted(d, patterns)
+    drawn = torch.randn(d, d, generator=stable_generator("bench noise", d))
+    drawn = drawn + drawn.T
+    return weight + NOISE * torch.linalg.matrix_norm(weight) * drawn / torch.linalg.matrix_norm(drawn)
 
 
 @contextmanager
@@ -66,11 +78,13 @@ def counted() -> Iterator[list[float]]:
         torch.mm = original
 
 
-def surveys(rounds: int, dimensions: tuple[int, ...]) -> tuple[list[tuple[str, ...]], dict[str, float]]:
+def surveys(
+    rounds: int, dimensions: tuple[int, ...], landscape: Callable[[int, int], torch.Tensor]
+) -> tuple[list[tuple[str, ...]], dict[str, float]]:
     rows, ratios = [], {}
     surgeon = published()
     for d in dimensions:
-        layer = Landscape(planted(d, max(3, d // 32)), BETA)
+        layer = Landscape(landscape(d, max(3, d // 32)), BETA)
         begin = starts(200, d, stable_generator("starts", d), layer.weight)
         with counted() as work:
             found = survey(layer, begin)
@@ -89,8 +103,9 @@ def surveys(rounds: int, dimensions: tuple[int, ...]) -> tuple[list[tuple[str, .
         count = str(int(theirs.survey(0)["num_basins"])) if theirs is not None else "–"
         row = [str(d), f"{len(found)} / {count}", shown(median(mine))]
         if other:
-            ratios[f"survey d={d}"] = median(other) / median(mine)
-            row += [shown(median(other)), f"{ratios[f'survey d={d}']:.1f}×"]
+            name = f"survey d={d}" if landscape is planted else f"survey d={d}, full rank"
+            ratios[name] = median(other) / median(mine)
+            row += [shown(median(other)), f"{ratios[name]:.1f}×"]
         else:
             row += ["not installed", ""]
         rows.append((*row, f"{rate:.0%}"))
