@@ -84,13 +84,6 @@ def chosen_logs(logs: Tensor, tokens: Tensor) -> Tensor:
     return logs.gather(2, tokens[:, 1:, None])[..., 0]
 
 
-def descend(descent: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step of a descent."""
-    descent.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    descent.step()
-
-
 def elsewhere(session: Workbench, generator: torch.Generator) -> Tensor:
     """(``ELSEWHERE``, t): windows of held-out text by which choices may be made."""
     windows = session.text.choosing_windows()

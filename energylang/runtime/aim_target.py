@@ -24,7 +24,8 @@ from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
 from energylang.models.states import POSITIONS
 
-from .aim_examples import ELSEWHERE, Examples, chosen_logs, descend, elsewhere, logs_at, rows_of, stream_of
+from .aim_examples import ELSEWHERE, Examples, chosen_logs, elsewhere, logs_at, rows_of, stream_of
+from .descent import Descent
 
 if TYPE_CHECKING:
     from .history import Concept
@@ -53,7 +54,7 @@ def aim_at_tokens(
     sharp = torch.tanh(3 * mean_state / mean_state.pow(2).mean().sqrt().clamp_min(1e-6))
     raw = torch.atanh(sharp.clamp(-0.97, 0.97)).detach().requires_grad_()
     log_strength = torch.tensor(-1.5, device=weight.device, requires_grad=True)
-    descent = torch.optim.Adam([{"params": [raw], "lr": RATE}, {"params": [log_strength], "lr": RATE}])
+    descent = Descent([raw, log_strength], RATE)
 
     def factors() -> tuple[Tensor, Tensor]:
         """(column, state): the change is ± column columnᵀ."""
@@ -72,7 +73,7 @@ def aim_at_tokens(
         loss = -gain + _KAPPA * drift + 0.05 * log_strength.exp()
         if not away:
             loss = loss + 2 * _unsteady(state, edited_weight, beta, degree, generator)
-        descend(descent, loss)
+        descent.step(loss)
     with torch.no_grad():
         column, _ = factors()
     return LowRank(sign * column[:, None], column[:, None])

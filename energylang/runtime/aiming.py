@@ -35,7 +35,6 @@ from energylang.models.protocol import Intervention
 from .aim_examples import (
     ELSEWHERE,
     Examples,
-    descend,
     elsewhere,
     logs_at,
     prepared,
@@ -45,6 +44,7 @@ from .aim_examples import (
 )
 from .aim_target import after_passages, aim_at_tokens
 from .controls import OWN_REPLIES, REPLY_TOKENS
+from .descent import Descent
 from .effects import Ruler
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _value(
     kept_batch = max(1, KEPT_BATCH * len(kept) // KEPT_ROWS)
     unedited = remembered(session, layer, kept, Intervention(weights={layer: weight}))
     left = torch.zeros(len(query), device=weight.device, requires_grad=True)
-    descent = torch.optim.Adam([left], lr=VALUE_RATE)
+    descent = Descent([left], VALUE_RATE)
     steps = REMOVAL_STEPS if away else VALUE_STEPS
     for step in range(steps):
         edited = Intervention(weights={layer: weight + torch.outer(left, query)})
@@ -104,9 +104,8 @@ def _value(
         before, after = unedited(rest), logs_at(session, layer, kept[rest], edited)
         drift = (before.exp() * (before - after)).sum(dim=2)
         loss = loss + (drift * kept_counts[rest]).sum() / kept_counts[rest].sum()
-        for group in descent.param_groups:  # towards zero: no batch has the last word
-            group["lr"] = VALUE_RATE * (1 - step / steps)
-        descend(descent, loss)
+        descent.rate = VALUE_RATE * (1 - step / steps)  # towards zero: no batch has the last word
+        descent.step(loss)
     return LowRank(left.detach()[:, None], query[:, None])
 
 
