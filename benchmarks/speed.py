@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,8 +13,11 @@ import torch
 from energylang import Session
 from energylang.landscape import causal
 from energylang.landscape import edits as edit_engine
+from energylang.landscape.attractors import FIXED_POINT, polish
+from energylang.landscape.clusters import leaders
 from energylang.landscape.draws import stable_generator, starts
-from energylang.landscape.dynamics import Landscape
+from energylang.landscape.dynamics import Landscape, cosine_rows
+from energylang.landscape.stability import spectrum
 from energylang.landscape.survey import survey
 
 BETA = 7.0
@@ -100,8 +103,12 @@ def surveys(
             if theirs is not None and (d <= 512 or len(other) < 3):
                 other.append(seconds(lambda theirs=theirs: theirs.survey(0)))
         rate = (work[0] / median(mine)) / (400 * d * d / median(gemm))
-        count = str(int(theirs.survey(0)["num_basins"])) if theirs is not None else "–"
-        row = [str(d), f"{len(found)} / {count}", shown(median(mine))]
+        count = "–"
+        if theirs is not None:
+            basins = theirs.survey(0)["basins"]
+            count = f"{len(basins)} ({attractors(layer, basins)})"
+        own = attractors(layer, found.centres)
+        row = [str(d), f"{len(found)} ({own}) / {count}", shown(median(mine))]
         if other:
             name = f"survey d={d}" if landscape is planted else f"survey d={d}, full rank"
             ratios[name] = median(other) / median(mine)
@@ -112,6 +119,15 @@ def surveys(
         if torch.cuda.is_available():
             rows.append(on_gpu(d, layer, begin, rounds))
     return rows, ratios
+
+
+def attractors(layer: Landscape, basins: Sequence[torch.Tensor]) -> int:
+    """How many of the states reported as basins lie within cosine 0.95 of a fixed point that attracts, each counted
+    once."""
+    reported = torch.stack([torch.as_tensor(basin).reshape(-1).to(layer.weight) for basin in basins])
+    rest, gap = polish(layer, reported)
+    there = (cosine_rows(rest, reported) > 0.95) & (gap < FIXED_POINT) & spectrum(layer, rest)[1]
+    return len(leaders(rest[there], 0.95)[1])
 
 
 def on_gpu(d: int, layer: Landscape, begin: torch.Tensor, rounds: int) -> tuple[str, ...]:
