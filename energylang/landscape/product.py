@@ -24,7 +24,7 @@ from torch import Tensor
 from energylang.landscape.draws import stable_generator
 
 _LEAST_DIM = 128  # below, one product more costs what the smaller ones save (measured)
-_SPARE, _WIDTH = 4, 16  # columns beyond the rank; a multiple that products like
+_SPARE, _WIDTH = 4, 8  # columns beyond the rank; a multiple that products like
 _PIVOT = 1e-4  # of the largest: a smaller one is rounding
 _ROUNDING = 2.0**-22  # of the norm, two units in the last place of float32
 

@@ -35,7 +35,7 @@ _STAGES = (5, 9, 14, 22, 32)
 _CLOSE = 2e-3
 _SMALL = 0.5  # radii are known to a thousandth absolutely where they are small
 _SQUARINGS = 12
-_LOW = 16  # a rank up to which eigenvalues of small matrices take less time than a Krylov space (measured)
+_LOW = 32  # a rank up to which eigenvalues of small matrices take no longer than a Krylov space (measured)
 
 
 def stability(landscape: Landscape, centres: Tensor, generator: torch.Generator | None = None) -> Tensor:
