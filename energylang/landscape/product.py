@@ -25,6 +25,7 @@ from energylang.landscape.draws import stable_generator
 
 _LEAST_DIM = 128  # below, one product more costs what the smaller ones save (measured)
 _SPARE, _WIDTH = 4, 8  # columns beyond the rank; a multiple that products like
+_BLOCK = 2**22  # entries that are held in double precision at once
 _PIVOT = 1e-4  # of the largest: a smaller one is rounding
 _ROUNDING = 2.0**-22  # of the norm, two units in the last place of float32
 
@@ -77,12 +78,18 @@ def low_rank(matrix: Tensor) -> tuple[Tensor, Tensor] | None:
     width = -(-(rank + _SPARE) // _WIDTH) * _WIDTH
     if rank == 0 or width > few:
         return None
-    exact = matrix.double()
     drawn = torch.randn(dim, width, generator=generator, dtype=torch.float64)
-    basis = torch.linalg.qr(exact @ drawn).Q
-    rest = basis.T @ exact
-    if float(torch.linalg.matrix_norm(exact - basis @ rest)) > _ROUNDING * float(
-        torch.linalg.matrix_norm(exact)
-    ):
+    blocks = list(matrix.split(max(1, _BLOCK // dim)))  # in double precision one after another
+    basis = torch.linalg.qr(torch.cat([block.double() @ drawn for block in blocks])).Q
+    parts = list(zip(basis.split(len(blocks[0])), blocks, strict=True))
+    rest = torch.zeros(width, dim, dtype=torch.float64)
+    for part, block in parts:
+        rest.addmm_(part.T, block.double())
+    gap = size = 0.0
+    for part, block in parts:
+        exact = block.double()
+        size += float(exact.square().sum())
+        gap += float((exact - part @ rest).square().sum())
+    if gap > _ROUNDING**2 * size:
         return None
     return basis.to(matrix), rest.to(matrix)

@@ -36,7 +36,7 @@ def by_the_matrix(landscape: Landscape) -> Landscape:
     dim=st.integers(128, 200),
     rank=st.integers(1, 60),
     seed=st.integers(0, 99),
-    scale=st.sampled_from([1e-12, 1e-3, 1.0, 1e4]),
+    scale=st.sampled_from([1e-30, 1e-12, 1e-3, 1.0, 1e4, 1e30]),
     symmetric=st.booleans(),
 )
 def test_factors_are_the_matrix_or_there_are_none(
@@ -53,6 +53,18 @@ def test_factors_are_the_matrix_or_there_are_none(
     gap = torch.linalg.matrix_norm(first.double() @ second.double() - matrix.double())
     assert float(gap) <= 2e-6 * float(torch.linalg.matrix_norm(matrix.double()))
     assert torch.equal(first, low_rank(matrix)[0])  # type: ignore[index]
+
+
+def test_large_matrices_are_proven_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = of_rank(256, 6)
+    whole = low_rank(matrix)
+    monkeypatch.setattr("energylang.landscape.product._BLOCK", 256 * 100)
+    found = low_rank(matrix)
+    assert whole is not None and found is not None
+    assert torch.allclose(found[0] @ found[1], whole[0] @ whole[1], atol=1e-6)
+    matrix[-1, 5] += 1.0  # in the last block, and nowhere in the sample or not
+    found = low_rank(matrix)
+    assert found is None or float((found[0] @ found[1] - matrix).abs().max()) < 1e-5
 
 
 @pytest.mark.parametrize("noise", [1e-6, 1e-4, 1e-2, 1.0])
