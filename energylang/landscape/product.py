@@ -79,9 +79,9 @@ def low_rank(matrix: Tensor) -> tuple[Tensor, Tensor] | None:
     if rank == 0 or width > few:
         return None
     drawn = torch.randn(dim, width, generator=generator, dtype=torch.float64)
-    blocks = list(matrix.split(max(1, _BLOCK // dim)))  # in double precision one after another
+    blocks = torch.split(matrix, max(1, _BLOCK // dim))  # in double precision one after another
     basis = torch.linalg.qr(torch.cat([block.double() @ drawn for block in blocks])).Q
-    parts = list(zip(basis.split(len(blocks[0])), blocks, strict=True))
+    parts = list(zip(torch.split(basis, len(blocks[0])), blocks, strict=True))
     rest = torch.zeros(width, dim, dtype=torch.float64)
     for part, block in parts:
         rest.addmm_(part.T, block.double())
