@@ -8,10 +8,11 @@ candidate of every row:
 1. The rows lie in *blocks* whose buffers fit a core's cache; a step runs through them one after another, so that
    what is not a matrix product costs no memory traffic. (On a GPU all rows are one block.)
 2. Rows of a candidate lie together, so a block knows few candidates. Their products are one skinny GEMM with a
-   mask of ownership, ``((y·rightᵀ) ∘ mask)·left``; where a block has more than a few candidates, every row carries
-   its own factors instead.
-3. Rows that have settled are written down at once, and leave the batch when a sixteenth of it has (a row that
-   stays for a few more steps costs less than moving all the others). The blocks are laid out anew only then.
+   mask of ownership, ``((y·rightᵀ) ∘ mask)·left``, in one with the factors of W where it has such (``product``);
+   where a block has more than a few candidates, every row carries its own factors instead.
+3. Rows that have settled are written down at once, and leave the batch when they are a sixteenth of it and not too
+   few (a row that stays for some more steps costs less than moving all the others). The blocks are laid out anew
+   only then.
 
 Invariant: a row's path depends on that row alone, up to the rounding of GEMMs of different shapes.
 """
