@@ -21,6 +21,7 @@ from energylang.landscape.stability import spectrum
 from energylang.landscape.survey import survey
 
 BETA = 7.0
+NOISE = 0.1  # of the full-rank landscapes, in all
 
 
 def published() -> Any:
@@ -44,9 +45,6 @@ def median(times: list[float]) -> float:
 
 def shown(value: float) -> str:
     return f"{1e3 * value:.1f} ms" if value < 10 else f"{value:.1f} s"
-
-
-NOISE = 0.1
 
 
 def planted(d: int, patterns: int) -> torch.Tensor:

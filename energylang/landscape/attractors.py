@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from energylang.landscape.draws import relative_noise
-from energylang.landscape.dynamics import Landscape, interaction
-from energylang.landscape.layer import saturate
+from energylang.landscape.dynamics import Landscape
 from energylang.landscape.unrecorded import unrecorded
 
 POLISHED = 1e-5
@@ -66,7 +65,7 @@ def _polish(
     for step in range(max_iter + 1):
         if index.numel() == 0:
             break
-        image = saturate(landscape.pull(interaction(x, landscape.degree)))
+        image = landscape.image(x)
         phase = step % _LOOK
         if undamped and 0 < phase < _LOOK - 1 and step < max_iter:
             x = image

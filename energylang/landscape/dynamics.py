@@ -36,7 +36,6 @@ from energylang.landscape.layer import (
     interaction,
     interaction_slope,
     residual,
-    saturate,
 )
 from energylang.landscape.lowrank import LowRank
 
@@ -216,7 +215,7 @@ def trajectory(
     way = [x]
     for step in range(steps):
         size = tau[0] + (tau[1] - tau[0]) * (step / (max_iter - 1) if max_iter > 1 else 0.0)
-        image = saturate(landscape.pull(interaction(x, landscape.degree)))
+        image = landscape.image(x)
         moving = (end.iterations > step).unsqueeze(1)
         x = torch.where(moving, x + size * (image - x), x)
         way.append(x)

@@ -92,7 +92,7 @@ class _Block:
 
     def image(self, degree: int) -> Tensor:
         """``tanh(…)`` of the block's rows, in its buffer."""
-        y = torch.abs(self.x, out=self.y).mul_(self.x) if degree == 3 else interaction(self.x, degree)
+        y = interaction(self.x, degree, self.y)
         if self.mask is not None and self.pull.factors is not None:
             field = torch.mm(torch.mm(y, self.right).mul_(self.mask), self.left, out=self.field)
         else:

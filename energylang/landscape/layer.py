@@ -53,8 +53,7 @@ class Landscape:
                 f"a layer's weight must be floating point, got {self.weight.dtype}",
                 hint="convert it to float32",
             )
-        low, high = torch.aminmax(self.weight)  # in one pass; NaN is both
-        largest = max(-float(low), float(high))
+        largest = _largest(self.weight)
         if not math.isfinite(largest):
             raise LandscapeError(
                 "the weight holds NaN or infinity", hint="undo the last edit, or load the checkpoint again"
@@ -159,6 +158,10 @@ class Landscape:
         """``W f(x)`` for states (n, d), without β."""
         return interaction(x, self.degree) @ self.weight.T
 
+    def image(self, x: Tensor) -> Tensor:
+        """``tanh(β·W f(x))`` for states (n, d): where an undamped step takes them."""
+        return saturate(self.pull(interaction(x, self.degree)))
+
     def states(self, x: Tensor, what: str = "states") -> Tensor:
         """``x`` as a checked batch (n, d) on the device and in the dtype of the weight.
 
@@ -170,8 +173,7 @@ class Landscape:
             )
         x = x.detach().to(self.weight)
         if x.numel():
-            low, high = torch.aminmax(x)
-            largest = max(-float(low), float(high))
+            largest = _largest(x)
             if not math.isfinite(largest):
                 raise LandscapeError(f"{what} hold NaN or infinity", hint="check where the state comes from")
             if (self.degree - 1) * math.log10(max(largest, 1.0)) > 15:
@@ -182,15 +184,21 @@ class Landscape:
         return x
 
 
-def interaction(x: Tensor, degree: int) -> Tensor:
-    """``f(x) = sign(x)·|x|^(p−1)``, elementwise."""
+def interaction(x: Tensor, degree: int, out: Tensor | None = None) -> Tensor:
+    """``f(x) = sign(x)·|x|^(p−1)``, elementwise; at the usual degree 3 in the buffer ``out``, where one is given."""
     if degree == 2:
         return x
     if degree == 3:
-        return x * x.abs()
+        return x * x.abs() if out is None else torch.abs(x, out=out).mul_(x)
     if degree % 2 == 0:
         return x.pow(degree - 1)
     return x.abs() * x.pow(degree - 2)
+
+
+def _largest(x: Tensor) -> float:
+    """The largest absolute entry, in one pass; NaN where one is NaN."""
+    low, high = torch.aminmax(x)
+    return max(-float(low), float(high))
 
 
 def interaction_slope(x: Tensor, degree: int) -> Tensor:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from energylang.landscape.layer import interaction
 from energylang.models.protocol import Model
 from energylang.models.sandbox import generator
-from energylang.models.settling import interaction
 
 _STATES = 4096
 _STARTS = 500

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from energylang.landscape.layer import saturate
+from energylang.landscape.layer import interaction, saturate
 from energylang.models.protocol import Scaffold
 
 if TYPE_CHECKING:
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 
 _CACHED = 3 * 2**16  # numbers of a block's buffer (measured)
 _NO_SCAFFOLD = Scaffold()
-
-
-def interaction(state: Tensor, degree: int) -> Tensor:
-    """f(x) = sign(x)|x|^(p−1), elementwise."""
-    return state * state.abs() if degree == 3 else state.sign() * state.abs() ** (degree - 1)
 
 
 def settle(
@@ -71,13 +66,10 @@ def _in_blocks(weight: Tensor, beta: float, drive: Tensor, config: HLMConfig) ->
         torch.mul(given, beta, out=push)
         saturate(state.copy_(push))
         for k in range(config.steps):
-            if config.degree == 3:
-                torch.abs(state, out=y).mul_(state)
-            else:
-                y = interaction(state, config.degree)
+            moved = interaction(state, config.degree, y)
             if _is_driven(config, k):
-                torch.addmm(push, y, pull, out=field)
+                torch.addmm(push, moved, pull, out=field)
             else:
-                torch.mm(y, pull, out=field)
+                torch.mm(moved, pull, out=field)
             state.lerp_(saturate(field), config.tau)
     return states.view(drive.shape)

@@ -48,6 +48,7 @@ from torch.nn import functional
 
 from energylang.errors import CheckpointError, CorpusError
 from energylang.holding import held
+from energylang.landscape.layer import interaction
 from energylang.models import data, hlm, transformer
 from energylang.models.architectures import Config, network, read_config
 from energylang.models.checkpoint import check_sum, read_tensors_of, save, serialise
@@ -57,7 +58,6 @@ from energylang.models.protocol import Model, Scaffold
 from energylang.models.published import entries_of
 from energylang.models.report import Report, report
 from energylang.models.sandbox import generator
-from energylang.models.settling import interaction
 from energylang.models.text import attach_text
 from energylang.models.tokenizer import Tokenizer, check_kind
 from energylang.storage import check_writable, write_atomic
