@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from energylang.cli import main
+from energylang.render.terminal import PLAIN_WIDTH, Screen, make_console
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,6 +56,14 @@ def test_run_prints_plain_text_and_exits_0(tmp_path: Path):
     assert "β is β" in result.stdout
     assert "\x1b" not in result.stdout
     assert all(line == line.rstrip() for line in result.stdout.splitlines())
+
+
+def test_what_is_longer_than_a_line_is_not_cut_off_in_a_pipe(capsys):
+    words = [f"w{k}" for k in range(80)]
+    Screen(make_console()).display(" ".join(words))
+    shown = capsys.readouterr().out
+    assert shown.split() == words
+    assert max(len(line) for line in shown.splitlines()) <= PLAIN_WIDTH
 
 
 def test_no_color_is_honoured_even_when_forced_to_look_like_a_terminal(tmp_path: Path):

@@ -71,6 +71,6 @@ class Screen:
             self.console.print(picture)
             return
         with self.console.capture() as capture:
-            self.console.print(picture)
+            self.console.print(picture, soft_wrap=False)  # else what is longer than the line is cut off
         for text in capture.get().split("\n")[:-1]:
             self.console.file.write(text.rstrip() + "\n")
