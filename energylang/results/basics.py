@@ -175,6 +175,12 @@ class Edit(Result):
     basins re-settle onto themselves, ``changed_fraction`` of noisy cues are decided differently. ``arrived`` is
     the share of redirected states that now settle at the target. ``blocked`` says that it was a guard or a protected
     basin that refused it, which force does not overrule.
+
+    ``strength`` is the size of the change, ‖ΔW‖/‖W‖ with W the weight before it: given back as ``strength=`` to the
+    same operation at the same place, it makes the same edit. How the change was made is in fields of its own, ``None``
+    where an operation has no such thing: ``margin`` m of the field m·x at the state x that was installed or removed,
+    ``factor`` by which a field was multiplied, ``dose`` of a redirect or an aimed change (1 is the whole change).
+    ``rank`` counts the singular values above 1e-5 of the largest, as ``diff`` does.
     """
 
     operation: str
@@ -197,6 +203,9 @@ class Edit(Result):
     effect: Effect | None
     arrived: float | None
     blocked: bool = False
+    margin: float | None = None
+    factor: float | None = None
+    dose: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

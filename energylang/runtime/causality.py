@@ -147,7 +147,7 @@ def intervene(
         propose,
         own=centre[None],
         basin=basin.basin,
-        strength=FACTORS[op],
+        factor=FACTORS[op],
         ends=op == "remove",
     )
     edit = carry_out(session, plan, force=force, reason=reason)

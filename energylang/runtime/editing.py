@@ -48,6 +48,7 @@ class Plan:
     ``related`` to them, are neither protected nor judged. ``exactly`` is the share of the dimension spent on
     protecting fields exactly. ``decided`` is the verdict and its reason where a damage budget on text stands in
     for the gate: a redirect moves basins on purpose.
+    ``strength`` is the one asked for, ``factor`` and ``dose`` those by which the change was made.
     ``installs`` says that the proposal's target must be a basin afterwards, ``ends`` that ``own`` shall be none.
     """
 
@@ -62,6 +63,8 @@ class Plan:
     basin: int | None = None
     method: str | None = None
     strength: float | None = None
+    factor: float | None = None
+    dose: float | None = None
     decided: tuple[bool, str] | None = None
     ends: bool = False
 
@@ -83,13 +86,11 @@ def carry_out(session: Workbench, plan: Plan, *, force: bool, reason: str) -> Ed
 
 
 def check_force(force: bool, reason: str) -> None:
-    """Raise ``ElError`` where force and reason do not come together."""
+    """Raise ``ElError`` for force without a reason. (A reason without force stands in the history and does nothing.)"""
     if force and not reason.strip():
         raise ElError(
             "a forced edit needs a reason", code="EL202", hint='add reason="…"; it goes into the history'
         )
-    if reason.strip() and not force:
-        raise ElError("a reason without force", code="EL202", hint="add force=true, or leave the reason out")
 
 
 def draft(session: Workbench, plan: Plan) -> Draft:
@@ -136,10 +137,10 @@ def draft(session: Workbench, plan: Plan) -> Draft:
         reason=why,
         forced=False,
         basin=plan.basin,
-        strength=plan.strength if plan.strength is not None else proposal.margin,
+        strength=strength_of(proposal.factors.norm, landscape),
         norm=proposal.factors.norm,
         relative_norm=proposal.factors.norm / landscape.frobenius if landscape.frobenius else 0.0,
-        rank=proposal.factors.rank,
+        rank=proposal.factors.true_rank,
         kept=verdict.kept,
         protected=verdict.protected,
         changed_fraction=verdict.changed_fraction,
@@ -148,8 +149,16 @@ def draft(session: Workbench, plan: Plan) -> Draft:
         method=plan.method,
         effect=None,
         arrived=None,
+        margin=proposal.margin,
+        factor=plan.factor,
+        dose=plan.dose,
     )
     return Draft(plan, proposal, edit)
+
+
+def strength_of(norm: float, landscape: Landscape) -> float:
+    """``‖ΔW‖/‖W‖`` of a change of this norm; where the weight is zero, ‖W‖ is that of the identity."""
+    return norm / (landscape.frobenius or landscape.dim**0.5)
 
 
 def commit(
@@ -212,6 +221,8 @@ def _refusal(plan: Plan, why: str, protected: int) -> Edit:
         method=plan.method,
         effect=None,
         arrived=None,
+        factor=plan.factor,
+        dose=plan.dose,
     )
 
 

@@ -84,7 +84,7 @@ def consolidate(
         f"L{layer}",
         propose,
         own=weak if len(weak) else None,
-        strength=strengthen,
+        factor=strengthen,
     )
     return carry_out(session, plan, force=force, reason=reason)
 
