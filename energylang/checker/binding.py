@@ -173,17 +173,17 @@ def _check_missing(
             help=f"usage: {op.usage()}" + (f"   for example: {_example(op)}" if op.examples else ""),
         )
     if op.clashes and fits:
-        clash = op.clash({name: _known(value) for name, value in bound.items()})
+        clash = op.clash({name: known(value) for name, value in bound.items()})
         if clash is not None:
             checker.problems.add("EL202", clash.message, command.span, help=clash.hint)
     force, reason = bound.get("force"), bound.get("reason")
-    blank = reason is None or not str(_known(reason)).strip()
+    blank = reason is None or not str(known(reason)).strip()
     if op.param("force") and isinstance(force, ast.Bool) and force.value and blank:
         checker.problems.add("EL202", "a forced edit needs a reason", command.span,
                              help='add reason="…"; it goes into the history')  # fmt: skip
 
 
-def _known(value: Argument) -> Any:
+def known(value: Argument) -> Any:
     """The value of an argument that is written out, or ``UNKNOWN_VALUE``."""
     if isinstance(value, Given):
         return value.value

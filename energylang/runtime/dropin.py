@@ -37,6 +37,7 @@ from .observing import survey_starts
 
 if TYPE_CHECKING:
     from .session import Session
+    from .workbench import Workbench
 
 CONTROLS = 3
 
@@ -237,13 +238,18 @@ def keep_concept(session: Session, name: str, data: Mapping[str, Any], statement
     session.timeline.record(statement, before, session.state, "OK", "", None)
 
 
-def write_published(session: Session, path: str, data: Mapping[str, Any]) -> int:
+def write_published(session: Workbench, path: str, data: Mapping[str, Any]) -> int:
     """Write a dictionary of tensors as .pt, whole or not at all; the size in bytes."""
-    buffer = io.BytesIO()
-    torch.save(dict(data), buffer)
-    raw = buffer.getvalue()
+    raw = torch_bytes(data)
     write_atomic(session.resolve(path), raw)
     return len(raw)
+
+
+def torch_bytes(data: Mapping[str, Any]) -> bytes:
+    """A dictionary of tensors, numbers and texts as ``torch.save`` writes it."""
+    buffer = io.BytesIO()
+    torch.save(dict(data), buffer)
+    return buffer.getvalue()
 
 
 def bare_weights(session: Session, path: str) -> bool:
@@ -274,12 +280,14 @@ def read_published(path: Path) -> dict[str, Any]:
     return found
 
 
-def session_data(session: Session) -> dict[str, Any]:
-    """Staged weights and concepts in the published layout."""
+def session_data(session: Workbench) -> dict[str, Any]:
+    """Staged weights and concepts in the published layout: ``model_state`` for whoever loads a model,
+    ``layer_N_W`` for whoever takes up a session."""
     with session.model_with_staged_weights() as model:
         state = {name: tensor.detach().cpu().clone() for name, tensor in model.tensors().items()}
+        layers = {f"layer_{i}_W": state[model.weight_key(i)] for i in range(model.num_layers)}
     concepts = {name: published_concept(concept) for name, concept in session.state.concepts.items()}
-    return {"model_state": state, "concepts": concepts}
+    return {"model_state": state, "concepts": concepts, **layers}
 
 
 def save_session(session: Session, path: str) -> None:

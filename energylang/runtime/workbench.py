@@ -23,12 +23,13 @@ from energylang.landscape.layer import Landscape
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal
 from energylang.models import checkpoint
+from energylang.models.index import PT_SUFFIXES
 from energylang.models.protocol import Generation
 from energylang.storage import check_regular, check_writable, read_text, write_atomic
 from energylang.values import BasinRef, Concept, Seed
 
 from . import concepts as concept_work
-from . import installing, interventions, moving, observing, redirecting, steering
+from . import dropin, installing, interventions, moving, observing, redirecting, steering
 from . import whole as sessions
 from .core import Core
 from .editing import REMOVING, Plan, carry_out
@@ -372,6 +373,8 @@ class Workbench(Core):
         """Write the model with everything staged, and (``whole``) the session; the path as given and the size."""
         target = self.resolve(path)
         check_writable(target)
+        if target.suffix in PT_SUFFIXES:
+            return path, dropin.write_published(self, path, dropin.session_data(self))
         tensors, about = sessions.written(self) if whole else ({}, None)
         with self.model_with_staged_weights() as model:
             checkpoint.save(model, target, extra=tensors, notes=sessions.notes(model, about))
