@@ -44,6 +44,7 @@ class Concepts(Surgeon):
                 "layer": layer,
                 "text": text,
                 "state": state.clone(),
+                "energy": dropin.energies_at(session, layer, {0: state})[0],
                 "converge_iters": count,
                 "cos_similarity": cosine,
                 "is_basin": cosine >= 0.95,

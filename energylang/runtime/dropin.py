@@ -20,6 +20,7 @@ from torch import Tensor
 from energylang import results
 from energylang.errors import CheckpointError, ElError
 from energylang.landscape.dynamics import settle, trajectory
+from energylang.landscape.energy import lyapunov
 from energylang.landscape.layer import Landscape
 from energylang.landscape.survey import survey
 from energylang.models import checkpoint
@@ -33,6 +34,7 @@ from energylang.values import Concept as ConceptName
 
 from .concepts import keep
 from .history import Concept, Holding
+from .keeping import marks_of, there
 from .observing import survey_starts
 
 if TYPE_CHECKING:
@@ -87,6 +89,34 @@ def centres(session: Session, survey: results.Survey) -> list[Tensor]:
 def centre(session: Session, layer: int, basin: int) -> Tensor:
     """The centre (d,) of a living basin."""
     return session.basin(BasinRef(layer, basin)).clone()
+
+
+def centres_by_number(session: Session, layer: int) -> dict[int, Tensor]:
+    """The centres (d,) of the living basins."""
+    return {basin.id: basin.centre.clone() for basin in session.known_basins(layer).alive()}
+
+
+def energies_at(session: Session, layer: int, places: Mapping[int, Tensor]) -> dict[int, float]:
+    """The energy at each place, in the staged landscape."""
+    if not places:
+        return {}
+    landscape = session.landscape_of(layer)
+    together = torch.stack(list(places.values())).to(landscape.weight)
+    return dict(zip(places, lyapunov(landscape, together).tolist(), strict=True))
+
+
+def marks_found(session: Session, layer: int, key: str, marks: int) -> list[tuple[bool, float]]:
+    """Whether each of a key's marks is there, and the energy at it."""
+    landscape = session.landscape_of(layer)
+    patterns = marks_of(session, layer, key, marks)
+    present = there(landscape, patterns).tolist()
+    return list(zip(present, lyapunov(landscape, patterns).tolist(), strict=True))
+
+
+def first_tokens(session: Session, text: str, count: int | None) -> str:
+    """A text's first tokens, or all of it."""
+    ids = session.text.encode(text)
+    return text if count is None or len(ids) <= count else session.text.decode(ids[:count])
 
 
 def weight(session: Session, layer: int) -> Tensor:

@@ -262,7 +262,7 @@ def _verified(
 ) -> results.Watermark:
     wrong = [marks_of(session, layer, f"wrong key {k}", marks) for k in range(_WRONG_KEYS)]
     patterns = torch.cat((marks_of(session, layer, key, marks), *wrong))
-    found = _there(landscape, patterns).reshape(-1, marks).double().mean(dim=1)
+    found = there(landscape, patterns).reshape(-1, marks).double().mean(dim=1)
     score, others = float(found[0]), found[1:]
     reached = float((others >= max(score, 1e-9)).double().mean())
     return results.Watermark(
@@ -277,7 +277,7 @@ def _verified(
     )
 
 
-def _there(landscape: Landscape, patterns: Tensor) -> Tensor:
+def there(landscape: Landscape, patterns: Tensor) -> Tensor:
     """(n,) bool: whether states at the patterns (n, d) stay near them."""
     return cosine_rows(settle(landscape, patterns).states, patterns) > _NEAR
 
