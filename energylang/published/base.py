@@ -198,6 +198,8 @@ def retention(edit: results.Edit | results.CausalEffect, max_changed: float) -> 
     if isinstance(edit, results.Edit):
         fraction = edit.changed_fraction
         found |= {"K_protected": edit.protected, "K_kept": edit.kept}
+    else:
+        found |= {"K_protected": len(edit.others), "K_kept": sum(other.survived for other in edit.others)}
     found["decision"] = {
         "accepted": None if fraction is None else fraction <= max_changed,
         "changed_fraction": fraction,
