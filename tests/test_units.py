@@ -227,6 +227,8 @@ def test_the_true_rank_is_that_of_the_matrix(seed: int, columns: int) -> None:
         "remove-concept L3 polite method=basin dose=0.5",
         "redirect L3.B0 to=L3.B1 dose=1 strength=0.1",
         "inject L3 42 strength=0.1 noise=30%",
+        "intervene L3.B0 clamp swap=L3.B1",
+        "intervene L3.B0 amount=2",
     ],
 )
 def test_what_does_not_go_together_is_said_before_the_run_and_in_python(line: str) -> None:
