@@ -33,8 +33,9 @@ from energylang.results import Edit
 from energylang.values import BasinRef, Seed
 from energylang.values import Concept as ConceptName
 
+from . import asked
 from .aiming import aim
-from .editing import Plan, check_force, commit, draft
+from .editing import Plan, check_force, commit, draft, heard
 from .effects import measure
 from .history import Concept
 from .installing import (
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from .workbench import Workbench
 
 _COPIES, _NOISE = 64, 0.1
-_ENOUGH = 0.9  # of what is diverted must arrive
+_ENOUGH, _HALF = 0.9, 0.5  # of what is diverted must arrive; where a dose or a damage budget sets the limit
 
 
 # ----------------------------------------------------------------------------------------- redirect
@@ -101,29 +102,34 @@ def redirect_basin(
         factors = made.factors.scaled(dose)
         return replace(made, factors=factors, target=resting(landscape, factors, value))
 
-    def planned(dose: float, proposal: Proposal, within: tuple[bool, str] | None) -> Plan:
+    def planned(dose: float, proposal: Proposal, share: float, within: tuple[bool, str] | None) -> Plan:
+        least = _HALF if within is not None or strength is not None else _ENOUGH
         return Plan(
             "redirect",
             layer,
             f"{basin} to {to}",
             lambda _landscape, _protected: proposal,
+            asked=lambda _tried: asked.judged(
+                "share of what is diverted that arrives",
+                share,
+                least,
+                f"only {share:.0%} of what is diverted arrives at {to}, {least:.0%} is asked for",
+            ),
             own=torch.stack((centre, value)),
             related=RELATED,
             installs=True,
             method="redirect",
             strength=dose,
-            decided=within,
+            damage=within,
         )
 
     if session.model.text is not None:
         dose, proposal, within = within_budget(session, layer, dosed, damage, strength)
-        made = draft(session, planned(dose, proposal, within))
         share = _arriving(session, landscape, proposal, states)
+        made = draft(session, planned(dose, proposal, share, within))
     else:
         dose, proposal, share = _arrival(session, landscape, dosed, states, strength)
-        arrives = strength is not None or share >= _ENOUGH
-        nowhere = (False, f"no dose up to {DOSES[-1]} sends it there: {share:.0%} arrives")
-        made = draft(session, planned(dose, proposal, None if arrives else nowhere))
+        made = draft(session, planned(dose, proposal, share, None))
     made = replace(made, edit=replace(made.edit, arrived=share))
     return commit(session, made, force=force, reason=reason)
 
@@ -199,7 +205,7 @@ def remove_concept(
     made = found.draft
     assert made.proposal is not None  # an aimed change always has room
     effect = measure(session, concept, made.proposal.factors, weight, found.imitate)
-    return commit(session, made, force=force, reason=reason, effect=effect)
+    return commit(session, heard(made, effect, more=False), force=force, reason=reason, effect=effect)
 
 
 def removal(session: Workbench, concept: Concept, strength: float | None, damage: float) -> Candidate:
@@ -229,6 +235,6 @@ def removal(session: Workbench, concept: Concept, strength: float | None, damage
         own=centre[None],
         method="aimed",
         strength=dose,
-        decided=within,
+        damage=within,
     )
     return Candidate(draft(session, plan), lambda other: aim(session, other, weight, query, away=True))

@@ -26,8 +26,8 @@ from energylang.models.protocol import Generation
 from energylang.storage import check_regular, check_writable, read_text, write_atomic
 from energylang.values import BasinRef, Concept, Seed
 
+from . import asked, installing, interventions, moving, observing, redirecting, steering
 from . import concepts as concept_work
-from . import installing, interventions, moving, observing, redirecting, steering
 from . import whole as sessions
 from .core import Core
 from .editing import REMOVING, Plan, carry_out
@@ -149,7 +149,15 @@ class Workbench(Core):
                 wanted_radius=radius,
             )
 
-        plan = Plan("inject", layer, str(target), propose, installs=True, strength=strength)
+        plan = Plan(
+            "inject",
+            layer,
+            str(target),
+            propose,
+            asked=asked.installed(target, direction),
+            installs=True,
+            strength=strength,
+        )
         return carry_out(self, plan, force=force, reason=reason)
 
     def remove_basin(
@@ -174,6 +182,7 @@ class Workbench(Core):
             layer,
             str(target),
             propose,
+            asked=asked.ended(target, centre),
             own=centre[None],
             related=RELATED,
             exactly=REMOVING,
