@@ -196,8 +196,9 @@ class Edit(Result):
 
     ``basin`` is the id of the basin that was installed or aimed at; ``merged`` says that it was there before;
     ``cosine`` is between it and what was asked for, ``returned`` the share of its noisy copies (10 %) that come back.
-    Of a basin that was scaled, ``field_before`` and ``field_after`` are x·Wf(x)/x·x where it rests, with its energies. ``changed_fraction`` of noisy cues
-    are decided differently. ``arrived`` is the share of redirected states that now settle at the target.
+    Of a basin that was scaled, ``field_before`` and ``field_after`` are x·Wf(x)/x·x where it rests, with its energies.
+    ``changed_fraction`` of noisy cues are decided differently. ``arrived`` is the share of redirected states that now
+    settle at the target.
     """
 
     operation: str

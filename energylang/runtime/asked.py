@@ -1,7 +1,8 @@
 """Was what an edit was asked for done?
 
 An edit is *applied* only if what was asked of it is there afterwards. Every operation that edits says in its plan what
-that is, and it is measured on the edited landscape, by the functions that ``verify`` and the registry of basins use, before anything is staged:
+that is, and it is measured on the edited landscape before anything is staged, by the functions that ``verify`` and the
+registry of basins use:
 
 * **installed**: where the direction leads is a basin near it (what ``verify`` asks). Whether it is new, or one that was
   there before (it *merged*), is said.
