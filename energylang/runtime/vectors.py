@@ -26,6 +26,7 @@ from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.dynamics import settle
 from energylang.models.checkpoint import SUM_KEY, checksum, read_tensors_of
 from energylang.models.index import read_index
+from energylang.ops.coerce import check_name
 from energylang.storage import json_bytes, read_json, seal_holds, sealed, write_atomic
 
 from .concepts import describe, keep, opposite
@@ -178,6 +179,7 @@ def bring(session: Workbench, path: str, name: str | None, layer: int | None) ->
         )
     except (KeyError, TypeError, ValueError):
         raise _unreadable(path, "it lacks what a concept has") from None
+    check_name(concept.name)
     try:
         session.check_layer(concept.layer)
     except ElError as error:

@@ -23,7 +23,7 @@ from energylang.landscape.layer import Landscape
 from energylang.landscape.proposal import Proposal
 from energylang.models import checkpoint
 from energylang.models.protocol import Generation
-from energylang.storage import check_regular, check_writable, read_text, write_atomic
+from energylang.storage import check_regular, check_writable, write_atomic
 from energylang.values import BasinRef, Concept, Seed
 
 from . import asked, installing, interventions, moving, observing, redirecting, steering
@@ -250,10 +250,12 @@ class Workbench(Core):
     def capture_text(
         self, layer: int | None, name: str, text: str, contrast: str | None, position: str | None
     ) -> results.ConceptInfo:
-        return concept_work.describe(self, concept_work.capture(self, layer, name, text, contrast, position))
+        return concept_work.describe(
+            self, concept_work.capture(self, layer, name, [text], contrast, position)
+        )
 
-    def capture_states(self, layer: int, name: str, text: str, position: str | None) -> None:
-        concept_work.capture(self, layer, name, text, None, position)
+    def capture_texts(self, layer: int, name: str, texts: Sequence[str], position: str | None) -> None:
+        concept_work.capture(self, layer, name, texts, None, position)
 
     def describe_concept(self, name: str) -> results.ConceptInfo:
         return concept_work.describe(self, self.concept(name))
@@ -358,16 +360,6 @@ class Workbench(Core):
     def write_text(self, path: str, text: str) -> None:
         """Write a text file whole or not at all."""
         write_atomic(self.resolve(path), text.encode("utf-8", "replace"))
-
-    def read_lines(self, path: str) -> list[str]:
-        """The lines of a text file that hold something."""
-        try:
-            text = read_text(self.resolve(path))
-        except OSError as error:
-            raise ElError(f"cannot read {path}: {error.strerror}", code="EL503") from None
-        except UnicodeDecodeError:
-            raise ElError(f"{path} is not UTF-8 text", code="EL503") from None
-        return [line.strip() for line in text.splitlines() if line.strip()]
 
     # -- text -------------------------------------------------------------------------------------------------
 
