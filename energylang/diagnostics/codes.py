@@ -422,6 +422,12 @@ _ALL = (
         "It lets go when it ends, however it ends.",
     ),
     Code(
+        "EL544",
+        "in use by another task",
+        "Another asyncio task of this thread is in the midst of a transaction, or of a scope, in the session. A thread "
+        "waits for another; a task cannot, and what it did would be undone with the other's transaction.",
+    ),
+    Code(
         "EL590",
         "interrupted",
         "The run was stopped from the keyboard; the statement that was running left no trace.",

@@ -231,11 +231,13 @@ def import_concept(
 @operation(
     "capture-file",
     category="Concept",
-    summary="Add every line of a text file to a concept.",
+    summary="Add every example in a file to a concept: a line of text, or a field of a record.",
+    details="A .json, .jsonl, .csv or .tsv file holds records (or texts, in JSON): column= names the field. "
+    "The examples are read in one pass.",
     params=(
         Param("layer", t.LAYER, "the layer, such as L0"),
         Param("concept", t.CONCEPT, "the concept's name"),
-        Param("path", t.PATH, "a text file with an example on every line"),
+        Param("path", t.PATH, "a text file with an example on every line, or a file of records"),
         Param(
             "position",
             t.TEXT,
@@ -243,19 +245,21 @@ def import_concept(
             None,
             keyword_only=True,
         ),
+        Param("column", t.TEXT, "the field of a record that holds the text", None, keyword_only=True),
     ),
     effects=Effect.CHANGES | Effect.TEXT | Effect.FILES,
     flow=Flow(creates="concept", at="layer"),
     result=results.ConceptInfo,
     examples=(
         Example(
-            'capture L3 a "Thank you"\nexport-concept a "a.json"\ncapture-file L3 b "a.json" position="mean"',
-            'it.samples == 1 and it.position == "mean"',
+            'capture L3 a "Thank you"\ncapture L3 a "You are kind"\nexport-concept a "a.json"\n'
+            'capture-file L3 b "a.json" column="texts" position="mean"',
+            'it.samples == 2 and it.texts[1] == "You are kind" and it.position == "mean"',
             on="tiny",
         ),
     ),
 )
 def capture_file(
-    session: Session, layer: int, concept: Concept, path: str, position: str | None
+    session: Session, layer: int, concept: Concept, path: str, position: str | None, column: str | None
 ) -> results.ConceptInfo:
-    return session.capture_lines(layer, concept.name, path, position)
+    return session.capture_lines(layer, concept.name, path, position, column)

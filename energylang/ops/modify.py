@@ -37,7 +37,8 @@ def as_number(strength: float | str) -> float | None:
     category="Modify",
     summary="Install an attractor.",
     details="The smallest change of the weight that makes the signs of the direction an attractor and leaves "
-    "the field of the protected basins alone. Kept only if the gate finds every other basin in place. A larger noise= "
+    "the field of the protected basins alone. Kept only if a basin is there afterwards (as `verify` looks for it), "
+    "every other known basin stays, and at most 2 % of noisy decisions change. A larger noise= "
     "asks for a wider basin, which takes a larger change and costs more decisions.",
     params=(
         LAYER,

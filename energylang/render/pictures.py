@@ -152,18 +152,14 @@ def _(energy: results.Energy) -> RenderableType:
 
 @render.register
 def _(edit: results.Edit) -> RenderableType:
+    place = f"L{edit.layer}"
+    where = edit.target if edit.target == place else f"{edit.target} in {place}"
     if edit.forced:
-        head = Text.assemble(("! kept by force", "bold yellow"), f"  {edit.target} in L{edit.layer}")
+        head = Text.assemble(("! kept by force", "bold yellow"), f"  {where}")
     elif edit.applied:
-        head = Text.assemble(("✓ staged", "bold green"), f"  {edit.target} in L{edit.layer}")
-        if (
-            edit.basin is not None
-            and edit.operation not in ("remove", "remove-concept")
-            and f".B{edit.basin}" not in edit.target
-        ):
-            head.append(f" is now L{edit.layer}.B{edit.basin}", style="bold")
+        head = Text.assemble(("✓ staged", "bold green"), f"  {where}{_became(edit)}")
     else:
-        head = Text.assemble(("✗ refused", "bold red"), f"  {edit.target} in L{edit.layer}: {edit.reason}")
+        head = Text.assemble(("✗ refused", "bold red"), f"  {where}: {edit.reason}")
     strength = "–" if edit.strength is None else number(edit.strength)
     values = {
         "change": f"{number(edit.norm)} ({percent(edit.relative_norm)} of the weight)",
@@ -178,17 +174,71 @@ def _(edit: results.Edit) -> RenderableType:
     if edit.forced:
         parts.append(Text(edit.reason, style="yellow"))
     if edit.norm:
-        text = f"{edit.kept} of {edit.protected} protected basins stay, "
-        parts.append(Text(text + f"{percent(edit.changed_fraction)} of decisions change"))
-        if edit.arrived is not None:
-            parts.append(Text(f"{percent(edit.arrived)} of what was diverted arrives"))
-        if edit.lost:
-            shown = ", ".join(f"B{id}" for id in edit.lost[:8]) + (" …" if len(edit.lost) > 8 else "")
-            parts.append(Text(f"lost: {shown}"))
+        parts += _asked(edit)
+        parts += _others(edit)
     if edit.effect is not None:
         parts.append(render(edit.effect))
     parts += [Text(f"note: {note}", style="dim") for note in edit.notes]
     return Group(*parts)
+
+
+def _became(edit: results.Edit) -> str:
+    """What the target of an edit that was kept is now."""
+    if edit.basin is None or f".B{edit.basin}" in edit.target:
+        return ""
+    if edit.operation in ("remove", "remove-concept"):
+        return f" was L{edit.layer}.B{edit.basin}"
+    if edit.merged:
+        return f" is L{edit.layer}.B{edit.basin}, which was there before"
+    return f" is now L{edit.layer}.B{edit.basin}"
+
+
+def _asked(edit: results.Edit) -> list[RenderableType]:
+    """Was what was asked for done? The numbers by which that was judged."""
+    parts: list[RenderableType] = []
+    if edit.cosine is not None and edit.returned is not None:
+        parts.append(
+            Text(
+                f"cosine {edit.cosine:.2f} to what was asked for, returns from 10 % noise {percent(edit.returned)}"
+            )
+        )
+    if edit.energy_before is not None and edit.energy_after is not None:
+        way = "shallower" if edit.energy_after > edit.energy_before else "deeper"
+        parts.append(Text(f"still a basin, {way}: energy {edit.energy_before:.3f} → {edit.energy_after:.3f}"))
+    if edit.field_before is not None and edit.field_after is not None:
+        ratio = edit.field_after / edit.field_before if edit.field_before else 1.0
+        parts.append(
+            Text(f"field where it rests {edit.field_before:.3f} → {edit.field_after:.3f} ({ratio:.2f} times)")
+        )
+    if edit.arrived is not None:
+        parts.append(Text(f"{percent(edit.arrived)} of what was diverted arrives"))
+    return parts
+
+
+def _others(edit: results.Edit) -> list[RenderableType]:
+    """What became of the other basins, by the one count that the gate, the registry and ``diff`` share."""
+    parts: list[RenderableType] = []
+    changed = f"{percent(edit.changed_fraction)} of noisy decisions change"
+    unprotected = edit.known - edit.protected
+    if edit.judged_by == "damage":
+        stay = edit.known - (len(edit.lost) or edit.would_lose)
+        parts.append(
+            Text(
+                f"judged by its damage on text, not by the gate: {stay} of {edit.known} basins stay, {changed}"
+            )
+        )
+    else:
+        line = f"{edit.kept} of {edit.protected} protected basins stay, {changed}"
+        if unprotected:
+            line += f"; not protected: {unprotected}, its own and what is built from it"
+        parts.append(Text(line))
+    if edit.lost_on_purpose:
+        parts.append(Text(f"lost on purpose: {_ids(edit.lost_on_purpose)}"))
+    if edit.lost_beside:
+        parts.append(Text(f"lost beside it: {_ids(edit.lost_beside)}", style="yellow"))
+    if edit.would_lose:
+        parts.append(Text(f"it would have lost {edit.would_lose} of {edit.known} basins", style="dim"))
+    return parts
 
 
 @render.register

@@ -167,14 +167,38 @@ class Effect(Result):
 
 
 @dataclass(frozen=True, eq=False)
+class Condition(Result):
+    """One thing that must hold for an edit to be applied: what was measured, and its limit (``at_least`` or at
+    most)."""
+
+    name: str
+    value: float
+    limit: float
+    at_least: bool
+    ok: bool
+
+
+@dataclass(frozen=True, eq=False)
 class Edit(Result):
     """A proposed edit of a layer's staged weight and what became of it.
 
-    A refused edit (``applied`` is false) leaves no trace; ``reason`` says why. ``basin`` is the id of the
-    basin that was installed or aimed at, ``lost`` those that the edit lost, ``kept`` of ``protected``
-    basins re-settle onto themselves, ``changed_fraction`` of noisy cues are decided differently. ``arrived`` is
-    the share of redirected states that now settle at the target. ``blocked`` says that it was a guard or a protected
-    basin that refused it, which force does not overrule.
+    ``applied`` says that what was asked for was measured afterwards and that nothing else was harmed beyond its limits
+    (``conditions``), or that it was forced. A refused edit leaves no trace; ``reason`` says why. ``blocked`` says that
+    it was a guard or a pinned basin that refused it, which force does not overrule.
+
+    ``judged_by`` is ``gate`` (protected basins and noisy decisions) or ``damage`` (a budget on held-out text; basins
+    are moved on purpose then, and how many is told without a limit).
+
+    Of the ``known`` basins of the layer, ``protected`` had to stay and ``kept`` of them do; the rest are the edit's own
+    (target, mirror) and, where a basin is removed, scaled or moved, those that are built from it. ``lost`` are all that
+    are gone: ``lost_on_purpose`` (the target and its mirror, where they were to go) and ``lost_beside`` it. A refused
+    edit loses none; ``would_lose`` counts what it would have lost.
+
+    ``basin`` is the id of the basin that was installed or aimed at; ``merged`` says that it was there before;
+    ``cosine`` is between it and what was asked for, ``returned`` the share of its noisy copies (10 %) that come back.
+    Of a basin that was scaled, ``field_before`` and ``field_after`` are x·Wf(x)/x·x where it rests, with its energies.
+    ``changed_fraction`` of noisy cues are decided differently. ``arrived`` is the share of redirected states that now
+    settle at the target.
 
     ``strength`` is the size of the change, ‖ΔW‖/‖W‖ with W the weight before it: given back as ``strength=`` to the
     same operation at the same place, it makes the same edit. How the change was made is in fields of its own, ``None``
@@ -203,6 +227,19 @@ class Edit(Result):
     effect: Effect | None
     arrived: float | None
     blocked: bool = False
+    judged_by: str = "gate"
+    known: int = 0
+    lost_on_purpose: tuple[int, ...] = ()
+    lost_beside: tuple[int, ...] = ()
+    would_lose: int = 0
+    conditions: tuple[Condition, ...] = ()
+    merged: bool = False
+    cosine: float | None = None
+    returned: float | None = None
+    field_before: float | None = None
+    field_after: float | None = None
+    energy_before: float | None = None
+    energy_after: float | None = None
     margin: float | None = None
     factor: float | None = None
     dose: float | None = None

@@ -25,6 +25,7 @@ from energylang.models.protocol import Intervention
 from energylang.models.states import chunks
 from energylang.values import BasinRef
 
+from . import asked
 from .editing import Plan, carry_out
 from .effects import against
 from .observing import settled_basins
@@ -145,6 +146,7 @@ def intervene(
         layer,
         str(basin),
         propose,
+        asked=asked.ended(basin, centre) if op == "remove" else asked.scaled(basin, centre, FACTORS[op]),
         own=centre[None],
         basin=basin.basin,
         factor=FACTORS[op],

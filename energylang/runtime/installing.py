@@ -35,11 +35,12 @@ from energylang.models.protocol import Intervention
 from energylang.results import Edit
 from energylang.values import Concept as ConceptName
 
+from . import asked
 from .aiming import aim
 from .concepts import keep, opposite
 from .controls import OWN_REPLIES, REPLY_TOKENS, Imitate
 from .doses import dose_of
-from .editing import Draft, Plan, check_force, commit, draft
+from .editing import Draft, Plan, check_force, commit, draft, heard
 from .effects import CHOOSING_WINDOWS, Gauge, Ruler, measure
 from .history import Concept
 
@@ -98,9 +99,12 @@ def install(
         chosen = makers[method]()
     proposal = chosen.draft.proposal
     effect = None
-    if proposal is not None and (chosen.draft.edit.applied or force or chosen.draft.plan.decided):
+    if proposal is not None and (chosen.draft.edit.applied or force or chosen.draft.plan.damage):
         effect = measure(session, concept, proposal.factors, weight, chosen.imitate)
-    edit = commit(session, chosen.draft, force=force, reason=reason, effect=effect)
+    made = chosen.draft
+    if effect is not None and made.plan.damage is not None:
+        made = heard(made, effect, more=True)
+    edit = commit(session, made, force=force, reason=reason, effect=effect)
     if edit.applied:
         current = session.concept(concept.name)
         note = f"L{concept.layer} {edit.method} (edit {session.timeline.next_id()})"
@@ -142,7 +146,14 @@ def attractor(session: Workbench, concept: Concept, strength: float | None) -> C
         return propose(landscape, landscape.weight.new_zeros(0, landscape.dim), towards).factors
 
     plan = Plan(
-        "inject-concept", layer, concept.name, propose, installs=True, method="attractor", strength=strength
+        "inject-concept",
+        layer,
+        concept.name,
+        propose,
+        asked=asked.installed(ConceptName(concept.name), direction),
+        installs=True,
+        method="attractor",
+        strength=strength,
     )
     return Candidate(draft(session, plan), imitate)
 
@@ -186,7 +197,7 @@ def redirected(
         method="redirect",
         strength=strength,
         dose=dose,
-        decided=within,
+        damage=within,
     )
 
     def imitate(other: Concept) -> LowRank:
@@ -255,7 +266,7 @@ def aimed(
         method="aimed",
         strength=strength,
         dose=dose,
-        decided=within,
+        damage=within,
     )
     return Candidate(draft(session, plan), lambda other: aim(session, other, weight, query, away=False))
 

@@ -17,6 +17,7 @@ from energylang.landscape.proposal import Proposal
 from energylang.results import Edit
 from energylang.values import BasinRef, Concept, Seed
 
+from . import asked
 from .editing import REMOVING, Plan, carry_out
 from .observing import NEAR, SAME
 
@@ -59,6 +60,7 @@ def move_basin(
         layer,
         f"{target} to {goal}",
         propose,
+        asked=asked.both(asked.installed(goal, direction), asked.ended(target, centre)),
         own=torch.stack((centre.to(pattern), pattern)),
         related=RELATED,
         installs=True,
@@ -118,6 +120,7 @@ def scale_basin(
         layer,
         str(target),
         propose,
+        asked=asked.scaled(target, centre, factor),
         own=centre[None],
         related=RELATED,
         exactly=REMOVING,

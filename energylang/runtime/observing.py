@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from energylang.errors import ElError
-from energylang.landscape.attractors import polish
+from energylang.landscape.attractors import FIXED_POINT, polish
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import starts
 from energylang.landscape.dynamics import settle
+from energylang.landscape.edits import AMPLITUDE
 from energylang.landscape.energy import lyapunov, reference
 from energylang.landscape.layer import Landscape, residual
 from energylang.landscape.lineage import Registry
@@ -89,44 +90,58 @@ class Place:
 
     start: Tensor
     rest: Tensor
-    basin: int | None
     cosine: float
     residual: float
     stability: float
+    attracts: bool
     energy_start: float
     energy_start_reference: float
     energy_rest: float
     energy_rest_reference: float
     is_basin: bool
+    basin: int | None = None
 
 
 def look(session: Workbench, layer: int, target: BasinRef | Concept | Seed) -> Place:
     """Settle from where ``target`` points and measure the energies on the way."""
-    landscape = session.landscape_of(layer)
-    direction = session.direction(layer, target)
-    # A seed names a direction, not a state: its pattern is 0.9 times the signs, as an injection writes it.
-    start = 0.9 * torch.sign(direction) if isinstance(target, Seed) else direction
-    run = settle(landscape, start[None], eps=float(session.setting("eps")))
+    start = pattern_of(target, session.direction(layer, target))
+    found = place_of(session.landscape_of(layer), start, wanted_cosine(target), float(session.setting("eps")))
+    return replace(found, basin=name_of(session.registry(layer), found.rest[None])[0])
+
+
+def pattern_of(target: BasinRef | Concept | Seed, direction: Tensor) -> Tensor:
+    """The state (d,) at which a target is looked for. A seed names a direction, not a state: its pattern is 0.9 times
+    the signs, as an injection writes it."""
+    return AMPLITUDE * torch.sign(direction) if isinstance(target, Seed) else direction
+
+
+def wanted_cosine(target: BasinRef | Concept | Seed) -> float:
+    """How near a basin must lie to count as the one that a target names."""
+    return SAME if isinstance(target, BasinRef) else NEAR
+
+
+def place_of(landscape: Landscape, start: Tensor, wanted: float, eps: float) -> Place:
+    """Where a state (d,) comes to rest in a landscape, and whether that is a basin within the cosine ``wanted``."""
+    run = settle(landscape, start[None].to(landscape.weight), eps=eps)
     rest = polish(landscape, run.states)[0]
-    cosine = float(cosine_rows(rest, start)[0])
+    cosine = float(cosine_rows(rest, start.to(rest))[0])
     radii, attracts = spectrum(landscape, rest)
     off = float(residual(landscape, rest)[0])
-    height = torch.cat((start[None], rest))
+    height = torch.cat((start[None].to(rest), rest))
     energies, references = lyapunov(landscape, height).tolist(), reference(landscape, height).tolist()
-    wanted = SAME if isinstance(target, BasinRef) else NEAR
     alive = bool(torch.linalg.vector_norm(rest) > 0)
     return Place(
         start=start,
         rest=rest[0],
-        basin=name_of(session.registry(layer), rest)[0],
         cosine=cosine,
         residual=off,
         stability=float(radii[0]),
+        attracts=bool(attracts[0]),
         energy_start=energies[0],
         energy_start_reference=references[0],
         energy_rest=energies[1],
         energy_rest_reference=references[1],
-        is_basin=alive and cosine >= wanted and off < 1e-3 and bool(attracts[0]),
+        is_basin=alive and cosine >= wanted and off < FIXED_POINT and bool(attracts[0]),
     )
 
 

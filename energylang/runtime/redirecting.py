@@ -33,9 +33,10 @@ from energylang.results import Edit
 from energylang.values import BasinRef, Seed
 from energylang.values import Concept as ConceptName
 
+from . import asked
 from .aiming import aim
 from .doses import dose_of
-from .editing import Plan, check_force, commit, draft
+from .editing import Plan, check_force, commit, draft, heard
 from .effects import measure
 from .history import Concept
 from .installing import (
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from .workbench import Workbench
 
 _COPIES, _NOISE = 64, 0.1
-_ENOUGH = 0.9  # of what is diverted must arrive
+_ENOUGH, _HALF = 0.9, 0.5  # of what is diverted must arrive; where a dose or a damage budget sets the limit
 
 
 # ----------------------------------------------------------------------------------------- redirect
@@ -103,33 +104,38 @@ def redirect_basin(
         factors = made.factors.scaled(dose)
         return replace(made, factors=factors, target=resting(landscape, factors, value))
 
-    def planned(dose: float, proposal: Proposal, within: tuple[bool, str] | None) -> Plan:
+    def planned(dose: float, proposal: Proposal, share: float, within: tuple[bool, str] | None) -> Plan:
+        least = _HALF if within is not None or given else _ENOUGH
         return Plan(
             "redirect",
             layer,
             f"{basin} to {to}",
             lambda _landscape, _protected: proposal,
+            asked=lambda _tried: asked.judged(
+                "share of what is diverted that arrives",
+                share,
+                least,
+                f"only {share:.0%} of what is diverted arrives at {to}, {least:.0%} is asked for",
+            ),
             own=torch.stack((centre, value)),
             related=RELATED,
             installs=True,
             method="redirect",
             strength=strength,
             dose=dose,
-            decided=within,
+            damage=within,
         )
 
     if dose is None and strength is not None:
         dose = dose_of(dosed(1.0).factors, strength * landscape.frobenius, value)
+    given = dose is not None
     if session.model.text is not None:
         dose, proposal, within = within_budget(session, layer, dosed, damage, dose)
-        made = draft(session, planned(dose, proposal, within))
         share = _arriving(session, landscape, proposal, states)
+        made = draft(session, planned(dose, proposal, share, within))
     else:
-        given = dose is not None
         dose, proposal, share = _arrival(session, landscape, dosed, states, dose)
-        arrives = given or share >= _ENOUGH
-        nowhere = (False, f"no dose up to {DOSES[-1]} sends it there: {share:.0%} arrives")
-        made = draft(session, planned(dose, proposal, None if arrives else nowhere))
+        made = draft(session, planned(dose, proposal, share, None))
     made = replace(made, edit=replace(made.edit, arrived=share))
     return commit(session, made, force=force, reason=reason)
 
@@ -210,7 +216,7 @@ def remove_concept(
     made = found.draft
     assert made.proposal is not None  # an aimed change always has room
     effect = measure(session, concept, made.proposal.factors, weight, found.imitate)
-    return commit(session, made, force=force, reason=reason, effect=effect)
+    return commit(session, heard(made, effect, more=False), force=force, reason=reason, effect=effect)
 
 
 def removal(
@@ -245,6 +251,6 @@ def removal(
         method="aimed",
         strength=strength,
         dose=dose,
-        decided=within,
+        damage=within,
     )
     return Candidate(draft(session, plan), lambda other: aim(session, other, weight, query, away=True))

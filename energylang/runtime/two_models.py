@@ -31,7 +31,9 @@ from energylang.models.conversations import shared_conversations
 from energylang.models.protocol import Model
 from energylang.models.states import DECISION, MEAN
 from energylang.models.text import TextModel
+from energylang.values import Concept as ConceptName
 
+from . import asked
 from .concepts import keep
 from .editing import Plan, carry_out
 from .history import Concept
@@ -221,6 +223,7 @@ def transplant(
         layer,
         f"{name} from {spec} ({bridge.aligned}{'' if bridge.fit is None else f', fit {bridge.fit:.2f}'})",
         propose,
+        asked=asked.installed(ConceptName(brought.name), direction),
         installs=True,
         strength=strength,
     )

@@ -27,6 +27,7 @@ from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.dynamics import settle
 from energylang.models.checkpoint import SUM_KEY, checksum, read_tensors_of
 from energylang.models.index import PT_SUFFIXES, read_index
+from energylang.ops.coerce import check_name
 from energylang.storage import json_bytes, read_json, seal_holds, sealed, write_atomic
 
 from . import dropin
@@ -184,6 +185,7 @@ def bring(session: Workbench, path: str, name: str | None, layer: int | None) ->
         )
     except (KeyError, TypeError, ValueError):
         raise _unreadable(path, "it lacks what a concept has") from None
+    check_name(concept.name)
     try:
         session.check_layer(concept.layer)
     except ElError as error:

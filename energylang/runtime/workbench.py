@@ -25,11 +25,11 @@ from energylang.landscape.proposal import Proposal
 from energylang.models import checkpoint
 from energylang.models.index import PT_SUFFIXES
 from energylang.models.protocol import Generation
-from energylang.storage import check_regular, check_writable, read_text, write_atomic
+from energylang.storage import check_regular, check_writable, write_atomic
 from energylang.values import BasinRef, Concept, Seed
 
+from . import asked, dropin, installing, interventions, moving, observing, redirecting, steering
 from . import concepts as concept_work
-from . import dropin, installing, interventions, moving, observing, redirecting, steering
 from . import whole as sessions
 from .core import Core
 from .editing import REMOVING, Plan, carry_out
@@ -164,7 +164,15 @@ class Workbench(Core):
                 wanted_radius=radius,
             )
 
-        plan = Plan("inject", layer, str(target), propose, installs=True, strength=strength)
+        plan = Plan(
+            "inject",
+            layer,
+            str(target),
+            propose,
+            asked=asked.installed(target, direction),
+            installs=True,
+            strength=strength,
+        )
         return carry_out(self, plan, force=force, reason=reason)
 
     def remove_basin(
@@ -189,6 +197,7 @@ class Workbench(Core):
             layer,
             str(target),
             propose,
+            asked=asked.ended(target, centre),
             own=centre[None],
             related=RELATED,
             exactly=REMOVING,
@@ -257,10 +266,12 @@ class Workbench(Core):
     def capture_text(
         self, layer: int | None, name: str, text: str, contrast: str | None, position: str | None
     ) -> results.ConceptInfo:
-        return concept_work.describe(self, concept_work.capture(self, layer, name, text, contrast, position))
+        return concept_work.describe(
+            self, concept_work.capture(self, layer, name, [text], contrast, position)
+        )
 
-    def capture_states(self, layer: int, name: str, text: str, position: str | None) -> None:
-        concept_work.capture(self, layer, name, text, None, position)
+    def capture_texts(self, layer: int, name: str, texts: Sequence[str], position: str | None) -> None:
+        concept_work.capture(self, layer, name, texts, None, position)
 
     def describe_concept(self, name: str) -> results.ConceptInfo:
         return concept_work.describe(self, self.concept(name))
@@ -383,16 +394,6 @@ class Workbench(Core):
     def write_text(self, path: str, text: str) -> None:
         """Write a text file whole or not at all."""
         write_atomic(self.resolve(path), text.encode("utf-8", "replace"))
-
-    def read_lines(self, path: str) -> list[str]:
-        """The lines of a text file that hold something."""
-        try:
-            text = read_text(self.resolve(path))
-        except OSError as error:
-            raise ElError(f"cannot read {path}: {error.strerror}", code="EL503") from None
-        except UnicodeDecodeError:
-            raise ElError(f"{path} is not UTF-8 text", code="EL503") from None
-        return [line.strip() for line in text.splitlines() if line.strip()]
 
     # -- text -------------------------------------------------------------------------------------------------
 
