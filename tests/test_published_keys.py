@@ -179,6 +179,26 @@ def test_a_text_model_s_answers_have_the_published_keys_and_are_json(
     assert same_both_ways(spoken[name])
 
 
+def test_where_there_is_no_basin_the_keys_are_there_all_the_same() -> None:
+    surgeon = BasinSurgeon.from_checkpoint("planted:64x4")
+    for name, answer in (
+        ("remove", surgeon.remove(0, 12345)),
+        ("move", surgeon.move(0, 12345)),
+        ("strengthen", surgeon.strengthen(0, 12345)),
+        ("weaken", surgeon.weaken(0, 12345)),
+    ):
+        assert lacking(name, answer) == [] and not answer["applied"] and same_both_ways(answer)
+
+
+def test_the_strength_of_an_answer_can_be_given_back(answers: dict[str, Any]) -> None:
+    first = answers["inject"]
+    surgeon = BasinSurgeon.from_checkpoint("planted:64x4")
+    surgeon.session.run("set inits 60\nset max_changed 30%\nsurvey 0")
+    again = surgeon.inject(0, 42, strength=first["strength"])
+    assert torch.allclose(again["W_after"], first["W_after"], rtol=0, atol=1e-5)
+    assert surgeon.inject(0, 43, strength="auto").result.margin is not None
+
+
 def test_dreams_report_lists_and_marks_are_single(answers: dict[str, Any]) -> None:
     (report,) = answers["dream"]["reports"][0]
     assert {"strengthened", "pruned", "retention"} <= set(report)
