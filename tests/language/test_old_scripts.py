@@ -11,6 +11,8 @@ from energylang import BasinSurgeon, Session
 from energylang.checker import check
 from energylang.checker.old import DIFFERENCES
 from energylang.cli import main
+from energylang.ops.spelling import operation_named
+from energylang.syntax.legacy import as_typed
 from energylang.syntax.source import Source
 
 CONCEPTS = "capture 3 kind Many thanks for all you did\ncapture 3 dry Done.\n"
@@ -190,6 +192,16 @@ def test_what_old_scripts_need_no_survey_for_needs_none() -> None:
     assert "EL303" in [item.code for item in check(script).diagnostics]
     Path("old.hlm").write_text(script)
     assert main(["run", "old.hlm"]) == 0
+
+
+def test_capitals_at_the_prompt_and_single_quotes_in_a_script() -> None:
+    def known(word: str) -> bool:
+        return operation_named(word) is not None
+
+    assert as_typed("SURVEY 0", known) == "survey 0" and as_typed("  Load tiny", known) == "  load tiny"
+    assert as_typed("S = survey 0", known) == "S = survey 0" and as_typed("survey 0", known) == "survey 0"
+    assert check(Source("LOAD 'random:16'\nSurvey 0\n", "old.hlm")).ok
+    assert not check("load 'random:16'\n").ok
 
 
 # ------------------------------------------------------------------------------------------ EL407
