@@ -174,6 +174,13 @@ def test_concepts_go_round_in_the_published_layout() -> None:
     assert session.concept("theirs").layer == 0
 
 
+def test_a_concept_that_a_file_names_can_be_used() -> None:
+    script = "load tiny\nimport-concept kind.pt\ninject-concept 3 kind 0.1\nrestore 3\n"
+    assert [item.code for item in check(Source(script, "old.hlm")).diagnostics if item.is_error] == []
+    named = check(script.replace("kind.pt", "kind.pt name=other"))
+    assert "EL305" in [item.code for item in named.diagnostics]
+
+
 @pytest.mark.parametrize("line", ["save out.bin", "save weights", "save out.pt session=true"])
 def test_where_a_model_cannot_be_saved_is_said_before_the_run(line: str) -> None:
     found = check(f"load planted:64x4\n{line}\n").diagnostics
