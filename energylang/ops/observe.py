@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energylang import results
@@ -237,12 +238,16 @@ def energy(session: Session, layer: int, target: BasinRef | Concept | Seed) -> r
     summary="What a basin means: the tokens it says, the tokens it holds, and real contexts.",
     details="says: the tokens that its centre makes likely through the output head alone; holds: the tokens that "
     "settle in it most often in held-out text.",
-    params=(LAYER, BASIN, Param("top", t.INT, "how many tokens and contexts", 20, minimum=1, maximum=1000)),
+    params=(
+        LAYER,
+        replace(BASIN, default=0),
+        Param("top", t.INT, "how many tokens and contexts", 20, minimum=1, maximum=1000),
+    ),
     effects=Effect.READS | Effect.TEXT,
     result=results.Probe,
     examples=(Example("survey L3\nprobe L3.B0 top=4", "it.says.count == 4", on="tiny"),),
 )
-def probe(session: Session, layer: int, basin: BasinRef, top: int) -> results.Probe:
+def probe(session: Session, layer: int, basin: BasinRef | int, top: int) -> results.Probe:
     return session.probe_basin(layer, basin, top)
 
 

@@ -166,6 +166,8 @@ def _(edit: results.Edit) -> RenderableType:
         "rank": str(edit.rank),
         "strength": strength,
     }
+    parameters = {"margin": edit.margin, "factor": edit.factor, "dose": edit.dose}
+    values |= {name: number(value) for name, value in parameters.items() if value is not None}
     if edit.method:
         values["method"] = edit.method
     parts: list[RenderableType] = [head, facts(**values)]

@@ -199,6 +199,12 @@ class Edit(Result):
     Of a basin that was scaled, ``field_before`` and ``field_after`` are x·Wf(x)/x·x where it rests, with its energies.
     ``changed_fraction`` of noisy cues are decided differently. ``arrived`` is the share of redirected states that now
     settle at the target.
+
+    ``strength`` is the size of the change, ‖ΔW‖/‖W‖ with W the weight before it: given back as ``strength=`` to the
+    same operation at the same place, it makes the same edit. How the change was made is in fields of its own, ``None``
+    where an operation has no such thing: ``margin`` m of the field m·x at the state x that was installed or removed,
+    ``factor`` by which a field was multiplied, ``dose`` of a redirect or an aimed change (1 is the whole change).
+    ``rank`` counts the singular values above 1e-5 of the largest, as ``diff`` does.
     """
 
     operation: str
@@ -234,6 +240,9 @@ class Edit(Result):
     field_after: float | None = None
     energy_before: float | None = None
     energy_after: float | None = None
+    margin: float | None = None
+    factor: float | None = None
+    dose: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

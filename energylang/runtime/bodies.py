@@ -64,7 +64,9 @@ class Bodies(Workbench):
 
     # -- meanings --------------------------------------------------------------------------------
 
-    def probe_basin(self, layer: int, basin: BasinRef, top: int) -> results.Probe:
+    def probe_basin(self, layer: int, basin: BasinRef | int, top: int) -> results.Probe:
+        basin = BasinRef(layer, basin) if isinstance(basin, int) else basin
+        self.known_basins(layer)
         return interpreting.probe(self, layer, basin, top)
 
     def trace_text(self, layer: int, text: str) -> results.Trace:

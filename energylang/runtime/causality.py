@@ -149,7 +149,7 @@ def intervene(
         asked=asked.ended(basin, centre) if op == "remove" else asked.scaled(basin, centre, FACTORS[op]),
         own=centre[None],
         basin=basin.basin,
-        strength=FACTORS[op],
+        factor=FACTORS[op],
         ends=op == "remove",
     )
     edit = carry_out(session, plan, force=force, reason=reason)

@@ -56,6 +56,7 @@ class Plan:
     and basins with a cosine above ``related`` to them, are neither protected nor judged. ``exactly`` is the share of
     the dimension spent on protecting fields exactly. ``damage`` is the verdict and its reason where a damage budget on
     text judges instead of the gate: a redirect moves basins on purpose.
+    ``strength`` is the one asked for, ``factor`` and ``dose`` those by which the change was made.
     ``installs`` says that a basin is to be there afterwards and gets a number, ``ends`` that ``own`` shall be none.
     """
 
@@ -71,6 +72,8 @@ class Plan:
     basin: int | None = None
     method: str | None = None
     strength: float | None = None
+    factor: float | None = None
+    dose: float | None = None
     damage: tuple[bool, str] | None = None
     ends: bool = False
 
@@ -95,13 +98,11 @@ def carry_out(session: Workbench, plan: Plan, *, force: bool, reason: str) -> Ed
 
 
 def check_force(force: bool, reason: str) -> None:
-    """Raise ``ElError`` where force and reason do not come together."""
+    """Raise ``ElError`` for force without a reason. (A reason without force stands in the history and does nothing.)"""
     if force and not reason.strip():
         raise ElError(
             "a forced edit needs a reason", code="EL202", hint='add reason="…"; it goes into the history'
         )
-    if reason.strip() and not force:
-        raise ElError("a reason without force", code="EL202", hint="add force=true, or leave the reason out")
 
 
 def draft(session: Workbench, plan: Plan) -> Draft:
@@ -154,10 +155,10 @@ def draft(session: Workbench, plan: Plan) -> Draft:
         reason=answer.failed or why,
         forced=False,
         basin=plan.basin,
-        strength=plan.strength if plan.strength is not None else proposal.margin,
+        strength=strength_of(proposal.factors.norm, landscape),
         norm=proposal.factors.norm,
         relative_norm=proposal.factors.norm / landscape.frobenius if landscape.frobenius else 0.0,
-        rank=proposal.factors.rank,
+        rank=proposal.factors.true_rank,
         kept=verdict.kept,
         protected=verdict.protected,
         changed_fraction=verdict.changed_fraction,
@@ -178,6 +179,9 @@ def draft(session: Workbench, plan: Plan) -> Draft:
         field_after=answer.field_after,
         energy_before=answer.energy_before,
         energy_after=answer.energy_after,
+        margin=proposal.margin,
+        factor=plan.factor,
+        dose=plan.dose,
     )
     return Draft(plan, proposal, edit, version, registry, answer.rest)
 
@@ -209,6 +213,11 @@ def _tried(session: Workbench, plan: Plan, proposal: Proposal) -> tuple[Version,
         ) from None
     registry, lineage = session.fresh_registry(before).after_edit(landscape, number)
     return version, registry, lineage
+
+
+def strength_of(norm: float, landscape: Landscape) -> float:
+    """``‖ΔW‖/‖W‖`` of a change of this norm; where the weight is zero, ‖W‖ is that of the identity."""
+    return norm / (landscape.frobenius or landscape.dim**0.5)
 
 
 def commit(
@@ -305,6 +314,8 @@ def _refusal(plan: Plan, why: str, protected: int, known: int) -> Edit:
         arrived=None,
         judged_by="gate" if plan.damage is None else "damage",
         known=known,
+        factor=plan.factor,
+        dose=plan.dose,
     )
 
 

@@ -86,7 +86,7 @@ def consolidate(
         propose,
         asked=asked.all_of(split.weak, split.strong),
         own=split.weak if len(split.weak) else None,
-        strength=strengthen,
+        factor=strengthen,
     )
     return carry_out(session, plan, force=force, reason=reason)
 
@@ -272,7 +272,7 @@ def _verified(
 ) -> results.Watermark:
     wrong = [marks_of(session, layer, f"wrong key {k}", marks) for k in range(_WRONG_KEYS)]
     patterns = torch.cat((marks_of(session, layer, key, marks), *wrong))
-    found = _there(landscape, patterns).reshape(-1, marks).double().mean(dim=1)
+    found = there(landscape, patterns).reshape(-1, marks).double().mean(dim=1)
     score, others = float(found[0]), found[1:]
     reached = float((others >= max(score, 1e-9)).double().mean())
     return results.Watermark(
@@ -287,7 +287,7 @@ def _verified(
     )
 
 
-def _there(landscape: Landscape, patterns: Tensor) -> Tensor:
+def there(landscape: Landscape, patterns: Tensor) -> Tensor:
     """(n,) bool: whether states at the patterns (n, d) stay near them."""
     return cosine_rows(settle(landscape, patterns).states, patterns) > _NEAR
 

@@ -205,6 +205,9 @@ class Session(Bodies):
                 given[param.name] = self.setting(param.default.name)
             else:
                 given[param.name] = param.default
+        clash = op.clash({name: given[name] for name in values if name in given})
+        if clash is not None:
+            raise ElError(clash.message, code="EL202", hint=clash.hint)
         layer = given.get("layer")
         if isinstance(layer, int) and self.has_model and Effect.LOADS not in op.effects:
             self.check_layer(layer)

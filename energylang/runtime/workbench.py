@@ -20,13 +20,15 @@ from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.edits import RELATED, WANTED_RADIUS, inject, remove
 from energylang.landscape.layer import Landscape
+from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal
 from energylang.models import checkpoint
+from energylang.models.index import PT_SUFFIXES
 from energylang.models.protocol import Generation
 from energylang.storage import check_regular, check_writable, write_atomic
 from energylang.values import BasinRef, Concept, Seed
 
-from . import asked, installing, interventions, moving, observing, redirecting, steering
+from . import asked, dropin, installing, interventions, moving, observing, redirecting, steering
 from . import concepts as concept_work
 from . import whole as sessions
 from .core import Core
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from energylang.landscape.lineage import Basin, Registry
     from energylang.landscape.survey import BasinSet
 
+    from .weights import Version
+
 
 LARGEST_SHOWN = 5
 
@@ -46,6 +50,18 @@ LARGEST_SHOWN = 5
 def _apart(one: Basin, other: Basin) -> float:
     """1 − cosine of the centres of a basin at two places in the history."""
     return max(0.0, 1.0 - float(cosine_rows(one.centre, other.centre.to(one.centre))))
+
+
+def _between(base: Version, version: Version) -> LowRank:
+    """What the edits between two versions of a layer add up to, from their factors (the weights' own difference has
+    the rounding of its entries in it, which is of full rank)."""
+    there, here = set(base.chain), set(version.chain)
+    found = [(step.factors, 1.0) for step in version.chain if step not in there]
+    found += [(step.factors, -1.0) for step in base.chain if step not in here]
+    factors = [factors.scaled(sign) for factors, sign in found if factors is not None]
+    if not factors:
+        return LowRank.zero(base.root_weight)
+    return LowRank(torch.cat([f.left for f in factors], dim=1), torch.cat([f.right for f in factors], dim=1))
 
 
 class Workbench(Core):
@@ -84,7 +100,6 @@ class Workbench(Core):
         change = (weight - original).double()
         size = float(torch.linalg.matrix_norm(original.double()))
         norm = float(torch.linalg.matrix_norm(change))
-        spectrum = torch.linalg.svdvals(change) if norm else change.new_zeros(1)
         count = min(LARGEST_SHOWN, int((change != 0).sum()))
         order = change.abs().flatten().topk(count).indices.tolist()
         then = {basin.id: basin for basin in base.registry.alive()}
@@ -96,7 +111,7 @@ class Workbench(Core):
             changed=norm > 0,
             norm=norm,
             relative_norm=norm / size if size else 0.0,
-            rank=int((spectrum > 1e-5 * spectrum[0]).sum()) if norm else 0,
+            rank=_between(base, version).true_rank if norm else 0,
             edits=len(set(version.chain) ^ set(base.chain)),
             spectral_before=float(torch.linalg.matrix_norm(original.double(), 2)),
             spectral_after=float(torch.linalg.matrix_norm(weight.double(), 2)),
@@ -240,9 +255,10 @@ class Workbench(Core):
         damage: float,
         force: bool,
         reason: str,
+        dose: float | None = None,
     ) -> results.Edit:
         return redirecting.redirect_basin(
-            self, layer, basin, to, strength, damage=damage, force=force, reason=reason
+            self, layer, basin, to, strength, damage=damage, force=force, reason=reason, dose=dose
         )
 
     # -- concepts ---------------------------------------------------------------------------------------
@@ -270,10 +286,18 @@ class Workbench(Core):
         damage: float,
         force: bool,
         reason: str,
+        dose: float | None = None,
     ) -> results.Edit:
         concept = self.concept_at(layer, name)
         return installing.install(
-            self, concept, method=method, strength=strength, damage=damage, force=force, reason=reason
+            self,
+            concept,
+            method=method,
+            strength=strength,
+            damage=damage,
+            force=force,
+            reason=reason,
+            dose=dose,
         )
 
     def remove_concept_from(
@@ -286,10 +310,18 @@ class Workbench(Core):
         damage: float,
         force: bool,
         reason: str,
+        dose: float | None = None,
     ) -> results.Edit:
         concept = self.concept_at(layer, name)
         return redirecting.remove_concept(
-            self, concept, method=method, strength=strength, damage=damage, force=force, reason=reason
+            self,
+            concept,
+            method=method,
+            strength=strength,
+            damage=damage,
+            force=force,
+            reason=reason,
+            dose=dose,
         )
 
     def dose_response(
@@ -352,6 +384,8 @@ class Workbench(Core):
         """Write the model with everything staged, and (``whole``) the session; the path as given and the size."""
         target = self.resolve(path)
         check_writable(target)
+        if target.suffix in PT_SUFFIXES:
+            return path, dropin.write_published(self, path, dropin.session_data(self))
         tensors, about = sessions.written(self) if whole else ({}, None)
         with self.model_with_staged_weights() as model:
             checkpoint.save(model, target, extra=tensors, notes=sessions.notes(model, about))
