@@ -132,7 +132,7 @@ def test_a_second_installation_at_one_place_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "statement", ['watermark inject L0 "a key"', "consolidate L0 1.02 0", "causal intervene L0.B0"]
+    "statement", ['watermark inject "a key"', "consolidate L0 1.02 0", "causal intervene L0.B0"]
 )
 def test_edits_of_many_basins_say_what_they_were_judged_by(statement: str) -> None:
     session = surveyed("planted:64x4")

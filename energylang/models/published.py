@@ -158,7 +158,9 @@ def _check_names(file: BinaryIO, path: Path, zipped: bool) -> None:
                 streams: list[IO[bytes]] = [io.BytesIO(archive.read(item)) for item in records]
         else:
             streams = [file] * _PICKLES
-        for stream in streams:
+        for number, stream in enumerate(streams):
+            if not zipped and number and file.tell() == os.fstat(file.fileno()).st_size:
+                break  # one bare pickle: torch says what it is
             for code, argument, position in pickletools.genops(stream):
                 if code.name in ("GLOBAL", "INST") and len(str(argument)) > _LONGEST_NAME:
                     raise _refusal(path, f"GLOBAL {str(argument).replace(' ', '.'):.80}")

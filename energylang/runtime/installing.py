@@ -248,7 +248,7 @@ def aimed(
     def dosed(dose: float, full: LowRank) -> Proposal:
         factors = full.scaled(dose)
         target = resting(landscape, factors, concept.centroid.to(landscape.weight))
-        return Proposal(factors, target, dose, "aimed", one_sided(landscape, factors))
+        return Proposal(factors, target, None, "aimed", one_sided(landscape, factors))
 
     full = aim(session, concept, weight, query, away=False)
     if dose is None and strength is not None:

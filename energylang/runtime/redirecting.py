@@ -104,6 +104,8 @@ def redirect_basin(
         factors = made.factors.scaled(dose)
         return replace(made, factors=factors, target=resting(landscape, factors, value))
 
+    given = dose is not None or strength is not None
+
     def planned(dose: float, proposal: Proposal, share: float, within: tuple[bool, str] | None) -> Plan:
         least = _HALF if within is not None or given else _ENOUGH
         return Plan(
@@ -233,7 +235,7 @@ def removal(
     def dosed(dose: float) -> Proposal:
         factors = full.scaled(dose)
         return Proposal(
-            factors, resting(landscape, factors, centre), dose, "aimed", one_sided(landscape, factors)
+            factors, resting(landscape, factors, centre), None, "aimed", one_sided(landscape, factors)
         )
 
     whole = [dose for dose in DOSES if dose <= 1]  # more would push the rest out of proportion
