@@ -37,7 +37,7 @@ SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 
         Param(
             "seeds", t.INT, "survey with as many seeds: mean ± std of the count", 1, minimum=1, maximum=1000
         ),
-        Param("radius", t.BOOL, "also measure how far each basin reaches", False),
+        Param("radius", t.BOOL, "also measure how far each basin reaches, with a 95 % interval", False),
         Param(
             "at",
             t.INT,
@@ -115,7 +115,6 @@ def _survey(
 
 def _rows(layer: int, found: BasinSet, ids: tuple[int, ...]) -> tuple[results.Basin, ...]:
     populations = found.population.tolist()
-    radii: list[float | None] = found.radius.tolist() if found.radius is not None else [None] * len(found)
     columns = zip(
         ids,
         populations,
@@ -125,7 +124,7 @@ def _rows(layer: int, found: BasinSet, ids: tuple[int, ...]) -> tuple[results.Ba
         found.stability.tolist(),
         found.is_fixed_point.tolist(),
         found.mirror.tolist(),
-        radii,
+        found.radii.rows() if found.radii is not None else [(None, None, None, None)] * len(found),
         strict=True,
     )
     return tuple(
@@ -140,9 +139,12 @@ def _rows(layer: int, found: BasinSet, ids: tuple[int, ...]) -> tuple[results.Ba
             stability=stability,
             is_fixed_point=fixed,
             mirror=ids[mirror] if mirror >= 0 else None,
-            radius=radius,
+            radius=reach[0],
+            radius_low=reach[1],
+            radius_high=reach[2],
+            radius_reached=reach[3],
         )
-        for id, population, energy, reference, residual, stability, fixed, mirror, radius in columns
+        for id, population, energy, reference, residual, stability, fixed, mirror, reach in columns
     )
 
 

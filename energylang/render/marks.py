@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Protocol
+
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +23,31 @@ def small(value: float) -> str:
 
 def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
+
+
+class Reach(Protocol):
+    """What has a radius: a basin of a survey, of a map, or the one looked at."""
+
+    @property
+    def radius(self) -> float | None: ...
+    @property
+    def radius_low(self) -> float | None: ...
+    @property
+    def radius_high(self) -> float | None: ...
+    @property
+    def radius_reached(self) -> bool | None: ...
+
+
+def reach_of(basin: Reach) -> str:
+    """A radius with its interval: ``0.84 (0.80–0.90)``, ``> 2`` where it lies beyond the range, or a dash."""
+    if basin.radius is None or math.isnan(basin.radius):
+        return "–"
+    if basin.radius_reached is False:
+        return "> 2"
+    if basin.radius_low is None:
+        return f"{basin.radius:.2f}"
+    high = "> 2" if basin.radius_high is None else f"{basin.radius_high:.2f}"
+    return f"{basin.radius:.2f} ({basin.radius_low:.2f}–{high})"
 
 
 def short(digest: str) -> str:

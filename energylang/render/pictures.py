@@ -14,7 +14,7 @@ from rich.text import Text
 from energylang import results
 
 from .dispatch import render
-from .marks import bar, facts, number, percent, short, small, table
+from .marks import bar, facts, number, percent, reach_of, short, small, table
 
 SHOWN_BASINS = 12
 
@@ -73,7 +73,7 @@ def _basins(survey: results.Survey) -> Table:
             Text(f"B{basin.mirror}" if basin.mirror is not None else "–", style="dim"),
         ]
         if with_radius:
-            cells.append(Text(f"{basin.radius:.2f}" if basin.radius is not None else "–"))
+            cells.append(Text(reach_of(basin)))
         rows.add_row(*cells)
     return rows
 

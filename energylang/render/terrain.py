@@ -12,7 +12,6 @@ One drawing for two rooms: ``landscape L`` prints it (``terrain``, with rich), `
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,7 +20,7 @@ from rich.text import Text
 
 from energylang import results
 
-from .marks import number, percent, table
+from .marks import number, percent, reach_of, table
 
 Cell = tuple[str, str]
 """A character and its kind: ``axis``, ``name``, ``chosen``, ``e0`` (deepest) … ``e4`` (shallowest), or nothing."""
@@ -202,8 +201,9 @@ def terrain(found: results.LandscapeMap) -> Group:
     largest = sorted(found.points, key=lambda point: (-point.population, point.id))[:_LISTED]
     rows = table("basin", "starts", "energy", "radius", right=(1, 2, 3))
     for point in largest:
-        reach = f"{point.radius:.2f}" if math.isfinite(point.radius) else "–"
-        rows.add_row(Text(f"B{point.id}", style="cyan"), str(point.population), f"{point.energy:.3f}", reach)
+        rows.add_row(
+            Text(f"B{point.id}", style="cyan"), str(point.population), f"{point.energy:.3f}", reach_of(point)
+        )
     title = Text.assemble((f"L{found.layer}", "bold"), f"  {len(found.points)} basins, {found.method}")
     if found.dims == 3:
         title.append("; the third coordinate is not drawn", style="dim")

@@ -11,7 +11,12 @@ from .base import VOLATILE, Result
 
 @dataclass(frozen=True, eq=False)
 class Basin(Result):
-    """One basin of a layer. In a script it can stand wherever a basin is asked for."""
+    """One basin of a layer. In a script it can stand wherever a basin is asked for.
+
+    ``radius`` is the noise norm, relative to the centre's, from which half of the pushed states return (``None``: not
+    measured), ``radius_low`` and ``radius_high`` the ends of its 95 % interval. Where ``radius_reached`` is false it
+    lies beyond 2, the end of the range, and is given as 2; a ``radius_high`` of ``None`` lies beyond 2 likewise.
+    """
 
     layer: int
     id: int
@@ -24,6 +29,9 @@ class Basin(Result):
     is_fixed_point: bool
     mirror: int | None
     radius: float | None
+    radius_low: float | None = None
+    radius_high: float | None = None
+    radius_reached: bool | None = None
 
     def __str__(self) -> str:
         return f"L{self.layer}.B{self.id}"

@@ -9,7 +9,8 @@ from .base import Result
 
 @dataclass(frozen=True, eq=False)
 class MapPoint(Result):
-    """A basin on the map; ``z`` is 0 on a map of two dimensions."""
+    """A basin on the map; ``z`` is 0 on a map of two dimensions. ``radius`` is NaN where it was not measured; its
+    interval is that of ``Basin``."""
 
     id: int
     x: float
@@ -18,6 +19,9 @@ class MapPoint(Result):
     population: int
     energy: float
     radius: float
+    radius_low: float | None = None
+    radius_high: float | None = None
+    radius_reached: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)

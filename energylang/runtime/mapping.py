@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,10 @@ from torch import Tensor
 from energylang import results
 from energylang.errors import ElError
 from energylang.landscape.energy import lyapunov
-from energylang.landscape.probes import radius
 from energylang.storage import write_atomic
 from energylang.values import BasinRef
+
+from .observing import radii_of
 
 if TYPE_CHECKING:
     from .workbench import Workbench
@@ -51,6 +53,8 @@ def page(found: results.LandscapeMap) -> bytes:
     """An interactive map that needs no network, as HTML; needs plotly."""
     import plotly.graph_objects as go
 
+    from energylang.render.marks import reach_of
+
     points = found.points
     marker = {
         "size": [8 + 3 * math.sqrt(point.population) for point in points],
@@ -66,9 +70,9 @@ def page(found: results.LandscapeMap) -> bytes:
         "text": [f"B{point.id}" for point in points],
         "textposition": "top center",
         "marker": marker,
-        "customdata": [[point.population, point.energy, point.radius] for point in points],
+        "customdata": [[point.population, point.energy, reach_of(point)] for point in points],
         "hovertemplate": "%{text}<br>%{customdata[0]} starts<br>energy %{customdata[1]:.3f}"
-        "<br>radius %{customdata[2]:.2f}<extra></extra>",
+        "<br>radius %{customdata[2]}<extra></extra>",
     }
     if found.dims == 3:
         figure = go.Figure(go.Scatter3d(z=[point.z for point in points], **shared))
@@ -111,11 +115,9 @@ def overview(session: Workbench, layer: int) -> results.LandscapeMap:
     return _mapped(session, layer, 2, "pca", radii=False)
 
 
-def reach(session: Workbench, layer: int, basin: int) -> float:
-    """The radius of one living basin."""
-    centre = session.basin(BasinRef(layer, basin))[None]
-    landscape = session.landscape_of(layer)
-    return float(radius(landscape, centre.to(landscape.weight), session.generator("landscape", layer))[0])
+def reach(session: Workbench, layer: int, basin: int) -> tuple[float, float, float | None, bool]:
+    """The radius of one living basin, its interval, and whether it lies in the range."""
+    return radii_of(session, layer, session.basin(BasinRef(layer, basin))[None]).rows()[0]
 
 
 def _mapped(
@@ -131,12 +133,14 @@ def _mapped(
     else:
         places, explained = umap_places(centres, dims, int(session.setting("seed"))), ()
     energies = lyapunov(landscape, centres).tolist()
-    far = [math.nan] * len(alive)
+    far: Sequence[tuple[float, float | None, float | None, bool | None]] = [
+        (math.nan, None, None, None)
+    ] * len(alive)
     if radii:
-        far = radius(landscape, centres, session.generator("landscape", layer)).tolist()
+        far = radii_of(session, layer, centres).rows()
     padded = torch.nn.functional.pad(places, (0, 3 - dims)).tolist()
     points = tuple(
-        results.MapPoint(basin.id, x, y, z, basin.population, energy, reached)
+        results.MapPoint(basin.id, x, y, z, basin.population, energy, *reached)
         for basin, (x, y, z), energy, reached in zip(alive, padded, energies, far, strict=True)
     )
     return results.LandscapeMap(layer, method, dims, explained, points, None)

@@ -17,6 +17,7 @@ from energylang.landscape.energy import lyapunov, reference
 from energylang.landscape.layer import Landscape, residual
 from energylang.landscape.lineage import Registry
 from energylang.landscape.probes import return_rate
+from energylang.landscape.radius import Radii, radii
 from energylang.landscape.stability import spectrum
 from energylang.landscape.survey import BasinSet, survey
 from energylang.storage import check_memory
@@ -25,6 +26,7 @@ from energylang.values import BasinRef, Seed
 if TYPE_CHECKING:
     from energylang.values import Concept
 
+    from .weights import Version
     from .workbench import Workbench
 
 TOKEN_STARTS = 200
@@ -43,10 +45,21 @@ def find_basins(session: Workbench, layer: int, inits: int, seed: int, *, radius
     """Survey a layer's staged landscape from seeded random starts, in a text model also from token states,
     and from the basins that edits have installed (chance alone would rarely meet those)."""
     states = survey_starts(session, layer, inits, seed)
-    kicks = session.generator("survey kicks", layer, seed)
     return survey(
-        session.landscape_of(layer), states, eps=float(session.setting("eps")), radius=radius, generator=kicks
+        session.landscape_of(layer),
+        states,
+        eps=float(session.setting("eps")),
+        radius=radius,
+        generator=session.generator("survey kicks", layer, seed),
+        radius_generator=session.generator("radius"),
     )
+
+
+def radii_of(session: Workbench, layer: int, centres: Tensor, version: Version | None = None) -> Radii:
+    """The radii of basins with centres (k, d) under a layer's staged weight (or another version's): the numbers that
+    ``survey`` gives, from the same pushes whatever the layer, the weight and the seed of the starts."""
+    landscape = session.landscape_of(layer, version)
+    return radii(landscape, centres.to(landscape.weight), session.generator("radius"))
 
 
 def survey_starts(session: Workbench, layer: int, inits: int, seed: int) -> Tensor:

@@ -37,6 +37,9 @@ class BasinFacts:
     radius: float
     meaning: results.Probe | None
     silent: str
+    radius_low: float | None = None
+    radius_high: float | None = None
+    radius_reached: bool | None = None
 
 
 class Overview:
@@ -60,7 +63,7 @@ class Overview:
         known = session.registry(layer).get(basin)
         assert known is not None
         with with_threads(session.threads):
-            radius = mapping.reach(session, layer, basin)
+            radius, low, high, reached = mapping.reach(session, layer, basin)
             meaning, silent = self._meaning(basin)
         return BasinFacts(
             id=basin,
@@ -73,6 +76,9 @@ class Overview:
             radius=radius,
             meaning=meaning,
             silent=silent,
+            radius_low=low,
+            radius_high=high,
+            radius_reached=reached,
         )
 
     def _meaning(self, basin: int) -> tuple[results.Probe | None, str]:
