@@ -141,9 +141,9 @@ def test_what_does_not_attract_has_no_reach(planted: Planted) -> None:
 
 def test_neighbours_shrink_where_more_patterns_crowd_in() -> None:
     d = 64
-    patterns = torch.sign(torch.randn(8, d, generator=stable_generator("shrink"), dtype=torch.float64))
-    before, after = (Landscape(p.T @ p / d, 4.0) for p in (patterns[:3], patterns))
-    centres = 0.99 * patterns[:3]
+    patterns = torch.sign(torch.randn(14, d, generator=stable_generator("shrink"), dtype=torch.float64))
+    before, after = (Landscape(p.T @ p / d, 4.0) for p in (patterns[:6], patterns))
+    centres = 0.99 * patterns[:6]
     one, two = radii(before, centres), radii(after, centres)
     assert bool(shrunk(one, two).any())
     assert not bool(shrunk(two, one).any())
