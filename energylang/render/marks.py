@@ -25,6 +25,15 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
+def stable(value: float) -> str:
+    """A stability, rounded so that it never crosses 1: below 1 it attracts."""
+    text = f"{value:.2f}"
+    if (float(text) < 1.0) == (value < 1.0):
+        return text
+    thousandths = math.floor(1000 * value) if value < 1.0 else math.ceil(1000 * value)
+    return f"{thousandths / 1000:.3f}" if value != 1.0 else text
+
+
 class Reach(Protocol):
     """What has a radius: a basin of a survey, of a map, or the one looked at."""
 

@@ -86,7 +86,8 @@ class SurveyAll(Result):
 
 @dataclass(frozen=True, eq=False)
 class Verdict(Result):
-    """Is there a basin in this direction? ``cosine`` is between the direction and where it settles;
+    """Is there a basin in this direction? ``cosine`` is between the direction and where it settles; ``stability``
+    below 1 says that it attracts; the energy is that of the weight's symmetric part where it is not ``symmetric``;
     ``return_10`` … are the shares of noisy starts (noise norm 10 %, 20 %, 30 % of the state's) that come back."""
 
     layer: int
@@ -101,6 +102,7 @@ class Verdict(Result):
     return_30: float
     energy: float
     energy_reference: float
+    symmetric: bool = True
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 
-from energylang.render.marks import bar, number, reach_of, small
+from energylang.render.marks import bar, number, reach_of, small, stable
 from energylang.render.terrain import COLOURS, Cell, axis_names, depth, draw, legend
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _numbers(seen: Exploration, facts: BasinFacts) -> StyleAndTextTuples:
         "energy": f"{facts.energy:.3f}",
         "starts": str(facts.population),
         "radius": reach_of(facts),
-        "stability": f"{facts.stability:.2f}" + (" (attracts)" if facts.stability < 1 else ""),
+        "stability": stable(facts.stability) + (" (attracts)" if facts.stability < 1 else " (does not attract)"),
         "residual": small(facts.residual),
         "drift": number(round(facts.drift, 4)),
     }
