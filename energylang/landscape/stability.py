@@ -16,8 +16,8 @@ which is symmetric when W is.
 3. A Krylov space of dimension m ≤ 32 is built for all states at once (Lanczos for symmetric W, Arnoldi with
    reorthogonalisation otherwise) and S is projected on it: a small matrix H per state.
 4. Symmetric W: the two ends of H's spectrum; a state whose ends no longer move needs no larger space.
-   Otherwise ρ((1−τ)·I + τ·H) = lim ‖H^(2^j)‖^(1/2^j) (Gelfand), by repeated squaring with rescaling: no eigenvalue solver,
-   and complex leading pairs need no special care.
+   Otherwise ρ((1−τ)·I + τ·H) = lim ‖H^(2^j)‖^(1/2^j) (Gelfand), by repeated squaring with rescaling: no
+   eigenvalue solver, and complex leading pairs need no special care.
 
 Invariants: deterministic (the start vector depends on d only); every step is a batched product. For d ≤ 32 and for
 low rank the result is exact up to rounding. Source: NUMERICS §3.
@@ -48,7 +48,9 @@ def stability(landscape: Landscape, centres: Tensor, generator: torch.Generator 
     ``generator`` draws the start vector; without one it is a fixed vector per dimension.
     """
     centres = landscape.states(centres)
-    return ((_damped(landscape, centres, generator) - (1.0 - TAU[1])) / TAU[1]).to(centres.dtype)
+    damped: Tensor = _damped(landscape, centres, generator)
+    found: Tensor = ((damped - (1.0 - TAU[1])) / TAU[1]).to(centres.dtype)
+    return found
 
 
 def spectrum(landscape: Landscape, centres: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,7 +70,8 @@ def _damped(landscape: Landscape, x: Tensor, generator: torch.Generator | None) 
     factors = landscape.pull.factors
     if factors is not None and factors[0].shape[1] <= _LOW:
         values = torch.linalg.eigvals(_projected(g, *factors))
-        return (1.0 - TAU[1] + TAU[1] * values).abs().amax(1).clamp_min(1.0 - TAU[1])
+        largest: Tensor = (1.0 - TAU[1] + TAU[1] * values).abs().amax(1)
+        return largest.clamp_min(1.0 - TAU[1])
     generator = generator or stable_generator("stability", dim)
     v = torch.randn(dim, generator=generator).to(x).expand(k, dim)
     nothing = x.new_zeros(k)

@@ -178,7 +178,8 @@ def survey_all(session: Session, inits: int, seed: int) -> results.SurveyAll:
     category="Observe",
     summary="Is there a basin in this direction?",
     details="Settles from the direction. It is a basin when it comes to rest nearby at a fixed point that attracts: "
-    "its stability, of the damped map that is iterated, is below 1. The return rates are those of 32 noisy starts, the noise measured relative to the state's norm.",
+    "its stability, that of the damped map that is iterated, is below 1. The return rates are those of 32 noisy "
+    "starts, the noise measured relative to the state's norm.",
     params=(LAYER, TARGET),
     effects=Effect.READS,
     result=results.Verdict,
@@ -212,8 +213,8 @@ def verify(session: Session, layer: int, target: BasinRef | Concept | Seed) -> r
     category="Observe",
     summary="The energy at a direction, at the basin it settles in, and the gap between them.",
     details="Hopfield's continuous energy, the one that every other operation shows. It never rises along the way when "
-    "the weight is positive semi-definite; on other symmetric weights the first, large steps may raise it. A weight that "
-    "is not symmetric has no such energy: that of its symmetric part is given, and said.",
+    "the weight is positive semi-definite; on other symmetric weights the first, large steps may raise it. A weight "
+    "that is not symmetric has no such energy: that of its symmetric part is given, and said.",
     params=(LAYER, TARGET),
     effects=Effect.READS,
     result=results.Energy,

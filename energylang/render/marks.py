@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from energylang import results
 
 BAR = 16
 
@@ -32,6 +35,26 @@ def stable(value: float) -> str:
         return text
     thousandths = math.floor(1000 * value) if value < 1.0 else math.ceil(1000 * value)
     return f"{thousandths / 1000:.3f}" if value != 1.0 else text
+
+
+def known_basins(found: results.LandscapeMap) -> str:
+    """How many basins a map shows, and how many of them the last survey met."""
+    total = found.known or len(found.points)
+    basins = f"basin{'' if total == 1 else 's'}"
+    if not found.surveyed:
+        return f"{total} known {basins}, no survey since the edit"
+    if found.met == found.known:
+        return f"{total} {basins}"
+    return f"{total} known {basins}, {found.met} in the last survey"
+
+
+def starts_of(point: results.MapPoint, surveyed: bool) -> str:
+    """How many starts rest in a basin, and of which survey."""
+    if point.current:
+        return f"{point.population} starts"
+    if surveyed or not point.population:
+        return "not met by the last survey"
+    return f"{point.population} starts before the edit"
 
 
 class Reach(Protocol):

@@ -17,7 +17,9 @@ from .dispatch import render
 from .marks import bar, facts, number, percent, reach_of, short, small, stable, table
 
 SHOWN_BASINS = 12
-NOT_SYMMETRIC = "the weight is not symmetric: energies are those of its symmetric part, and may rise along the way"
+NOT_SYMMETRIC = (
+    "the weight is not symmetric: energies are those of its symmetric part, and may rise along the way"
+)
 
 
 # --------------------------------------------------------------------------------------- observing
@@ -263,7 +265,9 @@ def _(applied: results.Applied) -> RenderableType:
 
 @render.register
 def _(status: results.Status) -> RenderableType:
-    rows = table("layer", "state", "edits", "refused", "basins", "lost", "change", right=(2, 3, 4, 5, 6))
+    rows = table(
+        "layer", "state", "edits", "refused", "known", "met", "lost", "change", right=(2, 3, 4, 5, 6, 7)
+    )
     for layer in status.layers:
         style = "green" if layer.state == "original" else "yellow"
         rows.add_row(
@@ -272,6 +276,7 @@ def _(status: results.Status) -> RenderableType:
             str(layer.edits),
             str(layer.refused),
             str(layer.basins),
+            "–" if layer.met is None else str(layer.met),
             str(layer.lost),
             percent(layer.relative_norm),
         )

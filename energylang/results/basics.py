@@ -348,7 +348,8 @@ class Applied(Result):
 
 @dataclass(frozen=True, eq=False)
 class LayerStatus(Result):
-    """``state`` is ``original``, ``staged`` (edited, not applied), ``live`` (edited and applied) or
+    """``basins`` of the layer are known, of which the last survey met ``met`` (``None``: its present weight has not
+    been surveyed). ``state`` is ``original``, ``staged`` (edited, not applied), ``live`` (edited and applied) or
     ``live, staged`` (applied, then edited again)."""
 
     layer: int
@@ -358,6 +359,7 @@ class LayerStatus(Result):
     basins: int
     lost: int
     relative_norm: float
+    met: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -240,7 +240,7 @@ def _stage(session: Workbench, plan: Plan, proposal: Proposal, edit: Edit) -> Ed
     if plan.installs:
         found = survey(landscape, proposal.target[None].to(landscape.weight))
         if len(found) and float(gram(found.centres[:1], proposal.target[None].to(landscape.weight))) > SAME:
-            registry, (basin,) = registry.observe(found)
+            registry, (basin,) = registry.meet(found)
             version.own = (*version.own, basin)
     session.keep_registry(version, registry, surveyed=False)
     return replace(edit, basin=basin, lost=lineage.lost)

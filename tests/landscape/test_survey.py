@@ -161,7 +161,16 @@ def test_stability_of_degenerate_states() -> None:
 
 @pytest.mark.parametrize(
     ("leading", "wanted"),
-    [(0.5, 0.5), (0.97, 0.97), (1.03, 1.03), (1.5, 1.5), (-1.5, 0.0), (-9.0, 0.0), (-18.8, 0.8), (-25.0, 7.0)],
+    [
+        (0.5, 0.5),
+        (0.97, 0.97),
+        (1.03, 1.03),
+        (1.5, 1.5),
+        (-1.5, 0.0),
+        (-9.0, 0.0),
+        (-18.8, 0.8),
+        (-25.0, 7.0),
+    ],
 )
 def test_stability_where_it_is_known(leading: float, wanted: float) -> None:
     # Coordinates that do not interact, β = 1, p = 2: at the origin J is the weight itself. A negative eigenvalue makes
