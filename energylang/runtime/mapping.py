@@ -31,6 +31,9 @@ OLD, NOT_MET = "#c4c4c4", "not met by a survey of the present weight"
 """How a basin is drawn and called that the last survey of the present weight did not meet."""
 
 
+NAMED = 24
+
+
 def landscape_map(
     session: Workbench, layer: int, dims: int, method: str, save: str | None
 ) -> results.LandscapeMap:
@@ -61,8 +64,9 @@ def page(found: results.LandscapeMap) -> bytes:
     import plotly.graph_objects as go
 
     from energylang.render.marks import known_basins, reach_of, starts_of
+    from energylang.render.terrain import axis_names
 
-    figure = go.Figure()
+    figure, named = go.Figure(), _named(found)
     old, current = ([point for point in found.points if point.current is now] for now in (False, True))
     for points, name in ((old, NOT_MET), (current, "basins")):
         look = (
@@ -81,13 +85,14 @@ def page(found: results.LandscapeMap) -> bytes:
             "mode": "markers+text",
             "name": name,
             "showlegend": bool(old),
-            "text": [f"B{point.id}" for point in points],
+            "text": [f"B{point.id}" if point.id in named else "" for point in points],
             "textposition": "top center",
             "marker": {"size": [8 + 3 * math.sqrt(point.population) for point in points], **look},
             "customdata": [
-                [starts_of(point, found.surveyed), point.energy, reach_of(point)] for point in points
+                [starts_of(point, found.surveyed), point.energy, reach_of(point), point.id]
+                for point in points
             ],
-            "hovertemplate": "%{text}<br>%{customdata[0]}<br>energy %{customdata[1]:.3f}"
+            "hovertemplate": "B%{customdata[3]}<br>%{customdata[0]}<br>energy %{customdata[1]:.3f}"
             "<br>radius %{customdata[2]}<extra></extra>",
         }
         if points and found.dims == 3:
@@ -96,6 +101,8 @@ def page(found: results.LandscapeMap) -> bytes:
             figure.add_trace(go.Scatter(**shared))
     if old:
         figure.update_layout(legend={"orientation": "h"})
+    titles = {f"{axis}axis_title": name for axis, name in zip("xy", axis_names(found), strict=True)}
+    figure.update_layout({"scene": titles} if found.dims == 3 else titles)
     figure.update_layout(
         title=f"L{found.layer}: {known_basins(found)} ({found.method})", template="plotly_white"
     )
@@ -108,6 +115,7 @@ def image(found: results.LandscapeMap) -> bytes:
     from matplotlib.figure import Figure
 
     from energylang.render.marks import known_basins
+    from energylang.render.terrain import axis_names
 
     figure = Figure(figsize=(7, 5.5), dpi=130, layout="constrained")
     axes = figure.subplots()
@@ -123,16 +131,25 @@ def image(found: results.LandscapeMap) -> bytes:
             alpha=0.8,
             label=NOT_MET if part is old else None,
         )
-    for point in points:
+    named = _named(found)
+    for point in (point for point in points if point.id in named):
         axes.annotate(f"B{point.id}", (point.x, point.y), fontsize=7, ha="center", va="bottom")
     if old:
         axes.legend(fontsize=7)
+    axes.set_xlabel(axis_names(found)[0])
+    axes.set_ylabel(axis_names(found)[1])
     axes.set_title(f"L{found.layer}: {known_basins(found)} ({found.method})")
     if current:
         figure.colorbar(drawn, label="energy")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _named(found: results.LandscapeMap) -> set[int]:
+    """The basins whose names are written beside them: those of most starts, of this survey first."""
+    order = sorted(found.points, key=lambda point: (not point.current, -point.population, point.id))
+    return {point.id for point in order[:NAMED]}
 
 
 def overview(session: Workbench, layer: int) -> results.LandscapeMap:
