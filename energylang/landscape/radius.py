@@ -6,8 +6,8 @@ the noise is twice as long as the state.
 
 1. Every trial has a direction of its own, drawn from the generator alone: trial t of every basin has the same
    direction (common random numbers), so that basins, weights and surveys differ by what they are, not by their draws.
-2. A first round of trials covers (0, 2.5] evenly. Every further round covers what the trials so far leave (step 4), so
-   that most trials lie where they tell most. What lies beyond 2 is measured only to say that r50 does.
+2. Half of the trials cover (0, 2.5] evenly, the other half what those leave (step 4), where they tell most. What lies
+   beyond 2 is measured only to say that r50 does.
 3. ``r50`` is where the likeliest falling return probability crosses one half (pool adjacent violators; Barlow et al.
    1972): there ``Σ (returned − ½)`` over the trials with less noise is largest.
 4. Its interval holds every r at which the falling probabilities, held at one half in r, are not much less likely:
@@ -24,6 +24,7 @@ is polished in double precision, rounded to 2⁻¹² and turned to one sign). So
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,11 +41,15 @@ from energylang.landscape.dynamics import Landscape, cosine_rows, settle
 RETURNED = 0.95
 LARGEST_RADIUS = 2.0
 TRIALS = 192
-_ROUNDS = 3
+_ROUNDS = 2
 _LIKELY, _NEARLY_SURE = 2.28 / 2, 4.0 / 2  # of Banerjee and Wellner's limit: 95 %, and more than 99 %
 _RANGE = 2.5
 _TOLERANCE = 1e-10
 _GRID = 2.0**12
+
+
+Row = tuple[float, float, float | None, bool]
+"""r50, the ends of its interval (a high beyond 2 is None), and whether it is reached."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +69,18 @@ class Radii:
     def __len__(self) -> int:
         return int(self.r50.shape[0])
 
-    def rows(self) -> list[tuple[float, float, float | None, bool]]:
-        """(r50, low, high, reached) of every basin; a high beyond 2 is None."""
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Radii:
+        """The radii that ``rows`` gave."""
+        table = torch.tensor(
+            [(r50, low, math.inf if high is None else high) for r50, low, high, _ in rows],
+            dtype=torch.float64,
+        ).reshape(len(rows), 3)
+        reached = torch.tensor([row[3] for row in rows], dtype=torch.bool)
+        return cls(table[:, 0], table[:, 1], table[:, 2], reached)
+
+    def rows(self) -> list[Row]:
+        """Every basin's numbers."""
         columns = zip(
             self.r50.tolist(), self.low.tolist(), self.high.tolist(), self.reached.tolist(), strict=True
         )
@@ -81,13 +96,13 @@ def radii(
     """The radii of basins with centres (k, d); see the module docstring.
 
     ``generator`` draws the directions; a number seeds it, and so does the dimension alone without one. Raises
-    ``LandscapeError`` for centres of another dimension or fewer than 40 ``trials`` per basin.
+    ``LandscapeError`` for centres of another dimension or fewer than 40 ``trials``.
     """
     centres = landscape.states(centres, "centres")
-    if trials < 10 * _ROUNDS:
+    if trials < 20 * _ROUNDS:
         raise LandscapeError(
             f"{trials} trials say nothing about a radius",
-            hint=f"at least {10 * _ROUNDS}; {TRIALS} is the default",
+            hint=f"at least {20 * _ROUNDS}; {TRIALS} is the default",
         )
     if not isinstance(generator, torch.Generator):
         generator = stable_generator("radius", landscape.dim, generator or 0)
@@ -151,15 +166,12 @@ def interval(noise: NDArray[np.float64], returned: NDArray[np.bool_], against: f
     """The noise levels that trials in the order of their ``noise`` (n,) do not exclude as r50: those where half the
     likelihood-ratio statistic stays at or below ``against``. 0 and +∞ where the trials do not bound it."""
     count = len(noise)
-    rise = np.concatenate(([0], np.cumsum(2 * returned.astype(int) - 1)))
-    best = int(np.argmax(rise))
-    free = _likelihood(_antitonic(returned), returned)
+    best = int(np.argmax(np.concatenate(([0], np.cumsum(2 * returned.astype(int) - 1)))))
+    free = _likelihood(returned, 0.0, 1.0)
 
     def excluded(split: int) -> bool:
-        left = np.maximum(_antitonic(returned[:split]), 0.5)
-        right = np.minimum(_antitonic(returned[split:]), 0.5)
-        held = _likelihood(left, returned[:split]) + _likelihood(right, returned[split:])
-        return bool(free - held > against)
+        held = _likelihood(returned[:split], 0.5, 1.0) + _likelihood(returned[split:], 0.0, 0.5)
+        return free - held > against
 
     def last_kept(outer: int) -> int:
         inner = best
@@ -176,22 +188,26 @@ def interval(noise: NDArray[np.float64], returned: NDArray[np.bool_], against: f
     )
 
 
-def _antitonic(returned: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The falling probabilities (n,) under which trials (n,) are likeliest: pool adjacent violators."""
-    sums: list[float] = []
+def _likelihood(returned: NDArray[np.bool_], least: float, most: float) -> float:
+    """The log-likelihood of trials (n,) under the falling return probabilities between ``least`` and ``most`` that make
+    them likeliest: pool adjacent violators, beginning with runs of equal outcomes; then cut off."""
+    if not len(returned):
+        return 0.0
+    ends = np.flatnonzero(np.append(returned[1:] != returned[:-1], True)) + 1
     sizes: list[int] = []
-    for value in returned.tolist():
-        total, size = float(value), 1
+    sums: list[int] = []
+    for size, back in zip(np.diff(ends, prepend=0).tolist(), returned[ends - 1].tolist(), strict=True):
+        total = size if back else 0
         while sums and sums[-1] * size <= total * sizes[-1]:
             total, size = total + sums.pop(), size + sizes.pop()
         sums.append(total)
         sizes.append(size)
-    return np.repeat(np.array(sums) / np.array(sizes) if sums else np.zeros(0), sizes)
-
-
-def _likelihood(share: NDArray[np.float64], returned: NDArray[np.bool_]) -> float:
-    """Log-likelihood of trials (n,) under return probabilities ``share`` (n,)."""
-    return float(np.log(np.where(returned, share, 1.0 - share)).sum())
+    found = 0.0
+    for total, size in zip(sums, sizes, strict=True):
+        share = min(max(total / size, least), most)
+        found += total * math.log(share) if total else 0.0
+        found += (size - total) * math.log1p(-share) if size > total else 0.0
+    return found
 
 
 def shrunk(before: Radii, after: Radii) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -45,21 +45,25 @@ def find_basins(session: Workbench, layer: int, inits: int, seed: int, *, radius
     """Survey a layer's staged landscape from seeded random starts, in a text model also from token states,
     and from the basins that edits have installed (chance alone would rarely meet those)."""
     states = survey_starts(session, layer, inits, seed)
-    return survey(
-        session.landscape_of(layer),
-        states,
-        eps=float(session.setting("eps")),
-        radius=radius,
-        generator=session.generator("survey kicks", layer, seed),
-        radius_generator=session.generator("radius"),
-    )
+    kicks = session.generator("survey kicks", layer, seed)
+    found = survey(session.landscape_of(layer), states, eps=float(session.setting("eps")), generator=kicks)
+    return replace(found, radii=radii_of(session, layer, found.centres)) if radius else found
 
 
 def radii_of(session: Workbench, layer: int, centres: Tensor, version: Version | None = None) -> Radii:
     """The radii of basins with centres (k, d) under a layer's staged weight (or another version's): the numbers that
-    ``survey`` gives, from the same pushes whatever the layer, the weight and the seed of the starts."""
+    ``survey`` gives, from the same pushes whatever the layer, the weight and the seed of the starts. What was measured
+    before is not measured again."""
     landscape = session.landscape_of(layer, version)
-    return radii(landscape, centres.to(landscape.weight), session.generator("radius"))
+    centres = centres.to(landscape.weight)
+    known = session.measured.setdefault(landscape, {})
+    seed = session.setting("seed")
+    keys = [(seed, centre.cpu().numpy().tobytes()) for centre in centres]
+    missing = [row for row, key in enumerate(keys) if key not in known]
+    if missing:
+        found = radii(landscape, centres[missing], session.generator("radius"))
+        known.update(zip((keys[row] for row in missing), found.rows(), strict=True))
+    return Radii.of([known[key] for key in keys])
 
 
 def survey_starts(session: Workbench, layer: int, inits: int, seed: int) -> Tensor:

@@ -107,10 +107,10 @@ def test_the_interval_holds_the_truth(name: str, monkeypatch: pytest.MonkeyPatch
     for _ in range(60):
         noise, returned = np.zeros(0), np.zeros(0, dtype=bool)
         low, high = 0.0, 2.5
-        for _ in range(3):
-            levels = low + (min(high, 2.5) - low) * (np.arange(64) + 0.5) / 64
+        for _ in range(2):
+            levels = low + (min(high, 2.5) - low) * (np.arange(96) + 0.5) / 96
             noise = np.append(noise, levels)
-            returned = np.append(returned, rng.random(64) < curve(levels))
+            returned = np.append(returned, rng.random(96) < curve(levels))
             order = np.argsort(noise)
             noise, returned = noise[order], returned[order]
             low, high = radius.interval(noise, returned, 2.0)
