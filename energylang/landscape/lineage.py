@@ -7,6 +7,8 @@ swaps it on undo. Ids count up from 0 and are never reused.
   cosine). A match keeps its id, also when the basin had been lost; what is left gets new ids in the order of
   the survey (most populated first). A known basin that a survey did not reach is left as it is: random
   starts need not find everything.
+* ``meet``: basins that something else than a survey met (the target of an edit, probes for a picture) get numbers
+  in the same way, and known ones are left as they are: only a survey counts starts.
 * ``after_edit``: all living basins are settled under the new weight in one batch, kicked by a relative 1e-2
   (so that none rests on a saddle that the edit made of it) and polished. A basin that stays within
   cosine 0.95 of its centre lives on at its new centre; when two end in one attractor, the nearer one
@@ -39,7 +41,8 @@ MOVED = 1e-3
 class Basin:
     """One basin of one layer. ``centre`` (d,) is where it is now (where it last was, when lost), ``found_at``
     (d,) where it was first seen, ``drift`` = 1 − cosine between the two; ``lost_by`` is the id of the edit
-    that lost it. ``population`` counts the starts of the last survey that saw it."""
+    that lost it. ``population`` counts the starts of the last survey that saw it, which was the ``seen_in``-th of the
+    layer (0: none has)."""
 
     id: int
     centre: Tensor
@@ -51,6 +54,7 @@ class Basin:
     lost_by: int | None
     drift: float
     found_at: Tensor
+    seen_in: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,14 @@ class Lineage:
 
 @dataclass(frozen=True, eq=False)
 class Registry:
-    """Every basin seen so far, by id; a new value after every observation and every edit."""
+    """Every basin seen so far, by id; a new value after every observation and every edit. ``surveys`` counts the
+    surveys so far; ``last`` is how many starts the last one had, how many of them went to the origin and how many
+    did not settle (``None``: the present weight has not been surveyed)."""
 
     basins: tuple[Basin, ...] = field(default=())
     next_id: int = 0
+    surveys: int = 0
+    last: tuple[int, int, int] | None = None
 
     def get(self, id: int) -> Basin | None:
         """The basin with this id, living or lost, or None."""
@@ -85,7 +93,29 @@ class Registry:
 
     def observe(self, found: BasinSet) -> tuple[Registry, tuple[int, ...]]:
         """The registry after a survey, and the id of every row of ``found``."""
-        fresh = _measured(found)
+        number = self.surveys + 1
+        registry, ids = self._with(found, [replace(seen, seen_in=number) for seen in _measured(found)])
+        counts = (found.num_starts, found.origin_population, found.num_unsettled)
+        return replace(registry, surveys=number, last=counts), ids
+
+    def meet(self, found: BasinSet) -> tuple[Registry, tuple[int, ...]]:
+        """The registry with basins that were met by the way, which is no survey; and the id of every row."""
+        return self._with(found, _measured(found))
+
+    def is_current(self, basin: Basin) -> bool:
+        """Whether the last survey of the present weight met this basin: its population is that of this survey."""
+        return self.last is not None and basin.seen_in == self.surveys
+
+    def counted(self, basin: Basin) -> str:
+        """How many starts rest in a basin, in words, and of which survey."""
+        if self.is_current(basin):
+            return f"{basin.population} starts"
+        if self.last is None and basin.seen_in:
+            return f"{basin.population} starts before the edit"
+        return "not met by the last survey" if basin.seen_in else "met by no survey yet"
+
+    def _with(self, found: BasinSet, fresh: list[Basin]) -> tuple[Registry, tuple[int, ...]]:
+        """The registry with the rows of ``found`` as the basins ``fresh`` in it, and their ids."""
         match: dict[int, int] = {}
         if self.basins and len(found):
             known = _stacked([basin.centre for basin in self.basins]).to(found.centres)
@@ -96,14 +126,16 @@ class Registry:
         for j, seen in enumerate(fresh):
             if j in match:
                 old = basins[match[j]]
+                ids.append(old.id)
+                if not seen.seen_in and old.status == "alive":
+                    continue
                 drift = _drift(old.found_at, seen.centre)
                 basins[match[j]] = replace(seen, id=old.id, drift=drift, found_at=old.found_at)
-                ids.append(old.id)
             else:
                 basins.append(replace(seen, id=next_id))
                 ids.append(next_id)
                 next_id += 1
-        return Registry(tuple(basins), next_id), tuple(ids)
+        return replace(self, basins=tuple(basins), next_id=next_id), tuple(ids)
 
     def after_edit(self, landscape: Landscape, edit_id: int) -> tuple[Registry, Lineage]:
         """The registry under the edited ``landscape``, and what happened to every living basin."""
@@ -141,7 +173,8 @@ class Registry:
             else:
                 kept.append(basin.id)
         basins = tuple(updated.get(basin.id, basin) for basin in self.basins)
-        return Registry(basins, self.next_id), Lineage(edit_id, tuple(kept), tuple(moved), tuple(lost))
+        registry = replace(self, basins=basins, last=None)
+        return registry, Lineage(edit_id, tuple(kept), tuple(moved), tuple(lost))
 
 
 def _measured(found: BasinSet) -> list[Basin]:

@@ -38,7 +38,7 @@ SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 
         Param(
             "seeds", t.INT, "survey with as many seeds: mean ± std of the count", 1, minimum=1, maximum=1000
         ),
-        Param("radius", t.BOOL, "also measure how far each basin reaches", False),
+        Param("radius", t.BOOL, "also measure how far each basin reaches, with a 95 % interval", False),
         Param(
             "at",
             t.INT,
@@ -116,7 +116,6 @@ def _survey(
 
 def _rows(layer: int, found: BasinSet, ids: tuple[int, ...]) -> tuple[results.Basin, ...]:
     populations = found.population.tolist()
-    radii: list[float | None] = found.radius.tolist() if found.radius is not None else [None] * len(found)
     columns = zip(
         ids,
         populations,
@@ -126,7 +125,7 @@ def _rows(layer: int, found: BasinSet, ids: tuple[int, ...]) -> tuple[results.Ba
         found.stability.tolist(),
         found.is_fixed_point.tolist(),
         found.mirror.tolist(),
-        radii,
+        found.radii.rows() if found.radii is not None else [(None, None, None, None)] * len(found),
         strict=True,
     )
     return tuple(
@@ -141,9 +140,12 @@ def _rows(layer: int, found: BasinSet, ids: tuple[int, ...]) -> tuple[results.Ba
             stability=stability,
             is_fixed_point=fixed,
             mirror=ids[mirror] if mirror >= 0 else None,
-            radius=radius,
+            radius=reach[0],
+            radius_low=reach[1],
+            radius_high=reach[2],
+            radius_reached=reach[3],
         )
-        for id, population, energy, reference, residual, stability, fixed, mirror, radius in columns
+        for id, population, energy, reference, residual, stability, fixed, mirror, reach in columns
     )
 
 
@@ -176,8 +178,9 @@ def survey_all(session: Session, inits: int, seed: int) -> results.SurveyAll:
     "verify",
     category="Observe",
     summary="Is there a basin in this direction?",
-    details="Settles from the direction. It is a basin when it comes to rest nearby at a stable fixed point; "
-    "the return rates are those of 32 noisy starts, the noise measured relative to the state's norm.",
+    details="Settles from the direction. It is a basin when it comes to rest nearby at a fixed point that attracts: "
+    "its stability, that of the damped map that is iterated, is below 1. The return rates are those of 32 noisy "
+    "starts, the noise measured relative to the state's norm.",
     params=(LAYER, TARGET),
     effects=Effect.READS,
     result=results.Verdict,
@@ -202,6 +205,7 @@ def verify(session: Session, layer: int, target: BasinRef | Concept | Seed) -> r
         return_30=return_30,
         energy=place.energy_rest,
         energy_reference=place.energy_rest_reference,
+        symmetric=session.landscape_of(layer).symmetric,
     )
 
 
@@ -209,6 +213,9 @@ def verify(session: Session, layer: int, target: BasinRef | Concept | Seed) -> r
     "energy",
     category="Observe",
     summary="The energy at a direction, at the basin it settles in, and the gap between them.",
+    details="Hopfield's continuous energy, the one that every other operation shows. It never rises along the way when "
+    "the weight is positive semi-definite; on other symmetric weights the first, large steps may raise it. A weight "
+    "that is not symmetric has no such energy: that of its symmetric part is given, and said.",
     params=(LAYER, TARGET),
     effects=Effect.READS,
     result=results.Energy,

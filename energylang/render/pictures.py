@@ -14,9 +14,12 @@ from rich.text import Text
 from energylang import results
 
 from .dispatch import render
-from .marks import bar, facts, number, percent, short, small, table
+from .marks import bar, facts, number, percent, reach_of, short, small, stable, table
 
 SHOWN_BASINS = 12
+NOT_SYMMETRIC = (
+    "the weight is not symmetric: energies are those of its symmetric part, and may rise along the way"
+)
 
 
 # --------------------------------------------------------------------------------------- observing
@@ -48,6 +51,8 @@ def _(survey: results.Survey) -> RenderableType:
     ]
     if survey.basins:
         parts.append(_basins(survey))
+    if survey.basins and not survey.symmetric:
+        parts.append(Text(NOT_SYMMETRIC, style="yellow"))
     hidden = survey.num_basins - SHOWN_BASINS
     if hidden > 0:
         rest = sum(basin.population for basin in survey.basins[SHOWN_BASINS:])
@@ -69,11 +74,11 @@ def _basins(survey: results.Survey) -> Table:
             Text(percent(basin.fraction)),
             Text(f"{basin.energy:.3f}"),
             Text(small(basin.residual), style="" if basin.is_fixed_point else "yellow"),
-            Text(f"{basin.stability:.2f}"),
+            Text(stable(basin.stability), style="" if basin.stability < 1 else "yellow"),
             Text(f"B{basin.mirror}" if basin.mirror is not None else "–", style="dim"),
         ]
         if with_radius:
-            cells.append(Text(f"{basin.radius:.2f}" if basin.radius is not None else "–"))
+            cells.append(Text(reach_of(basin)))
         rows.add_row(*cells)
     return rows
 
@@ -110,8 +115,8 @@ def _(verdict: results.Verdict) -> RenderableType:
     place = facts(
         cosine=f"{verdict.cosine:.3f}",
         residual=small(verdict.residual),
-        stability=f"{verdict.stability:.2f}",
-        energy=f"{verdict.energy:.3f}",
+        stability=stable(verdict.stability),
+        energy=f"{verdict.energy:.3f}" + ("" if verdict.symmetric else " (of the symmetric part)"),
     )
     if not verdict.is_basin:
         name = f"L{verdict.layer}.B{verdict.basin}" if verdict.basin is not None else "elsewhere"
@@ -142,8 +147,11 @@ def _(energy: results.Energy) -> RenderableType:
     if not energy.symmetric:
         return Group(
             rows,
-            Text("the weight is not symmetric: energies are those of its symmetric part", style="yellow"),
+            Text(NOT_SYMMETRIC, style="yellow"),
         )
+    if energy.gap < 0:
+        note = "it comes to rest higher than it began: large first steps may raise the energy of a weight that is not "
+        return Group(rows, Text(note + "positive semi-definite", style="yellow"))
     return rows
 
 
@@ -309,7 +317,9 @@ def _(applied: results.Applied) -> RenderableType:
 
 @render.register
 def _(status: results.Status) -> RenderableType:
-    rows = table("layer", "state", "edits", "refused", "basins", "lost", "change", right=(2, 3, 4, 5, 6))
+    rows = table(
+        "layer", "state", "edits", "refused", "known", "met", "lost", "change", right=(2, 3, 4, 5, 6, 7)
+    )
     for layer in status.layers:
         style = "green" if layer.state == "original" else "yellow"
         rows.add_row(
@@ -318,6 +328,7 @@ def _(status: results.Status) -> RenderableType:
             str(layer.edits),
             str(layer.refused),
             str(layer.basins),
+            "–" if layer.met is None else str(layer.met),
             str(layer.lost),
             percent(layer.relative_norm),
         )

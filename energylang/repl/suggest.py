@@ -214,8 +214,9 @@ def _basins(typed: str, layer: str, session: Session | None) -> Iterator[Suggest
     for index in chosen:
         if not 0 <= index < session.model.num_layers:
             continue
-        for basin in sorted(session.registry(index).alive(), key=lambda known: -known.population):
-            note = f"energy {basin.energy:.2f}, {basin.population} starts"
+        registry = session.registry(index)
+        for basin in sorted(registry.alive(), key=lambda known: -known.population):
+            note = f"energy {basin.energy:.2f}, {registry.counted(basin)}"
             yield from _matching([(f"L{index}.B{basin.id}", note)], typed)
 
 

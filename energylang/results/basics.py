@@ -11,7 +11,12 @@ from .base import VOLATILE, Result
 
 @dataclass(frozen=True, eq=False)
 class Basin(Result):
-    """One basin of a layer. In a script it can stand wherever a basin is asked for."""
+    """One basin of a layer. In a script it can stand wherever a basin is asked for.
+
+    ``radius`` is the noise norm, relative to the centre's, from which half of the pushed states return (``None``: not
+    measured), ``radius_low`` and ``radius_high`` the ends of its 95 % interval. Where ``radius_reached`` is false it
+    lies beyond 2, the end of the range, and is given as 2; a ``radius_high`` of ``None`` lies beyond 2 likewise.
+    """
 
     layer: int
     id: int
@@ -24,6 +29,9 @@ class Basin(Result):
     is_fixed_point: bool
     mirror: int | None
     radius: float | None
+    radius_low: float | None = None
+    radius_high: float | None = None
+    radius_reached: bool | None = None
 
     def __str__(self) -> str:
         return f"L{self.layer}.B{self.id}"
@@ -78,7 +86,8 @@ class SurveyAll(Result):
 
 @dataclass(frozen=True, eq=False)
 class Verdict(Result):
-    """Is there a basin in this direction? ``cosine`` is between the direction and where it settles;
+    """Is there a basin in this direction? ``cosine`` is between the direction and where it settles; ``stability``
+    below 1 says that it attracts; the energy is that of the weight's symmetric part where it is not ``symmetric``;
     ``return_10`` … are the shares of noisy starts (noise norm 10 %, 20 %, 30 % of the state's) that come back."""
 
     layer: int
@@ -93,6 +102,7 @@ class Verdict(Result):
     return_30: float
     energy: float
     energy_reference: float
+    symmetric: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -384,7 +394,8 @@ class Applied(Result):
 
 @dataclass(frozen=True, eq=False)
 class LayerStatus(Result):
-    """``state`` is ``original``, ``staged`` (edited, not applied), ``live`` (edited and applied) or
+    """``basins`` of the layer are known, of which the last survey met ``met`` (``None``: its present weight has not
+    been surveyed). ``state`` is ``original``, ``staged`` (edited, not applied), ``live`` (edited and applied) or
     ``live, staged`` (applied, then edited again)."""
 
     layer: int
@@ -394,6 +405,7 @@ class LayerStatus(Result):
     basins: int
     lost: int
     relative_norm: float
+    met: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

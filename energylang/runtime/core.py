@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from energylang.errors import ElError
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.dynamics import Landscape
 from energylang.landscape.lineage import Registry
+from energylang.landscape.radius import Row
 from energylang.models import checkpoint
 from energylang.models.protocol import Generation, Model
 from energylang.ops.coerce import suggestion
@@ -69,6 +71,7 @@ class Core:
         self._next_basin: dict[int, int] = {}
         self._landscapes: dict[tuple[Any, ...], Landscape] = {}
         self._replies: dict[tuple[Any, ...], list[tuple[str, Generation]]] = {}
+        self.measured: WeakKeyDictionary[Landscape, dict[tuple[Any, bytes], Row]] = WeakKeyDictionary()
         self.ledger = Ledger()
         self.watcher: Callable[[int, int, str], None] | None = None
 

@@ -18,6 +18,7 @@ from energylang.landscape.energy import lyapunov, reference
 from energylang.landscape.layer import Landscape, residual
 from energylang.landscape.lineage import Registry
 from energylang.landscape.probes import return_rate
+from energylang.landscape.radius import Radii, radii
 from energylang.landscape.stability import spectrum
 from energylang.landscape.survey import BasinSet, survey
 from energylang.storage import check_memory
@@ -26,6 +27,7 @@ from energylang.values import BasinRef, Seed
 if TYPE_CHECKING:
     from energylang.values import Concept
 
+    from .weights import Version
     from .workbench import Workbench
 
 TOKEN_STARTS = 200
@@ -45,9 +47,24 @@ def find_basins(session: Workbench, layer: int, inits: int, seed: int, *, radius
     and from the basins that edits have installed (chance alone would rarely meet those)."""
     states = survey_starts(session, layer, inits, seed)
     kicks = session.generator("survey kicks", layer, seed)
-    return survey(
-        session.landscape_of(layer), states, eps=float(session.setting("eps")), radius=radius, generator=kicks
-    )
+    found = survey(session.landscape_of(layer), states, eps=float(session.setting("eps")), generator=kicks)
+    return replace(found, radii=radii_of(session, layer, found.centres)) if radius else found
+
+
+def radii_of(session: Workbench, layer: int, centres: Tensor, version: Version | None = None) -> Radii:
+    """The radii of basins with centres (k, d) under a layer's staged weight (or another version's): the numbers that
+    ``survey`` gives, from the same pushes whatever the layer, the weight and the seed of the starts. What was measured
+    before is not measured again."""
+    landscape = session.landscape_of(layer, version)
+    centres = centres.to(landscape.weight)
+    known = session.measured.setdefault(landscape, {})
+    seed = session.setting("seed")
+    keys = [(seed, centre.cpu().numpy().tobytes()) for centre in centres]
+    missing = [row for row, key in enumerate(keys) if key not in known]
+    if missing:
+        found = radii(landscape, centres[missing], session.generator("radius"))
+        known.update(zip((keys[row] for row in missing), found.rows(), strict=True))
+    return Radii.of([known[key] for key in keys])
 
 
 def survey_starts(session: Workbench, layer: int, inits: int, seed: int) -> Tensor:

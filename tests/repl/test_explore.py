@@ -164,7 +164,7 @@ def test_what_is_said_about_a_basin():
     assert "radius" in said and "(attracts)" in said and "weights only" in said
     listed = flat(view.basins(seen, 10)).splitlines()
     assert len(listed) == 11 and listed[1].startswith("▸B0")
-    assert "20 basins by starts" in flat(view.header(seen, [("", "x"), ("", "▸ ")]))
+    assert "20 basins; by starts" in flat(view.header(seen, [("", "x"), ("", "▸ ")]))
     assert max(map(len, flat(view.terrain(seen, 60, 14)).splitlines())) <= 60
     with pytest.raises(ElError):
         look.facts(999)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 
-from energylang.render.marks import bar, number, small
+from energylang.render.marks import bar, known_basins, number, reach_of, small, stable
 from energylang.render.terrain import COLOURS, Cell, axis_names, depth, draw, legend
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ STYLE = {
     "mark": "bold ansicyan",
     "row": "reverse",
     "map.axis": "ansibrightblack",
+    "map.old": "ansibrightblack",
     "map.name": "",
     "map.chosen": "reverse bold",
     **{f"map.e{k}": colour for k, colour in enumerate(COLOURS)},
@@ -66,10 +67,9 @@ HELP = """\
 
 def header(seen: Exploration, place: StyleAndTextTuples) -> StyleAndTextTuples:
     """The layer, how many basins, and the prompt's own words about model and history (``place``)."""
-    count = len(seen.found.points)
     return [
         ("class:head", f" L{seen.layer}"),
-        ("", f"  {count} basin{'' if count == 1 else 's'} by {seen.order}   "),
+        ("", f"  {known_basins(seen.found)}; by {seen.order}   "),
         *place[:-1],
     ]
 
@@ -80,18 +80,19 @@ def basins(seen: Exploration, height: int) -> StyleAndTextTuples:
     if not rows:
         return [("class:dim", " no basin is known here\n")]
     first = max(0, min(place - height // 2, len(rows) - height))
-    most = max(point.population for point in rows)
+    most = max(1, max(point.population for point in rows))
     energies = [point.energy for point in rows]
     parts: StyleAndTextTuples = [("class:dim", f" {'basin':<6}starts{'energy':>16}\n")]
     for point in rows[first : first + height]:
         now = point.id == seen.chosen
-        style = "class:row" if now else ""
+        style = "class:row" if now else "" if point.current else "class:dim"
+        starts = str(point.population) if point.current or point.population else "–"
         parts += [
             ("class:mark" if now else "", "▸" if now else " "),
             (style, f"{'B' + str(point.id):<6}"),
-            (style, f"{point.population:>5} "),
+            (style, f"{starts:>5} "),
             ("", f"{bar(point.population / most, 6):<6} "),
-            (f"class:map.e{depth(point.energy, energies)}", "●"),
+            (f"class:map.e{depth(point.energy, energies)}" if point.current else "class:map.old", "●"),
             ("", f"{point.energy:>8.2f}\n"),
         ]
     return parts
@@ -141,10 +142,11 @@ def details(seen: Exploration, width: int, height: int) -> StyleAndTextTuples:
 
 def _numbers(seen: Exploration, facts: BasinFacts) -> StyleAndTextTuples:
     values = {
-        "energy": f"{facts.energy:.3f}",
-        "starts": str(facts.population),
-        "radius": f"{facts.radius:.2f}",
-        "stability": f"{facts.stability:.2f}" + (" (attracts)" if facts.stability < 1 else ""),
+        "energy": f"{facts.energy:.3f}" + ("" if facts.symmetric else " (of the symmetric part)"),
+        "starts": _starts(facts),
+        "radius": reach_of(facts),
+        "stability": stable(facts.stability)
+        + (" (attracts)" if facts.stability < 1 else " (does not attract)"),
         "residual": small(facts.residual),
         "drift": number(round(facts.drift, 4)),
     }
@@ -152,6 +154,14 @@ def _numbers(seen: Exploration, facts: BasinFacts) -> StyleAndTextTuples:
     for name, value in values.items():
         parts += [("class:dim", f"   {name} "), ("", value)]
     return [*parts, ("", "   installed by an edit")] if facts.installed else parts
+
+
+def _starts(facts: BasinFacts) -> str:
+    if facts.current:
+        return str(facts.population)
+    if facts.surveyed or not facts.population:
+        return "not met by the last survey"
+    return f"{facts.population} before the edit"
 
 
 def _tokens(scores: Iterable[TokenScore]) -> str:
