@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from energylang.landscape.lineage import Basin, Registry
+    from energylang.landscape.richness import Richness
     from energylang.landscape.survey import BasinSet
 
 
@@ -53,8 +54,21 @@ class Workbench(Core):
 
     # -- looking -----------------------------------------------------------------------------------
 
-    def find_basins(self, layer: int, inits: int, seed: int, *, radius: bool) -> BasinSet:
-        return observing.find_basins(self, layer, inits, seed, radius=radius)
+    def find_basins(
+        self, layer: int, inits: int, seed: int, *, radius: bool, doublings: int = 0
+    ) -> BasinSet:
+        return observing.find_basins(self, layer, inits, seed, radius=radius, doublings=doublings)
+
+    def find_until(
+        self, layer: int, inits: int, seed: int, coverage: float, *, radius: bool
+    ) -> tuple[BasinSet, int]:
+        return observing.find_until(self, layer, inits, seed, coverage, radius=radius)
+
+    def count_basins(self, found: BasinSet, random: int) -> Richness:
+        return observing.counted(found, random)
+
+    def compare_seeds(self, found: Sequence[BasinSet], random: int) -> observing.Resurvey:
+        return observing.resurveyed(found, random)
 
     def known_basins(self, layer: int) -> Registry:
         """The basins of a layer's staged landscape; one that was never surveyed is surveyed first."""
