@@ -146,6 +146,17 @@ class Registry:
         return Registry(basins, self.next_id), Lineage(edit_id, tuple(kept), tuple(moved), tuple(lost))
 
 
+def survivors(landscape: Landscape, centres: Tensor) -> list[bool]:
+    """Which of the states (k, d), basins of another weight, are basins of ``landscape`` as well: they are settled,
+    kicked and polished there, stay within cosine 0.95 of where they were, and are the nearest to where they end. What
+    ``Registry.after_edit`` asks, of any states."""
+    if not len(centres):
+        return []
+    old = landscape.states(centres.to(landscape.weight), "basins")
+    new, _ = escaped(landscape, settle(landscape, old).states, stable_generator("after edit", landscape.dim))
+    return _one_each(new, cosine_rows(new, old))
+
+
 def _measured(found: BasinSet) -> list[Basin]:
     """The rows of a survey as living basins without an id (−1)."""
     columns = zip(

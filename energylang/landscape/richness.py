@@ -184,7 +184,9 @@ def _missed(rare: Numbers, found: int, level: float) -> tuple[float, float, floa
     likelihood = np.logaddexp.reduce(with_missed, axis=0) + ways.numpy() - np.log(met + missed + 1)
     share = np.exp(likelihood - likelihood.max()) * np.gradient(missed)
     below = np.cumsum(share) / share.sum()
-    at = [min(int(np.searchsorted(below, q)), len(missed) - 1) for q in ((1 - level) / 2, 0.5, (1 + level) / 2)]
+    at = [
+        min(int(np.searchsorted(below, q)), len(missed) - 1) for q in ((1 - level) / 2, 0.5, (1 + level) / 2)
+    ]
     return float(missed[at[0]]), float(missed[at[1]]), float(missed[at[2]])
 
 

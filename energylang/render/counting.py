@@ -37,7 +37,9 @@ def short_total(seen: results.Survey) -> str:
 def sampled(survey: results.Survey) -> Text:
     """The line below a survey's title: from the random starts alone."""
     if survey.coverage is None:
-        return Text("no random start ended in a basin: nothing is known of how many there are", style="yellow")
+        return Text(
+            "no random start ended in a basin: nothing is known of how many there are", style="yellow"
+        )
     found = f"{survey.found_random} found"
     if survey.token_starts or survey.installed_starts:
         found += " by random starts"

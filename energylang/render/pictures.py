@@ -228,6 +228,17 @@ def _(diff: results.Diff) -> RenderableType:
             largest_drift=small(diff.max_drift),
         )
     )
+    if diff.basins_met:
+        count = len(diff.basins_met)
+        parts.append(Text(f"{count} more known now {'was' if count == 1 else 'were'} there before, not met"))
+    if diff.null_met is not None:
+        parts.append(
+            Text(
+                f"the same weight surveyed again, with another seed: {diff.null_gained} gained, {diff.null_lost} lost, "
+                f"{diff.null_met} met for the first time",
+                style="dim",
+            )
+        )
     return Group(*parts)
 
 

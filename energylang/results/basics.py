@@ -256,7 +256,14 @@ class Entry(Result):
 @dataclass(frozen=True, eq=False)
 class Diff(Result):
     """The staged weight of a layer against the original, or against that at the place ``since`` in the history.
-    ``edits`` lie between the two."""
+    ``edits`` lie between the two.
+
+    Basins are compared by what is there, not by which a survey happened to meet. ``basins_lost`` were known before and
+    do not rest under the weight as it is now; ``basins_gained`` are known now and do not rest under the weight before;
+    ``basins_met`` are known now, were not met before, and were there all the same. ``null_…`` is what the unchanged
+    weight gives when it is surveyed again with another seed: how many basins that survey meets for the first time, and
+    how many it would call gained or lost (``None`` where that was not measured: a large layer, or no survey).
+    """
 
     layer: int
     changed: bool
@@ -272,6 +279,10 @@ class Diff(Result):
     basins_gained: tuple[int, ...]
     max_drift: float
     since: int | None
+    basins_met: tuple[int, ...] = ()
+    null_gained: int | None = None
+    null_lost: int | None = None
+    null_met: int | None = None
 
 
 # ------------------------------------------------------------------------------------------- concepts
