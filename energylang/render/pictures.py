@@ -207,7 +207,8 @@ def _(edit: results.Edit) -> RenderableType:
 @render.register
 def _(diff: results.Diff) -> RenderableType:
     if not diff.changed:
-        return Text(f"L{diff.layer} is as it was loaded", style="green")
+        then = "as it was loaded" if diff.since is None else f"as it was at {diff.since}"
+        return Text(f"L{diff.layer} is {then}", style="green")
     parts: list[RenderableType] = [
         facts(
             change=f"{number(diff.norm)} ({percent(diff.relative_norm)} of the weight)",

@@ -204,7 +204,7 @@ def terrain(found: results.LandscapeMap) -> Group:
     for point in largest:
         reach = f"{point.radius:.2f}" if math.isfinite(point.radius) else "–"
         rows.add_row(Text(f"B{point.id}", style="cyan"), str(point.population), f"{point.energy:.3f}", reach)
-    title = Text.assemble((f"L{found.layer}", "bold"), f"  {len(found.points)} basins, {found.method}")
+    title = Text.assemble((f"L{found.layer}", "bold"), f"  {len(found.points)} known basins, {found.method}")
     if found.dims == 3:
         title.append("; the third coordinate is not drawn", style="dim")
     more = len(found.points) - len(largest)

@@ -9,7 +9,7 @@ seed and compared with itself in the same way.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -54,7 +54,7 @@ def fate(session: Workbench, layer: int, base: Version, version: Version) -> Fat
         resting = _resting(session.landscape_of(layer, base), now)
         met = (after - before) & resting
         gained = after - before - resting
-    found = Fate(*(tuple(sorted(ids)) for ids in (kept, lost, gained, met)))
+    found = Fate(tuple(sorted(kept)), tuple(sorted(lost)), tuple(sorted(gained)), tuple(sorted(met)))
     return found if base is version else _with_null(session, layer, base, version, found)
 
 
@@ -77,11 +77,8 @@ def _with_null(session: Workbench, layer: int, base: Version, version: Version, 
     ).centres
     known = torch.stack([basin.centre for basin in then]).to(again)
     fresh = again[(gram(again, known) > SAME).sum(1) == 0]
-    return Fate(
-        found.kept,
-        found.lost,
-        found.gained,
-        found.met,
+    return replace(
+        found,
         null_gained=survivors(landscape, fresh).count(False),
         null_lost=survivors(landscape, known).count(False),
         null_met=len(fresh),

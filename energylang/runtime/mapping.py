@@ -75,7 +75,7 @@ def page(found: results.LandscapeMap) -> bytes:
     else:
         figure = go.Figure(go.Scatter(**shared))
     figure.update_layout(
-        title=f"L{found.layer}: {len(points)} basins ({found.method})", template="plotly_white"
+        title=f"L{found.layer}: {len(points)} known basins ({found.method})", template="plotly_white"
     )
     text: str = figure.to_html(include_plotlyjs=True, full_html=True, div_id=f"landscape-L{found.layer}")
     return text.encode("utf-8")

@@ -69,7 +69,7 @@ def header(seen: Exploration, place: StyleAndTextTuples) -> StyleAndTextTuples:
     count = len(seen.found.points)
     return [
         ("class:head", f" L{seen.layer}"),
-        ("", f"  {count} basin{'' if count == 1 else 's'} by {seen.order}   "),
+        ("", f"  {count} known basin{'' if count == 1 else 's'} by {seen.order}   "),
         *place[:-1],
     ]
 
