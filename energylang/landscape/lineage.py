@@ -218,6 +218,16 @@ def followed(landscape: Landscape, centres: Tensor) -> Followed:
     return Followed(new, closeness, survives & (closeness > SAME))
 
 
+def survivors(landscape: Landscape, centres: Tensor) -> list[bool]:
+    """Which of the states (k, d), basins of another weight, are basins of ``landscape`` as well: they are settled,
+    kicked and polished there, stay within cosine 0.95 of where they were, and are the nearest to where they end. What
+    ``Registry.after_edit`` asks, of any states."""
+    if not len(centres):
+        return []
+    found: list[bool] = followed(landscape, centres.to(landscape.weight)).survives.tolist()
+    return found
+
+
 def _drift(a: Tensor, b: Tensor) -> float:
     return max(0.0, 1.0 - float(cosine_rows(a.to(b), b)))
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from energylang import results
 
+from . import counting
 from .dispatch import render
 from .marks import bar, facts, number, percent, reach_of, short, small, stable, table
 
@@ -27,18 +28,19 @@ NOT_SYMMETRIC = (
 
 @render.register
 def _(survey: results.Survey) -> RenderableType:
-    count = f"{survey.num_basins}"
-    if len(survey.counts) > 1:
-        count += f" ({survey.count_mean:.1f} ± {survey.count_std:.1f} over {len(survey.counts)} seeds)"
     shape = "symmetric" if survey.symmetric else f"asymmetry {survey.asymmetry:.2f}"
     if survey.definite:
         shape += ", positive semi-definite"
     starts = f"{survey.inits} random"
     starts += f" + {survey.token_starts} tokens" if survey.token_starts else ""
     starts += f" + {survey.installed_starts} installed" if survey.installed_starts else ""
-    title = Text.assemble((f"L{survey.layer}", "bold"), "  ", (count, "bold green"), " basins")
+    count = f"{survey.num_basins}"
+    title = Text.assemble((f"L{survey.layer}", "bold"), "  ", (count, "bold green"), " basins found")
+    seeds = counting.over_seeds(survey)
     parts: list[RenderableType] = [
         title,
+        counting.sampled(survey),
+        *([seeds] if seeds is not None else []),
         facts(
             d=str(survey.dim),
             beta=f"{survey.beta:.2f}",
@@ -87,7 +89,18 @@ def _basins(survey: results.Survey) -> Table:
 def _(survey: results.SurveyAll) -> RenderableType:
     most = max((layer.num_basins for layer in survey.layers), default=1) or 1
     rows = table(
-        "layer", "basins", "", "d", "beta", "usage", "norm", "fixed", "unsettled", right=(1, 3, 4, 5, 6, 7, 8)
+        "layer",
+        "found",
+        "",
+        "coverage",
+        "in all",
+        "d",
+        "beta",
+        "usage",
+        "norm",
+        "fixed",
+        "unsettled",
+        right=(1, 3, 4, 5, 6, 7, 8, 9, 10),
     )
     for layer in survey.layers:
         fixed = sum(basin.is_fixed_point for basin in layer.basins)
@@ -95,6 +108,8 @@ def _(survey: results.SurveyAll) -> RenderableType:
             Text(f"L{layer.layer}", style="cyan"),
             str(layer.num_basins),
             Text(bar(layer.num_basins / most), style="blue"),
+            counting.coverage(layer),
+            counting.short_total(layer),
             str(layer.dim),
             f"{layer.beta:.2f}",
             f"{layer.usage_entropy_nats:.2f} nats",
@@ -252,7 +267,8 @@ def _others(edit: results.Edit) -> list[RenderableType]:
 @render.register
 def _(diff: results.Diff) -> RenderableType:
     if not diff.changed:
-        return Text(f"L{diff.layer} is as it was loaded", style="green")
+        then = "as it was loaded" if diff.since is None else f"as it was at {diff.since}"
+        return Text(f"L{diff.layer} is {then}", style="green")
     parts: list[RenderableType] = [
         facts(
             change=f"{number(diff.norm)} ({percent(diff.relative_norm)} of the weight)",
@@ -273,6 +289,17 @@ def _(diff: results.Diff) -> RenderableType:
             largest_drift=small(diff.max_drift),
         )
     )
+    if diff.basins_met:
+        count = len(diff.basins_met)
+        parts.append(Text(f"{count} more known now {'was' if count == 1 else 'were'} there before, not met"))
+    if diff.null_met is not None:
+        parts.append(
+            Text(
+                f"the same weight surveyed again, with another seed: {diff.null_gained} gained, {diff.null_lost} lost, "
+                f"{diff.null_met} met for the first time",
+                style="dim",
+            )
+        )
     return Group(*parts)
 
 

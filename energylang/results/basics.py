@@ -38,14 +38,46 @@ class Basin(Result):
 
 
 @dataclass(frozen=True, eq=False)
+class Seeds(Result):
+    """Surveys of one landscape with several seeds, by their random starts.
+
+    ``overlap`` is the share of one survey's basins that another meets as well, the mean over all pairs;
+    ``overlap_expected`` what it is when a pair's starts are dealt to the two at random. ``recaught`` is the share of
+    one survey's starts that end in another's basins, which is what the coverage of a single survey predicts. The
+    rest is about all starts together: ``found`` basins in ``starts``, as in ``Survey``.
+    """
+
+    overlap: float | None
+    overlap_expected: float | None
+    recaught: float | None
+    found: int
+    starts: int
+    coverage: float | None
+    coverage_low: float | None
+    coverage_high: float | None
+    estimate: int | None
+    estimate_low: int
+    estimate_high: int | None
+    estimator: str
+
+
+@dataclass(frozen=True, eq=False)
 class Survey(Result):
     """The basins of one layer, the most visited first.
 
     ``num_starts`` states were settled: ``inits`` random ones, ``token_starts`` real token states, and the
     ``installed_starts`` basins that edits have installed.
     ``origin_population`` of them ended in the zero state, ``unsettled`` did not settle.
-    ``count_mean`` and ``count_std`` are over the surveys of ``seeds`` (the first of them is shown). ``at`` is the
-    place in the history that was surveyed (``None``: where the session stands).
+    ``count_mean`` and ``count_std`` (``None`` with one seed) are over the surveys of ``seeds`` (the first of them is
+    shown), and ``over_seeds`` compares them. ``at`` is the place in the history that was surveyed (``None``: where the
+    session stands).
+
+    ``num_basins`` is how many were found, which depends on how many starts there were. The rest is an estimate from the
+    random starts alone: they met ``found_random`` basins, ``singletons`` of them once and ``doubletons`` twice.
+    ``coverage`` is the share of all such starts that end in a basin they met (``None``: none ended in a basin),
+    ``estimate`` the number of basins in all; both with a 95 % interval. Where the counts give no more than a lower
+    bound, ``estimate`` and ``estimate_high`` are ``None``. ``estimator`` says how. ``until`` is the coverage that was
+    asked for, and ``until_reached`` whether it was reached.
     """
 
     layer: int
@@ -69,9 +101,22 @@ class Survey(Result):
     seed: int
     counts: tuple[int, ...]
     count_mean: float
-    count_std: float
+    count_std: float | None
     at: int | None
     elapsed: float = field(metadata=VOLATILE)
+    found_random: int = 0
+    singletons: int = 0
+    doubletons: int = 0
+    coverage: float | None = None
+    coverage_low: float | None = None
+    coverage_high: float | None = None
+    estimate: int | None = None
+    estimate_low: int = 0
+    estimate_high: int | None = None
+    estimator: str = ""
+    until: float | None = None
+    until_reached: bool | None = None
+    over_seeds: Seeds | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,7 +312,14 @@ class Entry(Result):
 @dataclass(frozen=True, eq=False)
 class Diff(Result):
     """The staged weight of a layer against the original, or against that at the place ``since`` in the history.
-    ``edits`` lie between the two."""
+    ``edits`` lie between the two.
+
+    Basins are compared by what is there, not by which a survey happened to meet. ``basins_lost`` were known before and
+    do not rest under the weight as it is now; ``basins_gained`` are known now and do not rest under the weight before;
+    ``basins_met`` are known now, were not met before, and were there all the same. ``null_…`` is what the unchanged
+    weight gives when it is surveyed again with another seed: how many basins that survey meets for the first time, and
+    how many it would call gained or lost (``None`` where that was not measured: a large layer, or no survey).
+    """
 
     layer: int
     changed: bool
@@ -283,6 +335,10 @@ class Diff(Result):
     basins_gained: tuple[int, ...]
     max_drift: float
     since: int | None
+    basins_met: tuple[int, ...] = ()
+    null_gained: int | None = None
+    null_lost: int | None = None
+    null_met: int | None = None
 
 
 # ------------------------------------------------------------------------------------------- concepts

@@ -34,11 +34,13 @@ from . import whole as sessions
 from .core import Core
 from .editing import REMOVING, Plan, carry_out
 from .effects import measure
+from .fate import fate
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from energylang.landscape.lineage import Basin, Registry
+    from energylang.landscape.richness import Richness
     from energylang.landscape.survey import BasinSet
 
     from .weights import Version
@@ -69,8 +71,19 @@ class Workbench(Core):
 
     # -- looking -----------------------------------------------------------------------------------
 
-    def find_basins(self, layer: int, inits: int, seed: int, *, radius: bool) -> BasinSet:
-        return observing.find_basins(self, layer, inits, seed, radius=radius)
+    def find_basins(self, layer: int, inits: int, seed: int, *, radius: bool, doublings: int = 0) -> BasinSet:
+        return observing.find_basins(self, layer, inits, seed, radius=radius, doublings=doublings)
+
+    def find_until(
+        self, layer: int, inits: int, seed: int, coverage: float, *, radius: bool
+    ) -> tuple[BasinSet, int]:
+        return observing.find_until(self, layer, inits, seed, coverage, radius=radius)
+
+    def count_basins(self, found: BasinSet, random: int) -> Richness:
+        return observing.counted(found, random)
+
+    def compare_seeds(self, found: Sequence[BasinSet], random: int) -> observing.Resurvey:
+        return observing.resurveyed(found, random)
 
     def known_basins(self, layer: int) -> Registry:
         """The basins of a layer's staged landscape; one that was never surveyed is surveyed first."""
@@ -103,9 +116,9 @@ class Workbench(Core):
         count = min(LARGEST_SHOWN, int((change != 0).sum()))
         order = change.abs().flatten().topk(count).indices.tolist()
         then = {basin.id: basin for basin in base.registry.alive()}
-        before = set(then)
         known = {basin.id: basin for basin in version.registry.basins}
-        now = {basin.id for basin in version.registry.alive()}
+        both = set(then) & {basin.id for basin in version.registry.alive()}
+        became = fate(self, layer, base, version)
         return results.Diff(
             layer=layer,
             changed=norm > 0,
@@ -118,14 +131,17 @@ class Workbench(Core):
             largest=tuple(
                 results.Entry(k // len(change), k % len(change), float(change.flatten()[k])) for k in order
             ),
-            basins_kept=tuple(sorted(now & before)),
-            basins_lost=tuple(sorted(before - now)),
-            basins_gained=tuple(sorted(now - before)),
+            basins_kept=became.kept,
+            basins_lost=became.lost,
+            basins_gained=became.gained,
             max_drift=max(
-                (known[i].drift if since is None else _apart(known[i], then[i]) for i in now & before),
-                default=0.0,
+                (known[i].drift if since is None else _apart(known[i], then[i]) for i in both), default=0.0
             ),
             since=since,
+            basins_met=became.met,
+            null_gained=became.null_gained,
+            null_lost=became.null_lost,
+            null_met=became.null_met,
         )
 
     def relative_change(self, layer: int) -> float:
