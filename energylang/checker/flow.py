@@ -353,6 +353,8 @@ class Flows(Known):
                     layers = known.layers
                 self.captured.setdefault(name, node.span)
                 now = replace(now, concepts={**now.concepts, name: Made(node.span, layers)})
+            elif flow.creates not in call.arguments:
+                now = replace(now, open=True)  # import-concept: the file says which
         return now
 
     # -- travelling through the history --------------------------------------------------------------

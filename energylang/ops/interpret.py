@@ -8,7 +8,7 @@ from energylang import results
 from energylang import types as t
 
 from .causal import placebo_count
-from .declaration import Effect, Example, FromSetting, Param, operation
+from .declaration import Clash, Effect, Example, FromSetting, Param, operation
 from .observe import BASIN, LAYER, TARGET
 
 if TYPE_CHECKING:
@@ -85,6 +85,18 @@ def neighbours(
     examples=(
         Example("survey L3\nintervene L3.B0 zero", "it.active.count == 1 and it.tokens > 0", on="tiny"),
         Example("survey L3\nintervene L3.B0 swap=L3.B1", "it.to == 1", on="tiny"),
+    ),
+    clashes=(
+        Clash(
+            "swap",
+            "kind",
+            "a basin cannot be swapped and held at a level at once",
+            "leave the kind out",
+            ("clamp", "boost"),
+        ),
+        Clash(
+            "amount", "kind", "only clamp and boost have an amount", "add kind=clamp or kind=boost", ("zero",)
+        ),
     ),
 )
 def intervene(
