@@ -20,6 +20,6 @@ let at-polite = energy L3 polite
 let at-rude = energy L3 rude
 print "polite rests at energy {at-polite.basin_energy:.2f}, rude at {at-rude.basin_energy:.2f}"
 for share in [25%, 50%, 75%]:
-    blend polite rude mixed ratio=share
+    blend rude polite mixed ratio=share
     let found = energy L3 mixed
     print "{100 * share:.0f} % rude rests at energy {found.basin_energy:.2f}"

@@ -163,6 +163,7 @@ class Flows(Known):
             and ALL not in facts.surveyed
             and layer not in facts.surveyed
             and layer not in self.unsurveyed
+            and not place.span.source.legacy  # there, and here, such a layer is surveyed on the way
         ):
             self.unsurveyed.add(layer)
             shown = f"L{layer}" if isinstance(layer, int) else "this layer"

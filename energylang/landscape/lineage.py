@@ -20,7 +20,7 @@ Source: NUMERICS §3.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -142,11 +142,9 @@ class Registry:
         living = self.alive()
         if not living:
             return self, Lineage(edit_id, (), (), ())
-        old = landscape.states(_stacked([basin.centre for basin in living]), "registered basins")
-        settled = settle(landscape, old).states
-        new, _ = escaped(landscape, settled, stable_generator("after edit", landscape.dim))
-        closeness = cosine_rows(new, old)
-        survives = _one_each(new, closeness)
+        centres = _stacked([basin.centre for basin in living])
+        new, closeness, survives_rows = followed(landscape, centres)
+        survives = survives_rows.tolist()
         first = _stacked([basin.found_at for basin in living]).to(new)
         drifts = (1.0 - cosine_rows(new, first)).clamp_min(0.0).tolist()
         steps = (1.0 - closeness).clamp_min(0.0).tolist()
@@ -195,15 +193,39 @@ def _measured(found: BasinSet) -> list[Basin]:
     ]
 
 
-def _one_each(new: Tensor, closeness: Tensor) -> list[bool]:
-    """Which rows of ``new`` (k, d) live on: within cosine 0.95 of their old centre (``closeness`` (k,)) and
-    the nearest among those that ended in the same attractor."""
+class Followed(NamedTuple):
+    """Basins under another weight: where they come to ``rest`` (k, d), the cosine to where they were, their
+    ``closeness`` (k,), and whether each ``survives`` (k,) bool."""
+
+    rest: Tensor
+    closeness: Tensor
+    survives: Tensor
+
+
+def followed(landscape: Landscape, centres: Tensor) -> Followed:
+    """What becomes of basins (k, d) of another weight under ``landscape``: settled in one batch, kicked by a relative
+    1e-2 and polished. A basin survives within cosine 0.95 of its centre; of several that end in one attractor, the
+    nearest does."""
+    old = landscape.states(centres, "registered basins")
+    if not len(old):
+        return Followed(old, old.new_zeros(0), torch.zeros(0, dtype=torch.bool, device=old.device))
+    new, _ = escaped(landscape, settle(landscape, old).states, stable_generator("after edit", landscape.dim))
+    closeness = cosine_rows(new, old)
     order = torch.sort(closeness, descending=True, stable=True).indices
     _, first = leaders(new[order], SAME)  # in order of closeness, the leader is the nearest
     survives = torch.zeros_like(closeness, dtype=torch.bool)
     survives[order[first]] = True
-    living: list[bool] = (survives & (closeness > SAME)).tolist()
-    return living
+    return Followed(new, closeness, survives & (closeness > SAME))
+
+
+def survivors(landscape: Landscape, centres: Tensor) -> list[bool]:
+    """Which of the states (k, d), basins of another weight, are basins of ``landscape`` as well: they are settled,
+    kicked and polished there, stay within cosine 0.95 of where they were, and are the nearest to where they end. What
+    ``Registry.after_edit`` asks, of any states."""
+    if not len(centres):
+        return []
+    found: list[bool] = followed(landscape, centres.to(landscape.weight)).survives.tolist()
+    return found
 
 
 def _drift(a: Tensor, b: Tensor) -> float:

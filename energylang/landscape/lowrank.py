@@ -23,6 +23,8 @@ from torch import Tensor
 
 from energylang.errors import LandscapeError
 
+_SAME_RANK, _CANCELLED = 1e-5, 1e-12
+
 
 @dataclass(frozen=True, eq=False)
 class LowRank:
@@ -63,6 +65,15 @@ class LowRank:
     def rank(self) -> int:
         """The number of columns r (an upper bound of the rank of ΔW)."""
         return int(self.left.shape[1])
+
+    @property
+    def true_rank(self) -> int:
+        """The rank of ΔW in numbers: singular values above 1e-5 of the largest, from two QR factorisations."""
+        if self.rank == 0:
+            return 0
+        core = torch.linalg.qr(self.left.double())[1] @ torch.linalg.qr(self.right.double())[1].T
+        values = torch.linalg.svdvals(core)
+        return int((values > max(_SAME_RANK * float(values[0]), _CANCELLED * self.norm_bound)).sum())
 
     @property
     def norm(self) -> float:

@@ -35,7 +35,7 @@ from energylang.landscape.radius import Radii, radii
 from energylang.landscape.stability import spectrum, stability
 from energylang.landscape.unrecorded import unrecorded
 
-__all__ = ["BasinSet", "Radii", "radii", "return_rate", "stability", "survey"]
+__all__ = ["BasinSet", "Radii", "mirrors", "radii", "return_rate", "stability", "survey"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +137,7 @@ def survey(
         residual=residual(landscape, centres),
         stability=stability,
         attracts=attracts,
-        mirror=_mirrors(centres, merge_cosine),
+        mirror=mirrors(centres, merge_cosine),
         radii=radii(landscape, centres, radius_generator) if radius else None,
         mean_iterations=float(run.iterations.double().mean()) if run.iterations.numel() else 0.0,
         usage_entropy=abs(float(-torch.xlogy(share, share).sum())),
@@ -205,7 +205,7 @@ def _resting_points(
     return one_by_one(points, ~attracts & ~points.kicked)
 
 
-def _mirrors(centres: Tensor, merge_cosine: float) -> Tensor:
+def mirrors(centres: Tensor, merge_cosine: float) -> Tensor:
     """Index of the basin at −x for every centre (k, d), or −1 → (k,)."""
     if centres.shape[0] == 0:
         return torch.zeros(0, dtype=torch.long, device=centres.device)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from energylang import results
 from energylang import types as t
-from energylang.errors import ElError
 from energylang.values import BasinRef
 
-from .declaration import FORCE, Effect, Example, Flow, FromSetting, Param, operation
+from .declaration import FORCE, Clash, Effect, Example, Flow, FromSetting, Param, operation
 from .observe import LAYER, TARGET
 
 if TYPE_CHECKING:
@@ -38,7 +37,8 @@ def as_number(strength: float | str) -> float | None:
     category="Modify",
     summary="Install an attractor.",
     details="The smallest change of the weight that makes the signs of the direction an attractor and leaves "
-    "the field of the protected basins alone. Kept only if the gate finds every other basin in place. A larger noise= "
+    "the field of the protected basins alone. Kept only if a basin is there afterwards (as `verify` looks for it), "
+    "every other known basin stays, and at most 2 % of noisy decisions change. A larger noise= "
     "asks for a wider basin, which takes a larger change and costs more decisions.",
     params=(
         LAYER,
@@ -65,6 +65,14 @@ def as_number(strength: float | str) -> float | None:
         ),
         Example("inject L0 seed 42 strength=0.01", "it.relative_norm < 0.0101"),
     ),
+    clashes=(
+        Clash(
+            "noise",
+            "strength",
+            "the strength is given: there is none to be found for a noise",
+            "leave the strength or the noise out",
+        ),
+    ),
 )
 def inject(
     session: Session,
@@ -75,13 +83,7 @@ def inject(
     force: bool,
     reason: str,
 ) -> results.Edit:
-    number = as_number(strength)
-    if noise is not None and number is not None:
-        raise ElError(
-            "the strength is given: there is none to be found for a noise",
-            code="EL202",
-            hint="leave the strength or the noise out",
-        )
+    number = as_number(strength) if noise is None else None
     return session.inject_direction(layer, target, number, noise=noise, force=force, reason=reason)
 
 
@@ -114,8 +116,7 @@ def remove(
     "move",
     category="Modify",
     summary="Relocate a basin: remove it and install one elsewhere, as one edit.",
-    details="Without a destination it is drawn from the basin's number. A numeric strength is the most that the whole "
-    "change may be, relative to the weight.",
+    details="Without a destination it is drawn from the basin's number.",
     params=(
         LAYER,
         TARGET,

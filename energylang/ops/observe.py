@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energylang import results
@@ -20,6 +21,15 @@ LAYER = Param("layer", t.LAYER, "the layer, such as L0")
 TARGET = Param("target", t.DIRECTION, "a basin (L0.B3), a concept, or the seed of a random direction")
 BASIN = Param("basin", t.BASIN, "the basin, such as L0.B3")
 INITS = Param("inits", t.INT, "random starts", FromSetting("inits"), minimum=1, maximum=1_000_000)
+UNTIL = Param(
+    "until",
+    t.FLOAT,
+    "double the starts, `inits` at first, until so much is covered: 95% (up to 64 times `inits`)",
+    None,
+    above=0,
+    maximum=1,
+    keyword_only=True,
+)
 SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 1)
 
 
@@ -29,13 +39,19 @@ SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 
     summary="Find the basins of a layer.",
     details="Random starts, real token states when the model reads text, and the basins installed by edits "
     "are settled in one batch, clustered and polished to fixed points. Basins keep their numbers from survey "
-    "to survey.",
+    "to survey. How many are found depends on how many starts there are: the coverage says which share of all random "
+    "starts ends in a basin that was met, and the estimate how many basins there are in all.",
     params=(
         LAYER,
         INITS,
         SEED,
         Param(
-            "seeds", t.INT, "survey with as many seeds: mean ± std of the count", 1, minimum=1, maximum=1000
+            "seeds",
+            t.INT,
+            "survey with as many seeds: mean ± std of the count, and how much they share",
+            1,
+            minimum=1,
+            maximum=1000,
         ),
         Param("radius", t.BOOL, "also measure how far each basin reaches, with a 95 % interval", False),
         Param(
@@ -47,6 +63,7 @@ SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 
             maximum=10**12,
             keyword_only=True,
         ),
+        UNTIL,
     ),
     effects=Effect.READS,
     flow=Flow(surveys="layer"),
@@ -54,15 +71,25 @@ SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 
     examples=(
         Example("survey L0", "it.num_basins >= 8 and it.basins[0].is_fixed_point"),
         Example("survey L0 inits=50 seeds=3", "it.count_mean > 0 and it.inits == 50"),
+        Example(
+            "survey L0 until=95%", "it.until_reached and it.coverage >= 0.95 and it.estimate >= it.num_basins"
+        ),
         Example("survey L0 radius=true", "it.basins[0].radius > 0.1"),
         Example("survey L0\ninject L0 42\nsurvey L0 at=0", "it.installed_starts == 0 and it.at == 0"),
     ),
 )
 def survey(
-    session: Session, layer: int, inits: int, seed: int, seeds: int, radius: bool, at: int | None
+    session: Session,
+    layer: int,
+    inits: int,
+    seed: int,
+    seeds: int,
+    radius: bool,
+    at: int | None,
+    until: float | None,
 ) -> results.Survey:
     with session.seen_from(at):
-        return _survey(session, layer, inits, seed, seeds, radius, at)
+        return _survey(session, layer, inits, seed, seeds, radius, at, until)
 
 
 def _survey(
@@ -73,14 +100,22 @@ def _survey(
     seeds: int = 1,
     radius: bool = False,
     at: int | None = None,
+    until: float | None = None,
 ) -> results.Survey:
     started = time.perf_counter()
-    first = session.find_basins(layer, inits, seed, radius=radius)
+    doublings = 0
+    if until is None:
+        first = session.find_basins(layer, inits, seed, radius=radius)
+    else:
+        first, doublings = session.find_until(layer, inits, seed, until, radius=radius)
+    random = inits << doublings
     installed = session.count_installed(layer)
     later = range(1, seeds)
     others = [
-        session.find_basins(layer, inits, seed + k, radius=False) for k in session.counted(later, "seeds")
+        session.find_basins(layer, inits, seed + k, radius=False, doublings=doublings)
+        for k in session.counted(later, "seeds")
     ]
+    seen = session.count_basins(first, random)
     registry, ids = session.fresh_registry(session.staged(layer)).observe(first)
     session.keep_registry(session.staged(layer), registry, surveyed=True)
     landscape = session.landscape_of(layer)
@@ -92,8 +127,8 @@ def _survey(
         dim=landscape.dim,
         beta=landscape.beta,
         degree=landscape.degree,
-        inits=inits,
-        token_starts=first.num_starts - inits - installed,
+        inits=random,
+        token_starts=first.num_starts - random - installed,
         installed_starts=installed,
         num_starts=first.num_starts,
         origin_population=first.origin_population,
@@ -107,9 +142,41 @@ def _survey(
         seed=seed,
         counts=counts,
         count_mean=statistics.fmean(counts),
-        count_std=statistics.stdev(counts) if seeds > 1 else 0.0,
+        count_std=statistics.stdev(counts) if seeds > 1 else None,
         at=at,
         elapsed=time.perf_counter() - started,
+        found_random=seen.found,
+        singletons=seen.singletons,
+        doubletons=seen.doubletons,
+        coverage=seen.coverage,
+        coverage_low=seen.coverage_low,
+        coverage_high=seen.coverage_high,
+        estimate=seen.estimate,
+        estimate_low=seen.estimate_low,
+        estimate_high=seen.estimate_high,
+        estimator=seen.estimator,
+        until=until,
+        until_reached=None if until is None else seen.coverage is not None and seen.coverage >= until,
+        over_seeds=_over_seeds(session, [first, *others], random) if others else None,
+    )
+
+
+def _over_seeds(session: Session, found: list[BasinSet], random: int) -> results.Seeds:
+    compared = session.compare_seeds(found, random)
+    pooled = compared.pooled
+    return results.Seeds(
+        overlap=compared.overlap,
+        overlap_expected=compared.overlap_expected,
+        recaught=compared.recaught,
+        found=pooled.found,
+        starts=pooled.starts,
+        coverage=pooled.coverage,
+        coverage_low=pooled.coverage_low,
+        coverage_high=pooled.coverage_high,
+        estimate=pooled.estimate,
+        estimate_low=pooled.estimate_low,
+        estimate_high=pooled.estimate_high,
+        estimator=pooled.estimator,
     )
 
 
@@ -244,12 +311,16 @@ def energy(session: Session, layer: int, target: BasinRef | Concept | Seed) -> r
     summary="What a basin means: the tokens it says, the tokens it holds, and real contexts.",
     details="says: the tokens that its centre makes likely through the output head alone; holds: the tokens that "
     "settle in it most often in held-out text.",
-    params=(LAYER, BASIN, Param("top", t.INT, "how many tokens and contexts", 20, minimum=1, maximum=1000)),
+    params=(
+        LAYER,
+        replace(BASIN, default=0),
+        Param("top", t.INT, "how many tokens and contexts", 20, minimum=1, maximum=1000),
+    ),
     effects=Effect.READS | Effect.TEXT,
     result=results.Probe,
     examples=(Example("survey L3\nprobe L3.B0 top=4", "it.says.count == 4", on="tiny"),),
 )
-def probe(session: Session, layer: int, basin: BasinRef, top: int) -> results.Probe:
+def probe(session: Session, layer: int, basin: BasinRef | int, top: int) -> results.Probe:
     return session.probe_basin(layer, basin, top)
 
 

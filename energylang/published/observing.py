@@ -100,7 +100,8 @@ class Observing(Surgeon):
             found,
             {
                 "basin_idx": basin_idx,
-                "top_tokens": [(item.token, item.score) for item in found.says],
+                "top_tokens": [item.token for item in found.says],
+                "scores": [item.score for item in found.says],
                 "state_norm": float(centre.norm()),
                 "energy": self.session.energy(layer, BasinRef(layer, basin_idx)).basin_energy,
             },

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from energylang import results
 
+from . import counting
 from .dispatch import render
 from .marks import bar, facts, number, percent, reach_of, short, small, stable, table
 
@@ -27,18 +28,19 @@ NOT_SYMMETRIC = (
 
 @render.register
 def _(survey: results.Survey) -> RenderableType:
-    count = f"{survey.num_basins}"
-    if len(survey.counts) > 1:
-        count += f" ({survey.count_mean:.1f} ± {survey.count_std:.1f} over {len(survey.counts)} seeds)"
     shape = "symmetric" if survey.symmetric else f"asymmetry {survey.asymmetry:.2f}"
     if survey.definite:
         shape += ", positive semi-definite"
     starts = f"{survey.inits} random"
     starts += f" + {survey.token_starts} tokens" if survey.token_starts else ""
     starts += f" + {survey.installed_starts} installed" if survey.installed_starts else ""
-    title = Text.assemble((f"L{survey.layer}", "bold"), "  ", (count, "bold green"), " basins")
+    count = f"{survey.num_basins}"
+    title = Text.assemble((f"L{survey.layer}", "bold"), "  ", (count, "bold green"), " basins found")
+    seeds = counting.over_seeds(survey)
     parts: list[RenderableType] = [
         title,
+        counting.sampled(survey),
+        *([seeds] if seeds is not None else []),
         facts(
             d=str(survey.dim),
             beta=f"{survey.beta:.2f}",
@@ -87,7 +89,18 @@ def _basins(survey: results.Survey) -> Table:
 def _(survey: results.SurveyAll) -> RenderableType:
     most = max((layer.num_basins for layer in survey.layers), default=1) or 1
     rows = table(
-        "layer", "basins", "", "d", "beta", "usage", "norm", "fixed", "unsettled", right=(1, 3, 4, 5, 6, 7, 8)
+        "layer",
+        "found",
+        "",
+        "coverage",
+        "in all",
+        "d",
+        "beta",
+        "usage",
+        "norm",
+        "fixed",
+        "unsettled",
+        right=(1, 3, 4, 5, 6, 7, 8, 9, 10),
     )
     for layer in survey.layers:
         fixed = sum(basin.is_fixed_point for basin in layer.basins)
@@ -95,6 +108,8 @@ def _(survey: results.SurveyAll) -> RenderableType:
             Text(f"L{layer.layer}", style="cyan"),
             str(layer.num_basins),
             Text(bar(layer.num_basins / most), style="blue"),
+            counting.coverage(layer),
+            counting.short_total(layer),
             str(layer.dim),
             f"{layer.beta:.2f}",
             f"{layer.usage_entropy_nats:.2f} nats",
@@ -160,47 +175,100 @@ def _(energy: results.Energy) -> RenderableType:
 
 @render.register
 def _(edit: results.Edit) -> RenderableType:
+    place = f"L{edit.layer}"
+    where = edit.target if edit.target == place else f"{edit.target} in {place}"
     if edit.forced:
-        head = Text.assemble(("! kept by force", "bold yellow"), f"  {edit.target} in L{edit.layer}")
+        head = Text.assemble(("! kept by force", "bold yellow"), f"  {where}")
     elif edit.applied:
-        head = Text.assemble(("✓ staged", "bold green"), f"  {edit.target} in L{edit.layer}")
-        if (
-            edit.basin is not None
-            and edit.operation not in ("remove", "remove-concept")
-            and f".B{edit.basin}" not in edit.target
-        ):
-            head.append(f" is now L{edit.layer}.B{edit.basin}", style="bold")
+        head = Text.assemble(("✓ staged", "bold green"), f"  {where}{_became(edit)}")
     else:
-        head = Text.assemble(("✗ refused", "bold red"), f"  {edit.target} in L{edit.layer}: {edit.reason}")
+        head = Text.assemble(("✗ refused", "bold red"), f"  {where}: {edit.reason}")
     strength = "–" if edit.strength is None else number(edit.strength)
     values = {
         "change": f"{number(edit.norm)} ({percent(edit.relative_norm)} of the weight)",
         "rank": str(edit.rank),
         "strength": strength,
     }
+    parameters = {"margin": edit.margin, "factor": edit.factor, "dose": edit.dose}
+    values |= {name: number(value) for name, value in parameters.items() if value is not None}
     if edit.method:
         values["method"] = edit.method
     parts: list[RenderableType] = [head, facts(**values)]
     if edit.forced:
         parts.append(Text(edit.reason, style="yellow"))
     if edit.norm:
-        text = f"{edit.kept} of {edit.protected} protected basins stay, "
-        parts.append(Text(text + f"{percent(edit.changed_fraction)} of decisions change"))
-        if edit.arrived is not None:
-            parts.append(Text(f"{percent(edit.arrived)} of what was diverted arrives"))
-        if edit.lost:
-            shown = ", ".join(f"B{id}" for id in edit.lost[:8]) + (" …" if len(edit.lost) > 8 else "")
-            parts.append(Text(f"lost: {shown}"))
+        parts += _asked(edit)
+        parts += _others(edit)
     if edit.effect is not None:
         parts.append(render(edit.effect))
     parts += [Text(f"note: {note}", style="dim") for note in edit.notes]
     return Group(*parts)
 
 
+def _became(edit: results.Edit) -> str:
+    """What the target of an edit that was kept is now."""
+    if edit.basin is None or f".B{edit.basin}" in edit.target:
+        return ""
+    if edit.operation in ("remove", "remove-concept"):
+        return f" was L{edit.layer}.B{edit.basin}"
+    if edit.merged:
+        return f" is L{edit.layer}.B{edit.basin}, which was there before"
+    return f" is now L{edit.layer}.B{edit.basin}"
+
+
+def _asked(edit: results.Edit) -> list[RenderableType]:
+    """Was what was asked for done? The numbers by which that was judged."""
+    parts: list[RenderableType] = []
+    if edit.cosine is not None and edit.returned is not None:
+        parts.append(
+            Text(
+                f"cosine {edit.cosine:.2f} to what was asked for, returns from 10 % noise {percent(edit.returned)}"
+            )
+        )
+    if edit.energy_before is not None and edit.energy_after is not None:
+        way = "shallower" if edit.energy_after > edit.energy_before else "deeper"
+        parts.append(Text(f"still a basin, {way}: energy {edit.energy_before:.3f} → {edit.energy_after:.3f}"))
+    if edit.field_before is not None and edit.field_after is not None:
+        ratio = edit.field_after / edit.field_before if edit.field_before else 1.0
+        parts.append(
+            Text(f"field where it rests {edit.field_before:.3f} → {edit.field_after:.3f} ({ratio:.2f} times)")
+        )
+    if edit.arrived is not None:
+        parts.append(Text(f"{percent(edit.arrived)} of what was diverted arrives"))
+    return parts
+
+
+def _others(edit: results.Edit) -> list[RenderableType]:
+    """What became of the other basins, by the one count that the gate, the registry and ``diff`` share."""
+    parts: list[RenderableType] = []
+    changed = f"{percent(edit.changed_fraction)} of noisy decisions change"
+    unprotected = edit.known - edit.protected
+    if edit.judged_by == "damage":
+        stay = edit.known - (len(edit.lost) or edit.would_lose)
+        parts.append(
+            Text(
+                f"judged by its damage on text, not by the gate: {stay} of {edit.known} basins stay, {changed}"
+            )
+        )
+    else:
+        line = f"{edit.kept} of {edit.protected} protected basins stay, {changed}"
+        if unprotected:
+            line += f"; not protected: {unprotected}, its own and what is built from it"
+        parts.append(Text(line))
+    if edit.lost_on_purpose:
+        parts.append(Text(f"lost on purpose: {_ids(edit.lost_on_purpose)}"))
+    if edit.lost_beside:
+        parts.append(Text(f"lost beside it: {_ids(edit.lost_beside)}", style="yellow"))
+    if edit.would_lose:
+        parts.append(Text(f"it would have lost {edit.would_lose} of {edit.known} basins", style="dim"))
+    return parts
+
+
 @render.register
 def _(diff: results.Diff) -> RenderableType:
     if not diff.changed:
-        return Text(f"L{diff.layer} is as it was loaded", style="green")
+        then = "as it was loaded" if diff.since is None else f"as it was at {diff.since}"
+        return Text(f"L{diff.layer} is {then}", style="green")
     parts: list[RenderableType] = [
         facts(
             change=f"{number(diff.norm)} ({percent(diff.relative_norm)} of the weight)",
@@ -221,6 +289,17 @@ def _(diff: results.Diff) -> RenderableType:
             largest_drift=small(diff.max_drift),
         )
     )
+    if diff.basins_met:
+        count = len(diff.basins_met)
+        parts.append(Text(f"{count} more known now {'was' if count == 1 else 'were'} there before, not met"))
+    if diff.null_met is not None:
+        parts.append(
+            Text(
+                f"the same weight surveyed again, with another seed: {diff.null_gained} gained, {diff.null_lost} lost, "
+                f"{diff.null_met} met for the first time",
+                style="dim",
+            )
+        )
     return Group(*parts)
 
 

@@ -219,7 +219,7 @@ def survey_figure(survey: results.Survey) -> go.Figure:
     rest = survey.num_basins - len(shown)
     more = f", the {len(shown)} largest are shown" if rest > 0 else ""
     figure = _figure(
-        f"L{survey.layer}: {survey.num_basins} basins, usage {survey.usage_entropy_nats:.2f} nats{more}",
+        f"L{survey.layer}: {survey.num_basins} basins found, usage {survey.usage_entropy_nats:.2f} nats{more}",
         "basin",
         f"starts that settle there (of {survey.num_starts})",
     )
@@ -247,8 +247,8 @@ def diff_figure(before: results.Survey, after: results.Survey) -> go.Figure:
     new = {basin.id: basin for basin in after.basins}
     both = sorted(old.keys() & new.keys())
     figure = _figure(
-        f"L{before.layer}: {len(both)} basins in both surveys, {len(old.keys() - new.keys())} only before, "
-        f"{len(new.keys() - old.keys())} only after",
+        f"L{before.layer}: {len(both)} basins met by both surveys, {len(old.keys() - new.keys())} only by the first, "
+        f"{len(new.keys() - old.keys())} only by the second",
         "energy before (no unit)",
         "energy after (no unit)",
         width=680,

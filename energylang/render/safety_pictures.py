@@ -95,11 +95,14 @@ def _(found: results.Comparison) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble(
             (f"L{found.layer}", "bold"),
-            f" beside {found.other}: {found.matched} of {found.basins_here} basins have their like there, "
+            f" beside {found.other}: {found.matched} of {found.basins_here} known basins were met there as well, "
             f"mean cosine {found.mean_cosine:.3f}",
         ),
         facts(
-            basins=f"{found.basins_here} | {found.basins_there}",
+            known_basins=f"{found.basins_here} | {found.basins_there}",
+            at_rest_in_the_other="–"
+            if found.rest_there is None or found.rest_here is None
+            else f"{found.rest_there} | {found.rest_here}",
             d=f"{found.dim_here} | {found.dim_there}",
             beta=f"{found.beta_here:.2f} | {found.beta_there:.2f}",
             weights_differ_by="–" if found.weight_change is None else percent(found.weight_change),

@@ -201,7 +201,7 @@ def _layers(typed: str, session: Session | None, *, basins: bool) -> Iterator[Su
         return
     for index in range(session.model.num_layers):
         count = len(session.registry(index).alive())
-        note = f"d = {session.model.dims[index]}, " + (f"{count} basins" if count else "not surveyed")
+        note = f"d = {session.model.dims[index]}, " + (f"{count} known basins" if count else "not surveyed")
         yield from _matching([(f"L{index}", note)], typed)
 
 

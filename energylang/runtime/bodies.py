@@ -13,6 +13,7 @@ from energylang.values import BasinRef, Concept, Seed
 
 from . import (
     causality,
+    examples,
     guarding,
     interpreting,
     interventions,
@@ -63,7 +64,9 @@ class Bodies(Workbench):
 
     # -- meanings --------------------------------------------------------------------------------
 
-    def probe_basin(self, layer: int, basin: BasinRef, top: int) -> results.Probe:
+    def probe_basin(self, layer: int, basin: BasinRef | int, top: int) -> results.Probe:
+        basin = BasinRef(layer, basin) if isinstance(basin, int) else basin
+        self.known_basins(layer)
         return interpreting.probe(self, layer, basin, top)
 
     def trace_text(self, layer: int, text: str) -> results.Trace:
@@ -130,12 +133,10 @@ class Bodies(Workbench):
     def fetch_concept(self, path: str, name: str | None, layer: int | None) -> results.ConceptInfo:
         return vectors.bring(self, path, name, layer)
 
-    def capture_lines(self, layer: int, name: str, path: str, position: str | None) -> results.ConceptInfo:
-        lines = self.read_lines(path)
-        if not lines:
-            raise ElError(f"{path} holds no line to capture", code="EL503")
-        for line in lines:
-            self.capture_states(layer, name, line, position)
+    def capture_lines(
+        self, layer: int, name: str, path: str, position: str | None, column: str | None
+    ) -> results.ConceptInfo:
+        self.capture_texts(layer, name, examples.examples(self.resolve(path), path, column), position)
         return self.describe_concept(name)
 
     # -- many basins -----------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from energylang.models.protocol import Intervention
 from energylang.models.states import chunks
 from energylang.values import BasinRef
 
+from . import asked
 from .editing import Plan, carry_out
 from .effects import against
 from .observing import settled_basins
@@ -145,9 +146,10 @@ def intervene(
         layer,
         str(basin),
         propose,
+        asked=asked.ended(basin, centre) if op == "remove" else asked.scaled(basin, centre, FACTORS[op]),
         own=centre[None],
         basin=basin.basin,
-        strength=FACTORS[op],
+        factor=FACTORS[op],
         ends=op == "remove",
     )
     edit = carry_out(session, plan, force=force, reason=reason)

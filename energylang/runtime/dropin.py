@@ -20,6 +20,7 @@ from torch import Tensor
 from energylang import results
 from energylang.errors import CheckpointError, ElError
 from energylang.landscape.dynamics import settle, trajectory
+from energylang.landscape.energy import lyapunov
 from energylang.landscape.layer import Landscape
 from energylang.landscape.survey import survey
 from energylang.models import checkpoint
@@ -33,10 +34,12 @@ from energylang.values import Concept as ConceptName
 
 from .concepts import keep
 from .history import Concept, Holding
+from .keeping import marks_of, there
 from .observing import survey_starts
 
 if TYPE_CHECKING:
     from .session import Session
+    from .workbench import Workbench
 
 CONTROLS = 3
 
@@ -86,6 +89,34 @@ def centres(session: Session, survey: results.Survey) -> list[Tensor]:
 def centre(session: Session, layer: int, basin: int) -> Tensor:
     """The centre (d,) of a living basin."""
     return session.basin(BasinRef(layer, basin)).clone()
+
+
+def centres_by_number(session: Session, layer: int) -> dict[int, Tensor]:
+    """The centres (d,) of the living basins."""
+    return {basin.id: basin.centre.clone() for basin in session.known_basins(layer).alive()}
+
+
+def energies_at(session: Session, layer: int, places: Mapping[int, Tensor]) -> dict[int, float]:
+    """The energy at each place, in the staged landscape."""
+    if not places:
+        return {}
+    landscape = session.landscape_of(layer)
+    together = torch.stack(list(places.values())).to(landscape.weight)
+    return dict(zip(places, lyapunov(landscape, together).tolist(), strict=True))
+
+
+def marks_found(session: Session, layer: int, key: str, marks: int) -> list[tuple[bool, float]]:
+    """Whether each of a key's marks is there, and the energy at it."""
+    landscape = session.landscape_of(layer)
+    patterns = marks_of(session, layer, key, marks)
+    present = there(landscape, patterns).tolist()
+    return list(zip(present, lyapunov(landscape, patterns).tolist(), strict=True))
+
+
+def first_tokens(session: Session, text: str, count: int | None) -> str:
+    """A text's first tokens, or all of it."""
+    ids = session.text.encode(text)
+    return text if count is None or len(ids) <= count else session.text.decode(ids[:count])
 
 
 def weight(session: Session, layer: int) -> Tensor:
@@ -237,13 +268,18 @@ def keep_concept(session: Session, name: str, data: Mapping[str, Any], statement
     session.timeline.record(statement, before, session.state, "OK", "", None)
 
 
-def write_published(session: Session, path: str, data: Mapping[str, Any]) -> int:
+def write_published(session: Workbench, path: str, data: Mapping[str, Any]) -> int:
     """Write a dictionary of tensors as .pt, whole or not at all; the size in bytes."""
-    buffer = io.BytesIO()
-    torch.save(dict(data), buffer)
-    raw = buffer.getvalue()
+    raw = torch_bytes(data)
     write_atomic(session.resolve(path), raw)
     return len(raw)
+
+
+def torch_bytes(data: Mapping[str, Any]) -> bytes:
+    """A dictionary of tensors, numbers and texts as ``torch.save`` writes it."""
+    buffer = io.BytesIO()
+    torch.save(dict(data), buffer)
+    return buffer.getvalue()
 
 
 def bare_weights(session: Session, path: str) -> bool:
@@ -274,12 +310,14 @@ def read_published(path: Path) -> dict[str, Any]:
     return found
 
 
-def session_data(session: Session) -> dict[str, Any]:
-    """Staged weights and concepts in the published layout."""
+def session_data(session: Workbench) -> dict[str, Any]:
+    """Staged weights and concepts in the published layout: ``model_state`` for whoever loads a model,
+    ``layer_N_W`` for whoever takes up a session."""
     with session.model_with_staged_weights() as model:
         state = {name: tensor.detach().cpu().clone() for name, tensor in model.tensors().items()}
+        layers = {f"layer_{i}_W": state[model.weight_key(i)] for i in range(model.num_layers)}
     concepts = {name: published_concept(concept) for name, concept in session.state.concepts.items()}
-    return {"model_state": state, "concepts": concepts}
+    return {"model_state": state, "concepts": concepts, **layers}
 
 
 def save_session(session: Session, path: str) -> None:

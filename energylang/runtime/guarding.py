@@ -203,9 +203,9 @@ def _counted(session: Workbench, made: Draft) -> Iterator[str]:
     states = torch.cat([states, made.proposal.target.to(states)[None], *known])
     count = len(survey(landscape, states, eps=float(session.setting("eps"))))
     if most is not None and count > most:
-        yield f"guard max-basins: the layer would have {count} basins, more than {most:g}"
+        yield f"guard max-basins: {inits} starts would find {count} basins, more than {most:g}"
     if least is not None and count < least:
-        yield f"guard min-basins: the layer would have {count} basins, fewer than {least:g}"
+        yield f"guard min-basins: {inits} starts would find {count} basins, fewer than {least:g}"
 
 
 def _rise(session: Workbench, made: Draft) -> float:

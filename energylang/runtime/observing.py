@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,17 +10,19 @@ import torch
 from torch import Tensor
 
 from energylang.errors import ElError
-from energylang.landscape.attractors import polish
-from energylang.landscape.clusters import cosine_rows
+from energylang.landscape.attractors import FIXED_POINT, polish
+from energylang.landscape.clusters import cosine_rows, leaders
 from energylang.landscape.draws import starts
 from energylang.landscape.dynamics import settle
+from energylang.landscape.edits import AMPLITUDE
 from energylang.landscape.energy import lyapunov, reference
 from energylang.landscape.layer import Landscape, residual
 from energylang.landscape.lineage import Registry
 from energylang.landscape.probes import return_rate
 from energylang.landscape.radius import Radii, radii
+from energylang.landscape.richness import Richness, richness
 from energylang.landscape.stability import spectrum
-from energylang.landscape.survey import BasinSet, survey
+from energylang.landscape.survey import BasinSet, mirrors, survey
 from energylang.storage import check_memory
 from energylang.values import BasinRef, Seed
 
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 TOKEN_STARTS = 200
 """Real token states that a survey of a text model settles besides its random starts."""
 
+MOST_DOUBLINGS, MOST_STARTS = 6, 1_000_000
+"""How far `survey until=` goes: 64 times the first starts, at most a million."""
+
 _COPIES = 6  # of the starts, alive at once in a survey
 SAME = 0.95
 NEAR = 0.7
@@ -41,10 +47,12 @@ that an edit installs has a cosine of about 0.8 to the pattern asked for; chance
 TRIALS = 32
 
 
-def find_basins(session: Workbench, layer: int, inits: int, seed: int, *, radius: bool) -> BasinSet:
+def find_basins(
+    session: Workbench, layer: int, inits: int, seed: int, *, radius: bool, doublings: int = 0
+) -> BasinSet:
     """Survey a layer's staged landscape from seeded random starts, in a text model also from token states,
     and from the basins that edits have installed (chance alone would rarely meet those)."""
-    states = survey_starts(session, layer, inits, seed)
+    states = survey_starts(session, layer, inits, seed, doublings)
     kicks = session.generator("survey kicks", layer, seed)
     found = survey(session.landscape_of(layer), states, eps=float(session.setting("eps")), generator=kicks)
     return replace(found, radii=radii_of(session, layer, found.centres)) if radius else found
@@ -66,11 +74,91 @@ def radii_of(session: Workbench, layer: int, centres: Tensor, version: Version |
     return Radii.of([known[key] for key in keys])
 
 
-def survey_starts(session: Workbench, layer: int, inits: int, seed: int) -> Tensor:
-    """(n, d): the starts of a survey, the ``inits`` random ones first."""
+def find_until(
+    session: Workbench, layer: int, inits: int, seed: int, coverage: float, *, radius: bool
+) -> tuple[BasinSet, int]:
+    """Survey with ever more random starts, ``inits`` at first and then twice as many each time, until what was met
+    covers so much; at most ``MOST_DOUBLINGS`` times. The survey, and how often the starts were doubled."""
+    doublings = 0
+    found = find_basins(session, layer, inits, seed, radius=False)
+    while doublings < MOST_DOUBLINGS and (inits << doublings) * 2 <= MOST_STARTS:
+        reached = counted(found, inits << doublings).coverage
+        if reached is not None and reached >= coverage:
+            break
+        doublings += 1
+        if session.watcher is not None:
+            session.watcher(doublings - 1, MOST_DOUBLINGS, "doublings")
+        found = find_basins(session, layer, inits, seed, radius=False, doublings=doublings)
+    if radius:
+        found = find_basins(session, layer, inits, seed, radius=True, doublings=doublings)
+    return found, doublings
+
+
+def random_population(found: BasinSet, random: int) -> Tensor:
+    """(k,): how many of the random starts, the first ``random`` of a survey, ended in each of its basins."""
+    places = found.assignment[:random]
+    return torch.bincount(places[places >= 0], minlength=len(found))
+
+
+def counted(found: BasinSet, random: int) -> Richness:
+    """What a survey's random starts say about how many basins there are. The other starts are no random sample and
+    do not count."""
+    return richness(random_population(found, random), found.mirror)
+
+
+@dataclass(frozen=True)
+class Resurvey:
+    """Surveys of one landscape with as many seeds: what they have in common, and what they say together.
+
+    ``overlap`` is the share of one survey's basins that another meets as well, the mean over all pairs of seeds;
+    ``overlap_expected`` what it would be if a pair's starts had been dealt to the two surveys at random.
+    ``recaught`` is the share of one survey's starts that end in another's basins, which is what its coverage
+    predicts. ``pooled`` are all starts together.
+    """
+
+    overlap: float | None
+    overlap_expected: float | None
+    recaught: float | None
+    pooled: Richness
+
+
+def resurveyed(found: Sequence[BasinSet], random: int) -> Resurvey:
+    """Compare surveys of one landscape by their random starts, the first ``random`` of each."""
+    counts = [random_population(each, random) for each in found]
+    label, first = leaders(torch.cat([each.centres for each in found]), SAME)
+    table = torch.zeros(len(found), len(first), dtype=torch.long, device=label.device)
+    row = torch.repeat_interleave(torch.tensor([len(each) for each in found]))
+    table.index_put_((row.to(label.device), label), torch.cat(counts), accumulate=True)
+    shares, expected, caught = [], [], []
+    for i, one in enumerate(table):
+        for j, other in enumerate(table):
+            if i == j or not int(one.sum()):
+                continue
+            shares.append(float(((one > 0) & (other > 0)).sum() / (one > 0).sum()))
+            caught.append(float(one[other > 0].sum() / one.sum()))
+            both = (one + other)[one + other > 0].double()
+            missed = 2.0**-both  # by one of the two
+            expected.append(float((1 - 2 * missed).clamp_min(0).sum() / (1 - missed).sum()))
+    centres = torch.cat([each.centres for each in found])[first]
+    return Resurvey(
+        overlap=_mean(shares),
+        overlap_expected=_mean(expected),
+        recaught=_mean(caught),
+        pooled=richness(table.sum(0), mirrors(centres, SAME)),
+    )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def survey_starts(session: Workbench, layer: int, inits: int, seed: int, doublings: int = 0) -> Tensor:
+    """(n, d): the starts of a survey, the ``inits`` random ones first, then those by which they are doubled."""
     landscape = session.landscape_of(layer)
-    check_room(inits, landscape)
-    states = starts(inits, landscape.dim, session.generator("survey", layer, seed), landscape.weight)
+    check_room(inits << doublings, landscape)
+    draws = session.generator("survey", layer, seed)
+    batches = [inits, *(inits << k for k in range(doublings))]
+    states = torch.cat([starts(count, landscape.dim, draws, landscape.weight) for count in batches])
     text = session.model.text
     if text is not None and text.heldout is not None:
         tokens = text.token_states(layer, TOKEN_STARTS, session.generator("survey tokens", layer, seed))
@@ -106,44 +194,58 @@ class Place:
 
     start: Tensor
     rest: Tensor
-    basin: int | None
     cosine: float
     residual: float
     stability: float
+    attracts: bool
     energy_start: float
     energy_start_reference: float
     energy_rest: float
     energy_rest_reference: float
     is_basin: bool
+    basin: int | None = None
 
 
 def look(session: Workbench, layer: int, target: BasinRef | Concept | Seed) -> Place:
     """Settle from where ``target`` points and measure the energies on the way."""
-    landscape = session.landscape_of(layer)
-    direction = session.direction(layer, target)
-    # A seed names a direction, not a state: its pattern is 0.9 times the signs, as an injection writes it.
-    start = 0.9 * torch.sign(direction) if isinstance(target, Seed) else direction
-    run = settle(landscape, start[None], eps=float(session.setting("eps")))
+    start = pattern_of(target, session.direction(layer, target))
+    found = place_of(session.landscape_of(layer), start, wanted_cosine(target), float(session.setting("eps")))
+    return replace(found, basin=name_of(session.registry(layer), found.rest[None])[0])
+
+
+def pattern_of(target: BasinRef | Concept | Seed, direction: Tensor) -> Tensor:
+    """The state (d,) at which a target is looked for. A seed names a direction, not a state: its pattern is 0.9 times
+    the signs, as an injection writes it."""
+    return AMPLITUDE * torch.sign(direction) if isinstance(target, Seed) else direction
+
+
+def wanted_cosine(target: BasinRef | Concept | Seed) -> float:
+    """How near a basin must lie to count as the one that a target names."""
+    return SAME if isinstance(target, BasinRef) else NEAR
+
+
+def place_of(landscape: Landscape, start: Tensor, wanted: float, eps: float) -> Place:
+    """Where a state (d,) comes to rest in a landscape, and whether that is a basin within the cosine ``wanted``."""
+    run = settle(landscape, start[None].to(landscape.weight), eps=eps)
     rest = polish(landscape, run.states)[0]
-    cosine = float(cosine_rows(rest, start)[0])
+    cosine = float(cosine_rows(rest, start.to(rest))[0])
     radii, attracts = spectrum(landscape, rest)
     off = float(residual(landscape, rest)[0])
-    height = torch.cat((start[None], rest))
+    height = torch.cat((start[None].to(rest), rest))
     energies, references = lyapunov(landscape, height).tolist(), reference(landscape, height).tolist()
-    wanted = SAME if isinstance(target, BasinRef) else NEAR
     alive = bool(torch.linalg.vector_norm(rest) > 0)
     return Place(
         start=start,
         rest=rest[0],
-        basin=name_of(session.registry(layer), rest)[0],
         cosine=cosine,
         residual=off,
         stability=float(radii[0]),
+        attracts=bool(attracts[0]),
         energy_start=energies[0],
         energy_start_reference=references[0],
         energy_rest=energies[1],
         energy_rest_reference=references[1],
-        is_basin=alive and cosine >= wanted and off < 1e-3 and bool(attracts[0]),
+        is_basin=alive and cosine >= wanted and off < FIXED_POINT and bool(attracts[0]),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -47,7 +48,8 @@ class Session(Bodies):
     ``session.run("survey L1")`` is the same in the language.
 
     A session may be shared between threads: operations, transactions, scopes and scripts run one after the other, each
-    as a whole, and whoever comes second waits (``lock``). Two sessions are independent of each other.
+    as a whole, and whoever comes second waits (``lock``). A second asyncio task of the same thread cannot wait: within
+    another task's transaction it gets an ``ElError`` (EL544). Two sessions are independent of each other.
     """
 
     def __init__(
@@ -56,6 +58,8 @@ class Session(Bodies):
         super().__init__(base)
         self.threads = threads
         self.lock = threading.RLock()
+        self._owner: Any = None
+        self._blocks = 0
         self.variables: dict[str, Any] = {}
         self.procedures: dict[str, Procedure] = {}
         if model is not None:
@@ -73,13 +77,36 @@ class Session(Bodies):
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing: what happens inside is undone when it ends in an error or is interrupted."""
-        with self.lock:
+        with self._held():
             mark = self.mark()
             try:
                 yield
             except BaseException:
                 self.return_to(mark)
                 raise
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """The lock, for as long as a block of somebody else's code runs: no other thread, and no other asyncio task of
+        this thread, may change the session meanwhile. Another thread waits; a task cannot, and is told so."""
+        with self.lock:
+            self._check_task()
+            before, self._owner = self._owner, _current_task()
+            self._blocks += 1
+            try:
+                yield
+            finally:
+                self._blocks -= 1
+                self._owner = before
+
+    def _check_task(self) -> None:
+        if self._blocks and self._owner is not _current_task():
+            raise ElError(
+                "another task is in the midst of a transaction in this session",
+                code="EL544",
+                hint="tasks of one thread cannot wait for each other here: await the transaction first (an "
+                "asyncio.Lock around both), or give each task a session of its own",
+            )
 
     @contextmanager
     def scoped(self, op: Op, values: Mapping[str, Any], *, statement: str | None = None) -> Iterator[Any]:
@@ -90,7 +117,7 @@ class Session(Bodies):
         The end is a change of its own in the history. Where another model was loaded inside, nothing is left
         to be undone.
         """
-        with self.lock:
+        with self._held():
             before, statement = self.state, statement or as_statement(op, values)
             number = len(self.ledger.entries) + 1
             result = self.execute(op, values, statement=statement)
@@ -123,6 +150,7 @@ class Session(Bodies):
         Raises ``ElError``; then, as after an interrupt, the state is what it was before.
         """
         with self.lock:
+            self._check_task()
             return self._execute(op, values, statement)
 
     def _execute(self, op: Op, values: Mapping[str, Any], statement: str | None) -> Any:
@@ -177,6 +205,9 @@ class Session(Bodies):
                 given[param.name] = self.setting(param.default.name)
             else:
                 given[param.name] = param.default
+        clash = op.clash({name: given[name] for name in values if name in given})
+        if clash is not None:
+            raise ElError(clash.message, code="EL202", hint=clash.hint)
         layer = given.get("layer")
         if isinstance(layer, int) and self.has_model and Effect.LOADS not in op.effects:
             self.check_layer(layer)
@@ -191,6 +222,17 @@ class Session(Bodies):
         if changed or Effect.EDITS in op.effects or Effect.CHANGES in op.effects:
             where = layer if isinstance(layer, int) else None
             self.timeline.record(statement, before, self.state, status, detail, where)
+
+
+def _current_task() -> Any:
+    """The asyncio task that runs, if one does; asyncio is not imported for it."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return None
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no event loop runs in this thread
+        return None
 
 
 def _with_layer_of(before: State, layer: Any, now: State) -> State:

@@ -24,6 +24,7 @@ from energylang.landscape.clusters import best_matching, gram
 from energylang.landscape.draws import starts
 from energylang.landscape.edits import inject
 from energylang.landscape.layer import Landscape
+from energylang.landscape.lineage import survivors
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.survey import survey
 from energylang.models import checkpoint
@@ -31,7 +32,9 @@ from energylang.models.conversations import shared_conversations
 from energylang.models.protocol import Model
 from energylang.models.states import DECISION, MEAN
 from energylang.models.text import TextModel
+from energylang.values import Concept as ConceptName
 
+from . import asked
 from .concepts import keep
 from .editing import Plan, carry_out
 from .history import Concept
@@ -67,6 +70,7 @@ def compare(session: Workbench, spec: str, layer: int) -> results.Comparison:
         gap = float(torch.linalg.matrix_norm(other.weight(layer).to(weight) - weight))
         change = gap / size if size else gap
     cosines = [match.cosine for match in matches]
+    same = bridge.aligned == "same"
     return results.Comparison(
         layer=layer,
         other=spec,
@@ -83,7 +87,17 @@ def compare(session: Workbench, spec: str, layer: int) -> results.Comparison:
         matched=len(matches),
         mean_cosine=sum(cosines) / len(cosines) if cosines else 0.0,
         matches=tuple(matches),
+        rest_there=_resting(other, layer, torch.stack([basin.centre for basin in here]))
+        if same and here
+        else None,
+        rest_here=survivors(landscape, there).count(True) if same else None,
     )
+
+
+def _resting(other: Model, layer: int, centres: Tensor) -> int:
+    """How many of the states (k, d) are basins of the other model's layer."""
+    landscape = Landscape(other.weight(layer), other.beta(layer), other.degree)
+    return survivors(landscape, centres).count(True)
 
 
 def _other(session: Workbench, spec: str, layer: int) -> Model:
@@ -221,6 +235,7 @@ def transplant(
         layer,
         f"{name} from {spec} ({bridge.aligned}{'' if bridge.fit is None else f', fit {bridge.fit:.2f}'})",
         propose,
+        asked=asked.installed(ConceptName(brought.name), direction),
         installs=True,
         strength=strength,
     )
