@@ -62,7 +62,8 @@ HELP = """\
   All of it runs in the session of the prompt: through the gate and the guards,
   into history, record and journal. Edits are staged; texts are those of the
   live model (`a` applies). Dots say how many starts end in a basin, colours
-  the energy, from blue (deep) to orange (shallow)."""
+  the energy, from blue (deep) to orange (shallow); grey ones the last survey
+  did not meet. After an edit all are grey until the next `survey`."""
 
 
 def header(seen: Exploration, place: StyleAndTextTuples) -> StyleAndTextTuples:
@@ -91,7 +92,7 @@ def basins(seen: Exploration, height: int) -> StyleAndTextTuples:
             ("class:mark" if now else "", "▸" if now else " "),
             (style, f"{'B' + str(point.id):<6}"),
             (style, f"{starts:>5} "),
-            ("", f"{bar(point.population / most, 6):<6} "),
+            ("", f"{bar(point.population / most, 6) if point.population else '':<6} "),
             (f"class:map.e{depth(point.energy, energies)}" if point.current else "class:map.old", "●"),
             ("", f"{point.energy:>8.2f}\n"),
         ]
@@ -160,7 +161,7 @@ def _starts(facts: BasinFacts) -> str:
     if facts.current:
         return str(facts.population)
     if facts.surveyed or not facts.population:
-        return "not met by the last survey"
+        return "0 in the last survey" if facts.surveyed else "none yet"
     return f"{facts.population} before the edit"
 
 
