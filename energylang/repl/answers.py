@@ -88,8 +88,9 @@ def about(name: str, session: Session) -> str:
         session.basin(reference)
         basin = session.registry(reference.layer).get(reference.basin)
         assert basin is not None
+        tokens = f"{basin.tokens} tokens, " if session.registry(reference.layer).token_states else ""
         return (
-            f"{name}: energy {basin.energy:.4f}, {basin.population} starts, stability {basin.stability:.2f}, "
+            f"{name}: energy {basin.energy:.4f}, {tokens}{basin.population} starts, stability {basin.stability:.2f}, "
             f"drift {basin.drift:.2g}\n"
         )
     known = [*TABLE, *session.variables, *session.procedures, *session.state.concepts]

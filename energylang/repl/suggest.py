@@ -206,7 +206,7 @@ def _layers(typed: str, session: Session | None, *, basins: bool) -> Iterator[Su
 
 
 def _basins(typed: str, layer: str, session: Session | None) -> Iterator[Suggestion]:
-    """Basins with energy and population, the most populated first."""
+    """Basins with energy and what settles there, those with most tokens (then starts) first."""
     if session is None or not session.has_model:
         return
     found = re.match(r"L(\d+)", typed) or re.match(r"L(\d+)", layer)
@@ -214,8 +214,10 @@ def _basins(typed: str, layer: str, session: Session | None) -> Iterator[Suggest
     for index in chosen:
         if not 0 <= index < session.model.num_layers:
             continue
-        for basin in sorted(session.registry(index).alive(), key=lambda known: -known.population):
-            note = f"energy {basin.energy:.2f}, {basin.population} starts"
+        known = session.registry(index)
+        for basin in sorted(known.alive(), key=lambda basin: (-basin.tokens, -basin.population)):
+            tokens = f"{basin.tokens} tokens, " if known.token_states else ""
+            note = f"energy {basin.energy:.2f}, {tokens}{basin.population} starts"
             yield from _matching([(f"L{index}.B{basin.id}", note)], typed)
 
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .base import VOLATILE, Result
+from .interpret import Context, TokenScore
 
 # ----------------------------------------------------------------------------------------- observing
 
 
 @dataclass(frozen=True, eq=False)
 class Basin(Result):
-    """One basin of a layer. In a script it can stand wherever a basin is asked for."""
+    """One basin of a layer. In a script it can stand wherever a basin is asked for.
+
+    ``population`` starts (random ones, and those of installed basins) settled in it, ``fraction`` of all starts.
+    In a text model ``tokens`` of the held-out token states settled in it, ``token_share`` of them (``None`` without
+    text); ``top_tokens`` are those that are read there most often, each with its share of the basin's, ``context``
+    is the visit whose state is nearest to the centre.
+    """
 
     layer: int
     id: int
@@ -24,6 +31,10 @@ class Basin(Result):
     is_fixed_point: bool
     mirror: int | None
     radius: float | None
+    tokens: int = 0
+    token_share: float | None = None
+    top_tokens: tuple[TokenScore, ...] = ()
+    context: Context | None = None
 
     def __str__(self) -> str:
         return f"L{self.layer}.B{self.id}"
@@ -31,11 +42,15 @@ class Basin(Result):
 
 @dataclass(frozen=True, eq=False)
 class Survey(Result):
-    """The basins of one layer, the most visited first.
+    """The basins of one layer, the most visited first: by tokens in a text model (then by starts), else by starts.
 
-    ``num_starts`` states were settled: ``inits`` random ones, ``token_starts`` real token states, and the
-    ``installed_starts`` basins that edits have installed.
-    ``origin_population`` of them ended in the zero state, ``unsettled`` did not settle.
+    ``num_starts`` states were settled: ``inits`` random ones and the ``installed_starts`` basins that edits have
+    installed. ``origin_population`` of them ended in the zero state, ``unsettled`` did not settle; the others are the
+    ``population`` of the basins.
+    In a text model ``token_states`` held-out tokens were settled as well (``token_starts`` is the same number). They
+    lie in ``token_basins`` of the basins, but for ``tokens_to_zero`` that decayed and ``tokens_unsettled``.
+    ``token_coverage`` estimates how much of the text the basins found hold (1 − basins with one token / tokens).
+    ``num_basins`` counts all basins found, by starts and by tokens; ``counts`` those that starts found, by seed.
     ``count_mean`` and ``count_std`` are over the surveys of ``seeds`` (the first of them is shown). ``at`` is the
     place in the history that was surveyed (``None``: where the session stands).
     """
@@ -64,6 +79,11 @@ class Survey(Result):
     count_std: float
     at: int | None
     elapsed: float = field(metadata=VOLATILE)
+    token_states: int = 0
+    token_basins: int = 0
+    tokens_to_zero: int = 0
+    tokens_unsettled: int = 0
+    token_coverage: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -449,15 +469,18 @@ class History(Result):
 
 @dataclass(frozen=True, eq=False)
 class TokenStep(Result):
-    """A generated token and the basin it settled in at every layer (``None``: not a known basin)."""
+    """A generated token and, at every layer, the basin in which the state that chose it settles (``None``: it decays to
+    the origin or never settles), and the cosine between that state, as the model holds it, and the basin's centre."""
 
     token: str
     basins: tuple[int | None, ...]
+    cosines: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Generation(Result):
-    """Generated text. ``text`` is the continuation alone."""
+    """Generated text. ``text`` is the continuation alone. Of the states of all steps and layers ``to_zero`` decay to
+    the origin and ``unsettled`` never settle: they have no basin."""
 
     prompt: str
     text: str
@@ -466,6 +489,8 @@ class Generation(Result):
     temp: float
     topk: int
     steps: tuple[TokenStep, ...]
+    to_zero: int = 0
+    unsettled: int = 0
 
     def __str__(self) -> str:
         return self.text

@@ -95,7 +95,7 @@ def check_force(force: bool, reason: str) -> None:
 def draft(session: Workbench, plan: Plan) -> Draft:
     """Propose and judge; nothing is staged."""
     landscape = session.landscape_of(plan.layer)
-    basins = session.known_basins(plan.layer).alive()
+    basins = session.known_basins(plan.layer).main()
     protected = _protected(basins, plan, landscape)
     room = max(1, int(plan.exactly * landscape.dim))
     pinned = guarding.pinned_centres(session, plan.layer)

@@ -121,7 +121,7 @@ def reach(session: Workbench, layer: int, basin: int) -> float:
 def _mapped(
     session: Workbench, layer: int, dims: int, method: str, *, radii: bool = True
 ) -> results.LandscapeMap:
-    alive = session.known_basins(layer).alive()
+    alive = session.known_basins(layer).main()
     landscape = session.landscape_of(layer)
     if not alive:
         return results.LandscapeMap(layer, method, dims, (0.0,) * dims, (), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,26 +10,25 @@ import torch
 from torch import Tensor
 
 from energylang.errors import ElError
-from energylang.landscape.attractors import polish
-from energylang.landscape.clusters import cosine_rows
-from energylang.landscape.draws import starts
+from energylang.landscape.attractors import FIXED_POINT, polish
+from energylang.landscape.clusters import cosine_rows, gram
+from energylang.landscape.draws import stable_generator, starts
 from energylang.landscape.dynamics import settle
-from energylang.landscape.energy import lyapunov, reference
+from energylang.landscape.energy import both, lyapunov, reference
 from energylang.landscape.layer import Landscape, residual
-from energylang.landscape.lineage import Registry
-from energylang.landscape.probes import return_rate
+from energylang.landscape.lineage import HELD, Basin, Registry
+from energylang.landscape.probes import radius, return_rate
 from energylang.landscape.stability import spectrum
 from energylang.landscape.survey import BasinSet, survey
 from energylang.storage import check_memory
 from energylang.values import BasinRef, Seed
 
+from .tokens import Reading, has_tokens, heldout, placed, staged_states
+
 if TYPE_CHECKING:
     from energylang.values import Concept
 
     from .workbench import Workbench
-
-TOKEN_STARTS = 200
-"""Real token states that a survey of a text model settles besides its random starts."""
 
 _COPIES = 6  # of the starts, alive at once in a survey
 SAME = 0.95
@@ -40,8 +40,8 @@ TRIALS = 32
 
 
 def find_basins(session: Workbench, layer: int, inits: int, seed: int, *, radius: bool) -> BasinSet:
-    """Survey a layer's staged landscape from seeded random starts, in a text model also from token states,
-    and from the basins that edits have installed (chance alone would rarely meet those)."""
+    """Survey a layer's staged landscape from seeded random starts, and from the basins that edits have installed
+    (chance alone would rarely meet those). The tokens of a text model come on top: see ``learn``."""
     states = survey_starts(session, layer, inits, seed)
     kicks = session.generator("survey kicks", layer, seed)
     return survey(
@@ -54,10 +54,6 @@ def survey_starts(session: Workbench, layer: int, inits: int, seed: int) -> Tens
     landscape = session.landscape_of(layer)
     check_room(inits, landscape)
     states = starts(inits, landscape.dim, session.generator("survey", layer, seed), landscape.weight)
-    text = session.model.text
-    if text is not None and text.heldout is not None:
-        tokens = text.token_states(layer, TOKEN_STARTS, session.generator("survey tokens", layer, seed))
-        states = torch.cat((states, tokens.to(landscape.weight)))
     installed = installed_centres(session, layer)
     if installed:
         states = torch.cat((states, torch.stack(installed).to(landscape.weight)))
@@ -81,6 +77,109 @@ def installed_centres(session: Workbench, layer: int) -> list[Tensor]:
     version = session.staged(layer)
     found = [version.registry.get(id) for id in version.installed]
     return [basin.centre for basin in found if basin is not None and basin.status == "alive"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One basin that a survey saw: how many starts (``population``) and token states settled in it, and what was
+    measured there. ``mirror`` is the id of the basin at −x, ``radius`` is None where it was not measured."""
+
+    id: int
+    population: int
+    tokens: int
+    energy: float
+    energy_reference: float
+    residual: float
+    stability: float
+    is_fixed_point: bool
+    mirror: int | None
+    radius: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Surveyed:
+    """What a survey saw: basins with most tokens first (ties: most starts; without text, by starts alone), and what
+    became of the tokens (``None`` without text)."""
+
+    basins: tuple[Seen, ...]
+    reading: Reading | None
+
+
+def learn(session: Workbench, layer: int, found: BasinSet) -> Surveyed:
+    """Take what the starts of a survey ``found`` in the staged landscape into the registry; in a text model settle the
+    held-out tokens too, and take in what only they reach.
+
+    Basins that are new get their numbers in the order of the result.
+    """
+    version, landscape = session.staged(layer), session.landscape_of(layer)
+    registry = session.fresh_registry(version)
+    new = registry.next_id
+    registry, ids = registry.observe(found)
+    session.keep_registry(version, registry, surveyed=True)
+    if not has_tokens(session):
+        return Surveyed(_seen(landscape, found, ids, (), {}), None)
+    windows = heldout(session)
+    check_room(windows.numel(), landscape)
+    states = staged_states(session, windows, layer)
+    reading = Reading(windows.tolist(), placed(session, layer, version, states))
+    registry = session.fresh_registry(version).with_tokens(reading.visits(), windows.numel())
+    registry, renamed = registry.by_tokens(new)
+    session.keep_registry(version, registry, surveyed=True)
+    ids, reading = tuple(renamed.get(id, id) for id in ids), reading.renamed(renamed)
+    visits = reading.visits()
+    known = {basin.id: basin for basin in registry.basins}
+    reached = set(ids)
+    others = tuple(known[id] for id in visits if id not in reached)
+    rows = _seen(landscape, found, ids, others, visits)
+    return Surveyed(tuple(sorted(rows, key=lambda row: (-row.tokens, -row.population, row.id))), reading)
+
+
+def _seen(
+    landscape: Landscape,
+    found: BasinSet,
+    ids: tuple[int, ...],
+    others: tuple[Basin, ...],
+    tokens: Mapping[int, int],
+) -> tuple[Seen, ...]:
+    """The basins that starts found, and ``others`` that only tokens reach."""
+    centres = found.centres
+    energy, published, off, radii = found.energy, found.energy_reference, found.residual, found.stability
+    if others:
+        more = torch.stack([basin.centre for basin in others]).to(centres)
+        height, reference = both(landscape, more)
+        energy, published = torch.cat((energy, height)), torch.cat((published, reference))
+        off = torch.cat((off, residual(landscape, more)))
+        radii = torch.cat((radii, radii.new_tensor([basin.stability for basin in others])))
+        centres = torch.cat((centres, more))
+    every = (*ids, *(basin.id for basin in others))
+    mirrors = found.mirror.tolist()
+    if others:
+        lowest, place = gram(centres, centres).min(1)
+        mirrors = torch.where(lowest < -SAME, place, -1).tolist()
+    reach: list[float | None] = [None] * len(every)
+    if found.radius is not None:
+        reach[: len(ids)] = found.radius.tolist()
+        held = [k for k in range(len(ids), len(every)) if tokens[every[k]] >= HELD * sum(tokens.values())]
+        generator = stable_generator("radius of basins of tokens", landscape.dim)
+        for k, value in zip(held, radius(landscape, centres[held], generator).tolist(), strict=True):
+            reach[k] = value
+    columns = zip(
+        every,
+        [*found.population.tolist(), *[0] * len(others)],
+        energy.tolist(),
+        published.tolist(),
+        off.tolist(),
+        radii.tolist(),
+        (off < FIXED_POINT).tolist(),
+        mirrors,
+        reach,
+        strict=True,
+    )
+    return tuple(
+        Seen(id, population, tokens.get(id, 0), height, reference, gap, stability, fixed,
+             every[mirror] if mirror >= 0 else None, far)
+        for id, population, height, reference, gap, stability, fixed, mirror, far in columns
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -152,9 +251,10 @@ def name_of(registry: Registry, rests: Tensor) -> list[int | None]:
     return [alive[index].id if value > SAME else None for value, index in pairs]
 
 
-def settled_basins(session: Workbench, layer: int, states: Tensor) -> list[int | None]:
-    """Known basins in which token states (n, d) of the LIVE layer settle."""
-    version = session.state.layers[layer].live
-    landscape = session.landscape_of(layer, version)
-    run = settle(landscape, states.to(landscape.weight), eps=float(session.setting("eps")))
-    return name_of(version.registry, run.states)
+def settled_basins(
+    session: Workbench, layer: int, states: Tensor, *, register: bool = False
+) -> list[int | None]:
+    """Basins in which token states (n, d) of the LIVE layer settle; ``None`` for none, and without ``register`` for one
+    that is not known yet."""
+    found = placed(session, layer, session.state.layers[layer].live, states, register=register)
+    return [basin if basin >= 0 else None for basin in found.basins]

@@ -83,7 +83,7 @@ def probe_map(
     if isinstance(n_probes, bool) or not isinstance(n_probes, int) or not 1 <= n_probes <= 1_000_000:
         raise ElError(f"{n_probes} is no number of probes", code="EL206", hint="1 to 1,000,000")
     session.check_layer(layer)
-    alive = session.known_basins(layer).alive()
+    alive = session.known_basins(layer).main()
     if len(alive) < 2:
         raise ElError(f"L{layer} has {len(alive)} known basins: there is nothing to map", code="EL510")
     landscape = session.landscape_of(layer)
