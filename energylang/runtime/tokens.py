@@ -222,10 +222,11 @@ def contexts(
     made: dict[int, list[results.Context]] = {}
     for name, visits in found.items():
         best = sorted(visits.values(), key=lambda visit: -visit[0])
-        made[name] = [
-            _context(session, reading.rows[row], column, cosine)
-            for cosine, row, column in (best if basin is not None else best[:1])
-        ]
+        told: dict[str, results.Context] = {}
+        for cosine, row, column in best if basin is not None else best[:1]:
+            context = _context(session, reading.rows[row], column, cosine)
+            told.setdefault(str(context), context)
+        made[name] = list(told.values())
     return made
 
 
