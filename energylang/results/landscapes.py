@@ -9,7 +9,7 @@ from .base import Result
 
 @dataclass(frozen=True, eq=False)
 class MapPoint(Result):
-    """A basin on the map; ``z`` is 0 on a map of two dimensions."""
+    """A basin on the map; ``z`` is 0 on a map of two dimensions, ``tokens`` without text."""
 
     id: int
     x: float
@@ -18,11 +18,12 @@ class MapPoint(Result):
     population: int
     energy: float
     radius: float
+    tokens: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class LandscapeMap(Result):
-    """The basins of a layer in ``dims`` coordinates. ``explained`` is the share of the centres' variance along
+    """The main basins of a layer in ``dims`` coordinates. ``explained`` is the share of the centres' variance along
     each axis (PCA only)."""
 
     layer: int

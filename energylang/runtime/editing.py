@@ -100,7 +100,7 @@ def draft(session: Workbench, plan: Plan) -> Draft:
     room = max(1, int(plan.exactly * landscape.dim))
     pinned = guarding.pinned_centres(session, plan.layer)
     first = [any(torch.equal(centre, pin.to(centre)) for pin in pinned) for centre, _ in protected]
-    by_use = sorted(range(len(protected)), key=lambda i: (not first[i], -protected[i][1]))[:room]
+    by_use = sorted(range(len(protected)), key=lambda i: (not first[i], *protected[i][1]))[:room]
     centres = (
         torch.stack([centre for centre, _ in protected])
         if protected
@@ -180,15 +180,20 @@ def commit(
     return staged
 
 
-def _protected(basins: Sequence[Basin], plan: Plan, landscape: Landscape) -> list[tuple[Tensor, int]]:
-    """Centres and populations of the basins an edit must keep: all but its own and their mirrors."""
+def _protected(
+    basins: Sequence[Basin], plan: Plan, landscape: Landscape
+) -> list[tuple[Tensor, tuple[int, int]]]:
+    """Centres of the basins an edit must keep, all but its own and their mirrors, and what to sort them by: the most
+    used first, by tokens, then by starts."""
     if not basins:
         return []
     centres = torch.stack([basin.centre for basin in basins]).to(landscape.weight)
     keep = torch.ones(len(basins), dtype=torch.bool, device=centres.device)
     if plan.own is not None:
         keep = (gram(centres, plan.own.to(centres)).abs() < plan.related).all(dim=1)
-    return [(centres[i], basins[i].population) for i in range(len(basins)) if bool(keep[i])]
+    return [
+        (centres[i], (-basin.tokens, -basin.population)) for i, basin in enumerate(basins) if bool(keep[i])
+    ]
 
 
 def _refusal(plan: Plan, why: str, protected: int) -> Edit:

@@ -136,7 +136,7 @@ def _mapped(
         far = radius(landscape, centres, session.generator("landscape", layer)).tolist()
     padded = torch.nn.functional.pad(places, (0, 3 - dims)).tolist()
     points = tuple(
-        results.MapPoint(basin.id, x, y, z, basin.population, energy, reached)
+        results.MapPoint(basin.id, x, y, z, basin.population, energy, reached, basin.tokens)
         for basin, (x, y, z), energy, reached in zip(alive, padded, energies, far, strict=True)
     )
     return results.LandscapeMap(layer, method, dims, explained, points, None)
