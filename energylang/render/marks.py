@@ -40,7 +40,7 @@ def stable(value: float) -> str:
 def known_basins(found: results.LandscapeMap) -> str:
     """How many basins a map shows, and how many of them the last survey met."""
     total = found.known or len(found.points)
-    basins = f"basin{'' if total == 1 else 's'}"
+    basins = f"{'main ' if found.minor else ''}basin{'' if total == 1 else 's'}"
     if not found.surveyed:
         return f"{total} known {basins}, no survey since the edit"
     if found.met == found.known:

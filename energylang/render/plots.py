@@ -214,18 +214,21 @@ def _short(text: str, most: int = 60) -> str:
 
 
 def survey_figure(survey: results.Survey) -> go.Figure:
-    """The basins of a survey by population, with the energy as colour."""
+    """The basins of a survey by tokens (in a model without text by starts), with the energy as colour."""
     shown = survey.basins[:_LARGEST_BASINS]
     rest = survey.num_basins - len(shown)
     more = f", the {len(shown)} largest are shown" if rest > 0 else ""
     figure = _figure(
         f"L{survey.layer}: {survey.num_basins} basins found, usage {survey.usage_entropy_nats:.2f} nats{more}",
         "basin",
-        f"starts that settle there (of {survey.num_starts})",
+        f"tokens that settle there (of {survey.token_states:,})"
+        if survey.token_states
+        else f"starts that settle there (of {survey.num_starts})",
     )
+    what = "tokens" if survey.token_states else "starts"
     figure.add_bar(
         x=[f"B{basin.id}" for basin in shown],
-        y=[basin.population for basin in shown],
+        y=[basin.tokens if survey.token_states else basin.population for basin in shown],
         marker={
             "color": [basin.energy for basin in shown],
             "colorscale": SCALE,
@@ -233,7 +236,8 @@ def survey_figure(survey: results.Survey) -> go.Figure:
             "pattern": {"shape": ["" if basin.is_fixed_point else "/" for basin in shown]},
         },
         customdata=[[basin.energy, basin.stability, basin.residual] for basin in shown],
-        hovertemplate="%{x}: %{y} starts<br>energy %{customdata[0]:.3f}<br>stability %{customdata[1]:.2f}"
+        hovertemplate=f"%{{x}}: %{{y}} {what}"
+        + "<br>energy %{customdata[0]:.3f}<br>stability %{customdata[1]:.2f}"
         "<br>residual %{customdata[2]:.0e}<extra></extra>",
         showlegend=False,
     )

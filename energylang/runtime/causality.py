@@ -99,8 +99,11 @@ def _write(session: Workbench, graph: results.CausalGraph, path: str) -> None:
     session.write_text(path, graph.text_for(target.suffix))
 
 
-def _known(session: Workbench, layer: int) -> list[Basin]:
-    basins = list(session.known_basins(layer).alive())
+def _known(session: Workbench, layer: int, also: int | None = None) -> list[Basin]:
+    """The main basins of a layer, and the one that is asked about."""
+    registry = session.known_basins(layer)
+    main = {basin.id for basin in registry.main()} | {also}
+    basins = [basin for basin in registry.alive() if basin.id in main]
     if not basins:
         raise ElError(f"L{layer} has no basin", code="EL510", hint="a survey with more starts may find some")
     return basins
@@ -114,7 +117,7 @@ def _one(session: Workbench, layer: int, basin: BasinRef) -> tuple[list[Basin], 
     """The known basins, the number of the one meant among them, and all centres (n, d)."""
     session.known_basins(layer)
     session.direction(layer, basin)  # says what is wrong with it
-    basins = _known(session, layer)
+    basins = _known(session, layer, basin.basin)
     index = next(i for i, known in enumerate(basins) if known.id == basin.basin)
     return basins, index, _centres(basins, session.landscape_of(layer))
 
