@@ -119,7 +119,7 @@ class Placebo(Result):
     (the same method aimed at another captured concept) or ``shuffled`` (aimed at a shuffled label).
 
     Shares, log-probabilities and the rise of the loss under them; ``…_z`` is how far the edit itself lies from
-    their mean, in units of their standard deviation (0 where a single control has none).
+    their mean, in units of their standard deviation (None where a single control has none, or all are alike).
     """
 
     kind: str
@@ -129,8 +129,8 @@ class Placebo(Result):
     share_max: float | None
     share_z: float | None
     log_prob: float
-    log_prob_std: float
-    log_prob_z: float
+    log_prob_std: float | None
+    log_prob_z: float | None
     loss_change: float
 
 
@@ -155,13 +155,13 @@ class Effect(Result):
     log_prob_before: float
     log_prob_after: float
     log_prob_placebo: float
-    log_prob_placebo_std: float
-    log_prob_z: float
+    log_prob_placebo_std: float | None
+    log_prob_z: float | None
     placebos: int
     loss_before: float
     loss_after: float
     loss_change: float
-    loss_change_error: float
+    loss_change_error: float | None
     controls: tuple[Placebo, ...]
     prompts: int
 
@@ -286,10 +286,10 @@ class SteeringStep(Result):
     share_z: float | None
     log_prob: float
     log_prob_placebo: float
-    log_prob_placebo_std: float
-    log_prob_z: float
+    log_prob_placebo_std: float | None
+    log_prob_z: float | None
     loss_change: float
-    loss_change_error: float
+    loss_change_error: float | None
 
 
 @dataclass(frozen=True, eq=False)
