@@ -157,7 +157,7 @@ def _grouped(norms: Tensor) -> tuple[list[float], Tensor]:
     top, least = float(values.max()), float(values.min())
     width = max(math.log(_SIMILAR), math.log(top / least) / _NORMS)
     step = ((math.log(top) - values.log()) / width - 1e-9).floor().clamp_min(0)
-    used, group = step.unique(return_inverse=True)
+    used, group = torch.unique(step, return_inverse=True)
     return [float(values[group == k].max()) for k in range(len(used))], group
 
 

@@ -28,11 +28,13 @@ def placebo_count(default: int) -> Param:
     category="Causal",
     summary="Knock out every basin and see which others move.",
     details="An edge means that the basin's loss moves the other by more than the threshold, and by more than random "
-    "edits of the same norm do. The graph can be written as GraphML, DOT or JSON.",
+    "edits of the same norm do: of the edges at most 5 % are expected to be chance (p-values from placebos matched to "
+    "every pair, corrected by Benjamini and Hochberg). A basin's mirror goes with it and is no edge. The graph can be "
+    "written as GraphML, DOT or JSON.",
     params=(
         LAYER,
         THRESHOLD,
-        placebo_count(1),
+        placebo_count(20),
         Param(
             "save",
             t.PATH,
@@ -44,7 +46,7 @@ def placebo_count(default: int) -> Param:
     effects=Effect.READS | Effect.FILES,
     result=results.CausalGraph,
     examples=(
-        Example("survey L0\ncausal scan L0", "it.num_edges >= 0 and it.placebos == 1"),
+        Example("survey L0\ncausal scan L0", "it.num_edges >= 0 and it.placebos == 20"),
         Example(
             'causal scan L0 threshold=0.5 save="graph.dot"', 'it.threshold == 0.5 and it.path == "graph.dot"'
         ),
@@ -61,12 +63,13 @@ def causal_scan(
     category="Causal",
     summary="do(B): change one basin's own field, and see what that does to the others.",
     details="Unlike remove, weaken and strengthen it does not keep the fields of the others: what leans on the basin "
-    "moves with it. The edit is gated and staged like any other.",
+    "moves with it. The edit is gated and staged, or refused, like any other; what it would do to the others is said "
+    "either way.",
     params=(
         LAYER,
         BASIN,
         Param("op", t.CHOICE, "what is done to it", "remove", choices=("remove", "weaken", "strengthen")),
-        placebo_count(10),
+        placebo_count(20),
         *FORCE,
     ),
     effects=Effect.EDITS,
@@ -74,7 +77,7 @@ def causal_scan(
     examples=(
         Example(
             'survey L0\ncausal intervene L0.B0 op=weaken --force --reason "to see"',
-            "it.applied and it.placebos == 10 and it.others.count > 0",
+            "it.applied and it.placebos == 20 and it.others.count > 0",
         ),
         Example(
             "survey L0\nset max_changed 0\ncausal intervene L0.B0", "not it.applied or it.mean_drift == 0"
@@ -95,7 +98,7 @@ def causal_intervene(
         LAYER,
         BASIN,
         Param("mod", t.CHOICE, "how it would be", "invert", choices=("invert", "weaken", "shift")),
-        placebo_count(10),
+        placebo_count(20),
     ),
     effects=Effect.READS,
     result=results.CounterfactualEffect,
@@ -120,14 +123,14 @@ def causal_counterfactual(
         LAYER,
         BASIN,
         Param("to", t.LAYER, "the later layer to look at", keyword_only=True),
-        placebo_count(5),
+        placebo_count(20),
     ),
     effects=Effect.READS | Effect.TEXT,
     result=results.CrossEffect,
     examples=(
         Example(
             "let used = usage L2\nlet b = used.basins[0].basin\ncausal across L2 b to=L3",
-            "it.held > 0 and it.placebos == 5 and it.moved >= 0",
+            "it.held > 0 and it.placebos == 20 and it.moved >= 0",
             on="tiny",
         ),
     ),

@@ -191,7 +191,7 @@ def retention(edit: results.Edit | results.CausalEffect) -> dict[str, Any]:
 def affected(others: Sequence[results.Drifted]) -> list[dict[str, Any]]:
     """The basins that moved by more than the usual threshold, or are gone."""
     return [
-        {"basin": other.basin, "drift": other.drift, "survived": other.survived, "z": other.z}
+        {"basin": other.basin, "drift": other.drift, "survived": other.survived, "z": other.z, "p": other.p}
         for other in others
         if other.drift > DRIFT or not other.survived
     ]

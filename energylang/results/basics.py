@@ -386,7 +386,7 @@ class Saved(Result):
 class Undone(Result):
     """``statements`` were undone (newest first), ``again`` were done again (oldest first); ``at`` is the place in
     the history where the session stands now, ``hash`` that of the staged weights there. ``refused`` of the steps
-    were edits that had been refused."""
+    were edits that had been refused. ``missing`` is how many steps more were asked for than there are."""
 
     direction: str
     statements: tuple[str, ...]
@@ -395,6 +395,7 @@ class Undone(Result):
     hash: str
     is_original: bool
     refused: int = 0
+    missing: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -435,7 +436,7 @@ class HistoryEntry(Result):
 @dataclass(frozen=True, eq=False)
 class History(Result):
     """Every operation that changed, or tried to change, the session. ``state`` is OK, REFUSED, BLOCKED, FORCED,
-    FAILED or UNDONE; ``at`` is where the session stands (0: the beginning), ``beginning`` the names of
+    FAILED or UNDONE (what was refused or failed stays so: it had no effect to undo); ``at`` is where the session stands (0: the beginning), ``beginning`` the names of
     checkpoints there. ``tree`` says that it is to be drawn as one."""
 
     entries: tuple[HistoryEntry, ...]

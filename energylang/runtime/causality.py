@@ -82,7 +82,7 @@ def scan(
         placebo_drift_std=_spread(found, apart),
         path=path,
         edges_folded=len(folded),
-        pairs=len(found.pair.unique()),
+        pairs=int(found.pair.max()) + 1,
         tested=found.tested,
         level=causal.LEVEL,
     )
