@@ -25,11 +25,13 @@ import torch
 from torch import Tensor
 
 from energylang.errors import LandscapeError
-from energylang.landscape.chance import Chance, chance, discoveries
+from energylang.landscape.chance import RESOLUTION, Chance, chance, discoveries
 from energylang.landscape.clusters import cosine_rows, gram, leaders
 from energylang.landscape.dynamics import Landscape, interaction, settle, settle_variants
 from energylang.landscape.lowrank import Grid, LowRank, stacked, symmetric_grid
 from energylang.landscape.unrecorded import unrecorded
+
+__all__ = ["RESOLUTION", "Compared", "Scan", "compare", "knock_outs", "placebos", "scaled_fields", "scan"]
 
 SURVIVES = 0.95
 _ONE_PAIR = 1.0 - 1e-6  # |cosine| of a polished basin and its mirror
@@ -138,7 +140,7 @@ def scan(
     n = int(singles.shape[0])
     edits = knock_outs(landscape, singles)
     rest = settle(landscape, singles).states
-    drift = centres.new_empty(n, n)
+    drift = centres.new_zeros(n, n)
     each = max(1, _ROWS // max(1, n))
     for begin in range(0, n, each):
         ends = settle_variants(landscape, singles, edits[begin : begin + each]).states

@@ -2,7 +2,8 @@
 
 The null of a causal scan: ``ΔW = s·a bᵀ`` with the norm s of the knock-out and directions a, b uniform on the sphere.
 How hard it pushes basin j is said by its overlap ``c = |b·yⱼ|/‖yⱼ‖`` with it, and how rare an overlap is, is known:
-``T(c) = P(overlap ≥ c)``, the tail of a uniform direction, with c² ~ Beta(1/2, (d−1)/2). Two kinds of placebos are drawn:
+``T(c) = P(overlap ≥ c)``, the tail of a uniform direction, with c² ~ Beta(1/2, (d−1)/2). Two kinds of placebos are
+drawn:
 
 * *plain* ones: a and b uniform. Mean, spread and z are theirs.
 * *aimed* ones: log T(c) evenly spread down to p-values that survive a correction for n² tests. Plain draws would need
@@ -21,10 +22,9 @@ by that.
 
 The placebos of n basins are (N + M)·n states for each of a few norms, not N·n².
 
-``discoveries``: Benjamini & Hochberg 1995; of the edges with ``q ≤ level`` a share of at most ``level`` is expected to be
-what random edits would do. (p-values of one basin share its placebos: positive dependence, under which it holds too,
-Benjamini & Yekutieli 2001.)
-"""
+``discoveries``: Benjamini & Hochberg 1995; of the edges with ``q ≤ level`` a share of at most ``level`` is expected
+to be what random edits would do. (p-values of one basin share its placebos: positive dependence, under which it holds
+too, Benjamini & Yekutieli 2001.)"""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ _NODES = 4097  # of the table of T
 class Chance:
     """Placebos of m edits on n basins, made with g norms; the edit i has norm number ``group[i]`` (m,).
 
-    ``drift`` and ``tail`` (g, N + M, n) are what they do, and T of their overlaps: ``count`` = N plain ones, then M aimed
-    ones with log T down to −``reach``. ``dim`` is d."""
+    ``drift`` and ``tail`` (g, N + M, n) are what they do, and T of their overlaps: ``count`` = N plain ones, then M
+    aimed ones with log T down to −``reach``. ``dim`` is d."""
 
     drift: Tensor
     tail: Tensor
@@ -76,7 +76,7 @@ class Chance:
     def p_values(self, drift: Tensor, overlap: Tensor) -> Tensor:
         """(m, n) float64 in (0, 1], for the drifts (m, n) that the m edits cause with their overlaps (m, n)."""
         found = overlap_tail(overlap, self.dim)
-        weights, last = self.weights(self.tail), self.weights(torch.ones_like(found[0]))
+        weights, last = self.weights(self.tail), self.weights(torch.ones_like(self.tail[0, 0]))
         for row, group in enumerate(self.group.tolist()):
             own, tail = found[row], self.tail[group]
             as_far = self.drift[group] >= drift[row] - RESOLUTION
@@ -137,6 +137,9 @@ def chance(
     """What random edits of rank one and of the ``norms`` (m,) do to the basins ``centres`` (n, d), which rest at
     ``rest`` (n, d) without any: ``count`` plain ones for each basin and norm, and as many
     aimed ones (20 at least)."""
+    if not len(centres) or not len(norms):
+        none = centres.new_zeros(1, count + max(count, _AIMED), len(centres))
+        return Chance(none, none.double(), norms.new_zeros(len(norms)).long(), landscape.dim, count, 1.0)
     sizes, group = _grouped(norms)
     y = torch.nn.functional.normalize(interaction(centres, landscape.degree), dim=1)
     reach = -math.log(_BEYOND / max(1, len(norms) * len(centres)))

@@ -9,6 +9,7 @@ from energylang import types as t
 
 from .declaration import FORCE, Effect, Example, Param, operation
 from .observe import BASIN, LAYER
+from .two_models import OTHER
 
 if TYPE_CHECKING:
     from energylang.runtime.session import Session
@@ -56,6 +57,44 @@ def causal_scan(
     session: Session, layer: int, threshold: float, placebos: int, save: str | None
 ) -> results.CausalGraph:
     return session.scan_causes(layer, threshold, placebos, save)
+
+
+@operation(
+    "causal compare",
+    category="Causal",
+    summary="Is the causal graph over basins the same in another model?",
+    details="Basins are matched as compare does it (by=direction), or by the held-out tokens that settle in them "
+    "(by=tokens, text models with one tokenizer); both layers are scanned on the basins that match. The overlap of the "
+    "edges and the rank correlation of all drifts stand beside those under shuffled labels, with p-values.",
+    params=(
+        OTHER,
+        LAYER,
+        Param(
+            "by",
+            t.CHOICE,
+            "how basins are matched",
+            "direction",
+            choices=("direction", "tokens"),
+            keyword_only=True,
+        ),
+        THRESHOLD,
+        placebo_count(20),
+        Param("shuffles", t.INT, "shuffled labels", 999, minimum=20, maximum=100_000, keyword_only=True),
+    ),
+    effects=Effect.READS | Effect.FILES,
+    result=results.CausalComparison,
+    examples=(
+        Example("causal compare planted:64x4 L0", "it.both == it.edges_here and it.overlap == 1"),
+        Example("causal compare random:64 L0", 'it.pairs == 0 and it.other == "random:64"'),
+        Example(
+            "causal compare tiny L3 by=tokens", 'it.matched_by == "tokens" and it.drift_p < 0.05', on="tiny"
+        ),
+    ),
+)
+def causal_compare(
+    session: Session, model: str, layer: int, by: str, threshold: float, placebos: int, shuffles: int
+) -> results.CausalComparison:
+    return session.compare_causes(model, layer, by, threshold, placebos, shuffles)
 
 
 @operation(

@@ -8,7 +8,7 @@ from rich.text import Text
 from energylang import results
 
 from .dispatch import render
-from .marks import bar, chance, distance, facts, give_or_take, number, percent, percents, table
+from .marks import NONE, bar, chance, distance, facts, give_or_take, number, percent, percents, table
 
 _SHOWN = 12
 
@@ -52,6 +52,47 @@ def _(graph: results.CausalGraph) -> RenderableType:
     if graph.path:
         parts.append(Text(f"written to {graph.path}", style="dim"))
     return Group(*parts)
+
+
+@render.register
+def _(found: results.CausalComparison) -> RenderableType:
+    head = Text.assemble(
+        (f"L{found.layer}", "bold"),
+        f" here and in {found.other}: {found.matched} of {found.basins_here} and {found.basins_there} basins match by "
+        f"{found.matched_by} ({found.pairs} without mirrors)",
+    )
+    if not found.pairs:
+        return Group(head, Text("no basin to compare the graphs on", style="yellow"))
+    rows = table("", "real", "shuffled", "p", right=(1, 2, 3))
+    for name, real, mean, spread, p in (
+        (
+            "overlap of edges",
+            found.overlap,
+            found.overlap_shuffled,
+            found.overlap_shuffled_std,
+            found.overlap_p,
+        ),
+        (
+            "correlation of drifts",
+            found.drift_correlation,
+            found.drift_shuffled,
+            found.drift_shuffled_std,
+            found.drift_p,
+        ),
+    ):
+        cells = (
+            (NONE, NONE) if real is None or mean is None else (f"{real:.2f}", give_or_take(mean, spread, 2))
+        )
+        rows.add_row(name, *cells, chance(p))
+    placebo = "" if found.overlap_placebo is None else f"; with random edits {found.overlap_placebo:.2f}"
+    return Group(
+        head,
+        Text(
+            f"{found.edges_here} edges here, {found.edges_there} there, {found.both} in both{placebo}",
+            style="dim",
+        ),
+        rows,
+    )
 
 
 def _drifts(others: tuple[results.Drifted, ...]) -> RenderableType:

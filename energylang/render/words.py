@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .marks import distance, give_or_take, percents
-from .surgery_tables import change, percent, table, text
+from .surgery_tables import percent, table, text
 
 
 def markdown(study: Mapping[str, Any]) -> str:

@@ -436,8 +436,9 @@ class HistoryEntry(Result):
 @dataclass(frozen=True, eq=False)
 class History(Result):
     """Every operation that changed, or tried to change, the session. ``state`` is OK, REFUSED, BLOCKED, FORCED,
-    FAILED or UNDONE (what was refused or failed stays so: it had no effect to undo); ``at`` is where the session stands (0: the beginning), ``beginning`` the names of
-    checkpoints there. ``tree`` says that it is to be drawn as one."""
+    FAILED or UNDONE (what was refused or failed stays so: it had no effect to undo); ``at`` is where the session
+    stands (0: the beginning), ``beginning`` the names of checkpoints there. ``tree`` says that it is to be drawn as
+    one."""
 
     entries: tuple[HistoryEntry, ...]
     at: int

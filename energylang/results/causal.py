@@ -34,13 +34,12 @@ class CausalEdge(Result):
 @dataclass(frozen=True, eq=False)
 class CausalGraph(Result):
     """Who depends on whom among the basins of a layer. ``edges`` are those that are specific and exceed the
-    threshold; ``unspecific`` counts pairs that exceed it no more than a random edit of equal norm would. A basin and its
-    mirror are no edge; an edge between two basins that both have a mirror is there four times, and ``edges_folded`` counts
-    such edges once (``pairs``: basins with mirrors counted once).
-    ``placebo_edges`` is the mean number of pairs that a whole scan with random edits moves beyond the threshold,
-    ``placebo_drift`` their mean drift ± ``placebo_drift_std`` (None where there is one).
-    Of the edges a share of at most ``level`` is expected to be chance, by q-values over ``tested`` ordered pairs (mirrors
-    counted once)."""
+    threshold; ``unspecific`` counts pairs that exceed it no more than a random edit of equal norm would. A basin and
+    its mirror are no edge; an edge between two basins that both have a mirror is there four times, and
+    ``edges_folded`` counts such edges once (``pairs``: basins with mirrors counted once). ``placebo_edges`` is the
+    mean number of pairs that a whole scan with random edits moves beyond the threshold, ``placebo_drift`` their mean
+    drift ± ``placebo_drift_std`` (None where there is one). Of the edges a share of at most ``level`` is expected to
+    be chance, by q-values over ``tested`` ordered pairs (mirrors counted once)."""
 
     layer: int
     threshold: float
@@ -104,10 +103,52 @@ class CausalGraph(Result):
 
 
 @dataclass(frozen=True, eq=False)
+class CausalComparison(Result):
+    """The causal graphs of a layer here and in another model, on the basins that match (``pairs`` of them, mirrors
+    counted once; ``basins_here`` and ``basins_there`` are all that were found).
+
+    ``matched_by`` is ``direction`` (``aligned`` and ``fit`` as in ``compare``) or ``tokens``. ``both`` of the edges
+    are in both graphs, ``either`` in one at least, ``overlap`` = both/either (None where there is no edge).
+    ``drift_correlation`` is the rank correlation of what every knock-out does to every other basin, whatever the
+    threshold. The null deals out the other model's basins at random, ``shuffles`` times (QAP, a Mantel test for the
+    correlation): mean ± std, and p = (1 + #{shuffled ≥ real})/(1 + shuffles). ``overlap_placebo`` is the mean overlap
+    with what random edits of equal norm do there. All are None where they cannot be said: no edge, or too few basins.
+    """
+
+    layer: int
+    other: str
+    threshold: float
+    matched_by: str
+    aligned: str
+    fit: float | None
+    fit_shuffled: float | None
+    basins_here: int
+    basins_there: int
+    matched: int
+    pairs: int
+    edges_here: int
+    edges_there: int
+    both: int
+    either: int
+    overlap: float | None
+    overlap_shuffled: float | None
+    overlap_shuffled_std: float | None
+    overlap_p: float | None
+    overlap_placebo: float | None
+    drift_correlation: float | None
+    drift_shuffled: float | None
+    drift_shuffled_std: float | None
+    drift_p: float | None
+    placebos: int
+    shuffles: int
+
+
+@dataclass(frozen=True, eq=False)
 class Drifted(Result):
-    """What an intervention does to one other basin, beside random edits of equal norm: their mean and standard deviation
-    (None of a single one), the distance from them in these (None where they do not spread), and the rank p-value
-    (1 + #{placebo ≥ drift})/(1 + placebos), not corrected for the number of basins (None of fewer than 20)."""
+    """What an intervention does to one other basin, beside random edits of equal norm: their mean and standard
+    deviation (None of a single one), the distance from them in these (None where they do not spread), and the rank
+    p-value (1 + #{placebo ≥ drift})/(1 + placebos), not corrected for the number of basins (None of fewer than
+    20)."""
 
     basin: int
     drift: float
@@ -120,10 +161,10 @@ class Drifted(Result):
 
 @dataclass(frozen=True, eq=False)
 class CausalEffect(Result):
-    """do(B): an edit of one basin, and how far it moves the others (the most moved first; its mirror goes with it and is
-    none of them), whether the edit is kept or refused: ``applied`` and ``reason`` are the gate's. ``mean_drift`` stands
-    beside that under random edits of equal norm, ± ``placebo_drift_std`` (None of a single one); ``p`` is its rank p-value
-    (None of fewer than 20)."""
+    """do(B): an edit of one basin, and how far it moves the others (the most moved first; its mirror goes with it and
+    is none of them), whether the edit is kept or refused: ``applied`` and ``reason`` are the gate's. ``mean_drift``
+    stands beside that under random edits of equal norm, ± ``placebo_drift_std`` (None of a single one); ``p`` is its
+    rank p-value (None of fewer than 20)."""
 
     layer: int
     basin: int

@@ -82,7 +82,7 @@ def scan(
         placebo_drift_std=_spread(found, apart),
         path=path,
         edges_folded=len(folded),
-        pairs=int(found.pair.max()) + 1,
+        pairs=len({*found.pair.tolist()}),
         tested=found.tested,
         level=causal.LEVEL,
     )
@@ -124,6 +124,11 @@ def _known(session: Workbench, layer: int) -> list[Basin]:
     if not basins:
         raise ElError(f"L{layer} has no basin", code="EL510", hint="a survey with more starts may find some")
     return basins
+
+
+def known_centres(session: Workbench, layer: int) -> Tensor:
+    """The centres (n, d) of the basins that a scan of the layer takes."""
+    return _centres(_known(session, layer), session.landscape_of(layer))
 
 
 def _centres(basins: list[Basin], landscape: Landscape) -> Tensor:
