@@ -38,7 +38,7 @@ _ONE_PAIR = 1.0 - 1e-6  # |cosine| of a polished basin and its mirror
 SAME = 0.95  # |cosine| of a basin and what surveys call its mirror
 PLACEBOS = 20
 LEVEL = 0.05  # of false discoveries among the edges
-_ROWS = 2**17  # states that are settled at a time
+_NUMBERS = 2**25  # of the states that are settled at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ def scan(
     edits = knock_outs(landscape, singles)
     rest = settle(landscape, singles).states
     drift = centres.new_zeros(n, n)
-    each = max(1, _ROWS // max(1, n))
+    each = max(1, _NUMBERS // max(1, n * landscape.dim))
     for begin in range(0, n, each):
         ends = settle_variants(landscape, singles, edits[begin : begin + each]).states
         drift[begin : begin + each] = (1.0 - cosine_rows(ends, rest)).clamp_min(0.0)

@@ -43,7 +43,7 @@ RESOLUTION = 1e-5
 """Drifts are not known to better than this: a settled state may lie 0.5 % of its norm from where it rests."""
 _SIMILAR = 1.25  # norms that share their placebos
 _NORMS = 6  # at most as many kinds of them
-_ROWS = 2**16  # states that are settled at a time
+_NUMBERS = 2**22  # of the states that are settled at a time
 _BEYOND = 1e-3  # aimed placebos reach p-values of this over the number of tests
 _AIMED = 20  # placebos at least
 _NODES = 4097  # of the table of T
@@ -91,7 +91,7 @@ class Chance:
         """Mean and standard deviation (m, n) of the drift under plain placebos; the second is NaN where there is no
         spread: a single placebo, or all of them alike up to ``RESOLUTION``."""
         mean = self.plain.mean(1)
-        spread = self.plain.std(1) if self.count > 1 else torch.full_like(mean, torch.nan)
+        spread = self.plain.std(1) if self.count > 1 and mean.numel() else torch.full_like(mean, torch.nan)
         spread = torch.where(spread > RESOLUTION, spread, torch.nan)
         return mean[self.group], spread[self.group]
 
@@ -177,7 +177,7 @@ def _drawn(
     """Drifts and overlaps (count, n) of placebos of one norm: plain ones, or aimed ones with log T down to
     −``aimed``."""
     n, d = centres.shape
-    each = max(1, _ROWS // max(1, n))
+    each = max(1, _NUMBERS // (n * d))
     drifts, overlaps = [], []
     for begin in range(0, count, each):
         rows = min(each, count - begin)
@@ -205,7 +205,7 @@ def discoveries(p: Tensor) -> Tensor:
     if k == 0:
         return p
     ordered, order = p.sort()
-    scaled = ordered * k / torch.arange(1, k + 1, dtype=p.dtype, device=p.device)
+    scaled = ordered * (k / torch.arange(1, k + 1, dtype=p.dtype, device=p.device))
     least = scaled.flip(0).cummin(0).values.flip(0).clamp_max(1.0)
     found = torch.empty_like(p)
     found[order] = least
