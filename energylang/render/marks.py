@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from energylang import results
 
 BAR = 16
+NONE = "–"
+_FAR = 99
 
 
 def number(value: float) -> str:
@@ -80,6 +82,32 @@ def reach_of(basin: Reach) -> str:
         return f"{basin.radius:.2f}"
     high = "> 2" if basin.radius_high is None else f"{basin.radius_high:.2f}"
     return f"{basin.radius:.2f} ({basin.radius_low:.2f}–{high})"
+
+
+def give_or_take(value: float, error: float | None, digits: int, unit: str = "", sign: str = "") -> str:
+    """A value with its error or spread, where it has one: ``1.5 ± 0.2 %``."""
+    spread = "" if error is None else f" ± {error:.{digits}f}"
+    return f"{value:{sign}.{digits}f}{spread}{unit}"
+
+
+def percents(value: float, error: float | None, digits: int = 1, sign: str = "") -> str:
+    """``give_or_take`` of shares, in per cent."""
+    return give_or_take(100 * value, None if error is None else 100 * error, digits, " %", sign)
+
+
+def distance(z: float | None) -> str:
+    """A distance in standard deviations; none where there is no spread to measure by, and no digits where it is far
+    beyond what a spread of a few dozen says."""
+    if z is None:
+        return NONE
+    return f"{z:+.1f}" if abs(z) < _FAR else f"{'>' if z > 0 else '<'} {'+' if z > 0 else '-'}{_FAR}"
+
+
+def chance(p: float | None) -> str:
+    """A p- or q-value."""
+    if p is None:
+        return NONE
+    return f"{p:.3f}" if p >= 1e-3 else f"{p:.0e}"
 
 
 def short(digest: str) -> str:

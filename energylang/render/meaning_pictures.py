@@ -8,7 +8,7 @@ from rich.text import Text
 from energylang import results
 
 from .dispatch import render
-from .marks import bar, facts, number, percent, table
+from .marks import bar, distance, facts, number, percent, percents, table
 from .terrain import terrain
 
 _SHOWN = 12
@@ -212,8 +212,8 @@ def _(found: results.Classification) -> RenderableType:
             " of the cases",
         ),
         facts(
-            shuffled_basins=f"{percent(found.shuffled)} ± {percent(found.shuffled_std)}",
-            z=f"{found.z:+.1f}",
+            shuffled_basins=percents(found.shuffled, found.shuffled_std),
+            z=distance(found.z),
             always_the_commonest=percent(found.majority),
             basins=str(found.basins),
         ),
@@ -230,9 +230,9 @@ def _(found: results.Ablation) -> RenderableType:
             f" instead of {found.loss_before:.4f}",
         ),
         facts(
-            change=f"{100 * found.loss_change:+.2f} ± {100 * found.loss_change_error:.2f} %",
-            random_basins=f"{100 * found.placebo:+.2f} ± {100 * found.placebo_std:.2f} %",
-            z=f"{found.z:+.1f}",
+            change=percents(found.loss_change, found.loss_change_error, 2, "+"),
+            random_basins=percents(found.placebo, found.placebo_std, 2, "+"),
+            z=distance(found.z),
         ),
     )
 

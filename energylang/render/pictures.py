@@ -461,6 +461,11 @@ def _(undone: results.Undone) -> RenderableType:
     lines += [Text.assemble(("↷ ", "cyan"), f"done again: {statement}") for statement in undone.again]
     if not lines:
         lines = [Text("the session stands there already", style="dim")]
+    if undone.missing:
+        there = len(undone.statements) + len(undone.again)
+        lines.append(
+            Text(f"there were no more than {there} of the {there + undone.missing} steps", style="yellow")
+        )
     if undone.refused:
         one = undone.refused == 1
         words = "one of these was an edit" if one else f"{undone.refused} of these were edits"

@@ -8,7 +8,7 @@ from rich.text import Text
 from energylang import results
 
 from .dispatch import render
-from .marks import facts, percent, short, table
+from .marks import facts, give_or_take, percent, percents, short, table
 
 
 @render.register
@@ -40,8 +40,8 @@ def _(found: results.Benchmark) -> RenderableType:
     def row(name: str, value: results.Perplexity, style: str = "") -> None:
         rows.add_row(
             name,
-            Text(f"{value.perplexity:.3f} ± {value.perplexity_error:.3f}", style=style),
-            f"{value.loss:.4f} ± {value.loss_error:.4f}",
+            Text(give_or_take(value.perplexity, value.perplexity_error, 3), style=style),
+            give_or_take(value.loss, value.loss_error, 4),
         )
 
     row("as it was loaded", found.original)
@@ -51,7 +51,7 @@ def _(found: results.Benchmark) -> RenderableType:
     return Group(
         Text(f"{found.corpus}: {found.windows} windows, {found.tokens} tokens", style="dim"),
         rows,
-        facts(change_of_the_loss=f"{100 * found.change:+.2f} ± {100 * found.change_error:.2f} %"),
+        facts(change_of_the_loss=percents(found.change, found.change_error, 2, "+")),
     )
 
 

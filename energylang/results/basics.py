@@ -193,7 +193,7 @@ class Placebo(Result):
     (the same method aimed at another captured concept) or ``shuffled`` (aimed at a shuffled label).
 
     Shares, log-probabilities and the rise of the loss under them; ``…_z`` is how far the edit itself lies from
-    their mean, in units of their standard deviation (0 where a single control has none).
+    their mean, in units of their standard deviation (None where a single control has none, or all are alike).
     """
 
     kind: str
@@ -203,8 +203,8 @@ class Placebo(Result):
     share_max: float | None
     share_z: float | None
     log_prob: float
-    log_prob_std: float
-    log_prob_z: float
+    log_prob_std: float | None
+    log_prob_z: float | None
     loss_change: float
 
 
@@ -229,13 +229,13 @@ class Effect(Result):
     log_prob_before: float
     log_prob_after: float
     log_prob_placebo: float
-    log_prob_placebo_std: float
-    log_prob_z: float
+    log_prob_placebo_std: float | None
+    log_prob_z: float | None
     placebos: int
     loss_before: float
     loss_after: float
     loss_change: float
-    loss_change_error: float
+    loss_change_error: float | None
     controls: tuple[Placebo, ...]
     prompts: int
 
@@ -419,10 +419,10 @@ class SteeringStep(Result):
     share_z: float | None
     log_prob: float
     log_prob_placebo: float
-    log_prob_placebo_std: float
-    log_prob_z: float
+    log_prob_placebo_std: float | None
+    log_prob_z: float | None
     loss_change: float
-    loss_change_error: float
+    loss_change_error: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -521,7 +521,7 @@ class Saved(Result):
 class Undone(Result):
     """``statements`` were undone (newest first), ``again`` were done again (oldest first); ``at`` is the place in
     the history where the session stands now, ``hash`` that of the staged weights there. ``refused`` of the steps
-    were edits that had been refused."""
+    were edits that had been refused. ``missing`` is how many steps more were asked for than there are."""
 
     direction: str
     statements: tuple[str, ...]
@@ -530,6 +530,7 @@ class Undone(Result):
     hash: str
     is_original: bool
     refused: int = 0
+    missing: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -570,8 +571,9 @@ class HistoryEntry(Result):
 @dataclass(frozen=True, eq=False)
 class History(Result):
     """Every operation that changed, or tried to change, the session. ``state`` is OK, REFUSED, BLOCKED, FORCED,
-    FAILED or UNDONE; ``at`` is where the session stands (0: the beginning), ``beginning`` the names of
-    checkpoints there. ``tree`` says that it is to be drawn as one."""
+    FAILED or UNDONE (what was refused or failed stays so: it had no effect to undo); ``at`` is where the session
+    stands (0: the beginning), ``beginning`` the names of checkpoints there. ``tree`` says that it is to be drawn as
+    one."""
 
     entries: tuple[HistoryEntry, ...]
     at: int

@@ -190,8 +190,8 @@ class Classification(Result):
     of: str
     accuracy: float
     shuffled: float
-    shuffled_std: float
-    z: float
+    shuffled_std: float | None
+    z: float | None
     majority: float
     basins: int
     fitted_on: int
@@ -201,7 +201,8 @@ class Classification(Result):
 @dataclass(frozen=True, eq=False)
 class Ablation(Result):
     """The loss with the subspace of some basins projected out of a layer's states, beside as many random basins of
-    the layer. Losses are on held-out text, in nats per token."""
+    the layer. Losses are on held-out text, in nats per token. A spread is None of a single placebo, and so is z where
+    the placebos do not spread."""
 
     layer: int
     basins: tuple[int, ...]
@@ -209,8 +210,8 @@ class Ablation(Result):
     loss_before: float
     loss_after: float
     loss_change: float
-    loss_change_error: float
+    loss_change_error: float | None
     placebo: float
-    placebo_std: float
-    z: float
+    placebo_std: float | None
+    z: float | None
     placebos: int

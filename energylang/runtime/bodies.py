@@ -14,6 +14,7 @@ from energylang.values import BasinRef, Concept, Seed
 from . import (
     causality,
     examples,
+    graphs,
     guarding,
     interpreting,
     interventions,
@@ -36,6 +37,11 @@ class Bodies(Workbench):
         self, layer: int, threshold: float, placebos: int, save: str | None
     ) -> results.CausalGraph:
         return causality.scan(self, layer, threshold, placebos, save)
+
+    def compare_causes(
+        self, model: str, layer: int, by: str, threshold: float, placebos: int, shuffles: int
+    ) -> results.CausalComparison:
+        return graphs.compare(self, model, layer, by, threshold, placebos, shuffles)
 
     def intervene_causally(
         self, layer: int, basin: BasinRef, op: str, placebos: int, *, force: bool, reason: str

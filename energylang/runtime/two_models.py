@@ -23,6 +23,7 @@ from energylang.landscape.alignment import align
 from energylang.landscape.assign import place
 from energylang.landscape.clusters import best_matching, gram
 from energylang.landscape.draws import starts
+from energylang.landscape.dynamics import settle
 from energylang.landscape.edits import inject
 from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import HELD, survivors
@@ -31,7 +32,7 @@ from energylang.landscape.survey import survey
 from energylang.models import checkpoint
 from energylang.models.conversations import shared_conversations
 from energylang.models.protocol import Model
-from energylang.models.states import DECISION, MEAN
+from energylang.models.states import DECISION, MEAN, chunks
 from energylang.models.text import TextModel
 from energylang.values import Concept as ConceptName
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 _TEXTS, _PASSAGE = 400, 10  # passages; tokens of one
 _SETTLED = 0.7
+_READ, _SHARED = 32, 0.1  # windows by which basins are matched; the least share of tokens of a match
 
 
 def compare(session: Workbench, spec: str, layer: int) -> results.Comparison:
@@ -248,3 +250,63 @@ def transplant(
     if edit.applied:
         keep(session, brought)
     return edit
+
+
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """Basins of a layer and those of another model's that they match: centres ``here`` (k, d) and ``there`` (k, d'),
+    row by row, with the other's ``landscape``. ``known`` are their numbers on both sides before matching."""
+
+    landscape: Landscape
+    here: Tensor
+    there: Tensor
+    known: tuple[int, int]
+    bridge: Bridge
+
+
+def matched(session: Workbench, spec: str, layer: int, centres: Tensor, by: str) -> Matched:
+    """The basins ``centres`` (n, d) of a layer and their counterparts in another model, one to one.
+
+    By ``direction``: as the bridge between the models brings their centres here. By ``tokens`` (two text models with
+    one tokenizer): by the share that the held-out tokens which settle nearest to both have of those that do to
+    either."""
+    other = _other(session, spec, layer)
+    landscape = Landscape(other.weight(layer), other.beta(layer), other.degree)
+    there = _survey(session, other, layer).to(landscape.weight)
+    bridge = _best_bridge(session, other, layer)
+    if by == "tokens":
+        similar, least = _shared_tokens(session, other, layer, centres, landscape, there), _SHARED
+    else:
+        similar = gram(centres, bridge.move(there.to(centres)))
+        least = SAME if bridge.aligned == "same" else _SETTLED
+    pairs = best_matching(similar, least) if len(centres) and len(there) else []
+    rows, columns = [i for i, _ in pairs], [j for _, j in pairs]
+    return Matched(landscape, centres[rows], there[columns], (len(centres), len(there)), bridge)
+
+
+@torch.no_grad()
+def _shared_tokens(
+    session: Workbench, other: Model, layer: int, mine: Tensor, landscape: Landscape, theirs: Tensor
+) -> Tensor:
+    """(n, m): the Jaccard index of the held-out tokens that settle nearest to the basins of both models."""
+    here, there = session.text, other.text
+    windows = here.choosing_windows(_READ)[:, :-1]
+    if there is None or there.encode(here.decode(windows[0].tolist())) != here.encode(
+        here.decode(windows[0].tolist())
+    ):
+        raise ElError(
+            f"{other.spec} does not read the same tokens", code="EL511", hint="match basins by=direction"
+        )
+    eps = float(session.setting("eps"))
+
+    def nearest(text: TextModel, layer_of: Landscape, centres: Tensor) -> Tensor:
+        states = torch.cat([text.forward(part).states[layer].flatten(0, 1) for part in chunks(windows)])
+        ends = settle(layer_of, states.to(layer_of.weight), eps=eps).states
+        chosen = gram(ends, centres.to(ends)).argmax(dim=1)
+        return torch.nn.functional.one_hot(chosen, len(centres)).double()
+
+    ours, other_s = nearest(here, session.landscape_of(layer), mine), nearest(there, landscape, theirs)
+    both = ours.T @ other_s
+    either = ours.sum(0)[:, None] + other_s.sum(0)[None, :] - both
+    found: Tensor = both / either.clamp_min(1.0)
+    return found
