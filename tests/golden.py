@@ -1,10 +1,11 @@
 """Is an example's output the one that is kept, although another processor rounds otherwise?
 
-Two outputs are compared statement by statement (``▸ …``), and in a statement token by token. Words must be equal. A number
-has a label: in a table its column, elsewhere the words before it (or, where there are none, behind it). ``ROOM`` says how
-far numbers under a label may be apart; all other whole numbers must be equal, and all other numbers with a fraction may
-differ by one in the last digit that is printed. Basins are compared by their names, rows of a table of basins are found by
-them, hashes must be equal unless the edited weights have them, and what a model says is prose: it is not compared.
+Two outputs are compared statement by statement (``▸ …``), and in a statement token by token. Words must be equal. A
+number has a label: in a table its column, elsewhere the words before it (or, where there are none, behind it).
+``ROOM`` says how far numbers under a label may be apart; all other whole numbers must be equal, and all other numbers
+with a fraction may differ by one in the last digit that is printed. Basins are compared by their names, rows of a
+table of basins are found by them, hashes must be equal unless the edited weights have them, and what a model says is
+prose: it is not compared.
 """
 
 from __future__ import annotations
@@ -174,8 +175,8 @@ def _labelled(text: str, label: str) -> list[Token]:
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """The tokens of a text. A label is ``words before | words behind``, up to the next gap of three blanks, with ``#`` for
-    other numbers and ``B`` for basins; where a gap is followed by no words, those before it count."""
+    """The tokens of a text. A label is ``words before | words behind``, up to the next gap of three blanks, with
+    ``#`` for other numbers and ``B`` for basins; where a gap is followed by no words, those before it count."""
     carried = ""
     for segment in (part for line in text.split("\n") for part in re.split(r" {3,}", line.strip())):
         found = [match for match in _TOKEN.finditer(segment) if match[0] != "<"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def test_neighbouring_columns_cannot_be_swapped(output: Path):
                 continue
             for row in part.rows:
                 cells = [cell for cell in golden._CELL.finditer(row) if golden.NUMBER.search(cell[0])]
-                for one, other in zip(cells, cells[1:], strict=False):
+                for one, other in pairwise(cells):
                     if {one[0], other[0]} == {"<1e-5", "0.00"}:
                         continue  # both are zero
                     wider = max(len(one[0]), len(other[0]))
@@ -121,7 +122,10 @@ TABLE = """\
         ("1.40", "1.21"),
         ("20 basins", "21 basins"),
         ("8 more, with 14", "7 more, with 15"),
-        ("L0.B5        5  ██▉                2.5 %  -17.494", "L0.B8        5  ██▉                2.5 %  -16.289"),
+        (
+            "L0.B5        5  ██▉                2.5 %  -17.494",
+            "L0.B8        5  ██▉                2.5 %  -16.289",
+        ),
     ],
 )
 def test_what_rounding_changes_is_passed_over(then: str, now: str):

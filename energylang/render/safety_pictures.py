@@ -164,13 +164,13 @@ def _(made: results.Recorded) -> RenderableType:
 
 @render.register
 def _(found: results.Replay) -> RenderableType:
-    same = sum(step.same for step in found.steps)
+    same, rounded = sum(step.same for step in found.steps), sum(bool(step.rounding) for step in found.steps)
     head = (
         Text.assemble(("✓ identical", "bold green"), f"  {found.operations} operations, digest by digest")
         if found.identical
         else Text.assemble(
             ("✓ equal within rounding", "bold green"),
-            f"  {found.operations} operations, {sum(bool(step.rounding) for step in found.steps)} of them not digit by digit",
+            f"  {found.operations} operations, {rounded} of them not digit by digit",
         )
         if found.equal
         else Text.assemble(("✗ not the same", "bold red"), f"  {same} of {found.operations} operations agree")

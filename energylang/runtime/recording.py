@@ -7,10 +7,10 @@ with versions, settings and hashes of the weights; its schema is ``energylang.ru
 ``replay`` runs a record in a session of its own. The model must be the one that the record was made on, by the hash of
 its weights: another one is refused. Where the recorded session had gone to another place of its history without an
 operation (the end of an ``attempt``), the replay goes there too; ``with`` scopes are opened and closed as they were.
-Digests are compared operation by operation. Where one differs, the results themselves are: every field has a tolerance
-(``results.rounding``), because another processor rounds otherwise, and a step is *equal within rounding* or *different*;
-the first field that is too far apart is named. A hash of weights cannot be nearly equal, so a sketch of the changes
-stands beside it (``sketch``), and where hashes differ the sketches decide.
+Digests are compared operation by operation. Where one differs, the results themselves are: every field has a
+tolerance (``results.rounding``), because another processor rounds otherwise, and a step is *equal within rounding* or
+*different*; the first field that is too far apart is named. A hash of weights cannot be nearly equal, so a sketch of
+the changes stands beside it (``sketch``), and where hashes differ the sketches decide.
 
 Files that it writes are set aside, and gone at its end: a record from a stranger overwrites nothing.
 
@@ -29,6 +29,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from energylang import results
@@ -143,6 +144,8 @@ def made_with() -> dict[str, str]:
         "energylang": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "numpy": np.__version__,
+        "kernels": torch.backends.cpu.get_cpu_capability(),
         "machine": f"{platform.system()} {platform.machine()}",
     }
 
@@ -236,7 +239,9 @@ def _replayed(
                 scope.__exit__(None, None, None)
             continue
         difference, rounding = _again(fresh, entry, path, on, key, scopes if number in ended else None)
-        steps.append(results.ReplayStep(number, entry["statement"], not difference, difference, str(rounding or "")))
+        steps.append(
+            results.ReplayStep(number, entry["statement"], not difference, difference, str(rounding or ""))
+        )
         if rounding and (largest is None or rounding.used > largest.used):
             largest = rounding
     if fresh.has_model and fresh.timeline.current.id != data["at"] and data["at"] in fresh.timeline.nodes:

@@ -53,8 +53,8 @@ RECORD: dict[str, Any] = {
         "live_hash": {**_HASH, "description": "SHA-256 of the live weights, at the end."},
         "changes": {
             **_CHANGES,
-            "description": "Sketches of the layers' changes at the end: uᵀΔWv for 32 pairs of random signs. They tell how far "
-            "apart two changes are whose hashes differ.",
+            "description": "Sketches of the layers' changes at the end: uᵀΔWv for 32 pairs of random signs. They tell "
+            "how far apart two changes are whose hashes differ.",
         },
         "script": {
             "description": "The script that was run last, by name and SHA-256 of its text; null without one.",
@@ -106,9 +106,9 @@ RECORD: dict[str, Any] = {
         "at": {"description": "Where in the tree the session stood.", "type": "integer", "minimum": 0},
     },
     "tolerances": {
-        "description": "Two results are equal within rounding if numbers of a field of this name differ by `relative` of the "
-        "larger one or by `absolute` at most. Other numbers with a fraction: `default`; everything else must be equal. "
-        "`changes`: relative distance of changes of weights.",
+        "description": "Two results are equal within rounding if numbers of a field of this name differ by "
+        "`relative` of the larger one or by `absolute` at most. Other numbers with a fraction: `default`; everything "
+        "else must be equal. `changes`: relative distance of changes of weights.",
         "changes": TOLERANCE,
         "default": REAL._asdict(),
         "fields": {name: allowed._asdict() for name, allowed in TOLERANCES.items()},

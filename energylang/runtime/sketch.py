@@ -75,7 +75,11 @@ def apart(then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -
     if ours.keys() != theirs.keys():
         return math.inf
     return max(
-        (_distance(theirs[layer][which], ours[layer][which]) for layer in ours for which in ("staged", "live")),
+        (
+            _distance(theirs[layer][which], ours[layer][which])
+            for layer in ours
+            for which in ("staged", "live")
+        ),
         default=0.0,
     )
 
