@@ -179,6 +179,28 @@ def test_a_record_is_equal_on_another_processor(record: dict[str, Any], tmp_path
     assert found["identical"] or (found["largest"] and any("kernels" in v for v in found["versions_differ"]))
 
 
+LAYOUTS = """
+import torch
+from energylang.landscape.lowrank import LowRank
+g = torch.Generator().manual_seed(0)
+for rank in (1, 2, 3, 5):
+    left, right = torch.randn(64, rank, generator=g), torch.randn(64, rank, generator=g)
+    weight = torch.randn(64, 64, generator=g)
+    wanted = LowRank(left, right).added_to(weight)
+    for shift in (1, 2, 3):
+        place = torch.zeros(64 * rank + 4)[shift : shift + 64 * rank].view(64, rank).copy_(left)
+        assert torch.equal(LowRank(place, right).added_to(weight), wanted), (rank, shift)
+    assert torch.equal(LowRank(left.T.contiguous().T, right).added_to(weight), wanted), rank
+    assert torch.equal(LowRank(left, right.T.contiguous().T).added_to(weight), wanted), rank
+"""
+
+
+@pytest.mark.parametrize("kernels", [{}, OTHER], ids=["own", "other"])
+def test_an_edit_has_the_same_bits_wherever_its_factors_lie_in_memory(kernels: dict[str, str]):
+    done = python(LAYOUTS, **kernels)
+    assert done.returncode == 0, done.stderr
+
+
 def test_sandboxes_have_the_same_weights_on_another_processor():
     code = (
         "from energylang.models import load; from energylang.models.checkpoint import fingerprint\n"
