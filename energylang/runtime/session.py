@@ -170,7 +170,7 @@ class Session(Bodies):
         except ElError as error:
             self.return_to(mark)
             self._record(op, statement, before, "FAILED", error.message, given.get("layer"))
-            self.ledger.note(op, values, statement, mark.node.id, error)
+            self.ledger.note(op, values, statement, mark.node.id, error, self)
             raise
         except BaseException as error:
             self.return_to(mark)
@@ -190,7 +190,7 @@ class Session(Bodies):
             raise
         status, detail = _outcome(result)
         self._record(op, statement, before, status, detail, given.get("layer"))
-        self.ledger.note(op, values, statement, mark.node.id, result)
+        self.ledger.note(op, values, statement, mark.node.id, result, self)
         return result
 
     def _complete(self, op: Op, values: Mapping[str, Any]) -> dict[str, Any]:

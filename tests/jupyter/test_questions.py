@@ -29,7 +29,7 @@ def executed(name: str, place: Path, *, update: bool) -> str:
     path = EXAMPLES / f"{name}.ipynb"
     notebook = nbformat.read(path, as_version=4)
     client = nbclient.NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(place)}}
+        notebook, timeout=3600, kernel_name="python3", resources={"metadata": {"path": str(place)}}
     )
     client.execute(env={**os.environ, "PYTHONPATH": str(ROOT), "JUPYTER_PLATFORM_DIRS": "1"})
     for cell in notebook.cells:
