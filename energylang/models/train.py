@@ -469,8 +469,8 @@ def train(
     ``steps`` or ``minutes`` fixes the length (10 minutes without either); ``resume`` takes length and
     options from ``OUT.train``; ``threads`` is set for the process. ``should_stop`` is asked after every
     step: when it says yes the state is saved and ``Interrupted`` raised. ``keep_checkpoints`` models are written on
-    the way (``checkpoint_steps``, ``checkpoint_path``); a resumed training is told again how many. Raises ``CorpusError`` and
-    ``CheckpointError`` for bad input, all of it before the first step.
+    the way (``checkpoint_steps``, ``checkpoint_path``); a resumed training is told again how many. Raises
+    ``CorpusError`` and ``CheckpointError`` for bad input, all of it before the first step.
     """
     check(options)
     check_writable(output)
