@@ -266,8 +266,26 @@ def _(edit: results.Edit) -> RenderableType:
         parts += _others(edit)
     if edit.effect is not None:
         parts.append(render(edit.effect))
+    if edit.reach is not None:
+        parts.append(Text(f"radius of the new basin {reach_of(edit.reach)}"))
+    if edit.neighbours:
+        parts.append(_neighbours(edit))
     parts += [Text(f"note: {note}", style="dim") for note in edit.notes]
     return Group(*parts)
+
+
+def _neighbours(edit: results.Edit) -> Table:
+    """The basins beside a new one, with their radii before and after."""
+    rows = table("beside it", "cosine", "radius before", "after", "", right=(1, 2, 3))
+    for near in edit.neighbours:
+        rows.add_row(
+            Text(f"B{near.basin}", style="cyan"),
+            f"{near.cosine:.2f}",
+            reach_of(near.before),
+            reach_of(near.after),
+            Text(near.change, style="yellow" if near.change == "shrank" else ""),
+        )
+    return rows
 
 
 def _became(edit: results.Edit) -> str:

@@ -253,6 +253,28 @@ class Condition(Result):
 
 
 @dataclass(frozen=True, eq=False)
+class Reach(Result):
+    """The radius of a basin with its interval, as in ``Basin``."""
+
+    radius: float | None
+    radius_low: float | None
+    radius_high: float | None
+    radius_reached: bool | None
+
+
+@dataclass(frozen=True, eq=False)
+class Beside(Result):
+    """A basin beside one that was installed (``cosine`` away, whatever the sign): its radius before and after.
+    ``change`` is ``shrank`` or ``grew`` where the intervals do not meet, else empty."""
+
+    basin: int
+    cosine: float
+    before: Reach
+    after: Reach
+    change: str
+
+
+@dataclass(frozen=True, eq=False)
 class Edit(Result):
     """A proposed edit of a layer's staged weight and what became of it.
 
@@ -272,6 +294,7 @@ class Edit(Result):
     ``basin`` is the id of the basin that was installed or aimed at; ``merged`` says that it was there before;
     ``cosine`` is between it and what was asked for, ``returned`` the share of its noisy copies (10 %) that come back.
     Of a basin that was scaled, ``field_before`` and ``field_after`` are x·Wf(x)/x·x where it rests, with its energies.
+    Where radii were asked for, ``reach`` is that of an installed basin and ``neighbours`` has those beside it.
     ``changed_fraction`` of noisy cues are decided differently. ``arrived`` is the share of redirected states that now
     settle at the target.
 
@@ -316,6 +339,8 @@ class Edit(Result):
     field_after: float | None = None
     energy_before: float | None = None
     energy_after: float | None = None
+    reach: Reach | None = None
+    neighbours: tuple[Beside, ...] = ()
     margin: float | None = None
     factor: float | None = None
     dose: float | None = None

@@ -36,6 +36,7 @@ from energylang.results import Condition, Edit, Effect
 
 from . import guarding
 from .asked import Asked, Tried, nothing
+from .neighbourhood import beside, reach_at
 from .observing import SAME
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class Plan:
     the dimension spent on protecting fields exactly. ``damage`` is the verdict and its reason where a damage budget on
     text judges instead of the gate: a redirect moves basins on purpose.
     ``strength`` is the one asked for, ``factor`` and ``dose`` those by which the change was made.
-    ``installs`` says that a basin is to be there afterwards and gets a number, ``ends`` that ``own`` shall be none.
+    ``installs`` says that a basin is to be there afterwards and gets a number, ``ends`` that ``own`` shall be none;
+    ``radii`` asks for the radius of what is installed, and for its neighbours' before and after.
     """
 
     operation: str
@@ -76,6 +78,7 @@ class Plan:
     dose: float | None = None
     damage: tuple[bool, str] | None = None
     ends: bool = False
+    radii: bool = False
 
 
 @dataclass(frozen=True)
@@ -341,4 +344,11 @@ def _stage(session: Workbench, made: Draft, edit: Edit) -> Edit:
             registry, (basin,) = registry.meet(found)
             version.own = (*version.own, basin)
     session.keep_registry(version, registry, surveyed=False)
-    return replace(edit, basin=basin)
+    edit = replace(edit, basin=basin)
+    if not (plan.radii and plan.installs):
+        return edit
+    return replace(
+        edit,
+        reach=reach_at(session, plan.layer, rest[0], version),
+        neighbours=beside(session, plan.layer, rest[0], (before.staged, version), registry),
+    )

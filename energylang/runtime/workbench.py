@@ -176,11 +176,12 @@ class Workbench(Core):
         strength: float | None,
         *,
         noise: float | None = None,
+        radius: bool = False,
         force: bool,
         reason: str,
     ) -> results.Edit:
         direction = self.direction(layer, target)
-        radius = WANTED_RADIUS if noise is None else noise
+        wanted = WANTED_RADIUS if noise is None else noise
         generator = self.generator("inject", layer, str(target))
 
         def propose(landscape: Landscape, protected: Tensor) -> Proposal:
@@ -190,7 +191,7 @@ class Workbench(Core):
                 protected,
                 strength=strength,
                 generator=generator,
-                wanted_radius=radius,
+                wanted_radius=wanted,
             )
 
         plan = Plan(
@@ -201,6 +202,7 @@ class Workbench(Core):
             asked=asked.installed(target, direction),
             installs=True,
             strength=strength,
+            radii=radius,
         )
         return carry_out(self, plan, force=force, reason=reason)
 
