@@ -133,7 +133,8 @@ class Flows(Known):
             if param.name == op.flow.creates:
                 self._recapture(op, value.name, place, layer)
             else:
-                self.concept_used(value.name, place, layer)
+                # Where only its texts are read, a concept of any layer will do.
+                self.concept_used(value.name, place, None if op.flow.reads else layer)
         elif param.type == t.DIRECTION and isinstance(value, Concept):
             self.concept_used(value.name, place, layer)
         elif param.type in DIRECTIONS and isinstance(value, BasinRef | Symbol):

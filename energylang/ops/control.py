@@ -185,7 +185,8 @@ def _layer_status(session: Session, index: int) -> results.LayerStatus:
         state = "live" if layer.staged.depth else "original"
     else:
         state = "live, staged" if layer.live.depth else "staged"
-    basins = layer.staged.registry.basins
+    registry = layer.staged.registry
+    basins = registry.basins
     refused = sum(entry.status == "REFUSED" and entry.layer == index for entry in session.timeline.log)
     return results.LayerStatus(
         layer=index,
@@ -195,6 +196,7 @@ def _layer_status(session: Session, index: int) -> results.LayerStatus:
         basins=sum(basin.status == "alive" for basin in basins),
         lost=sum(basin.status == "lost" for basin in basins),
         relative_norm=session.relative_change(index),
+        met=sum(map(registry.is_current, registry.alive())) if registry.last is not None else None,
     )
 
 

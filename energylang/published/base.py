@@ -227,6 +227,7 @@ def affected(
             "drift": other.drift,
             "survived": other.survived,
             "z": other.z,
+            "p": other.p,
             "energy_before": before.get(other.basin),
             "energy_after": after.get(other.basin),
         }

@@ -13,10 +13,14 @@ from rich.text import Text
 
 from energylang import results
 
+from . import counting
 from .dispatch import render
-from .marks import bar, facts, number, percent, short, small, table
+from .marks import bar, facts, number, percent, reach_of, short, small, stable, table
 
 SHOWN_BASINS = 12
+NOT_SYMMETRIC = (
+    "the weight is not symmetric: energies are those of its symmetric part, and may rise along the way"
+)
 
 
 # --------------------------------------------------------------------------------------- observing
@@ -24,18 +28,18 @@ SHOWN_BASINS = 12
 
 @render.register
 def _(survey: results.Survey) -> RenderableType:
-    count = f"{survey.num_basins}"
-    if len(survey.counts) > 1:
-        count += f" ({survey.count_mean:.1f} ± {survey.count_std:.1f} over {len(survey.counts)} seeds)"
     shape = "symmetric" if survey.symmetric else f"asymmetry {survey.asymmetry:.2f}"
     if survey.definite:
         shape += ", positive semi-definite"
     starts = f"{survey.inits} random"
-    starts += f" + {survey.token_starts} tokens" if survey.token_starts else ""
     starts += f" + {survey.installed_starts} installed" if survey.installed_starts else ""
-    title = Text.assemble((f"L{survey.layer}", "bold"), "  ", (count, "bold green"), " basins")
+    count = f"{survey.num_basins}"
+    title = Text.assemble((f"L{survey.layer}", "bold"), "  ", (count, "bold green"), " basins found")
+    seeds = counting.over_seeds(survey)
     parts: list[RenderableType] = [
         title,
+        counting.sampled(survey),
+        *([seeds] if seeds is not None else []),
         facts(
             d=str(survey.dim),
             beta=f"{survey.beta:.2f}",
@@ -46,13 +50,81 @@ def _(survey: results.Survey) -> RenderableType:
         ),
         facts(weight=shape, to_zero=str(survey.origin_population), unsettled=str(survey.unsettled)),
     ]
+    if survey.token_states:
+        parts.append(_token_facts(survey))
     if survey.basins:
-        parts.append(_basins(survey))
+        parts.append(_token_basins(survey) if survey.token_states else _basins(survey))
+    if survey.basins and not survey.symmetric:
+        parts.append(Text(NOT_SYMMETRIC, style="yellow"))
     hidden = survey.num_basins - SHOWN_BASINS
-    if hidden > 0:
+    if hidden > 0 and survey.token_states:
+        shown = survey.basins[:SHOWN_BASINS]
+        share = sum(basin.tokens for basin in shown) / survey.token_states
+        words = f"the {len(shown)} shown hold {100 * share:.0f} % of the token states; {hidden} more basins"
+        parts.append(Text(words, style="dim"))
+    elif hidden > 0:
         rest = sum(basin.population for basin in survey.basins[SHOWN_BASINS:])
         parts.append(Text(f"… and {hidden} more, with {rest} of the starts", style="dim"))
     return Group(*parts)
+
+
+def _token_facts(survey: results.Survey) -> Text:
+    lost = survey.tokens_to_zero + survey.tokens_unsettled
+    by_starts = sum(basin.population > 0 for basin in survey.basins)
+    values = {
+        "tokens": f"{survey.token_states:,} in {survey.token_basins:,} basins",
+        "starts": f"in {by_starts:,}",
+    }
+    if survey.token_coverage is not None:
+        values["coverage_of_tokens"] = percent(survey.token_coverage)
+    if lost:
+        values["without_a_basin"] = f"{survey.tokens_unsettled} never settle" + (
+            f", {survey.tokens_to_zero} decay to zero" if survey.tokens_to_zero else ""
+        )
+    return facts(**values)
+
+
+def _token_basins(survey: results.Survey) -> Table:
+    """The basins by tokens: what is read there, and where."""
+    shown = survey.basins[:SHOWN_BASINS]
+    most = max(1, *(basin.tokens for basin in shown))
+    with_radius = any(basin.radius is not None for basin in shown)
+    names = ["basin", "tokens", "", "share", "starts", "energy"]
+    names += ["radius"] if with_radius else []
+    right = tuple(k for k in range(1, len(names)) if k != 2)
+    rows = table(*names, "read there", "for example", right=right, wrap=(len(names), len(names) + 1))
+    for basin in shown:
+        cells: list[RenderableType] = [
+            Text(str(basin), style="cyan" if basin.is_fixed_point else "yellow"),
+            Text(str(basin.tokens)),
+            Text(bar(basin.tokens / most, 8), style="blue"),
+            Text(percent(basin.token_share or 0.0)),
+            Text(str(basin.population)),
+            Text(f"{basin.energy:.2f}"),
+        ]
+        if with_radius:
+            cells.append(Text(reach_of(basin)))
+        cells += [Text(_read_there(basin)), _example(basin.context)]
+        rows.add_row(*cells)
+    return rows
+
+
+def _read_there(basin: results.Basin) -> str:
+    """The token read there most often with its share, and the next one."""
+    tokens = [item.token.replace("\n", "⏎").strip() or "␣" for item in basin.top_tokens[:2]]
+    if not tokens:
+        return "–"
+    return " · ".join([f"{tokens[0]} {100 * basin.top_tokens[0].score:.0f} %", *tokens[1:]])
+
+
+def _example(context: results.Context | None) -> Text:
+    """The token in a few of its words."""
+    if context is None:
+        return Text("–", style="dim")
+    before, after = context.before.split()[-2:], context.after.split()[:1]
+    return Text.assemble(
+        (" ".join([*before, ""]), "dim"), (context.token, "bold"), (" ".join(["", *after]), "dim")
+    )
 
 
 def _basins(survey: results.Survey) -> Table:
@@ -69,11 +141,11 @@ def _basins(survey: results.Survey) -> Table:
             Text(percent(basin.fraction)),
             Text(f"{basin.energy:.3f}"),
             Text(small(basin.residual), style="" if basin.is_fixed_point else "yellow"),
-            Text(f"{basin.stability:.2f}"),
+            Text(stable(basin.stability), style="" if basin.stability < 1 else "yellow"),
             Text(f"B{basin.mirror}" if basin.mirror is not None else "–", style="dim"),
         ]
         if with_radius:
-            cells.append(Text(f"{basin.radius:.2f}" if basin.radius is not None else "–"))
+            cells.append(Text(reach_of(basin)))
         rows.add_row(*cells)
     return rows
 
@@ -82,7 +154,18 @@ def _basins(survey: results.Survey) -> Table:
 def _(survey: results.SurveyAll) -> RenderableType:
     most = max((layer.num_basins for layer in survey.layers), default=1) or 1
     rows = table(
-        "layer", "basins", "", "d", "beta", "usage", "norm", "fixed", "unsettled", right=(1, 3, 4, 5, 6, 7, 8)
+        "layer",
+        "found",
+        "",
+        "coverage",
+        "in all",
+        "d",
+        "beta",
+        "usage",
+        "norm",
+        "fixed",
+        "unsettled",
+        right=(1, 3, 4, 5, 6, 7, 8, 9, 10),
     )
     for layer in survey.layers:
         fixed = sum(basin.is_fixed_point for basin in layer.basins)
@@ -90,6 +173,8 @@ def _(survey: results.SurveyAll) -> RenderableType:
             Text(f"L{layer.layer}", style="cyan"),
             str(layer.num_basins),
             Text(bar(layer.num_basins / most), style="blue"),
+            counting.coverage(layer),
+            counting.short_total(layer),
             str(layer.dim),
             f"{layer.beta:.2f}",
             f"{layer.usage_entropy_nats:.2f} nats",
@@ -110,8 +195,8 @@ def _(verdict: results.Verdict) -> RenderableType:
     place = facts(
         cosine=f"{verdict.cosine:.3f}",
         residual=small(verdict.residual),
-        stability=f"{verdict.stability:.2f}",
-        energy=f"{verdict.energy:.3f}",
+        stability=stable(verdict.stability),
+        energy=f"{verdict.energy:.3f}" + ("" if verdict.symmetric else " (of the symmetric part)"),
     )
     if not verdict.is_basin:
         name = f"L{verdict.layer}.B{verdict.basin}" if verdict.basin is not None else "elsewhere"
@@ -142,8 +227,11 @@ def _(energy: results.Energy) -> RenderableType:
     if not energy.symmetric:
         return Group(
             rows,
-            Text("the weight is not symmetric: energies are those of its symmetric part", style="yellow"),
+            Text(NOT_SYMMETRIC, style="yellow"),
         )
+    if energy.gap < 0:
+        note = "it comes to rest higher than it began: large first steps may raise the energy of a weight that is not "
+        return Group(rows, Text(note + "positive semi-definite", style="yellow"))
     return rows
 
 
@@ -178,8 +266,26 @@ def _(edit: results.Edit) -> RenderableType:
         parts += _others(edit)
     if edit.effect is not None:
         parts.append(render(edit.effect))
+    if edit.reach is not None:
+        parts.append(Text(f"radius of the new basin {reach_of(edit.reach)}"))
+    if edit.neighbours:
+        parts.append(_neighbours(edit))
     parts += [Text(f"note: {note}", style="dim") for note in edit.notes]
     return Group(*parts)
+
+
+def _neighbours(edit: results.Edit) -> Table:
+    """The basins beside a new one, with their radii before and after."""
+    rows = table("beside it", "cosine", "radius before", "after", "", right=(1, 2, 3))
+    for near in edit.neighbours:
+        rows.add_row(
+            Text(f"B{near.basin}", style="cyan"),
+            f"{near.cosine:.2f}",
+            reach_of(near.before),
+            reach_of(near.after),
+            Text(near.change, style="yellow" if near.change == "shrank" else ""),
+        )
+    return rows
 
 
 def _became(edit: results.Edit) -> str:
@@ -230,7 +336,10 @@ def _others(edit: results.Edit) -> list[RenderableType]:
     else:
         line = f"{edit.kept} of {edit.protected} protected basins stay, {changed}"
         if unprotected:
-            line += f"; not protected: {unprotected}, its own and what is built from it"
+            own = unprotected - edit.minor
+            kinds = [f"{own} of its own or built from it"] if own > 0 else []
+            kinds += [f"{edit.minor} that hold hardly a token each"] if edit.minor else []
+            line += f"; not protected: {' and '.join(kinds) or unprotected}"
         parts.append(Text(line))
     if edit.lost_on_purpose:
         parts.append(Text(f"lost on purpose: {_ids(edit.lost_on_purpose)}"))
@@ -244,7 +353,8 @@ def _others(edit: results.Edit) -> list[RenderableType]:
 @render.register
 def _(diff: results.Diff) -> RenderableType:
     if not diff.changed:
-        return Text(f"L{diff.layer} is as it was loaded", style="green")
+        then = "as it was loaded" if diff.since is None else f"as it was at {diff.since}"
+        return Text(f"L{diff.layer} is {then}", style="green")
     parts: list[RenderableType] = [
         facts(
             change=f"{number(diff.norm)} ({percent(diff.relative_norm)} of the weight)",
@@ -265,6 +375,17 @@ def _(diff: results.Diff) -> RenderableType:
             largest_drift=small(diff.max_drift),
         )
     )
+    if diff.basins_met:
+        count = len(diff.basins_met)
+        parts.append(Text(f"{count} more known now {'was' if count == 1 else 'were'} there before, not met"))
+    if diff.null_met is not None:
+        parts.append(
+            Text(
+                f"the same weight surveyed again, with another seed: {diff.null_gained} gained, {diff.null_lost} lost, "
+                f"{diff.null_met} met for the first time",
+                style="dim",
+            )
+        )
     return Group(*parts)
 
 
@@ -309,7 +430,9 @@ def _(applied: results.Applied) -> RenderableType:
 
 @render.register
 def _(status: results.Status) -> RenderableType:
-    rows = table("layer", "state", "edits", "refused", "basins", "lost", "change", right=(2, 3, 4, 5, 6))
+    rows = table(
+        "layer", "state", "edits", "refused", "known", "met", "lost", "change", right=(2, 3, 4, 5, 6, 7)
+    )
     for layer in status.layers:
         style = "green" if layer.state == "original" else "yellow"
         rows.add_row(
@@ -318,6 +441,7 @@ def _(status: results.Status) -> RenderableType:
             str(layer.edits),
             str(layer.refused),
             str(layer.basins),
+            "–" if layer.met is None else str(layer.met),
             str(layer.lost),
             percent(layer.relative_norm),
         )
@@ -355,6 +479,11 @@ def _(undone: results.Undone) -> RenderableType:
     lines += [Text.assemble(("↷ ", "cyan"), f"done again: {statement}") for statement in undone.again]
     if not lines:
         lines = [Text("the session stands there already", style="dim")]
+    if undone.missing:
+        there = len(undone.statements) + len(undone.again)
+        lines.append(
+            Text(f"there were no more than {there} of the {there + undone.missing} steps", style="yellow")
+        )
     if undone.refused:
         one = undone.refused == 1
         words = "one of these was an edit" if one else f"{undone.refused} of these were edits"
@@ -462,10 +591,21 @@ def _(checkpoint: results.Checkpoint) -> RenderableType:
 @render.register
 def _(made: results.Generation) -> RenderableType:
     said = Text.assemble(("“", "dim"), (made.text, "bold"), ("”", "dim"))
-    known = [(step.token.strip(), step.basins[-1]) for step in made.steps if step.basins]
-    named = [f"{token} B{basin}" for token, basin in known if token.isalpha() and basin is not None]
+    known = [
+        (step.token.strip(), step.basins[-1], step.cosines[-1] if step.cosines else None)
+        for step in made.steps
+        if step.basins
+    ]
+    named = [
+        f"{token} B{basin}" + ("" if cosine is None else f" ({cosine:.2f})")
+        for token, basin, cosine in known
+        if basin is not None
+    ]
+    missing = sum(basin is None for _, basin, _ in known)
     if not named:
         return said
     layer = len(made.steps[0].basins) - 1
     shown = ", ".join(named[:8]) + (" …" if len(named) > 8 else "")
-    return Group(said, Text(f"in known basins of L{layer}: {shown}", style="dim"))
+    none = f"; {missing} of {len(known)} in none" if missing else ""
+    words = f"basins of L{layer} (cosine of the state held to the centre): {shown}{none}"
+    return Group(said, Text(words, style="dim"))

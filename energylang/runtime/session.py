@@ -24,7 +24,7 @@ from energylang.errors import ElError
 from energylang.ops import TABLE
 from energylang.ops.coerce import as_basin, as_statement, coerce, suggestion
 from energylang.ops.declaration import Effect, FromSetting, Op
-from energylang.results import Edit, Result
+from energylang.results import CausalEffect, Edit, Result
 from energylang.values import Layer, parse_reference
 
 from .bodies import Bodies
@@ -170,7 +170,7 @@ class Session(Bodies):
         except ElError as error:
             self.return_to(mark)
             self._record(op, statement, before, "FAILED", error.message, given.get("layer"))
-            self.ledger.note(op, values, statement, mark.node.id, error)
+            self.ledger.note(op, values, statement, mark.node.id, error, self)
             raise
         except BaseException as error:
             self.return_to(mark)
@@ -190,7 +190,7 @@ class Session(Bodies):
             raise
         status, detail = _outcome(result)
         self._record(op, statement, before, status, detail, given.get("layer"))
-        self.ledger.note(op, values, statement, mark.node.id, result)
+        self.ledger.note(op, values, statement, mark.node.id, result, self)
         return result
 
     def _complete(self, op: Op, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -291,7 +291,8 @@ def _no_number(value: Any, where: str = "") -> str | None:
 
 
 def _outcome(result: Any) -> tuple[str, str]:
-    if isinstance(result, Edit):
+    """What the history says of an operation: the status, and for everything that can be refused the reason."""
+    if isinstance(result, Edit | CausalEffect):
         if result.forced:
             return "FORCED", result.reason
         if result.blocked:
