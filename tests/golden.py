@@ -81,7 +81,7 @@ def compare(found: str, wanted: str) -> None:
             raise Wrong(f"one output has more statements: {(here or there or [''])[0]!r}")
         if here[0] != there[0]:
             raise Wrong(f"{here[0]!r} instead of {there[0]!r}")
-        ours, theirs = parts(here[1:]), parts(there[1:])
+        ours, theirs = (parts(_entries_sorted(side[1:])) for side in (here, there))
         if [type(part) for part in ours] != [type(part) for part in theirs]:
             raise Wrong(f"{here[0]!r}: other tables, or texts between them")
         for one, other in zip(ours, theirs, strict=True):
@@ -100,6 +100,12 @@ def blocks(text: str) -> list[list[str]]:
         elif not line.startswith(_PROSE):
             made[-1].append(line)
     return made
+
+
+def _entries_sorted(lines: list[str]) -> list[str]:
+    """The lines with entries of a weight (``W[3, 4]  0.1``) sorted: entries of one size may come in any order."""
+    entries = iter(sorted(line for line in lines if line.startswith("  W[")))
+    return [next(entries) if line.startswith("  W[") else line for line in lines]
 
 
 class Table(NamedTuple):
