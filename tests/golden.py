@@ -13,9 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from energylang.results.rounding import REAL, Tolerance
+from energylang.results.rounding import REAL, Tolerance, compared
 
 ROOM: tuple[tuple[str, Tolerance], ...] = (
     # percentages of words, of decisions, of weights: printed without, or with one, digit behind the point
@@ -89,6 +89,24 @@ def compare(found: str, wanted: str) -> None:
                 _same_table(one, other)
             else:
                 _same_tokens(list(tokens(str(one))), list(tokens(str(other))), str(other))
+
+
+def same_notebook(found: Any, kept: Any) -> bool:
+    """Whether a notebook's code cells show what the kept one's do: texts as ``compare`` has it, pictures within
+    rounding."""
+    ours, theirs = ([cell for cell in side.cells if cell.cell_type == "code"] for side in (found, kept))
+    if [cell.source for cell in ours] != [cell.source for cell in theirs]:
+        return False
+    for one, other in zip(ours, theirs, strict=True):
+        shown = [[dict(output.get("data", {})) for output in cell.outputs] for cell in (one, other)]
+        texts = ["".join(output.get("text", "") for output in cell.outputs) for cell in (one, other)]
+        if compared(*shown).beyond is not None:
+            return False
+        try:
+            compare(*texts)
+        except Wrong:
+            return False
+    return True
 
 
 def blocks(text: str) -> list[list[str]]:
