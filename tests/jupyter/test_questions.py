@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests import golden
+
 nbformat = pytest.importorskip(
     "nbformat", reason="notebooks need nbformat: pip install 'energylang[notebook]'"
 )
@@ -69,7 +71,7 @@ def executed(name: str, place: Path, *, update: bool) -> str:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = joined(cell.outputs)
-    if update:
+    if update and not golden.same_notebook(notebook, nbformat.read(path, as_version=4)):
         nbformat.write(notebook, path)
     return printed(notebook)
 
