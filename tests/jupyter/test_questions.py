@@ -242,6 +242,18 @@ def test_the_questions_are_kept_with_their_outputs_and_as_scripts():
         assert (EXAMPLES / f"{name}.ipynb").stat().st_size < 60_000
 
 
+def test_the_readme_of_the_seeds_says_what_their_reports_say():
+    from energylang.models.checkpoint import load
+
+    said = (EXAMPLES / "seeds" / "README.md").read_text(encoding="utf-8")
+    for seed, path in enumerate(sorted((EXAMPLES / "seeds").glob("small_?.safetensors"))):
+        report = load(str(path)).metadata["report"]
+        for at in report["layers"]:
+            row = f"| {seed} | {report['loss']:.3f} | {at['layer']} | {at['beta']:.2f} | {at['basins_visited']:,} "
+            row += f"| {at['basins_random']} | {100 * at['settled']:.0f} % |"
+            assert row in said.splitlines()
+
+
 def test_the_seeds_are_whole_models_of_one_recipe_and_small():
     from energylang.models.checkpoint import load
 
