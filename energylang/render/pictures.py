@@ -344,7 +344,11 @@ def _others(edit: results.Edit) -> list[RenderableType]:
     if edit.lost_on_purpose:
         parts.append(Text(f"lost on purpose: {_ids(edit.lost_on_purpose)}"))
     if edit.lost_beside:
-        parts.append(Text(f"lost beside it: {_ids(edit.lost_beside)}", style="yellow"))
+        beside = Text(f"lost beside it: {_ids(edit.lost_beside)}", style="yellow")
+        if edit.minor:
+            main = edit.lost_main - len(edit.lost_on_purpose)
+            beside.append(f" ({max(0, main)} of the main basins)")
+        parts.append(beside)
     if edit.would_lose:
         parts.append(Text(f"it would have lost {edit.would_lose} of {edit.known} basins", style="dim"))
     return parts

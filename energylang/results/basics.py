@@ -288,7 +288,8 @@ class Edit(Result):
     Of the ``known`` basins of the layer, ``protected`` had to stay and ``kept`` of them do; the rest are the edit's own
     (target, mirror), where a basin is removed, scaled or moved those that are built from it, and in a text model the
     ``minor`` ones, which hold hardly a token each. ``lost`` are all that
-    are gone: ``lost_on_purpose`` (the target and its mirror, where they were to go) and ``lost_beside`` it. A refused
+    are gone: ``lost_on_purpose`` (the target and its mirror, where they were to go) and ``lost_beside`` it;
+    ``lost_main`` counts those that are not minor. A refused
     edit loses none; ``would_lose`` counts what it would have lost.
 
     ``basin`` is the id of the basin that was installed or aimed at; ``merged`` says that it was there before;
@@ -331,6 +332,7 @@ class Edit(Result):
     lost_beside: tuple[int, ...] = ()
     would_lose: int = 0
     minor: int = 0
+    lost_main: int = 0
     conditions: tuple[Condition, ...] = ()
     merged: bool = False
     cosine: float | None = None

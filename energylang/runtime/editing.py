@@ -176,6 +176,7 @@ def draft(session: Workbench, plan: Plan) -> Draft:
         judged_by="gate" if plan.damage is None else "damage",
         known=len(basins),
         minor=len(basins) - len(main),
+        lost_main=len(lost & main),
         lost_on_purpose=on_purpose,
         lost_beside=tuple(id for id in lineage.lost if id not in on_purpose),
         conditions=(*answer.conditions, *_limits(session, plan, verdict)),
@@ -245,7 +246,7 @@ def commit(
         )
     if not edit.applied:
         return _refused(edit, edit.reason)
-    before, known = session.state, len(session.registry(made.plan.layer).alive())
+    before, known = session.state, len(session.registry(made.plan.layer).main())
     staged = _stage(session, made, edit)
     objection = guarding.after_staging(session, staged, known)
     if objection:
@@ -282,6 +283,7 @@ def _refused(edit: Edit, why: str, *, blocked: bool = False) -> Edit:
         lost=(),
         lost_on_purpose=(),
         lost_beside=(),
+        lost_main=0,
         would_lose=len(edit.lost),
     )
 

@@ -228,12 +228,12 @@ def _rise(session: Workbench, made: Draft) -> float:
 
 def after_staging(session: Workbench, edit: Edit, known: int) -> str:
     """Why a staged edit must be taken back: what it lost is only known when its basins have been followed.
-    ``known`` is the number of basins that were alive before."""
+    ``known`` is the number of main basins that were alive before, ``edit.lost_main`` how many of them are gone."""
     pinned = session.state.protected.get(edit.layer, frozenset())
     gone = sorted(pinned & set(edit.lost))
     if gone:
         return f"protected basins would be lost: {', '.join(f'L{edit.layer}.B{basin}' for basin in gone)}"
     share = session.state.guards.get(f"L{edit.layer}")
-    if share is not None and known and len(edit.lost) / known > share:
-        return f"guard L{edit.layer}: {len(edit.lost)} of {known} basins would be lost, more than {share:.1%}"
+    if share is not None and known and edit.lost_main / known > share:
+        return f"guard L{edit.layer}: {edit.lost_main} of {known} basins would be lost, more than {share:.1%}"
     return ""

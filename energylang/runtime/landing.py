@@ -78,7 +78,8 @@ def _best(session: Workbench, concept: Concept, strength: float | None, damage: 
             drafts.append(made)
         tried += drafts
         gentlest = min(drafts, key=lambda made: (len(made.edit.lost), made.edit.norm)).edit
-        gone = [session.registry(concept.layer).get(id) for id in gentlest.lost]
+        main = {basin.id: basin for basin in session.registry(concept.layer).main()}
+        gone = [main.get(id) for id in gentlest.lost]
         known = len(lost)
         lost |= {basin.id: basin.centre for basin in gone if basin is not None}
         hopeless = gentlest.changed_fraction > _HOPELESS * float(session.setting("max_changed"))

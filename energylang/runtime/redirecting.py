@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from energylang.errors import ElError
+from energylang.landscape.assign import assign
 from energylang.landscape.clusters import cosine_rows
-from energylang.landscape.draws import relative_noise
-from energylang.landscape.dynamics import settle
+from energylang.landscape.draws import relative_noise, stable_generator
 from energylang.landscape.edits import RELATED
 from energylang.landscape.layer import Landscape, interaction
 from energylang.landscape.proposal import Proposal, resting
@@ -163,8 +163,7 @@ def _states_of(session: Workbench, landscape: Landscape, layer: int, centre: Ten
     if session.model.text is not None:
         generator = session.generator("redirect", layer)
         tokens = session.text.token_states(layer, MOMENT_TOKENS, generator).to(landscape.weight)
-        rest = settle(landscape, tokens, eps=float(session.setting("eps"))).states
-        inside = tokens[cosine_rows(rest, centre) > SAME]
+        inside = tokens[_ends_at(session, landscape, centre, tokens)]
         if len(inside):
             return inside
     return centre[None].to(landscape.weight)
@@ -185,8 +184,16 @@ def _arriving(session: Workbench, landscape: Landscape, proposal: Proposal, stat
     if len(states) == 1:
         generator = session.generator("redirect copies")
         states = relative_noise(states, _COPIES, generator, _NOISE)[0] + states
-    rest = settle(landscape.edited(proposal.factors), states, eps=float(session.setting("eps"))).states
-    return float((cosine_rows(rest, proposal.target) > SAME).double().mean())
+    after = landscape.edited(proposal.factors)
+    return float(_ends_at(session, after, proposal.target, states).double().mean())
+
+
+def _ends_at(session: Workbench, landscape: Landscape, centre: Tensor, states: Tensor) -> Tensor:
+    """(n,) bool: which states (n, d) come to rest in the basin at ``centre`` (d,), as a survey assigns them."""
+    generator = stable_generator("redirect kicks", landscape.dim)
+    here = centre[None].to(landscape.weight)
+    index, _, _ = assign(landscape, here, states, generator, eps=float(session.setting("eps")))
+    return index == 0
 
 
 # ------------------------------------------------------------------------------------ remove-concept
