@@ -82,6 +82,14 @@ def reach_of(basin: Reach) -> str:
     return f"{basin.radius:.2f} ({basin.radius_low:.2f}–{high})"
 
 
+def reach_change(change: results.ReachChange) -> str:
+    """A basin's radius before and after an edit, in one line."""
+    before = reach_of(change.before) if change.before is not None else "new"
+    after = reach_of(change.after) if change.after is not None else "lost"
+    word = "  shrank" if change.shrank else "  grew" if change.grew else ""
+    return f"B{change.id}  {before} → {after}{word}"
+
+
 def short(digest: str) -> str:
     return digest[:12]
 

@@ -48,3 +48,27 @@ class LandscapeMap(Result):
     unsettled: int | None = None
     surveyed: bool = True
     symmetric: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Reach(Result):
+    """A radius with its interval; see ``Basin`` for what the fields mean."""
+
+    radius: float
+    radius_low: float
+    radius_high: float | None
+    radius_reached: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ReachChange(Result):
+    """How far a basin reaches before and after an edit, pushed in the same directions both times. ``before`` is
+    ``None`` for a basin that the edit made, ``after`` for one that it lost. ``cosine`` is that between its centre and the state
+    that the edit is about. ``shrank`` and ``grew`` say that the two intervals do not meet."""
+
+    id: int
+    cosine: float
+    before: Reach | None
+    after: Reach | None
+    shrank: bool
+    grew: bool
