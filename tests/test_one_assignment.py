@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from energylang import Session, results
+from energylang.landscape.radius import radii
 from energylang.runtime.overview import Overview
 from energylang.runtime.probing import probe_map
+from energylang.values import BasinRef
 
 MODELS = ["planted:64x6", "random:24x2", "tiny"]
 
@@ -110,3 +113,27 @@ def test_a_basin_that_verify_finds_has_a_stability_below_one(model: str) -> None
         verdict = session.verify(0, basin)
         assert verdict.is_basin <= (verdict.stability < 1.0)
         assert verdict.stability == pytest.approx(basin.stability, abs=0.02)
+
+
+def test_radii_of_tiny_agree_between_mirrors_and_seeds() -> None:
+    session = Session("tiny")
+    session.survey(0, inits=30)
+    first = {point.id: point for point in _measured(session)}
+    session.run("set seed 11")
+    second = {point.id: point for point in _measured(session)}
+    shared = [(first[id], second[id]) for id in first if id in second]
+    met = [
+        one.radius_low <= (two.radius_high or 9) and two.radius_low <= (one.radius_high or 9)
+        for one, two in shared
+    ]
+    assert len(met) >= 20 and sum(met) >= 0.9 * len(met)
+
+
+def _measured(session: Session) -> list[results.Basin]:
+    """The basins of a survey with radii; their mirror images have the same."""
+    survey = session.survey(0, inits=30, radius=True)
+    centres = torch.stack([session.basin(BasinRef(0, basin.id)) for basin in survey.basins[:12]])
+    assert [
+        row[0] for row in radii(session.landscape_of(0), -centres, session.generator("radius")).rows()
+    ] == [basin.radius for basin in survey.basins[:12]]
+    return list(survey.basins)

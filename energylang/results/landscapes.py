@@ -63,8 +63,9 @@ class Reach(Result):
 @dataclass(frozen=True, eq=False)
 class ReachChange(Result):
     """How far a basin reaches before and after an edit, pushed in the same directions both times. ``before`` is
-    ``None`` for a basin that the edit made, ``after`` for one that it lost. ``cosine`` is that between its centre and the state
-    that the edit is about. ``shrank`` and ``grew`` say that the two intervals do not meet."""
+    ``None`` for a basin that the edit made, ``after`` for one that it lost. ``cosine`` is that between its centre and
+    the state that the edit is about. ``shrank`` says that the two intervals do not meet, or that of the same pushes at
+    the radius before fewer return (sign test, p < 0.01); ``grew`` likewise."""
 
     id: int
     cosine: float

@@ -13,12 +13,14 @@ from torch import Tensor
 
 from energylang.landscape.clusters import gram, leaders
 from energylang.landscape.lineage import SAME
-from energylang.landscape.radius import Radii, Row, grown, shrunk
+from energylang.landscape.radius import Radii, Row, fewer_return, grown, shrunk
 from energylang.results import Reach, ReachChange
 
 from .observing import radii_of
 
 if TYPE_CHECKING:
+    from energylang.landscape.layer import Landscape
+
     from .weights import Version
     from .workbench import Workbench
 
@@ -46,17 +48,26 @@ def reach_changes(
     first = _measured(session, layer, before, {k: then[ids[k]] for k in chosen if ids[k] in then})
     last = _measured(session, layer, after, {k: now[ids[k]] for k in chosen if ids[k] in now})
     one, two = (Radii.of([rows[k] for k in kept]) for rows in (first, last))
-    shrank, grew = (
-        dict(zip(kept, found.tolist(), strict=True)) for found in (shrunk(one, two), grown(one, two))
-    )
+    shrank, grew = shrunk(one, two), grown(one, two)
+    if kept:
+        fewer, more = fewer_return(
+            session.landscape_of(layer, before),
+            landscape,
+            (_stacked(then, [ids[k] for k in kept], landscape), centres[kept]),
+            one.r50,
+            session.generator("radius"),
+        )
+        known = one.reached | two.reached  # of two radii beyond 2 there is nothing to say
+        shrank, grew = shrank | (fewer & known), grew | (more & known)
+    less, further = (dict(zip(kept, found.tolist(), strict=True)) for found in (shrank, grew))
     return tuple(
         ReachChange(
             id=ids[k],
             cosine=float(closeness[k]),
             before=Reach(*first[k]) if k in first else None,
             after=Reach(*last[k]) if k in last else None,
-            shrank=shrank.get(k, False),
-            grew=grew.get(k, False),
+            shrank=less.get(k, False),
+            grew=further.get(k, False),
         )
         for k in chosen
     )
@@ -67,3 +78,7 @@ def _measured(session: Workbench, layer: int, version: Version, centres: dict[in
         return {}
     found = radii_of(session, layer, torch.stack(list(centres.values())), version)
     return dict(zip(centres, found.rows(), strict=True))
+
+
+def _stacked(centres: dict[int, Tensor], ids: list[int], like: Landscape) -> Tensor:
+    return torch.stack([centres[id] for id in ids]).to(like.weight)
