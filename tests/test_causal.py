@@ -15,18 +15,19 @@ from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.dynamics import Landscape, settle
 from energylang.landscape.solve import field_edit
+from energylang.runtime import graphs
 
 
 def dependent(d: int, n: int, links: list[tuple[int, int]], seed: int) -> tuple[Landscape, torch.Tensor]:
-    """A landscape of n basins in which, for every link (i, j), basin j leans on basin i: it shares more than half of
-    its coordinates with it and has a weaker field of its own."""
+    """A landscape of n basins in which, for every link (i, j), basin j leans on basin i: it shares three quarters of
+    its coordinates with it, and that one has a stronger field. Its own is strong enough not to fall to any push."""
     generator = stable_generator("dependent", seed)
     states = torch.sign(torch.randn(n, d, generator=generator))
     for i, j in links:
-        shared = torch.rand(d, generator=generator) < 0.55
+        shared = torch.rand(d, generator=generator) < 0.75
         states[j] = torch.where(shared, states[i], states[j])
-    parents, children = {i for i, _ in links}, {j for _, j in links}
-    margins = torch.tensor([1.2 if i in parents else 0.45 if i in children else 0.8 for i in range(n)])
+    parents = {i for i, _ in links}
+    margins = torch.tensor([1.2 if i in parents else 0.8 for i in range(n)])
     empty = Landscape(torch.zeros(d, d), 7.0)
     states = 0.95 * states
     edit = field_edit(empty, states, margins[:, None] * states, torch.zeros(0, d), symmetric=False)
@@ -37,28 +38,42 @@ def dependent(d: int, n: int, links: list[tuple[int, int]], seed: int) -> tuple[
 
 
 def found(layer: Landscape, centres: torch.Tensor, threshold: float = 0.15) -> set[tuple[int, int]]:
-    scan = causal.scan(layer, centres, stable_generator("null"), placebo_count=3)
-    over = (scan.drift > threshold) & scan.against_placebo()[1]
-    return {(i, j) for i, j in over.nonzero().tolist() if i != j}
+    scan = causal.scan(layer, centres, stable_generator("null"))
+    return {(i, j) for i, j in scan.edges(threshold).nonzero().tolist()}
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_planted_structure_is_found(seed: int):
+def test_the_planted_structure_is_found():
     links = [(i, 20 + i) for i in range(12)]
-    edges = found(*dependent(256, 40, links, seed))
-    hits = len(edges & set(links))
-    assert hits / len(links) >= 0.9  # recall
-    assert hits / len(edges) >= 0.9  # precision
+    hits = edges = 0
+    for seed in range(5):
+        each = found(*dependent(256, 40, links, seed))
+        hits += len(each & set(links))
+        edges += len(each)
+    assert hits / (5 * len(links)) >= 0.75  # recall: a link is what a random edit of that size does not break
+    assert hits / edges >= 0.9  # precision
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_nothing_is_found_where_nothing_is_planted(seed: int):
-    assert found(*dependent(256, 40, [], seed)) == set()
+def test_one_link_among_many_pairs_is_found():
+    links = [(0, 3)]
+    assert sum(found(*dependent(256, 40, links, seed)) == set(links) for seed in range(5)) >= 4
+
+
+def test_nothing_is_found_where_nothing_is_planted():
+    """Random patterns with fields of their own (the projection rule), and orthogonal ones: no edge in 38 of 40."""
+    wrong = sum(bool(found(*dependent(64, 8, [], seed))) for seed in range(20))
+    hadamard = torch.ones(1, 1)
+    for _ in range(6):
+        hadamard = torch.cat((torch.cat((hadamard, hadamard), 1), torch.cat((hadamard, -hadamard), 1)))
+    for seed in range(20):
+        states = hadamard[torch.randperm(64, generator=stable_generator("rows", seed))[:8]]
+        layer = Landscape(states.T @ states / 64, 7.0)
+        wrong += bool(found(layer, polish(layer, settle(layer, states).states)[0], threshold=0.0))
+    assert wrong <= 2
 
 
 def test_a_scan_is_one_knock_out_after_another():
     layer, centres = dependent(64, 6, [(0, 3)], 1)
-    scan = causal.scan(layer, centres, stable_generator("null"))
+    scan = causal.scan(layer, centres, stable_generator("null"), placebo_count=1)
     for i, factors in enumerate(causal.knock_outs(layer, centres)):
         edited = layer.edited(factors)
         assert float(torch.linalg.vector_norm(edited.field(centres[i : i + 1]))) < 1e-4
@@ -96,6 +111,111 @@ def test_scan_is_deterministic_and_exports(in_tmp):
     assert set(back.edges) == set(graph.edges)
     with open("g.dot", encoding="utf-8") as file:
         assert file.read().count("->") == a.num_edges
+
+
+def test_edges_come_in_mirror_quadruples_and_fold():
+    session = Session("planted:64x4")
+    mirror = {basin.id: basin.mirror for basin in session.survey(0).basins}
+    graph = session.causal_scan(0, threshold=0.05)
+    edges = {(edge.source, edge.target): edge for edge in graph.edges}
+    assert edges
+    folded = set()
+    for (source, target), edge in edges.items():
+        assert mirror[source] != target
+        both = [
+            (s, t) for s in (source, mirror[source]) for t in (target, mirror[target]) if None not in (s, t)
+        ]
+        assert all(edges[pair].drift == pytest.approx(edge.drift, abs=1e-4) for pair in both)
+        assert {edges[pair].q for pair in both} == {edge.q}
+        assert 0 < edge.p <= edge.q <= graph.level
+        folded.add(frozenset(both))
+    assert graph.edges_folded == len(folded)
+    assert graph.num_edges == sum(map(len, folded))
+    alone = {frozenset((basin, mirror[basin])) - {None} for basin in graph.basins}
+    assert graph.pairs == len(alone)
+    assert graph.tested == len(alone) * (len(alone) - 1)
+
+
+def test_one_placebo_has_no_spread_and_no_distance():
+    session = Session("planted:64x4")
+    session.survey(0)
+    graph = session.causal_scan(0, threshold=0.0, placebos=1)
+    assert graph.placebo_drift_std is None
+    assert graph.edges
+    assert {edge.z for edge in graph.edges} == {None}
+    for effect in (
+        session.causal_counterfactual(0, "L0.B0", placebos=1),
+        session.causal_intervene(0, "L0.B0", placebos=1),
+    ):
+        assert effect.placebo_drift_std is None
+        assert effect.p is None
+        assert {(other.placebo_std, other.z, other.p) for other in effect.others} == {(None, None, None)}
+
+
+def test_no_distance_where_the_placebos_do_not_spread():
+    layer, centres = dependent(64, 6, [(0, 3)], 1)
+    scan = causal.scan(layer, centres, stable_generator("null"))
+    assert bool(scan.z[scan.spread.isnan()].isnan().all())
+    assert not bool((scan.spread <= causal.RESOLUTION).any())
+
+
+def test_effects_leave_the_mirror_aside_and_have_p_values():
+    session = Session("planted:64x4")
+    mirror = {basin.id: basin.mirror for basin in session.survey(0).basins}
+    effect = session.causal_counterfactual(0, "L0.B0", mod="weaken")
+    assert effect.placebos == 20
+    assert mirror[0] is not None
+    assert mirror[0] not in {other.basin for other in effect.others}
+    for p in (effect.p, *(other.p for other in effect.others)):
+        assert p is not None
+        assert 1 / 21 <= p <= 1
+
+
+def test_a_refused_intervention_is_refused_everywhere():
+    session = Session("planted:64x4")
+    session.run("survey L0\nset max_changed 0%")
+    effect = session.causal_intervene(0, "L0.B0")
+    assert not effect.applied
+    refused = session.history().entries[-1]
+    assert (refused.state, refused.detail) == ("REFUSED", effect.reason)
+    assert session.status().layers[0].refused == 1
+    session.goto(0)
+    session.goto(refused.id)
+    session.undo()
+    assert session.history().entries[-1].state == "REFUSED", (
+        "it never was in force, so nothing of it is undone"
+    )
+    session.run("set max_changed 100%\ncausal intervene L0.B0 --force --reason why")
+    assert session.history().entries[-1].state in ("OK", "FORCED")
+
+
+def test_graphs_of_two_models_are_compared_on_what_matches(in_tmp):
+    session = Session("planted:64x4")
+    session.survey(0)
+    same = session.causal_compare("planted:64x4", 0, threshold=0.05)
+    assert same.overlap == 1
+    assert same.drift_correlation == pytest.approx(1)
+    assert same.pairs < same.matched == same.basins_here
+    assert same.overlap_p == same.drift_p == 1 / (1 + same.shuffles)
+    assert same.overlap_shuffled < 1
+    assert same.edges_here == session.causal_scan(0, threshold=0.05).edges_folded
+    other = session.causal_compare("random:64", 0, threshold=0.05)
+    assert (other.pairs, other.overlap, other.drift_p) == (0, None, None)
+
+
+def test_shuffled_graphs_are_what_chance_is():
+    """Of landscapes that have nothing in common but their size, few are called alike."""
+    low = 0
+    off = ~torch.eye(8, dtype=torch.bool)
+    for seed in range(12):
+        made = [dependent(64, 8, [(0, 1), (2, 3)], 2 * seed + k) for k in (0, 1)]
+        first, second = (causal.scan(*one, stable_generator("g"), placebo_count=1) for one in made)
+        deal = torch.randperm(8, generator=stable_generator("deal", seed))
+        orders = [torch.randperm(8, generator=stable_generator("null", seed, k)) for k in range(99)]
+        real, shuffled = graphs._correlations(first.drift, second.drift[deal][:, deal], off, orders)
+        assert real is not None
+        low += (1 + sum(value >= real for value in shuffled)) / 100 <= 0.05
+    assert low <= 3
 
 
 def test_the_threshold_and_the_placebos_have_an_effect():
@@ -144,7 +264,8 @@ def test_folding_mirror_pairs_changes_nothing():
     layer, centres = dependent(64, 6, [(0, 3)], 1)
     alone = causal.scan(layer, centres, stable_generator("null"), placebo_count=2)
     both = causal.scan(layer, torch.cat((centres, -centres)), stable_generator("null"), placebo_count=2)
-    for found, wanted in ((both.drift, alone.drift), (both.placebo, alone.placebo)):
-        assert torch.allclose(found, wanted.repeat(*(1,) * (wanted.ndim - 2), 2, 2), atol=1e-5)
+    for found, wanted in ((both.drift, alone.drift), (both.mean, alone.mean), (both.p, alone.p)):
+        assert torch.allclose(found, wanted.repeat(2, 2), atol=1e-5, equal_nan=True)
     assert torch.equal(both.survives, alone.survives.repeat(2, 2))
     assert torch.allclose(both.norm, alone.norm.repeat(2))
+    assert torch.equal(both.apart, alone.apart.repeat(2, 2))

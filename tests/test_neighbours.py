@@ -1,44 +1,39 @@
-"""Which radii shrank beside an edit: the same pushes under both weights, and what cannot be compared is not."""
+"""Which radii shrank beside a new basin: the same pushes under both weights, and nothing said where nothing changed."""
 
 from __future__ import annotations
 
 from energylang import Session
-from energylang.render.marks import reach_change
-from energylang.runtime.neighbours import reach_changes
+from energylang.runtime.neighbourhood import beside
 
 
-def test_radii_before_and_after_an_edit() -> None:
+def test_radii_of_neighbours_before_and_after() -> None:
     session = Session("planted:64x8")
-    session.run("set max_changed 60%")
+    session.run("set max_changed 90%")
     session.survey(0, inits=80)
     before = session.staged(0)
-    edit = session.inject(0, 42, strength=0.5)
-    assert edit.applied and edit.basin is not None
+    edit = session.inject(0, 42, strength=0.5, radius=True)
+    assert edit.applied and edit.reach is not None and edit.reach.radius is not None
     after = session.staged(0)
+    cosines = [near.cosine for near in edit.neighbours]
+    assert cosines == sorted(cosines, reverse=True)
+    assert edit.basin not in {near.basin for near in edit.neighbours}
+    assert any(near.change == "shrank" for near in edit.neighbours), (
+        "half of the weight goes into one more pattern"
+    )
+    for near in edit.neighbours:
+        if near.before.radius_reached is False and near.after.radius_reached is False:
+            assert near.change == ""
+        if near.change == "shrank":
+            assert near.after.radius is not None and near.before.radius is not None
+            assert near.after.radius < near.before.radius
     made = after.registry.get(edit.basin)
     assert made is not None
-    changes = reach_changes(session, 0, before, after, made.centre, 12)
-    assert changes[0].id == edit.basin and changes[0].before is None and changes[0].cosine > 0.99
-    nearness = [abs(change.cosine) for change in changes]
-    assert nearness == sorted(nearness, reverse=True) and len({change.id for change in changes}) == len(
-        changes
-    )
-    for change in changes:
-        if change.before is None or change.after is None:
-            assert not change.shrank and not change.grew
-            continue
-        assert change.before.radius_high is None or change.before.radius <= change.before.radius_high
-        assert not (change.shrank and change.grew)
-        assert f"B{change.id}" in reach_change(change)
-    assert any(change.shrank for change in changes), "half of the weight goes into one more pattern"
-    same = reach_changes(session, 0, after, after, made.centre, 12)
-    assert not any(change.shrank or change.grew for change in same)
-    assert all(
-        change.before.to_dict() == change.after.to_dict() for change in same if change.before and change.after
-    )
-
-
-def test_a_layer_without_basins_has_no_neighbours() -> None:
-    session = Session("random:8x1")
-    version = session.staged(0)
-    assert reach_changes(session, 0, version, version, session.landscape_of(0).weight[0]) == ()
+    same = beside(session, 0, made.centre, (after, after), after.registry)
+    assert not any(near.change for near in same)
+    assert all(near.before.to_dict() == near.after.to_dict() for near in same)
+    back = {
+        near.basin: near.change for near in beside(session, 0, made.centre, (after, before), before.registry)
+    }
+    for near in edit.neighbours:
+        if near.change == "shrank" and near.after.radius_reached:
+            assert back.get(near.basin, "grew") != "shrank"

@@ -17,6 +17,7 @@ from energylang.landscape.lowrank import LowRank, symmetric_pair
 from energylang.landscape.solve import field_edit, norm_line
 from energylang.results import Edit
 from energylang.runtime.doses import dose_of
+from energylang.runtime.installing import attractor, redirected
 
 LOOSE = "survey L0\nset max_changed 100%\n"
 POLITE = 'capture L3 polite "Thank you so much"\ncapture L3 polite "I appreciate it"\n'
@@ -105,10 +106,12 @@ def test_what_one_line_moves_the_next_does_not_call_something_else() -> None:
         "inject L0 42 strength=0.01",
     ],
 )
-@pytest.mark.parametrize("model", ["planted:64x4", "random:48", "planted:256x20"])
+@pytest.mark.parametrize("model", ["planted:64x4", "random:48"])
 def test_an_edit_and_diff_count_the_same_rank(model: str, line: str) -> None:
     session = Session(model)
     session.run(LOOSE)
+    if line.startswith("redirect") and model == "random:48":
+        line = line.replace("L0.B2", "L0.B4")  # B2 is B0's mirror there
     edit = session.run(f'{line} force=true reason="to count"')
     assert edit.rank == session.diff(0).rank >= 1
 
@@ -147,26 +150,35 @@ def test_a_redirect_s_dose_and_strength_are_two_names_of_one_change() -> None:
         session.undo()
 
 
-def test_a_concept_s_redirect_has_a_dose_and_a_strength() -> None:
+@pytest.fixture(scope="module")
+def spoken() -> Session:
     session = Session("tiny")
-    session.run(POLITE + "survey L3 inits=20")
-    first = session.run('inject-concept L3 polite method=redirect dose=0.3 force=true reason="to see"')
+    session.run(POLITE + "set max_changed 100%\nsurvey L3 inits=60")
+    return session
+
+
+def test_a_concept_s_redirect_has_a_dose_and_a_strength(spoken: Session) -> None:
+    concept = spoken.concept("polite")
+    first = redirected(spoken, concept, None, 1.0, dose=0.3).draft.edit
     assert first.dose == 0.3 and first.strength == first.relative_norm
-    session.undo()
-    second = session.run(
-        f'inject-concept L3 polite method=redirect strength={first.strength!r} force=true reason="to see"'
-    )
+    second = redirected(spoken, concept, first.strength, 1.0).draft.edit
     assert second.dose == pytest.approx(0.3, rel=1e-4) and second.norm == pytest.approx(first.norm, rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    "line", ["inject-concept L3 polite method=attractor", "remove-concept L3 polite method=basin"]
-)
-def test_a_concept_s_basin_has_a_strength_that_can_be_given_back(line: str) -> None:
-    session = Session("tiny")
-    session.run(POLITE + "set max_changed 100%\nsurvey L3 inits=60")
-    first, second, apart = twice(session, line, 3)
-    assert apart < 1e-3 and second.method == first.method and first.dose is None
+def test_a_concept_s_attractor_has_a_strength_that_can_be_given_back(spoken: Session) -> None:
+    concept = spoken.concept("polite")
+    first = attractor(spoken, concept, None).draft
+    assert first.proposal is not None and first.edit.dose is None
+    second = attractor(spoken, concept, first.edit.strength).draft
+    assert second.proposal is not None and second.edit.rank == first.edit.rank
+    change, again = first.proposal.factors.dense(), second.proposal.factors.dense()
+    assert float((again - change).norm() / change.norm()) < 1e-3
+
+
+def test_a_concept_s_basin_is_removed_by_a_strength_that_can_be_given_back(spoken: Session) -> None:
+    first, _, apart = twice(spoken, "remove-concept L3 polite method=basin", 3)
+    assert apart < 1e-3 and first.dose is None
+    spoken.undo()
 
 
 @given(st.integers(0, 10**6), st.floats(0.05, 6.0), st.booleans())
@@ -227,6 +239,8 @@ def test_the_true_rank_is_that_of_the_matrix(seed: int, columns: int) -> None:
         "remove-concept L3 polite method=basin dose=0.5",
         "redirect L3.B0 to=L3.B1 dose=1 strength=0.1",
         "inject L3 42 strength=0.1 noise=30%",
+        "intervene L3.B0 clamp swap=L3.B1",
+        "intervene L3.B0 amount=2",
     ],
 )
 def test_what_does_not_go_together_is_said_before_the_run_and_in_python(line: str) -> None:

@@ -62,7 +62,7 @@ class Commands(Flows):
 
     def unknown(self, node: ast.Command) -> None:
         known = [*TABLE, *self.procedures]
-        help = suggestion(node.name, known)
+        help = suggestion(node.name, known) or suggestion(node.name.lower(), known)
         if not help and (close := difflib.get_close_matches(node.name.split("-")[0], known, n=1, cutoff=0.5)):
             help = f"did you mean `{close[0]}`?"
         if node.arguments and isinstance(node.arguments[0], ast.Int | ast.Float):

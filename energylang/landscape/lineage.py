@@ -19,6 +19,7 @@ Source: NUMERICS §3.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
@@ -35,14 +36,17 @@ from energylang.landscape.survey import BasinSet
 
 SAME = 0.95
 MOVED = 1e-3
+HELD = 0.005
+"""Share of the token states from which a basin that no random start reached counts among the main ones."""
 
 
 @dataclass(frozen=True, eq=False)
 class Basin:
     """One basin of one layer. ``centre`` (d,) is where it is now (where it last was, when lost), ``found_at``
     (d,) where it was first seen, ``drift`` = 1 − cosine between the two; ``lost_by`` is the id of the edit
-    that lost it. ``population`` counts the starts of the last survey that saw it, which was the ``seen_in``-th of the
-    layer (0: none has)."""
+    that lost it. ``population`` counts the starts of the last survey that saw it (0: only states of a text have
+    settled in it), ``tokens`` the states of held-out tokens that settled in it then; that survey was the
+    ``seen_in``-th of the layer (0: none has)."""
 
     id: int
     centre: Tensor
@@ -55,6 +59,7 @@ class Basin:
     drift: float
     found_at: Tensor
     seen_in: int = 0
+    tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,12 +77,14 @@ class Lineage:
 class Registry:
     """Every basin seen so far, by id; a new value after every observation and every edit. ``surveys`` counts the
     surveys so far; ``last`` is how many starts the last one had, how many of them went to the origin and how many
-    did not settle (``None``: the present weight has not been surveyed)."""
+    did not settle (``None``: the present weight has not been surveyed); ``token_states`` is how many token states
+    it settled."""
 
     basins: tuple[Basin, ...] = field(default=())
     next_id: int = 0
     surveys: int = 0
     last: tuple[int, int, int] | None = None
+    token_states: int = 0
 
     def get(self, id: int) -> Basin | None:
         """The basin with this id, living or lost, or None."""
@@ -86,6 +93,15 @@ class Registry:
     def alive(self) -> tuple[Basin, ...]:
         """The living basins, by id."""
         return tuple(basin for basin in self.basins if basin.status == "alive")
+
+    def main(self) -> tuple[Basin, ...]:
+        """The living basins that starts have reached or that hold at least ``HELD`` of the token states, by id.
+
+        Hundreds of basins of a language model hold a token or two each. They have numbers, but an edit need not keep
+        them, and they are no points on a map.
+        """
+        least = max(1.0, HELD * self.token_states)
+        return tuple(basin for basin in self.alive() if basin.population > 0 or basin.tokens >= least)
 
     def centres(self) -> Tensor:
         """The centres of the living basins (k, d), in the order of ``alive``; (0, 0) when there are none."""
@@ -130,12 +146,67 @@ class Registry:
                 if not seen.seen_in and old.status == "alive":
                     continue
                 drift = _drift(old.found_at, seen.centre)
-                basins[match[j]] = replace(seen, id=old.id, drift=drift, found_at=old.found_at)
+                basins[match[j]] = replace(
+                    seen, id=old.id, drift=drift, found_at=old.found_at, tokens=old.tokens
+                )
             else:
                 basins.append(replace(seen, id=next_id))
                 ids.append(next_id)
                 next_id += 1
         return replace(self, basins=tuple(basins), next_id=next_id), tuple(ids)
+
+    def with_centres(self, landscape: Landscape, centres: Tensor) -> tuple[Registry, tuple[int, ...]]:
+        """The registry with living basins at ``centres`` (m, d), which no start has reached; and their ids. One that
+        had been lost is back under its id, all others get new ones."""
+        if not len(centres):
+            return self, ()
+        lost = [place for place, basin in enumerate(self.basins) if basin.status == "lost"]
+        back: dict[int, int] = {}
+        if lost:
+            gone = _stacked([self.basins[place].centre for place in lost]).to(centres)
+            back = {j: lost[i] for i, j in best_matching(gram(gone, centres), SAME)}
+        columns = zip(
+            centres,
+            lyapunov(landscape, centres).tolist(),
+            residual(landscape, centres).tolist(),
+            spectrum(landscape, centres)[0].tolist(),
+            strict=True,
+        )
+        basins, ids, next_id = list(self.basins), [], self.next_id
+        for j, (centre, energy, gap, radius) in enumerate(columns):
+            seen = Basin(next_id, centre, 0, energy, gap, radius, "alive", None, 0.0, centre)
+            if j in back:
+                old = basins[back[j]]
+                drift = _drift(old.found_at, centre)
+                seen = replace(seen, id=old.id, drift=drift, found_at=old.found_at)
+                basins[back[j]] = seen
+            else:
+                basins.append(seen)
+                next_id += 1
+            ids.append(seen.id)
+        return replace(self, basins=tuple(basins), next_id=next_id), tuple(ids)
+
+    def with_tokens(self, tokens: Mapping[int, int], token_states: int) -> Registry:
+        """The registry after ``token_states`` states were settled, of which ``tokens[id]`` lie in the basin ``id``."""
+        basins = tuple(self._read(basin, tokens.get(basin.id, 0)) for basin in self.basins)
+        return replace(self, basins=basins, token_states=token_states)
+
+    def _read(self, basin: Basin, tokens: int) -> Basin:
+        """A basin in which so many token states of the last survey lie: that survey has seen it."""
+        if basin.status == "lost" or basin.tokens == tokens == 0:
+            return basin
+        if tokens and self.last is not None and basin.seen_in != self.surveys:
+            return replace(basin, tokens=tokens, population=0, seen_in=self.surveys)
+        return replace(basin, tokens=tokens)
+
+    def by_tokens(self, first: int) -> tuple[Registry, dict[int, int]]:
+        """The registry with the ids from ``first`` on, which nobody has seen yet, dealt out anew: the basin that holds
+        most tokens gets the first one (ties: most starts, then as they are); and the new id of each old one."""
+        new = [basin for basin in self.basins if basin.id >= first]
+        new.sort(key=lambda basin: (-basin.tokens, -basin.population, basin.id))
+        ids = {basin.id: first + k for k, basin in enumerate(new)}
+        kept = tuple(basin for basin in self.basins if basin.id < first)
+        return replace(self, basins=kept + tuple(replace(basin, id=ids[basin.id]) for basin in new)), ids
 
     def after_edit(self, landscape: Landscape, edit_id: int) -> tuple[Registry, Lineage]:
         """The registry under the edited ``landscape``, and what happened to every living basin."""

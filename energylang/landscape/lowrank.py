@@ -100,13 +100,17 @@ class LowRank:
 
     def added_to(self, weight: Tensor) -> Tensor:
         """``weight + ΔW`` (d, d) by one ``addmm``: same inputs, same bits; ``weight`` is left alone. Mirrored
-        factors keep a symmetric weight symmetric bit for bit."""
+        factors keep a symmetric weight symmetric bit for bit. The factors are copied first: how a product is
+        rounded depends on where in memory they lie and in which order (a view, a file); a copy lies always alike."""
         if weight.shape != (self.dim, self.dim):
             raise LandscapeError(
                 f"an edit of dimension {self.dim} cannot be added to a weight of shape {tuple(weight.shape)}",
                 hint="edits belong to the layer they were made for",
             )
-        total = torch.addmm(weight, self.left.to(weight), self.right.to(weight).T)
+        left, right = (
+            side.to(weight).clone(memory_format=torch.contiguous_format) for side in (self.left, self.right)
+        )
+        total = torch.addmm(weight, left, right.T)
         if self.mirrored and torch.equal(weight, weight.T):
             total = total.triu() + total.triu(1).T
         return total

@@ -9,6 +9,7 @@ from energylang import types as t
 
 from .declaration import FORCE, Effect, Example, Param, operation
 from .observe import BASIN, LAYER
+from .two_models import OTHER
 
 if TYPE_CHECKING:
     from energylang.runtime.session import Session
@@ -28,11 +29,13 @@ def placebo_count(default: int) -> Param:
     category="Causal",
     summary="Knock out every basin and see which others move.",
     details="An edge means that the basin's loss moves the other by more than the threshold, and by more than random "
-    "edits of the same norm do. The graph can be written as GraphML, DOT or JSON.",
+    "edits of the same norm do: of the edges at most 5 % are expected to be chance (p-values from placebos matched to "
+    "every pair, corrected by Benjamini and Hochberg). A basin's mirror goes with it and is no edge. The graph can be "
+    "written as GraphML, DOT or JSON.",
     params=(
         LAYER,
         THRESHOLD,
-        placebo_count(1),
+        placebo_count(20),
         Param(
             "save",
             t.PATH,
@@ -44,7 +47,7 @@ def placebo_count(default: int) -> Param:
     effects=Effect.READS | Effect.FILES,
     result=results.CausalGraph,
     examples=(
-        Example("survey L0\ncausal scan L0", "it.num_edges >= 0 and it.placebos == 1"),
+        Example("survey L0\ncausal scan L0", "it.num_edges >= 0 and it.placebos == 20"),
         Example(
             'causal scan L0 threshold=0.5 save="graph.dot"', 'it.threshold == 0.5 and it.path == "graph.dot"'
         ),
@@ -57,16 +60,55 @@ def causal_scan(
 
 
 @operation(
+    "causal compare",
+    category="Causal",
+    summary="Is the causal graph over basins the same in another model?",
+    details="Basins are matched as compare does it (by=direction), or by the held-out tokens that settle in them "
+    "(by=tokens, text models with one tokenizer); both layers are scanned on the basins that match. The overlap of the "
+    "edges and the rank correlation of all drifts stand beside those under shuffled labels, with p-values.",
+    params=(
+        OTHER,
+        LAYER,
+        Param(
+            "by",
+            t.CHOICE,
+            "how basins are matched",
+            "direction",
+            choices=("direction", "tokens"),
+            keyword_only=True,
+        ),
+        THRESHOLD,
+        placebo_count(20),
+        Param("shuffles", t.INT, "shuffled labels", 999, minimum=20, maximum=100_000, keyword_only=True),
+    ),
+    effects=Effect.READS | Effect.FILES,
+    result=results.CausalComparison,
+    examples=(
+        Example("causal compare planted:64x4 L0", "it.both == it.edges_here and it.overlap == 1"),
+        Example("causal compare random:64 L0", 'it.pairs == 0 and it.other == "random:64"'),
+        Example(
+            "causal compare tiny L3 by=tokens", 'it.matched_by == "tokens" and it.drift_p < 0.05', on="tiny"
+        ),
+    ),
+)
+def causal_compare(
+    session: Session, model: str, layer: int, by: str, threshold: float, placebos: int, shuffles: int
+) -> results.CausalComparison:
+    return session.compare_causes(model, layer, by, threshold, placebos, shuffles)
+
+
+@operation(
     "causal intervene",
     category="Causal",
     summary="do(B): change one basin's own field, and see what that does to the others.",
     details="Unlike remove, weaken and strengthen it does not keep the fields of the others: what leans on the basin "
-    "moves with it. The edit is gated and staged like any other.",
+    "moves with it. The edit is gated and staged, or refused, like any other; what it would do to the others is said "
+    "either way.",
     params=(
         LAYER,
         BASIN,
         Param("op", t.CHOICE, "what is done to it", "remove", choices=("remove", "weaken", "strengthen")),
-        placebo_count(10),
+        placebo_count(20),
         *FORCE,
     ),
     effects=Effect.EDITS,
@@ -74,7 +116,7 @@ def causal_scan(
     examples=(
         Example(
             'survey L0\ncausal intervene L0.B0 op=weaken --force --reason "to see"',
-            "it.applied and it.placebos == 10 and it.others.count > 0",
+            "it.applied and it.placebos == 20 and it.others.count > 0",
         ),
         Example(
             "survey L0\nset max_changed 0\ncausal intervene L0.B0", "not it.applied or it.mean_drift == 0"
@@ -95,7 +137,7 @@ def causal_intervene(
         LAYER,
         BASIN,
         Param("mod", t.CHOICE, "how it would be", "invert", choices=("invert", "weaken", "shift")),
-        placebo_count(10),
+        placebo_count(20),
     ),
     effects=Effect.READS,
     result=results.CounterfactualEffect,
@@ -120,14 +162,14 @@ def causal_counterfactual(
         LAYER,
         BASIN,
         Param("to", t.LAYER, "the later layer to look at", keyword_only=True),
-        placebo_count(5),
+        placebo_count(20),
     ),
     effects=Effect.READS | Effect.TEXT,
     result=results.CrossEffect,
     examples=(
         Example(
             "let used = usage L2\nlet b = used.basins[0].basin\ncausal across L2 b to=L3",
-            "it.held > 0 and it.placebos == 5 and it.moved >= 0",
+            "it.held > 0 and it.placebos == 20 and it.moved >= 0",
             on="tiny",
         ),
     ),

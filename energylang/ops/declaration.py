@@ -24,6 +24,7 @@ What the checker knows about an operation, it knows from the declaration:
       flow=Flow(applies="layer")            what is staged in this layer is live afterwards (apply)
       flow=Flow(live=True)                  it runs the live model, so staged edits are not heard (generate)
       flow=Flow(keeps=True)                 the edits made so far are written down (save, record)
+      flow=Flow(reads=True)                 it reads a concept's texts, not its direction: one of any layer (usage)
 
   A concept that is created need not exist before, and may; ``at`` may be ``auto``. ``travels`` is for the
   history's own operations.
@@ -164,6 +165,7 @@ class Flow:
     applies: str = ""
     live: bool = False
     keeps: bool = False
+    reads: bool = False
     travels: Literal["", "undo", "redo", "checkpoint", "rollback", "goto"] = ""
 
     def parameters(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ it, ``checkpoint`` gives a place a name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 from energylang import results
@@ -18,7 +18,7 @@ from .coerce import suggestion
 from .declaration import Effect, Example, Flow, Param, operation
 
 if TYPE_CHECKING:
-    from energylang.runtime.history import Node
+    from energylang.runtime.history import LogEntry, Node
     from energylang.runtime.session import Session
 
 STEPS = Param("steps", t.INT, "how many changes", 1, minimum=1, maximum=1_000_000)
@@ -41,6 +41,7 @@ NAME = Param("name", t.LABEL, "the checkpoint's name, such as before-cut")
     examples=(
         Example("inject L0 42\nundo", "it.is_original"),
         Example("inject L0 42\ninject L0 43\nundo 2", "it.is_original"),
+        Example("inject L0 42\nundo 99", "it.statements.count == 1 and it.missing == 98"),
         Example("inject L0 42\nset inits 50\nundo L0", "it.is_original and (survey L0).inits == 50"),
     ),
 )
@@ -52,9 +53,11 @@ def undo(session: Session, steps: int | Layer) -> results.Undone:
         raise ElError("there is nothing to undo", code="EL512", hint="`history` shows what was done")
     target = timeline.current
     for _ in range(steps):
-        target = target.parent or target
+        if target.parent is None:
+            break
+        target = target.parent
     undone, _ = session.travel_to(target)
-    return _travelled(session, "undo", undone, [])
+    return _travelled(session, "undo", undone, [], steps - len(undone))
 
 
 def _undo_layer(session: Session, layer: Layer) -> results.Undone:
@@ -93,7 +96,7 @@ def redo(session: Session, steps: int) -> results.Undone:
     if node is session.timeline.current:
         raise ElError("there is nothing to redo", code="EL512", hint="only undone changes can be made again")
     _, again = session.travel_to(node)
-    return _travelled(session, "redo", [], again)
+    return _travelled(session, "redo", [], again, steps - len(again))
 
 
 @operation(
@@ -165,7 +168,7 @@ def goto(session: Session, id: int) -> results.Undone:
 
 
 def _travelled(
-    session: Session, direction: str, undone: Sequence[Node], again: Sequence[Node]
+    session: Session, direction: str, undone: Sequence[Node], again: Sequence[Node], missing: int = 0
 ) -> results.Undone:
     staged = session.staged_hash()
     original = staged == session.original_hash == session.live_hash()
@@ -177,7 +180,14 @@ def _travelled(
         staged,
         original,
         sum(node.refused for node in (*undone, *again)),
+        missing,
     )
+
+
+def _was_undone(entry: LogEntry, in_force: Set[Node]) -> bool:
+    """Whether an operation had an effect that is not in force; what was refused had none that could be undone."""
+    node = entry.node
+    return node is not None and not node.refused and node not in in_force
 
 
 @operation(
@@ -203,7 +213,7 @@ def history(session: Session, tree: bool | str) -> results.History:
             results.HistoryEntry(
                 id=entry.id,
                 statement=entry.statement,
-                state="UNDONE" if entry.node is not None and entry.node not in in_force else entry.status,
+                state="UNDONE" if _was_undone(entry, in_force) else entry.status,
                 detail=entry.detail,
                 parent=entry.at.id,
                 here=entry.node is timeline.current,

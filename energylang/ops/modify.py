@@ -53,6 +53,13 @@ def as_number(strength: float | str) -> float | None:
             maximum=2,
             keyword_only=True,
         ),
+        Param(
+            "radius",
+            t.BOOL,
+            "also measure how far the new basin reaches, and its neighbours before and after",
+            False,
+            keyword_only=True,
+        ),
         *FORCE,
     ),
     effects=Effect.EDITS,
@@ -64,6 +71,10 @@ def as_number(strength: float | str) -> float | None:
             "it.norm < wide.norm",
         ),
         Example("inject L0 seed 42 strength=0.01", "it.relative_norm < 0.0101"),
+        Example(
+            "set max_changed 100%\ninject L0 42 radius=true",
+            "it.reach.radius > 0 and it.neighbours.count > 0 and it.neighbours[0].before.radius_low > 0",
+        ),
     ),
     clashes=(
         Clash(
@@ -80,11 +91,14 @@ def inject(
     target: BasinRef | Concept | Seed,
     strength: float | str,
     noise: float | None,
+    radius: bool,
     force: bool,
     reason: str,
 ) -> results.Edit:
     number = as_number(strength) if noise is None else None
-    return session.inject_direction(layer, target, number, noise=noise, force=force, reason=reason)
+    return session.inject_direction(
+        layer, target, number, noise=noise, radius=radius, force=force, reason=reason
+    )
 
 
 @operation(

@@ -14,6 +14,7 @@ from .declaration import Effect, Example, Flow, FromSetting, Param, operation
 
 if TYPE_CHECKING:
     from energylang.landscape.survey import BasinSet
+    from energylang.runtime.observing import Surveyed
     from energylang.runtime.session import Session
     from energylang.values import BasinRef, Concept, Seed
 
@@ -37,10 +38,12 @@ SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 
     "survey",
     category="Observe",
     summary="Find the basins of a layer.",
-    details="Random starts, real token states when the model reads text, and the basins installed by edits "
-    "are settled in one batch, clustered and polished to fixed points. Basins keep their numbers from survey "
-    "to survey. How many are found depends on how many starts there are: the coverage says which share of all random "
-    "starts ends in a basin that was met, and the estimate how many basins there are in all.",
+    details="Random starts and the basins installed by edits are settled in one batch, clustered and polished to fixed "
+    "points. How many are found depends on how many starts there are: the coverage says which share of all random "
+    "starts ends in a basin that was met, and the estimate how many basins there are in all. In a text model held-out "
+    "tokens are settled as well, with the states that the staged model gives them: each basin has its share of the "
+    "tokens, the tokens read there most often and the context nearest to its centre, and the basins with most tokens "
+    "come first. Basins keep their numbers from survey to survey.",
     params=(
         LAYER,
         INITS,
@@ -76,6 +79,12 @@ SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 
         ),
         Example("survey L0 radius=true", "it.basins[0].radius > 0.1"),
         Example("survey L0\ninject L0 42\nsurvey L0 at=0", "it.installed_starts == 0 and it.at == 0"),
+        Example(
+            "survey L3",
+            "it.token_states > 2000 and it.basins[0].tokens >= it.basins[1].tokens "
+            "and it.basins[0].top_tokens.count > 0",
+            on="tiny",
+        ),
     ),
 )
 def survey(
@@ -115,20 +124,22 @@ def _survey(
         session.find_basins(layer, inits, seed + k, radius=False, doublings=doublings)
         for k in session.counted(later, "seeds")
     ]
-    seen = session.count_basins(first, random)
-    registry, ids = session.fresh_registry(session.staged(layer)).observe(first)
-    session.keep_registry(session.staged(layer), registry, surveyed=True)
+    sampled = session.count_basins(first, random)
+    seen = session.learn(layer, first)
+    reading = seen.reading
+    settled = len(reading.tokens) if reading is not None else 0
+    visits = reading.visits() if reading is not None else {}
     landscape = session.landscape_of(layer)
     counts = (len(first), *(len(other) for other in others))
     return results.Survey(
         layer=layer,
-        num_basins=len(first),
-        basins=_rows(layer, first, ids),
+        num_basins=len(seen.basins),
+        basins=_rows(session, layer, first, seen),
         dim=landscape.dim,
         beta=landscape.beta,
         degree=landscape.degree,
         inits=random,
-        token_starts=first.num_starts - random - installed,
+        token_starts=settled,
         installed_starts=installed,
         num_starts=first.num_starts,
         origin_population=first.origin_population,
@@ -145,19 +156,24 @@ def _survey(
         count_std=statistics.stdev(counts) if seeds > 1 else None,
         at=at,
         elapsed=time.perf_counter() - started,
-        found_random=seen.found,
-        singletons=seen.singletons,
-        doubletons=seen.doubletons,
-        coverage=seen.coverage,
-        coverage_low=seen.coverage_low,
-        coverage_high=seen.coverage_high,
-        estimate=seen.estimate,
-        estimate_low=seen.estimate_low,
-        estimate_high=seen.estimate_high,
-        estimator=seen.estimator,
+        found_random=sampled.found,
+        singletons=sampled.singletons,
+        doubletons=sampled.doubletons,
+        coverage=sampled.coverage,
+        coverage_low=sampled.coverage_low,
+        coverage_high=sampled.coverage_high,
+        estimate=sampled.estimate,
+        estimate_low=sampled.estimate_low,
+        estimate_high=sampled.estimate_high,
+        estimator=sampled.estimator,
         until=until,
-        until_reached=None if until is None else seen.coverage is not None and seen.coverage >= until,
+        until_reached=None if until is None else sampled.coverage is not None and sampled.coverage >= until,
         over_seeds=_over_seeds(session, [first, *others], random) if others else None,
+        token_states=settled,
+        token_basins=len(visits),
+        tokens_to_zero=reading.found.to_zero if reading is not None else 0,
+        tokens_unsettled=reading.found.unsettled if reading is not None else 0,
+        token_coverage=1 - list(visits.values()).count(1) / settled if settled else None,
     )
 
 
@@ -180,38 +196,31 @@ def _over_seeds(session: Session, found: list[BasinSet], random: int) -> results
     )
 
 
-def _rows(layer: int, found: BasinSet, ids: tuple[int, ...]) -> tuple[results.Basin, ...]:
-    populations = found.population.tolist()
-    columns = zip(
-        ids,
-        populations,
-        found.energy.tolist(),
-        found.energy_reference.tolist(),
-        found.residual.tolist(),
-        found.stability.tolist(),
-        found.is_fixed_point.tolist(),
-        found.mirror.tolist(),
-        found.radii.rows() if found.radii is not None else [(None, None, None, None)] * len(found),
-        strict=True,
-    )
+def _rows(session: Session, layer: int, found: BasinSet, seen: Surveyed) -> tuple[results.Basin, ...]:
+    most, typical = session.meanings(seen.reading)
+    settled = len(seen.reading.tokens) if seen.reading is not None else 0
     return tuple(
         results.Basin(
             layer=layer,
-            id=id,
-            population=population,
-            fraction=population / found.num_starts,
-            energy=energy,
-            energy_reference=reference,
-            residual=residual,
-            stability=stability,
-            is_fixed_point=fixed,
-            mirror=ids[mirror] if mirror >= 0 else None,
-            radius=reach[0],
-            radius_low=reach[1],
-            radius_high=reach[2],
-            radius_reached=reach[3],
+            id=basin.id,
+            population=basin.population,
+            fraction=basin.population / found.num_starts,
+            energy=basin.energy,
+            energy_reference=basin.energy_reference,
+            residual=basin.residual,
+            stability=basin.stability,
+            is_fixed_point=basin.is_fixed_point,
+            mirror=basin.mirror,
+            radius=basin.reach[0],
+            radius_low=basin.reach[1],
+            radius_high=basin.reach[2],
+            radius_reached=basin.reach[3],
+            tokens=basin.tokens,
+            token_share=basin.tokens / settled if settled else None,
+            top_tokens=most.get(basin.id, ()),
+            context=typical.get(basin.id),
         )
-        for id, population, energy, reference, residual, stability, fixed, mirror, reach in columns
+        for basin in seen.basins
     )
 
 
@@ -309,8 +318,8 @@ def energy(session: Session, layer: int, target: BasinRef | Concept | Seed) -> r
     "probe",
     category="Observe",
     summary="What a basin means: the tokens it says, the tokens it holds, and real contexts.",
-    details="says: the tokens that its centre makes likely through the output head alone; holds: the tokens that "
-    "settle in it most often in held-out text.",
+    details="says: the tokens that its centre makes likely through the output head alone; holds: the tokens that are "
+    "read where the model settles in it, most often first, in the held-out text that `survey` and `usage` read too.",
     params=(
         LAYER,
         replace(BASIN, default=0),
@@ -355,12 +364,16 @@ def landscape(session: Session, layer: int, dims: int, method: str, save: str | 
     "trace",
     category="Observe",
     summary="The convergence path of every token of a text: energies, iterations, and the basin it reaches.",
+    details="The model takes a few steps only and reads the state it has then: the cosine says how near that is to the "
+    "centre of the basin in which it would settle.",
     params=(LAYER, Param("text", t.TEXT, "a text")),
     effects=Effect.READS | Effect.TEXT,
     result=results.Trace,
     examples=(
         Example(
-            'trace L3 "Thank you so much"', "it.tokens.count >= 4 and it.tokens[0].iterations > 0", on="tiny"
+            'trace L3 "Thank you so much"',
+            "it.tokens.count >= 4 and it.tokens[0].iterations > 0 and it.to_zero == 0",
+            on="tiny",
         ),
     ),
 )

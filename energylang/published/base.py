@@ -129,13 +129,7 @@ class Surgeon:
                 "exists_after": False,
                 "cos_after": place.cosine,
                 "W_after": self.get_W(layer),
-                "retention": {
-                    "accepted": False,
-                    "applied": False,
-                    "forced": False,
-                    "reason": "no basin",
-                    "lost": [],
-                },
+                "retention": nothing_judged(layer, float(self.session.setting("max_changed"))),
                 **(extra or {}),
             },
         )
@@ -175,7 +169,7 @@ class ConceptTable(MutableMapping[str, Any]):
         return len(self.session.state.concepts)
 
 
-def auto(strength: float | None) -> float | str:
+def auto(strength: float | str | None) -> float | str:
     return "auto" if strength is None else strength
 
 
@@ -198,7 +192,22 @@ def retention(edit: results.Edit | results.CausalEffect, max_changed: float) -> 
     if isinstance(edit, results.Edit):
         fraction = edit.changed_fraction
         found |= {"K_protected": edit.protected, "K_kept": edit.kept}
-    found["decision"] = {
+    else:
+        found |= {"K_protected": len(edit.others), "K_kept": sum(other.survived for other in edit.others)}
+    found["decision"] = _decision(fraction, max_changed)
+    return found
+
+
+def nothing_judged(layer: int, max_changed: float) -> dict[str, Any]:
+    """The same keys where there was no basin, so that no edit was proposed."""
+    facts = {"reason": "there is no basin", "lost": [], "frobenius": 0.0, "layer": f"L{layer}"}
+    counts = {"K_protected": None, "K_kept": None, "decision": _decision(None, max_changed)}
+    flags = dict.fromkeys(("accepted", "applied", "forced", "promoted"), False)
+    return {**flags, **facts, "compact_edit": "refused", **counts}
+
+
+def _decision(fraction: float | None, max_changed: float) -> dict[str, Any]:
+    return {
         "accepted": None if fraction is None else fraction <= max_changed,
         "changed_fraction": fraction,
         "max_changed": max_changed,
@@ -206,7 +215,6 @@ def retention(edit: results.Edit | results.CausalEffect, max_changed: float) -> 
         "n_probes": None,
         "n_intended": None,
     }
-    return found
 
 
 def affected(
@@ -219,6 +227,7 @@ def affected(
             "drift": other.drift,
             "survived": other.survived,
             "z": other.z,
+            "p": other.p,
             "energy_before": before.get(other.basin),
             "energy_after": after.get(other.basin),
         }

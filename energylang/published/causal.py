@@ -27,6 +27,8 @@ class Causal(Surgeon):
                 "target_survived": edge.survived,
                 "type": "moved" if edge.survived else "destroyed",
                 "z": edge.z,
+                "p": edge.p,
+                "q": edge.q,
             }
             for edge in found.edges
         ]

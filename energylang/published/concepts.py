@@ -68,7 +68,7 @@ class Concepts(Surgeon):
         self,
         layer: int,
         concept_name: str | None = None,
-        strength: float | None = None,
+        strength: float | str | None = None,
         *,
         concept: str | None = None,
         method: str = "attractor",
@@ -84,14 +84,13 @@ class Concepts(Surgeon):
             layer, name, strength=auto(strength), method=method, **self._forced(force, reason)
         )
         samples = len(self.session.concept(name).states)
-        extra = {"concept": name, "strength": "auto" if strength is None else strength}
-        return self._edited(edit, before, target, {**extra, "num_samples": samples})
+        return self._edited(edit, before, target, {"concept": name, "num_samples": samples})
 
     def remove_concept(
         self,
         layer: int,
         concept_name: str | None = None,
-        strength: float | None = None,
+        strength: float | str | None = None,
         force: bool = False,
         *,
         concept: str | None = None,
@@ -116,7 +115,7 @@ class Concepts(Surgeon):
         source_surgeon: Surgeon | str,
         layer: int,
         concept_name: str,
-        strength: float | None = None,
+        strength: float | str | None = None,
         *,
         force: bool = False,
         reason: str = "",

@@ -8,7 +8,7 @@ from rich.text import Text
 from energylang import results
 
 from .dispatch import render
-from .marks import bar, facts, number, percent, table
+from .marks import NONE, bar, chance, distance, facts, give_or_take, number, percent, percents, table
 
 _SHOWN = 12
 
@@ -24,19 +24,26 @@ def _(graph: results.CausalGraph) -> RenderableType:
     parts: list[RenderableType] = [
         head,
         facts(
-            placebo=f"{graph.placebo_edges:.1f} pairs, drift {graph.placebo_drift:.3f} ± {graph.placebo_drift_std:.3f}",
+            mirrors_folded=f"{graph.edges_folded} of {graph.tested} pairs",
+            at_most_by_chance=percent(graph.level),
             not_specific=str(graph.unspecific),
+        ),
+        facts(
+            random_edits_move=f"{graph.placebo_edges:.1f} pairs",
+            drift=give_or_take(graph.placebo_drift, graph.placebo_drift_std, 3),
+            placebos=str(graph.placebos),
         ),
     ]
     if graph.edges:
-        rows = table("knocked out", "moves", "drift", "", "z", "", right=(2, 4))
+        rows = table("knocked out", "moves", "drift", "", "q", "z", "", right=(2, 4, 5))
         for edge in graph.edges[:_SHOWN]:
             rows.add_row(
                 Text(f"B{edge.source}", style="cyan"),
                 f"→ B{edge.target}",
                 f"{edge.drift:.2f}",
                 Text(bar(edge.drift / 2), style="blue"),
-                f"{edge.z:+.1f}",
+                chance(edge.q),
+                distance(edge.z),
                 "" if edge.survived else Text("lost", style="red"),
             )
         parts.append(rows)
@@ -47,23 +54,67 @@ def _(graph: results.CausalGraph) -> RenderableType:
     return Group(*parts)
 
 
+@render.register
+def _(found: results.CausalComparison) -> RenderableType:
+    head = Text.assemble(
+        (f"L{found.layer}", "bold"),
+        f" here and in {found.other}: {found.matched} of {found.basins_here} and {found.basins_there} basins match by "
+        f"{found.matched_by} ({found.pairs} without mirrors)",
+    )
+    if not found.pairs:
+        return Group(head, Text("no basin to compare the graphs on", style="yellow"))
+    rows = table("", "real", "shuffled", "p", right=(1, 2, 3))
+    for name, real, mean, spread, p in (
+        (
+            "overlap of edges",
+            found.overlap,
+            found.overlap_shuffled,
+            found.overlap_shuffled_std,
+            found.overlap_p,
+        ),
+        (
+            "correlation of drifts",
+            found.drift_correlation,
+            found.drift_shuffled,
+            found.drift_shuffled_std,
+            found.drift_p,
+        ),
+    ):
+        cells = (
+            (NONE, NONE) if real is None or mean is None else (f"{real:.2f}", give_or_take(mean, spread, 2))
+        )
+        rows.add_row(name, *cells, chance(p))
+    placebo = "" if found.overlap_placebo is None else f"; with random edits {found.overlap_placebo:.2f}"
+    return Group(
+        head,
+        Text(
+            f"{found.edges_here} edges here, {found.edges_there} there, {found.both} in both{placebo}",
+            style="dim",
+        ),
+        rows,
+    )
+
+
 def _drifts(others: tuple[results.Drifted, ...]) -> RenderableType:
-    rows = table("moves", "drift", "", "random edits", "z", "", right=(1, 4))
+    rows = table("moves", "drift", "", "random edits", "p", "z", "", right=(1, 4, 5))
     for row in others[:_SHOWN]:
         rows.add_row(
             f"B{row.basin}",
             f"{row.drift:.3f}",
             Text(bar(row.drift / 2, 8), style="blue"),
-            f"{row.placebo:.3f} ± {row.placebo_std:.3f}",
-            f"{row.z:+.1f}",
+            give_or_take(row.placebo, row.placebo_std, 3),
+            chance(row.p),
+            distance(row.z),
             "" if row.survived else Text("lost", style="red"),
         )
     return rows
 
 
-def _mean(mean: float, placebo: float, spread: float, count: int) -> Text:
+def _mean(effect: results.CausalEffect | results.CounterfactualEffect) -> Text:
+    edits = "a random edit" if effect.placebos == 1 else f"{effect.placebos} random edits"
     return Text(
-        f"mean drift {mean:.3f}; {count} random edits of equal norm: {placebo:.3f} ± {spread:.3f}",
+        f"mean drift {effect.mean_drift:.3f}; {edits} of equal norm: "
+        f"{give_or_take(effect.placebo_drift, effect.placebo_drift_std, 3)} (p {chance(effect.p)})",
         style="dim",
     )
 
@@ -71,7 +122,9 @@ def _mean(mean: float, placebo: float, spread: float, count: int) -> Text:
 @render.register
 def _(effect: results.CausalEffect) -> RenderableType:
     name = f"L{effect.layer}.B{effect.basin}"
-    if effect.forced:
+    if effect.blocked:
+        head = Text.assemble(("✗ blocked", "bold red"), f"  do({effect.op} {name}): {effect.reason}")
+    elif effect.forced:
         head = Text.assemble(("! kept by force", "bold yellow"), f"  do({effect.op} {name})")
     elif effect.applied:
         head = Text.assemble(("✓ staged", "bold green"), f"  do({effect.op} {name})")
@@ -82,7 +135,7 @@ def _(effect: results.CausalEffect) -> RenderableType:
         head,
         facts(change=f"{number(effect.norm)} ({percent(effect.relative_norm)} of the weight)", lost=lost),
         _drifts(effect.others),
-        _mean(effect.mean_drift, effect.placebo_drift, effect.placebo_drift_std, effect.placebos),
+        _mean(effect),
     )
 
 
@@ -97,7 +150,7 @@ def _(effect: results.CounterfactualEffect) -> RenderableType:
     return Group(
         head,
         _drifts(effect.others),
-        _mean(effect.mean_drift, effect.placebo_drift, effect.placebo_drift_std, effect.placebos),
+        _mean(effect),
     )
 
 
@@ -111,8 +164,10 @@ def _(effect: results.CrossEffect) -> RenderableType:
             " of the tokens settle elsewhere",
         ),
         facts(
-            random_directions=f"{percent(effect.moved_placebo)} ± {percent(effect.moved_placebo_std)}",
-            z=f"{effect.moved_z:+.1f}",
-            usage_changes_by=f"{percent(effect.usage_change)} (random {percent(effect.usage_placebo)})",
+            random_directions=percents(effect.moved_placebo, effect.moved_placebo_std),
+            p=chance(effect.moved_p),
+            z=distance(effect.moved_z),
+            usage_changes_by=f"{percent(effect.usage_change)} "
+            f"(random {percents(effect.usage_placebo, effect.usage_placebo_std)})",
         ),
     )

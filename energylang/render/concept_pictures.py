@@ -9,7 +9,7 @@ from rich.text import Text
 from energylang import results
 
 from .dispatch import render
-from .marks import bar, facts, percent, table
+from .marks import bar, distance, facts, give_or_take, percent, percents, table
 
 _KINDS = {"random": "random value", "other": "another concept", "shuffled": "shuffled label"}
 
@@ -79,15 +79,14 @@ def _(effect: results.Effect) -> RenderableType:
         Text(f"{effect.log_prob_after:.3f}", style="bold"),
     )
     rows.add_row("loss on held-out text", f"{effect.loss_before:.4f}", f"{effect.loss_after:.4f}")
-    damage = f"damage {100 * effect.loss_change:+.2f} ± {100 * effect.loss_change_error:.2f} %{asked}"
+    damage = f"damage {percents(effect.loss_change, effect.loss_change_error, 2, '+')}{asked}"
     parts: list[RenderableType] = [rows, Text(damage, style="dim")]
     with_share = effect.share_before is not None
     columns = ("placebos", "", *(("replies", "z") if with_share else ()), "log-probability", "z", "damage")
     controls = table(*columns, right=tuple(range(1, len(columns))))
     for control in effect.controls:
         shares = (
-            (_spread(100 * control.share, 100 * (control.share_std or 0), 1, " %", control.count),
-             _distance(control.share_z, control.count))
+            (percents(control.share, control.share_std), _distance(control.share_z, control.count))
             if control.share is not None
             else ("–", "–")
         )  # fmt: skip
@@ -95,19 +94,15 @@ def _(effect: results.Effect) -> RenderableType:
             _KINDS.get(control.kind, control.kind),
             str(control.count),
             *(shares if with_share else ()),
-            _spread(control.log_prob, control.log_prob_std, 3, "", control.count),
+            give_or_take(control.log_prob, control.log_prob_std, 3),
             _distance(control.log_prob_z, control.count),
             f"{100 * control.loss_change:+.2f} %",
         )
     return Group(*parts, controls)
 
 
-def _spread(mean: float, std: float, digits: int, unit: str, count: int) -> str:
-    return f"{mean:.{digits}f} ± {std:.{digits}f}{unit}" if count > 1 else f"{mean:.{digits}f}{unit}"
-
-
 def _distance(z: float | None, count: int) -> str:
-    return f"{z:+.1f}" if z is not None and count > 2 else "–"
+    return distance(z if count > 2 else None)
 
 
 @render.register
@@ -130,15 +125,15 @@ def _(steering: results.Steering) -> RenderableType:
     for step in steering.steps:
         cells: tuple[str, ...] = ()
         if with_share and step.share is not None:
-            spread = f"{100 * (step.share_placebo or 0):.1f} ± {100 * (step.share_placebo_std or 0):.1f} %"
-            cells = (percent(step.share), bar(step.share, 8), spread, f"{step.share_z:+.1f}")
+            spread = percents(step.share_placebo or 0.0, step.share_placebo_std)
+            cells = (percent(step.share), bar(step.share, 8), spread, distance(step.share_z))
         rows.add_row(
             f"{step.strength:g}" + (" ◂" if step.strength == steering.best else ""),
             *cells,
             f"{step.log_prob:.3f}",
-            f"{step.log_prob_placebo:.3f} ± {step.log_prob_placebo_std:.3f}",
-            f"{step.log_prob_z:+.1f}",
-            f"{100 * step.loss_change:+.2f} ± {100 * step.loss_change_error:.2f} %",
+            give_or_take(step.log_prob_placebo, step.log_prob_placebo_std, 3),
+            distance(step.log_prob_z),
+            percents(step.loss_change, step.loss_change_error, 2, "+"),
         )
     best = (
         f"◂ the largest strength within {percent(steering.damage)} damage"

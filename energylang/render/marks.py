@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from energylang import results
 
 BAR = 16
+NONE = "–"
+_FAR = 99
 
 
 def number(value: float) -> str:
@@ -40,7 +42,7 @@ def stable(value: float) -> str:
 def known_basins(found: results.LandscapeMap) -> str:
     """How many basins a map shows, and how many of them the last survey met."""
     total = found.known or len(found.points)
-    basins = f"basin{'' if total == 1 else 's'}"
+    basins = f"{'main ' if found.minor else ''}basin{'' if total == 1 else 's'}"
     if not found.surveyed:
         return f"{total} known {basins}, no survey since the edit"
     if found.met == found.known:
@@ -82,12 +84,30 @@ def reach_of(basin: Reach) -> str:
     return f"{basin.radius:.2f} ({basin.radius_low:.2f}–{high})"
 
 
-def reach_change(change: results.ReachChange) -> str:
-    """A basin's radius before and after an edit, in one line."""
-    before = reach_of(change.before) if change.before is not None else "new"
-    after = reach_of(change.after) if change.after is not None else "lost"
-    word = "  shrank" if change.shrank else "  grew" if change.grew else ""
-    return f"B{change.id}  {before} → {after}{word}"
+def give_or_take(value: float, error: float | None, digits: int, unit: str = "", sign: str = "") -> str:
+    """A value with its error or spread, where it has one: ``1.5 ± 0.2 %``."""
+    spread = "" if error is None else f" ± {error:.{digits}f}"
+    return f"{value:{sign}.{digits}f}{spread}{unit}"
+
+
+def percents(value: float, error: float | None, digits: int = 1, sign: str = "") -> str:
+    """``give_or_take`` of shares, in per cent."""
+    return give_or_take(100 * value, None if error is None else 100 * error, digits, " %", sign)
+
+
+def distance(z: float | None) -> str:
+    """A distance in standard deviations; none where there is no spread to measure by, and no digits where it is far
+    beyond what a spread of a few dozen says."""
+    if z is None:
+        return NONE
+    return f"{z:+.1f}" if abs(z) < _FAR else f"{'>' if z > 0 else '<'} {'+' if z > 0 else '-'}{_FAR}"
+
+
+def chance(p: float | None) -> str:
+    """A p- or q-value."""
+    if p is None:
+        return NONE
+    return f"{p:.3f}" if p >= 1e-3 else f"{p:.0e}"
 
 
 def short(digest: str) -> str:

@@ -32,7 +32,6 @@ def _(survey: results.Survey) -> RenderableType:
     if survey.definite:
         shape += ", positive semi-definite"
     starts = f"{survey.inits} random"
-    starts += f" + {survey.token_starts} tokens" if survey.token_starts else ""
     starts += f" + {survey.installed_starts} installed" if survey.installed_starts else ""
     count = f"{survey.num_basins}"
     title = Text.assemble((f"L{survey.layer}", "bold"), "  ", (count, "bold green"), " basins found")
@@ -51,15 +50,81 @@ def _(survey: results.Survey) -> RenderableType:
         ),
         facts(weight=shape, to_zero=str(survey.origin_population), unsettled=str(survey.unsettled)),
     ]
+    if survey.token_states:
+        parts.append(_token_facts(survey))
     if survey.basins:
-        parts.append(_basins(survey))
+        parts.append(_token_basins(survey) if survey.token_states else _basins(survey))
     if survey.basins and not survey.symmetric:
         parts.append(Text(NOT_SYMMETRIC, style="yellow"))
     hidden = survey.num_basins - SHOWN_BASINS
-    if hidden > 0:
+    if hidden > 0 and survey.token_states:
+        shown = survey.basins[:SHOWN_BASINS]
+        share = sum(basin.tokens for basin in shown) / survey.token_states
+        words = f"the {len(shown)} shown hold {100 * share:.0f} % of the token states; {hidden} more basins"
+        parts.append(Text(words, style="dim"))
+    elif hidden > 0:
         rest = sum(basin.population for basin in survey.basins[SHOWN_BASINS:])
         parts.append(Text(f"… and {hidden} more, with {rest} of the starts", style="dim"))
     return Group(*parts)
+
+
+def _token_facts(survey: results.Survey) -> Text:
+    lost = survey.tokens_to_zero + survey.tokens_unsettled
+    by_starts = sum(basin.population > 0 for basin in survey.basins)
+    values = {
+        "tokens": f"{survey.token_states:,} in {survey.token_basins:,} basins",
+        "starts": f"in {by_starts:,}",
+    }
+    if survey.token_coverage is not None:
+        values["coverage_of_tokens"] = percent(survey.token_coverage)
+    if lost:
+        values["without_a_basin"] = f"{survey.tokens_unsettled} never settle" + (
+            f", {survey.tokens_to_zero} decay to zero" if survey.tokens_to_zero else ""
+        )
+    return facts(**values)
+
+
+def _token_basins(survey: results.Survey) -> Table:
+    """The basins by tokens: what is read there, and where."""
+    shown = survey.basins[:SHOWN_BASINS]
+    most = max(1, *(basin.tokens for basin in shown))
+    with_radius = any(basin.radius is not None for basin in shown)
+    names = ["basin", "tokens", "", "share", "starts", "energy"]
+    names += ["radius"] if with_radius else []
+    right = tuple(k for k in range(1, len(names)) if k != 2)
+    rows = table(*names, "read there", "for example", right=right, wrap=(len(names), len(names) + 1))
+    for basin in shown:
+        cells: list[RenderableType] = [
+            Text(str(basin), style="cyan" if basin.is_fixed_point else "yellow"),
+            Text(str(basin.tokens)),
+            Text(bar(basin.tokens / most, 8), style="blue"),
+            Text(percent(basin.token_share or 0.0)),
+            Text(str(basin.population)),
+            Text(f"{basin.energy:.2f}"),
+        ]
+        if with_radius:
+            cells.append(Text(reach_of(basin)))
+        cells += [Text(_read_there(basin)), _example(basin.context)]
+        rows.add_row(*cells)
+    return rows
+
+
+def _read_there(basin: results.Basin) -> str:
+    """The token read there most often with its share, and the next one."""
+    tokens = [item.token.replace("\n", "⏎").strip() or "␣" for item in basin.top_tokens[:2]]
+    if not tokens:
+        return "–"
+    return " · ".join([f"{tokens[0]} {100 * basin.top_tokens[0].score:.0f} %", *tokens[1:]])
+
+
+def _example(context: results.Context | None) -> Text:
+    """The token in a few of its words."""
+    if context is None:
+        return Text("–", style="dim")
+    before, after = context.before.split()[-2:], context.after.split()[:1]
+    return Text.assemble(
+        (" ".join([*before, ""]), "dim"), (context.token, "bold"), (" ".join(["", *after]), "dim")
+    )
 
 
 def _basins(survey: results.Survey) -> Table:
@@ -201,8 +266,26 @@ def _(edit: results.Edit) -> RenderableType:
         parts += _others(edit)
     if edit.effect is not None:
         parts.append(render(edit.effect))
+    if edit.reach is not None:
+        parts.append(Text(f"radius of the new basin {reach_of(edit.reach)}"))
+    if edit.neighbours:
+        parts.append(_neighbours(edit))
     parts += [Text(f"note: {note}", style="dim") for note in edit.notes]
     return Group(*parts)
+
+
+def _neighbours(edit: results.Edit) -> Table:
+    """The basins beside a new one, with their radii before and after."""
+    rows = table("beside it", "cosine", "radius before", "after", "", right=(1, 2, 3))
+    for near in edit.neighbours:
+        rows.add_row(
+            Text(f"B{near.basin}", style="cyan"),
+            f"{near.cosine:.2f}",
+            reach_of(near.before),
+            reach_of(near.after),
+            Text(near.change, style="yellow" if near.change == "shrank" else ""),
+        )
+    return rows
 
 
 def _became(edit: results.Edit) -> str:
@@ -253,7 +336,10 @@ def _others(edit: results.Edit) -> list[RenderableType]:
     else:
         line = f"{edit.kept} of {edit.protected} protected basins stay, {changed}"
         if unprotected:
-            line += f"; not protected: {unprotected}, its own and what is built from it"
+            own = unprotected - edit.minor
+            kinds = [f"{own} of its own or built from it"] if own > 0 else []
+            kinds += [f"{edit.minor} that hold hardly a token each"] if edit.minor else []
+            line += f"; not protected: {' and '.join(kinds) or unprotected}"
         parts.append(Text(line))
     if edit.lost_on_purpose:
         parts.append(Text(f"lost on purpose: {_ids(edit.lost_on_purpose)}"))
@@ -393,6 +479,11 @@ def _(undone: results.Undone) -> RenderableType:
     lines += [Text.assemble(("↷ ", "cyan"), f"done again: {statement}") for statement in undone.again]
     if not lines:
         lines = [Text("the session stands there already", style="dim")]
+    if undone.missing:
+        there = len(undone.statements) + len(undone.again)
+        lines.append(
+            Text(f"there were no more than {there} of the {there + undone.missing} steps", style="yellow")
+        )
     if undone.refused:
         one = undone.refused == 1
         words = "one of these was an edit" if one else f"{undone.refused} of these were edits"
@@ -500,10 +591,21 @@ def _(checkpoint: results.Checkpoint) -> RenderableType:
 @render.register
 def _(made: results.Generation) -> RenderableType:
     said = Text.assemble(("“", "dim"), (made.text, "bold"), ("”", "dim"))
-    known = [(step.token.strip(), step.basins[-1]) for step in made.steps if step.basins]
-    named = [f"{token} B{basin}" for token, basin in known if token.isalpha() and basin is not None]
+    known = [
+        (step.token.strip(), step.basins[-1], step.cosines[-1] if step.cosines else None)
+        for step in made.steps
+        if step.basins
+    ]
+    named = [
+        f"{token} B{basin}" + ("" if cosine is None else f" ({cosine:.2f})")
+        for token, basin, cosine in known
+        if basin is not None
+    ]
+    missing = sum(basin is None for _, basin, _ in known)
     if not named:
         return said
     layer = len(made.steps[0].basins) - 1
     shown = ", ".join(named[:8]) + (" …" if len(named) > 8 else "")
-    return Group(said, Text(f"in known basins of L{layer}: {shown}", style="dim"))
+    none = f"; {missing} of {len(known)} in none" if missing else ""
+    words = f"basins of L{layer} (cosine of the state held to the centre): {shown}{none}"
+    return Group(said, Text(words, style="dim"))

@@ -214,18 +214,21 @@ def _short(text: str, most: int = 60) -> str:
 
 
 def survey_figure(survey: results.Survey) -> go.Figure:
-    """The basins of a survey by population, with the energy as colour."""
+    """The basins of a survey by tokens (in a model without text by starts), with the energy as colour."""
     shown = survey.basins[:_LARGEST_BASINS]
     rest = survey.num_basins - len(shown)
     more = f", the {len(shown)} largest are shown" if rest > 0 else ""
     figure = _figure(
         f"L{survey.layer}: {survey.num_basins} basins found, usage {survey.usage_entropy_nats:.2f} nats{more}",
         "basin",
-        f"starts that settle there (of {survey.num_starts})",
+        f"tokens that settle there (of {survey.token_states:,})"
+        if survey.token_states
+        else f"starts that settle there (of {survey.num_starts})",
     )
+    what = "tokens" if survey.token_states else "starts"
     figure.add_bar(
         x=[f"B{basin.id}" for basin in shown],
-        y=[basin.population for basin in shown],
+        y=[basin.tokens if survey.token_states else basin.population for basin in shown],
         marker={
             "color": [basin.energy for basin in shown],
             "colorscale": SCALE,
@@ -233,7 +236,8 @@ def survey_figure(survey: results.Survey) -> go.Figure:
             "pattern": {"shape": ["" if basin.is_fixed_point else "/" for basin in shown]},
         },
         customdata=[[basin.energy, basin.stability, basin.residual] for basin in shown],
-        hovertemplate="%{x}: %{y} starts<br>energy %{customdata[0]:.3f}<br>stability %{customdata[1]:.2f}"
+        hovertemplate=f"%{{x}}: %{{y}} {what}"
+        + "<br>energy %{customdata[0]:.3f}<br>stability %{customdata[1]:.2f}"
         "<br>residual %{customdata[2]:.0e}<extra></extra>",
         showlegend=False,
     )
@@ -291,6 +295,9 @@ def diff_figure(before: results.Survey, after: results.Survey) -> go.Figure:
     return figure
 
 
+_NODE = 24  # pixels
+
+
 def causal_figure(graph: results.CausalGraph) -> go.Figure:
     """Basins on a circle; for the strongest edges an arrow from the basin that is knocked out to the one that moves."""
     drawn = sorted(graph.edges, key=lambda edge: -edge.drift)[:_STRONGEST_EDGES]
@@ -302,7 +309,7 @@ def causal_figure(graph: results.CausalGraph) -> go.Figure:
     }
     figure = _figure(
         f"L{graph.layer}: {graph.num_edges} edges above {graph.threshold:g}{more} "
-        f"(random edits: {graph.placebo_edges:.1f})",
+        f"(random edits move {graph.placebo_edges:.1f} pairs)",
         "",
         "",
         width=680,
@@ -311,10 +318,12 @@ def causal_figure(graph: results.CausalGraph) -> go.Figure:
     for edge in drawn:
         (x0, y0), (x1, y1) = at[edge.source], at[edge.target]
         figure.add_annotation(
-            x=x0 + 0.94 * (x1 - x0),
-            y=y0 + 0.94 * (y1 - y0),
-            ax=x0 + 0.06 * (x1 - x0),
-            ay=y0 + 0.06 * (y1 - y0),
+            x=x1,
+            y=y1,
+            ax=x0,
+            ay=y0,
+            standoff=_NODE / 2 + 1,  # pixels: from rim to rim
+            startstandoff=_NODE / 2 + 1,
             xref="x",
             yref="y",
             axref="x",
@@ -333,7 +342,7 @@ def causal_figure(graph: results.CausalGraph) -> go.Figure:
         text=[f"B{basin}" for basin in names],
         textposition="middle center",
         textfont={"size": 10, "color": "white"},
-        marker={"size": 24, "color": [BLUE if degree[basin] else GREY for basin in names]},
+        marker={"size": _NODE, "color": [BLUE if degree[basin] else GREY for basin in names]},
         customdata=[[degree[basin]] for basin in names],
         hovertemplate="%{text}: %{customdata[0]} edges<extra></extra>",
         showlegend=False,
@@ -365,7 +374,7 @@ def dose_figure(steering: results.Steering) -> go.Figure:
         start = steering.log_prob_before
         values = [start, *(step.log_prob for step in steps)]
         middle = [start, *(step.log_prob_placebo for step in steps)]
-        spread = [0.0, *(step.log_prob_placebo_std for step in steps)]
+        spread = [0.0, *(step.log_prob_placebo_std or 0.0 for step in steps)]
     high = [m + s for m, s in zip(middle, spread, strict=True)]
     low = [m - s for m, s in zip(middle, spread, strict=True)]
     figure.add_scatter(

@@ -8,7 +8,7 @@ from rich.text import Text
 from energylang import results
 
 from .dispatch import render
-from .marks import facts, percent, short, table
+from .marks import facts, give_or_take, percent, percents, short, table
 
 
 @render.register
@@ -40,8 +40,8 @@ def _(found: results.Benchmark) -> RenderableType:
     def row(name: str, value: results.Perplexity, style: str = "") -> None:
         rows.add_row(
             name,
-            Text(f"{value.perplexity:.3f} ± {value.perplexity_error:.3f}", style=style),
-            f"{value.loss:.4f} ± {value.loss_error:.4f}",
+            Text(give_or_take(value.perplexity, value.perplexity_error, 3), style=style),
+            give_or_take(value.loss, value.loss_error, 4),
         )
 
     row("as it was loaded", found.original)
@@ -51,7 +51,7 @@ def _(found: results.Benchmark) -> RenderableType:
     return Group(
         Text(f"{found.corpus}: {found.windows} windows, {found.tokens} tokens", style="dim"),
         rows,
-        facts(change_of_the_loss=f"{100 * found.change:+.2f} ± {100 * found.change_error:.2f} %"),
+        facts(change_of_the_loss=percents(found.change, found.change_error, 2, "+")),
     )
 
 
@@ -167,16 +167,26 @@ def _(made: results.Recorded) -> RenderableType:
 
 @render.register
 def _(found: results.Replay) -> RenderableType:
-    same = sum(step.same for step in found.steps)
+    same, rounded = sum(step.same for step in found.steps), sum(bool(step.rounding) for step in found.steps)
     head = (
         Text.assemble(("✓ identical", "bold green"), f"  {found.operations} operations, digest by digest")
         if found.identical
+        else Text.assemble(
+            ("✓ equal within rounding", "bold green"),
+            f"  {found.operations} operations, {rounded} of them not digit by digit",
+        )
+        if found.equal
         else Text.assemble(("✗ not the same", "bold red"), f"  {same} of {found.operations} operations agree")
     )
     parts: list[RenderableType] = [
         head,
         facts(weights=f"{short(found.recorded_hash)} → {short(found.final_hash)}"),
     ]
+    if found.equal and not found.identical:
+        if found.final_hash != found.recorded_hash and found.weights_apart is not None:
+            parts.append(facts(**{"changes of the weights apart": f"{found.weights_apart:.0e}"}))
+        if found.largest:
+            parts.append(facts(**{"largest deviation": found.largest}))
     differing = [step for step in found.steps if not step.same]
     if differing:
         rows = table("", "operation", "difference", right=(0,), wrap=(1, 2))

@@ -211,11 +211,14 @@ def _about(found: results.LandscapeMap) -> list[str]:
         lines.append(f"starts are those before the edit (grey); `survey L{found.layer}` counts anew")
     elif found.num_starts is not None:
         counted = found.num_starts - (found.origin_population or 0) - (found.unsettled or 0)
-        line = f"{counted} of {found.num_starts} starts rest in {found.met} basins"
+        reached = sum(point.current and point.population > 0 for point in found.points)
+        line = f"{counted} of {found.num_starts} starts rest in {reached} basins"
         line += f", {found.origin_population} went to zero" if found.origin_population else ""
         lines.append(line + (f", {found.unsettled} did not settle" if found.unsettled else ""))
         if found.met < found.known:
             lines.append(f"the last survey did not meet the other {found.known - found.met} (grey)")
+    if found.minor:
+        lines.append(f"{found.minor} more basins hold hardly a token each and are not drawn")
     if found.points and not found.symmetric:
         lines.append("the weight is not symmetric: energies are those of its symmetric part")
     return lines

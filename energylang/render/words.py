@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .surgery_tables import change, percent, table, text
+from .marks import distance, give_or_take, percents
+from .surgery_tables import percent, table, text
 
 
 def markdown(study: Mapping[str, Any]) -> str:
@@ -52,7 +53,7 @@ def _model(model: Mapping[str, Any]) -> list[str]:
                     str(at["tokens"]["measuring"]),
                     f"L{found['layer']}",
                     f"{found['gain']:+.3f}",
-                    f"{change(found['loss_change'])} ± {percent(found['loss_change_error'])}",
+                    percents(found["loss_change"], found["loss_change_error"], 2, "+"),
                     *(_control(kinds.get(kind)) for kind in ("random", "token", "other", "shuffled")),
                     "–" if returns is None else f"{returns['before']:.0%} → {returns['after']:.0%}",
                 )
@@ -67,4 +68,4 @@ def _model(model: Mapping[str, Any]) -> list[str]:
 def _control(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "–"
-    return f"{found['mean']:+.3f} ± {found['std']:.3f} (z {found['z']:+.1f})"
+    return f"{give_or_take(found['mean'], found['std'], 3, sign='+')} (z {distance(found['z'])})"

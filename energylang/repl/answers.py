@@ -90,8 +90,10 @@ def about(name: str, session: Session) -> str:
         registry = session.registry(reference.layer)
         basin = registry.get(reference.basin)
         assert basin is not None
+        tokens = f"{basin.tokens} tokens, " if session.registry(reference.layer).token_states else ""
         return (
-            f"{name}: energy {basin.energy:.4f}, {registry.counted(basin)}, stability {stable(basin.stability)}, "
+            f"{name}: energy {basin.energy:.4f}, {tokens}{registry.counted(basin)}, "
+            f"stability {stable(basin.stability)}, "
             f"drift {basin.drift:.2g}\n"
         )
     known = [*TABLE, *session.variables, *session.procedures, *session.state.concepts]

@@ -206,7 +206,7 @@ def _layers(typed: str, session: Session | None, *, basins: bool) -> Iterator[Su
 
 
 def _basins(typed: str, layer: str, session: Session | None) -> Iterator[Suggestion]:
-    """Basins with energy and population, the most populated first."""
+    """Basins with energy and what settles there, those with most tokens (then starts) first."""
     if session is None or not session.has_model:
         return
     found = re.match(r"L(\d+)", typed) or re.match(r"L(\d+)", layer)
@@ -215,8 +215,9 @@ def _basins(typed: str, layer: str, session: Session | None) -> Iterator[Suggest
         if not 0 <= index < session.model.num_layers:
             continue
         registry = session.registry(index)
-        for basin in sorted(registry.alive(), key=lambda known: -known.population):
-            note = f"energy {basin.energy:.2f}, {registry.counted(basin)}"
+        for basin in sorted(registry.alive(), key=lambda known: (-known.tokens, -known.population)):
+            tokens = f"{basin.tokens} tokens, " if registry.token_states else ""
+            note = f"energy {basin.energy:.2f}, {tokens}{registry.counted(basin)}"
             yield from _matching([(f"L{index}.B{basin.id}", note)], typed)
 
 

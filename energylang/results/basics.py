@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .base import VOLATILE, Result
+from .interpret import Context, TokenScore
 
 # ----------------------------------------------------------------------------------------- observing
 
@@ -12,6 +13,11 @@ from .base import VOLATILE, Result
 @dataclass(frozen=True, eq=False)
 class Basin(Result):
     """One basin of a layer. In a script it can stand wherever a basin is asked for.
+
+    ``population`` starts (random ones, and those of installed basins) settled in it, ``fraction`` of all starts.
+    In a text model ``tokens`` of the held-out token states settled in it, ``token_share`` of them (``None`` without
+    text); ``top_tokens`` are those that are read there most often, each with its share of the basin's, ``context``
+    is the visit whose state is nearest to the centre.
 
     ``radius`` is the noise norm, relative to the centre's, from which half of the pushed states return (``None``: not
     measured), ``radius_low`` and ``radius_high`` the ends of its 95 % interval. Where ``radius_reached`` is false it
@@ -32,6 +38,10 @@ class Basin(Result):
     radius_low: float | None = None
     radius_high: float | None = None
     radius_reached: bool | None = None
+    tokens: int = 0
+    token_share: float | None = None
+    top_tokens: tuple[TokenScore, ...] = ()
+    context: Context | None = None
 
     def __str__(self) -> str:
         return f"L{self.layer}.B{self.id}"
@@ -63,21 +73,25 @@ class Seeds(Result):
 
 @dataclass(frozen=True, eq=False)
 class Survey(Result):
-    """The basins of one layer, the most visited first.
+    """The basins of one layer, the most visited first: by tokens in a text model (then by starts), else by starts.
 
-    ``num_starts`` states were settled: ``inits`` random ones, ``token_starts`` real token states, and the
-    ``installed_starts`` basins that edits have installed.
-    ``origin_population`` of them ended in the zero state, ``unsettled`` did not settle.
+    ``num_starts`` states were settled: ``inits`` random ones and the ``installed_starts`` basins that edits have
+    installed. ``origin_population`` of them ended in the zero state, ``unsettled`` did not settle; the others are the
+    ``population`` of the basins.
+    In a text model ``token_states`` held-out tokens were settled as well (``token_starts`` is the same number). They
+    lie in ``token_basins`` of the basins, but for ``tokens_to_zero`` that decayed and ``tokens_unsettled``.
+    ``token_coverage`` estimates how much of the text the basins found hold (1 − basins with one token / tokens).
+    ``num_basins`` counts all basins found, by starts and by tokens; ``counts`` those that starts found, by seed.
     ``count_mean`` and ``count_std`` (``None`` with one seed) are over the surveys of ``seeds`` (the first of them is
     shown), and ``over_seeds`` compares them. ``at`` is the place in the history that was surveyed (``None``: where the
     session stands).
 
-    ``num_basins`` is how many were found, which depends on how many starts there were. The rest is an estimate from the
-    random starts alone: they met ``found_random`` basins, ``singletons`` of them once and ``doubletons`` twice.
-    ``coverage`` is the share of all such starts that end in a basin they met (``None``: none ended in a basin),
-    ``estimate`` the number of basins in all; both with a 95 % interval. Where the counts give no more than a lower
-    bound, ``estimate`` and ``estimate_high`` are ``None``. ``estimator`` says how. ``until`` is the coverage that was
-    asked for, and ``until_reached`` whether it was reached.
+    How many are found depends on how many starts there were. The rest is an estimate from the random starts alone:
+    they met ``found_random`` basins, ``singletons`` of them once and ``doubletons`` twice. ``coverage`` is the share of
+    all such starts that end in a basin they met (``None``: none ended in a basin), ``estimate`` the number of basins
+    that random starts reach in all; both with a 95 % interval. Where the counts give no more than a lower bound,
+    ``estimate`` and ``estimate_high`` are ``None``. ``estimator`` says how. ``until`` is the coverage that was asked
+    for, and ``until_reached`` whether it was reached.
     """
 
     layer: int
@@ -117,6 +131,11 @@ class Survey(Result):
     until: float | None = None
     until_reached: bool | None = None
     over_seeds: Seeds | None = None
+    token_states: int = 0
+    token_basins: int = 0
+    tokens_to_zero: int = 0
+    tokens_unsettled: int = 0
+    token_coverage: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +193,7 @@ class Placebo(Result):
     (the same method aimed at another captured concept) or ``shuffled`` (aimed at a shuffled label).
 
     Shares, log-probabilities and the rise of the loss under them; ``…_z`` is how far the edit itself lies from
-    their mean, in units of their standard deviation (0 where a single control has none).
+    their mean, in units of their standard deviation (None where a single control has none, or all are alike).
     """
 
     kind: str
@@ -184,8 +203,8 @@ class Placebo(Result):
     share_max: float | None
     share_z: float | None
     log_prob: float
-    log_prob_std: float
-    log_prob_z: float
+    log_prob_std: float | None
+    log_prob_z: float | None
     loss_change: float
 
 
@@ -210,13 +229,13 @@ class Effect(Result):
     log_prob_before: float
     log_prob_after: float
     log_prob_placebo: float
-    log_prob_placebo_std: float
-    log_prob_z: float
+    log_prob_placebo_std: float | None
+    log_prob_z: float | None
     placebos: int
     loss_before: float
     loss_after: float
     loss_change: float
-    loss_change_error: float
+    loss_change_error: float | None
     controls: tuple[Placebo, ...]
     prompts: int
 
@@ -234,6 +253,29 @@ class Condition(Result):
 
 
 @dataclass(frozen=True, eq=False)
+class Reach(Result):
+    """The radius of a basin with its interval, as in ``Basin``."""
+
+    radius: float | None
+    radius_low: float | None
+    radius_high: float | None
+    radius_reached: bool | None
+
+
+@dataclass(frozen=True, eq=False)
+class Beside(Result):
+    """A basin beside one that was installed (``cosine`` away, whatever the sign): its radius before and after.
+    ``change`` is ``shrank`` where the intervals do not meet or where, of the same pushes at the radius before, fewer
+    return (sign test, p < 0.01); ``grew`` likewise; else empty."""
+
+    basin: int
+    cosine: float
+    before: Reach
+    after: Reach
+    change: str
+
+
+@dataclass(frozen=True, eq=False)
 class Edit(Result):
     """A proposed edit of a layer's staged weight and what became of it.
 
@@ -245,13 +287,15 @@ class Edit(Result):
     are moved on purpose then, and how many is told without a limit).
 
     Of the ``known`` basins of the layer, ``protected`` had to stay and ``kept`` of them do; the rest are the edit's own
-    (target, mirror) and, where a basin is removed, scaled or moved, those that are built from it. ``lost`` are all that
+    (target, mirror), where a basin is removed, scaled or moved those that are built from it, and in a text model the
+    ``minor`` ones, which hold hardly a token each. ``lost`` are all that
     are gone: ``lost_on_purpose`` (the target and its mirror, where they were to go) and ``lost_beside`` it. A refused
     edit loses none; ``would_lose`` counts what it would have lost.
 
     ``basin`` is the id of the basin that was installed or aimed at; ``merged`` says that it was there before;
     ``cosine`` is between it and what was asked for, ``returned`` the share of its noisy copies (10 %) that come back.
     Of a basin that was scaled, ``field_before`` and ``field_after`` are x·Wf(x)/x·x where it rests, with its energies.
+    Where radii were asked for, ``reach`` is that of an installed basin and ``neighbours`` has those beside it.
     ``changed_fraction`` of noisy cues are decided differently. ``arrived`` is the share of redirected states that now
     settle at the target.
 
@@ -287,6 +331,7 @@ class Edit(Result):
     lost_on_purpose: tuple[int, ...] = ()
     lost_beside: tuple[int, ...] = ()
     would_lose: int = 0
+    minor: int = 0
     conditions: tuple[Condition, ...] = ()
     merged: bool = False
     cosine: float | None = None
@@ -295,6 +340,8 @@ class Edit(Result):
     field_after: float | None = None
     energy_before: float | None = None
     energy_after: float | None = None
+    reach: Reach | None = None
+    neighbours: tuple[Beside, ...] = ()
     margin: float | None = None
     factor: float | None = None
     dose: float | None = None
@@ -398,10 +445,10 @@ class SteeringStep(Result):
     share_z: float | None
     log_prob: float
     log_prob_placebo: float
-    log_prob_placebo_std: float
-    log_prob_z: float
+    log_prob_placebo_std: float | None
+    log_prob_z: float | None
     loss_change: float
-    loss_change_error: float
+    loss_change_error: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -500,7 +547,7 @@ class Saved(Result):
 class Undone(Result):
     """``statements`` were undone (newest first), ``again`` were done again (oldest first); ``at`` is the place in
     the history where the session stands now, ``hash`` that of the staged weights there. ``refused`` of the steps
-    were edits that had been refused."""
+    were edits that had been refused. ``missing`` is how many steps more were asked for than there are."""
 
     direction: str
     statements: tuple[str, ...]
@@ -509,6 +556,7 @@ class Undone(Result):
     hash: str
     is_original: bool
     refused: int = 0
+    missing: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -549,8 +597,9 @@ class HistoryEntry(Result):
 @dataclass(frozen=True, eq=False)
 class History(Result):
     """Every operation that changed, or tried to change, the session. ``state`` is OK, REFUSED, BLOCKED, FORCED,
-    FAILED or UNDONE; ``at`` is where the session stands (0: the beginning), ``beginning`` the names of
-    checkpoints there. ``tree`` says that it is to be drawn as one."""
+    FAILED or UNDONE (what was refused or failed stays so: it had no effect to undo); ``at`` is where the session
+    stands (0: the beginning), ``beginning`` the names of checkpoints there. ``tree`` says that it is to be drawn as
+    one."""
 
     entries: tuple[HistoryEntry, ...]
     at: int
@@ -563,15 +612,18 @@ class History(Result):
 
 @dataclass(frozen=True, eq=False)
 class TokenStep(Result):
-    """A generated token and the basin it settled in at every layer (``None``: not a known basin)."""
+    """A generated token and, at every layer, the basin in which the state that chose it settles (``None``: it decays to
+    the origin or never settles), and the cosine between that state, as the model holds it, and the basin's centre."""
 
     token: str
     basins: tuple[int | None, ...]
+    cosines: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Generation(Result):
-    """Generated text. ``text`` is the continuation alone."""
+    """Generated text. ``text`` is the continuation alone. Of the states of all steps and layers ``to_zero`` decay to
+    the origin and ``unsettled`` never settle: they have no basin."""
 
     prompt: str
     text: str
@@ -580,6 +632,8 @@ class Generation(Result):
     temp: float
     topk: int
     steps: tuple[TokenStep, ...]
+    to_zero: int = 0
+    unsettled: int = 0
 
     def __str__(self) -> str:
         return self.text

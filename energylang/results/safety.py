@@ -35,12 +35,13 @@ class Protected(Result):
 
 @dataclass(frozen=True, eq=False)
 class Perplexity(Result):
-    """``loss`` in nats per token, with the standard error over windows; ``perplexity`` = exp(loss)."""
+    """``loss`` in nats per token, with the standard error over windows (None of a single one); ``perplexity`` =
+    exp(loss)."""
 
     perplexity: float
-    perplexity_error: float
+    perplexity_error: float | None
     loss: float
-    loss_error: float
+    loss_error: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +54,12 @@ class Benchmark(Result):
     windows: int
     tokens: int
     perplexity: float
-    perplexity_error: float
+    perplexity_error: float | None
     live: Perplexity
     original: Perplexity
     staged: Perplexity | None
     change: float
-    change_error: float
+    change_error: float | None
 
 
 @dataclass(frozen=True, eq=False)

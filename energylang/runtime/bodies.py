@@ -14,6 +14,7 @@ from energylang.values import BasinRef, Concept, Seed
 from . import (
     causality,
     examples,
+    graphs,
     guarding,
     interpreting,
     interventions,
@@ -36,6 +37,11 @@ class Bodies(Workbench):
         self, layer: int, threshold: float, placebos: int, save: str | None
     ) -> results.CausalGraph:
         return causality.scan(self, layer, threshold, placebos, save)
+
+    def compare_causes(
+        self, model: str, layer: int, by: str, threshold: float, placebos: int, shuffles: int
+    ) -> results.CausalComparison:
+        return graphs.compare(self, model, layer, by, threshold, placebos, shuffles)
 
     def intervene_causally(
         self, layer: int, basin: BasinRef, op: str, placebos: int, *, force: bool, reason: str
@@ -82,11 +88,11 @@ class Bodies(Workbench):
             raise ElError(f"a basin cannot be swapped and held at {kind} at once", code="EL202")
         return interventions.intervene(self, layer, basin, "swap" if swap else kind, amount, swap)
 
-    def read_usage(self, layer: int) -> results.Usage:
-        return interpreting.usage(self, layer)
+    def read_usage(self, layer: int, concept: str | None = None, words: str | None = None) -> results.Usage:
+        return interpreting.usage(self, layer, concept, words)
 
     def read_contexts(self, layer: int, basin: BasinRef, top: int) -> results.BasinContexts:
-        return interpreting.contexts(self, layer, basin, top)
+        return interpreting.contexts_of(self, layer, basin, top)
 
     def trace_reply(
         self, layer: int, prompt: str, *, tokens: int, temp: float, topk: int, seed: int

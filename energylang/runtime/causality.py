@@ -7,7 +7,6 @@ changes in the basins of a later layer is set beside the same with random direct
 
 from __future__ import annotations
 
-import statistics
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,7 +15,8 @@ from torch import Tensor
 from energylang import results
 from energylang.errors import ElError
 from energylang.landscape import causal
-from energylang.landscape.clusters import cosine_rows
+from energylang.landscape.chance import RESOLUTION
+from energylang.landscape.clusters import cosine_rows, gram
 from energylang.landscape.gate import flipped
 from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import Basin
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from .workbench import Workbench
 
 FACTORS = {"remove": 0.0, "weaken": 0.5, "strengthen": 2.0}
-_PLACEBOS = 10
+LEAST_RANKED = 20
+"""Placebos from which on a rank p-value can be as small as one in twenty."""
 _SHIFT = 0.2  # of the signs
 _WINDOWS = 24
 
@@ -47,14 +48,9 @@ def scan(
     """Knock out every known basin of a layer, and see what moves."""
     basins = _known(session, layer)
     landscape = session.landscape_of(layer)
-    centres = _centres(basins, landscape)
-    generator = session.generator("causal scan", layer)
-    found = causal.scan(landscape, centres, generator, placebo_count=placebos)
-    n = len(basins)
-    off = ~torch.eye(n, dtype=torch.bool, device=found.drift.device)
-    z, specific = found.against_placebo()
-    over = (found.drift > threshold) & off
-    chosen = (over & specific).nonzero().tolist()
+    found = scanned(session, layer, landscape, _centres(basins, landscape), placebos)
+    apart, z = found.apart, found.z
+    chosen = found.edges(threshold)
     edges = sorted(
         (
             results.CausalEdge(
@@ -62,32 +58,57 @@ def scan(
                 target=basins[j].id,
                 drift=float(found.drift[i, j]),
                 survived=bool(found.survives[i, j]),
-                z=float(z[i, j]),
+                z=_known_number(z[i, j]),
                 specific=True,
+                p=float(found.p[i, j]),
+                q=float(found.q[i, j]),
             )
-            for i, j in chosen
+            for i, j in chosen.nonzero().tolist()
         ),
         key=lambda edge: -edge.drift,
     )
-    pairs = max(1, n * (n - 1))
-    values = found.placebo[:, off]
+    folded = {(int(found.pair[i]), int(found.pair[j])) for i, j in chosen.nonzero().tolist()}
+    count = int(apart.sum())
     graph = results.CausalGraph(
         layer=layer,
         threshold=threshold,
         basins=tuple(basin.id for basin in basins),
         edges=tuple(edges),
         num_edges=len(edges),
-        density=len(edges) / pairs,
-        unspecific=int((over & ~specific).sum()),
+        density=len(edges) / max(1, count),
+        unspecific=int(((found.drift > threshold) & apart & ~chosen).sum()),
         placebos=placebos,
-        placebo_edges=float(((found.placebo > threshold) & off).sum()) / placebos,
-        placebo_drift=float(values.mean()) if values.numel() else 0.0,
-        placebo_drift_std=float(values.std()) if values.numel() > 1 else 0.0,
+        placebo_edges=float(found.beyond(threshold)[apart].sum()),
+        placebo_drift=float(found.mean[apart].mean()) if count else 0.0,
+        placebo_drift_std=_spread(found, apart),
         path=path,
+        edges_folded=len(folded),
+        pairs=len({*found.pair.tolist()}),
+        tested=found.tested,
+        level=causal.LEVEL,
     )
     if path is not None:
         _write(session, graph, path)
     return graph
+
+
+def scanned(
+    session: Workbench, layer: int, landscape: Landscape, centres: Tensor, placebos: int
+) -> causal.Scan:
+    """The scan of some basins (n, d) of a landscape, with the draws of a session's layer."""
+    generator = session.generator("causal scan", layer)
+    return causal.scan(landscape, centres, generator, placebo_count=placebos)
+
+
+def _known_number(value: Tensor) -> float | None:
+    """A number, or ``None`` for what is none."""
+    return None if bool(value.isnan()) else float(value)
+
+
+def _spread(found: causal.Scan, apart: Tensor) -> float | None:
+    """The standard deviation of the placebos' drifts over all pairs of basins; ``None`` of a single one."""
+    plain = found.null.plain[found.null.group[found.pair]][:, :, found.pair].transpose(0, 1)[:, apart]
+    return float(plain.std()) if plain.numel() > 1 and plain.shape[0] > 1 else None
 
 
 def _write(session: Workbench, graph: results.CausalGraph, path: str) -> None:
@@ -99,11 +120,19 @@ def _write(session: Workbench, graph: results.CausalGraph, path: str) -> None:
     session.write_text(path, graph.text_for(target.suffix))
 
 
-def _known(session: Workbench, layer: int) -> list[Basin]:
-    basins = list(session.known_basins(layer).alive())
+def _known(session: Workbench, layer: int, also: int | None = None) -> list[Basin]:
+    """The main basins of a layer, and the one that is asked about."""
+    registry = session.known_basins(layer)
+    main = {basin.id for basin in registry.main()} | {also}
+    basins = [basin for basin in registry.alive() if basin.id in main]
     if not basins:
         raise ElError(f"L{layer} has no basin", code="EL510", hint="a survey with more starts may find some")
     return basins
+
+
+def known_centres(session: Workbench, layer: int) -> Tensor:
+    """The centres (n, d) of the basins that a scan of the layer takes."""
+    return _centres(_known(session, layer), session.landscape_of(layer))
 
 
 def _centres(basins: list[Basin], landscape: Landscape) -> Tensor:
@@ -114,7 +143,7 @@ def _one(session: Workbench, layer: int, basin: BasinRef) -> tuple[list[Basin], 
     """The known basins, the number of the one meant among them, and all centres (n, d)."""
     session.known_basins(layer)
     session.direction(layer, basin)  # says what is wrong with it
-    basins = _known(session, layer)
+    basins = _known(session, layer, basin.basin)
     index = next(i for i, known in enumerate(basins) if known.id == basin.basin)
     return basins, index, _centres(basins, session.landscape_of(layer))
 
@@ -170,6 +199,7 @@ def intervene(
         placebos=placebos,
         placebo_drift=found[2],
         placebo_drift_std=found[3],
+        p=found[4],
     )
 
 
@@ -191,7 +221,7 @@ def counterfactual(
         size = torch.linalg.vector_norm(field) / torch.linalg.vector_norm(elsewhere)
         wanted = size * elsewhere
     (factors,) = causal.scaled_fields(landscape, centre[None], wanted)
-    others, mean, null_mean, null_std = _others(session, layer, basins, index, centres, factors, placebos)
+    others, mean, null_mean, null_std, p = _others(session, layer, basins, index, centres, factors, placebos)
     end = resting(landscape, factors, centre)
     cosine = float(cosine_rows(end, centre))
     return results.CounterfactualEffect(
@@ -207,6 +237,7 @@ def counterfactual(
         placebos=placebos,
         placebo_drift=null_mean,
         placebo_drift_std=null_std,
+        p=p,
     )
 
 
@@ -218,33 +249,55 @@ def _others(
     centres: Tensor,
     factors: LowRank,
     placebos: int,
-) -> tuple[tuple[results.Drifted, ...], float, float, float]:
-    """How far an edit moves all basins but its own, the most moved first; the mean drift, and the placebos'."""
+) -> tuple[tuple[results.Drifted, ...], float, float, float | None, float | None]:
+    """How far an edit moves all basins but its own and its mirror, the most moved first; the mean drift, that of the
+    placebos with their spread, and its p-value."""
     landscape = session.landscape_of(layer)
     generator = session.generator("causal placebo", layer, basins[index].id)
-    rest = [i for i in range(len(basins)) if i != index]
+    near = gram(centres, centres[index : index + 1])[:, 0].abs().tolist()
+    rest = [i for i in range(len(basins)) if i != index and near[i] <= causal.SAME]
     found = causal.compare(landscape, centres[rest], [factors], generator, placebos)
     drift, null = found.drift[0], found.placebo[:, 0]
-    mean, spread = null.mean(dim=0), null.std(dim=0, unbiased=False)
+    means, spreads, distances = apart_from(null, drift)
+    ranks = rank_p(null, drift)
     rows = [
         results.Drifted(
             basin=basins[i].id,
             drift=float(drift[k]),
             survived=bool(found.survives[0, k]),
-            placebo=float(mean[k]),
-            placebo_std=float(spread[k]),
-            z=float((drift[k] - mean[k]) / spread[k].clamp_min(1e-6)),
+            placebo=means[k],
+            placebo_std=spreads[k],
+            z=distances[k],
+            p=ranks[k],
         )
         for k, i in enumerate(rest)
     ]
     rows.sort(key=lambda row: -row.drift)
-    average = null.mean(dim=1)
-    return (
-        tuple(rows),
-        float(drift.mean()) if rows else 0.0,
-        float(average.mean()) if rows else 0.0,
-        float(average.std(unbiased=False)) if rows else 0.0,
-    )
+    if not rows:
+        return (), 0.0, 0.0, None, None
+    average, own = null.mean(dim=1, keepdim=True), drift.mean()[None]
+    (middle,), (spread,), _ = apart_from(average, own)
+    return tuple(rows), float(own), middle, spread, rank_p(average, own)[0]
+
+
+def apart_from(null: Tensor, values: Tensor) -> tuple[list[float], list[float | None], list[float | None]]:
+    """Mean and standard deviation of the placebos' drifts ``null`` (p, k), and the distance of ``values`` (k,) from
+    them in these: no spread of a single placebo, no distance where they do not spread."""
+    mean = null.mean(dim=0)
+    if len(null) < 2:
+        return mean.tolist(), [None] * len(values), [None] * len(values)
+    spread = null.std(dim=0)
+    z = ((values - mean) / spread).tolist()
+    wide = (spread > RESOLUTION).tolist()
+    return mean.tolist(), spread.tolist(), [far if real else None for far, real in zip(z, wide, strict=True)]
+
+
+def rank_p(null: Tensor, values: Tensor) -> list[float | None]:
+    """(1 + #{placebo ≥ value})/(1 + p) for placebos ``null`` (p, k) and ``values`` (k,); None of fewer than 20."""
+    if len(null) < LEAST_RANKED:
+        return [None] * len(values)
+    reached = (null >= values - RESOLUTION).sum(dim=0)
+    return ((1 + reached).double() / (1 + len(null))).tolist()
 
 
 # --------------------------------------------------------------------------------------- across layers
@@ -301,6 +354,9 @@ def across(session: Workbench, layer: int, basin: BasinRef, to: int, placebos: i
     moved = _moved(before, after)
     null = [_moved(before, fake) for fake in fakes]
     mean, spread, z = against(null, moved)
+    usage = _variation(before, after)
+    usages = [_variation(before, fake) for fake in fakes]
+    usage_mean, usage_spread, _ = against(usages, usage)
     return results.CrossEffect(
         layer=layer,
         basin=basin.basin,
@@ -311,9 +367,12 @@ def across(session: Workbench, layer: int, basin: BasinRef, to: int, placebos: i
         moved_placebo=mean,
         moved_placebo_std=spread,
         moved_z=z,
-        usage_change=_variation(before, after),
-        usage_placebo=statistics.fmean(_variation(before, fake) for fake in fakes),
+        usage_change=usage,
+        usage_placebo=usage_mean,
         placebos=placebos,
+        usage_placebo_std=usage_spread,
+        moved_p=rank_p(torch.tensor(null)[:, None], torch.tensor([moved]))[0],
+        usage_p=rank_p(torch.tensor(usages)[:, None], torch.tensor([usage]))[0],
     )
 
 

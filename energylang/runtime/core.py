@@ -41,6 +41,8 @@ from .weights import DenseCache, Version
 if TYPE_CHECKING:
     from energylang.models.text import TextModel
 
+    from .tokens import Passed
+
 RECENT_LANDSCAPES = 8
 T = TypeVar("T")
 
@@ -72,6 +74,7 @@ class Core:
         self._landscapes: dict[tuple[Any, ...], Landscape] = {}
         self._replies: dict[tuple[Any, ...], list[tuple[str, Generation]]] = {}
         self.measured: WeakKeyDictionary[Landscape, dict[tuple[Any, bytes], Row]] = WeakKeyDictionary()
+        self.passed: Passed | None = None
         self.ledger = Ledger()
         self.watcher: Callable[[int, int, str], None] | None = None
 
@@ -106,7 +109,7 @@ class Core:
         """Undo everything since ``mark``, the loading of another model included. What was done stays in the
         history as a branch (of its own model); ids of basins are not used again."""
         if mark.model is not self._model:
-            self._landscapes, self._replies = {}, {}
+            self._landscapes, self._replies, self.passed = {}, {}, None
             self._model, self._weights, self._next_basin = mark.model, mark.weights, mark.next_basin
             self.original_hash, self.timeline = mark.original_hash, mark.timeline
         self.timeline.go_to(mark.node)
@@ -184,6 +187,7 @@ class Core:
         self._weights = DenseCache()
         self._landscapes = {}
         self._replies = {}
+        self.passed = None
         self._next_basin = {}
         self.state = State(
             layers=tuple(LayerState(version, version) for version in versions), settings=self.state.settings

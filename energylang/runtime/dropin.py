@@ -190,9 +190,11 @@ def controls(
 def _elsewhere(
     session: Session, holding: Holding, taken: set[tuple[int, int]], generator: torch.Generator
 ) -> Holding:
-    """The same intervention on a random other basin of its layer."""
-    alive = session.registry(holding.layer).alive()
-    free = [i for i, basin in enumerate(alive) if (holding.layer, basin.id) not in taken]
+    """The same intervention on a random other basin of its layer, a main one: most of the others hold a single token,
+    and nothing would be done."""
+    registry = session.registry(holding.layer)
+    alive, main = registry.alive(), {basin.id for basin in registry.main()}
+    free = [i for i, basin in enumerate(alive) if basin.id in main and (holding.layer, basin.id) not in taken]
     if not free:
         raise ElError(f"L{holding.layer} has no other basin to compare with", code="EL510")
     index = free[int(torch.randint(len(free), (1,), generator=generator))]

@@ -5,10 +5,10 @@
 3. It is tried: all known basins are followed through the change, once, for everything that follows.
 4. Was what was asked for done? Each operation says what that is, and it is measured (``energylang.runtime.asked``).
 5. One judge decides what else may happen. An edit of the landscape is judged by the **gate**: every protected basin
-   stays, and at most ``max_changed`` of the noisy decisions change. *Protected* are all known basins but the edit's own
-   (its target and the mirror) and, where a basin is removed, scaled or moved, those built from it (|cos| ≥ 0.4): they
-   share its weights and cannot be kept. An edit of what is said moves basins on purpose; it is judged by its **damage**
-   on held-out text.
+   stays, and at most ``max_changed`` of the noisy decisions change. *Protected* are all main basins (that starts have
+   reached, edits have installed, or 0.5 % of the tokens lie in) but the edit's own (its target and the mirror) and,
+   where a basin is removed, scaled or moved, those built from it (|cos| ≥ 0.4): they share its weights and cannot be
+   kept. An edit of what is said moves basins on purpose; it is judged by its **damage** on held-out text.
 6. Guards and pinned basins may still block it (``energylang.runtime.guarding``).
 7. If it passes (or is forced, with a reason), the change becomes a new version of the staged weight, with the basins
    as they were followed: each keeps its number or is marked lost.
@@ -36,6 +36,7 @@ from energylang.results import Condition, Edit, Effect
 
 from . import guarding
 from .asked import Asked, Tried, nothing
+from .neighbourhood import beside, reach_at
 from .observing import SAME
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class Plan:
     the dimension spent on protecting fields exactly. ``damage`` is the verdict and its reason where a damage budget on
     text judges instead of the gate: a redirect moves basins on purpose.
     ``strength`` is the one asked for, ``factor`` and ``dose`` those by which the change was made.
-    ``installs`` says that a basin is to be there afterwards and gets a number, ``ends`` that ``own`` shall be none.
+    ``installs`` says that a basin is to be there afterwards and gets a number, ``ends`` that ``own`` shall be none;
+    ``radii`` asks for the radius of what is installed, and for its neighbours' before and after.
     """
 
     operation: str
@@ -76,6 +78,7 @@ class Plan:
     dose: float | None = None
     damage: tuple[bool, str] | None = None
     ends: bool = False
+    radii: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,12 +111,15 @@ def check_force(force: bool, reason: str) -> None:
 def draft(session: Workbench, plan: Plan) -> Draft:
     """Propose, try and judge; nothing is staged."""
     landscape = session.landscape_of(plan.layer)
-    basins = session.known_basins(plan.layer).alive()
+    registry = session.known_basins(plan.layer)
+    basins, main = registry.alive(), {basin.id for basin in registry.main()}
     protected, own_ids = _protected(basins, plan, landscape)
+    protected = [basin for basin in protected if basin.id in main]
     room = max(1, int(plan.exactly * landscape.dim))
     pinned = guarding.pinned_centres(session, plan.layer)
     first = [any(torch.equal(basin.centre, pin.to(basin.centre)) for pin in pinned) for basin in protected]
-    by_use = sorted(range(len(protected)), key=lambda i: (not first[i], -protected[i].population))[:room]
+    used = [(not pin, -basin.tokens, -basin.population) for pin, basin in zip(first, protected, strict=True)]
+    by_use = sorted(range(len(protected)), key=lambda i: used[i])[:room]
     centres = (
         torch.stack([basin.centre for basin in protected]).to(landscape.weight)
         if protected
@@ -169,6 +175,7 @@ def draft(session: Workbench, plan: Plan) -> Draft:
         arrived=None,
         judged_by="gate" if plan.damage is None else "damage",
         known=len(basins),
+        minor=len(basins) - len(main),
         lost_on_purpose=on_purpose,
         lost_beside=tuple(id for id in lineage.lost if id not in on_purpose),
         conditions=(*answer.conditions, *_limits(session, plan, verdict)),
@@ -337,4 +344,11 @@ def _stage(session: Workbench, made: Draft, edit: Edit) -> Edit:
             registry, (basin,) = registry.meet(found)
             version.own = (*version.own, basin)
     session.keep_registry(version, registry, surveyed=False)
-    return replace(edit, basin=basin)
+    edit = replace(edit, basin=basin)
+    if not (plan.radii and plan.installs):
+        return edit
+    return replace(
+        edit,
+        reach=reach_at(session, plan.layer, rest[0], version),
+        neighbours=beside(session, plan.layer, rest[0], (before.staged, version), registry),
+    )

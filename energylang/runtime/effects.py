@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 CHOOSING_WINDOWS, MEASURING_WINDOWS = 96, 96
 PROMPTS = 64
+_ROUNDING = 1e-6  # of a measurement in float32, relatively
 HEARD, LIKELIER = 2, 2.0  # texts of the concept at least, and the factor that makes a reply the concept's
 
 
@@ -69,9 +70,10 @@ class Gauge:
         return float(self.losses(change).mean() / against.mean() - 1)
 
     def rise_at_most(self, change: Intervention, against: Tensor) -> float:
-        """The rise and one standard error of it: what other text will hardly exceed on average."""
+        """The rise and one standard error of it: what other text will hardly exceed on average. (Of a single window,
+        which has no error, the rise.)"""
         each = (self.losses(change) - against) / against.mean()
-        return float(each.mean()) + standard_error(each)
+        return float(each.mean()) + (standard_error(each) or 0.0)
 
 
 @dataclass(frozen=True)
@@ -191,9 +193,9 @@ def measure(
     )
 
 
-def standard_error(values: Tensor) -> float:
-    """The standard error of the mean of (n,) values; 0 for a single one."""
-    return float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+def standard_error(values: Tensor) -> float | None:
+    """The standard error of the mean of (n,) values; ``None`` of a single one."""
+    return float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else None
 
 
 def _placebo(kind: str, found: list[tuple[Reading, float]], after: Reading) -> Placebo:
@@ -218,9 +220,12 @@ def _placebo(kind: str, found: list[tuple[Reading, float]], after: Reading) -> P
     )
 
 
-def against(controls: list[float], value: float) -> tuple[float, float, float]:
-    """Mean and spread of the controls, and the distance of ``value`` from them in units of the spread (0
-    where there is no spread to measure by)."""
+def against(controls: list[float], value: float) -> tuple[float, float | None, float | None]:
+    """Mean and standard deviation of the controls, and the distance of ``value`` from the mean in units of the latter.
+    One control has no spread (``None``), and where they do not spread by more than rounding there is no distance."""
     mean = statistics.fmean(controls)
-    spread = statistics.stdev(controls) if len(controls) > 1 else 0.0
-    return mean, spread, (value - mean) / spread if spread > 0 else 0.0
+    if len(controls) < 2:
+        return mean, None, None
+    spread = statistics.stdev(controls)
+    rounding = _ROUNDING * max(map(abs, controls))
+    return mean, spread, (value - mean) / spread if spread > rounding else None

@@ -295,7 +295,7 @@ def there(landscape: Landscape, patterns: Tensor) -> Tensor:
 def strip_test(session: Workbench, layer: int, key: str, marks: int) -> results.Stripped:
     """What attacks without the key leave of the marks, and of the layer's basins."""
     _key(key)
-    alive = session.known_basins(layer).alive()
+    alive = session.known_basins(layer).main()
     landscape = session.landscape_of(layer)
     centres = [basin.centre for basin in alive]
     known = (

@@ -166,7 +166,7 @@ def _mapped(
     session: Workbench, layer: int, dims: int, method: str, *, radii: bool = True
 ) -> results.LandscapeMap:
     registry = session.known_basins(layer)
-    alive = registry.alive()
+    alive = registry.main()
     landscape = session.landscape_of(layer)
     if not alive:
         return results.LandscapeMap(
@@ -194,6 +194,7 @@ def _mapped(
             energy,
             *reached,
             current=registry.is_current(basin),
+            tokens=basin.tokens,
         )
         for basin, (x, y, z), energy, reached in zip(alive, padded, energies, far, strict=True)
     )
@@ -214,14 +215,16 @@ class _Counts(TypedDict):
     unsettled: int | None
     surveyed: bool
     symmetric: bool
+    minor: int
 
 
 def _counts(registry: Registry, landscape: Landscape) -> _Counts:
     starts, origin, unsettled = registry.last or (None, None, None)
-    alive = registry.alive()
+    main = registry.main()
     return _Counts(
-        known=len(alive),
-        met=sum(registry.is_current(basin) for basin in alive),
+        known=len(main),
+        met=sum(registry.is_current(basin) for basin in main),
+        minor=len(registry.alive()) - len(main),
         num_starts=starts,
         origin_population=origin,
         unsettled=unsettled,

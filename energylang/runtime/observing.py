@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,29 +11,28 @@ from torch import Tensor
 
 from energylang.errors import ElError
 from energylang.landscape.attractors import FIXED_POINT, polish
-from energylang.landscape.clusters import cosine_rows, leaders
+from energylang.landscape.clusters import cosine_rows, gram, leaders
 from energylang.landscape.draws import starts
 from energylang.landscape.dynamics import settle
 from energylang.landscape.edits import AMPLITUDE
-from energylang.landscape.energy import lyapunov, reference
+from energylang.landscape.energy import both, lyapunov, reference
 from energylang.landscape.layer import Landscape, residual
-from energylang.landscape.lineage import Registry
+from energylang.landscape.lineage import HELD, Basin, Registry
 from energylang.landscape.probes import return_rate
-from energylang.landscape.radius import Radii, radii
+from energylang.landscape.radius import Radii, Row, radii
 from energylang.landscape.richness import Richness, richness
 from energylang.landscape.stability import spectrum
 from energylang.landscape.survey import BasinSet, mirrors, survey
 from energylang.storage import check_memory
 from energylang.values import BasinRef, Seed
 
+from .tokens import Reading, has_tokens, heldout, placed, staged_states
+
 if TYPE_CHECKING:
     from energylang.values import Concept
 
     from .weights import Version
     from .workbench import Workbench
-
-TOKEN_STARTS = 200
-"""Real token states that a survey of a text model settles besides its random starts."""
 
 MOST_DOUBLINGS, MOST_STARTS = 6, 1_000_000
 """How far `survey until=` goes: 64 times the first starts, at most a million."""
@@ -50,8 +49,8 @@ TRIALS = 32
 def find_basins(
     session: Workbench, layer: int, inits: int, seed: int, *, radius: bool, doublings: int = 0
 ) -> BasinSet:
-    """Survey a layer's staged landscape from seeded random starts, in a text model also from token states,
-    and from the basins that edits have installed (chance alone would rarely meet those)."""
+    """Survey a layer's staged landscape from seeded random starts, and from the basins that edits have installed
+    (chance alone would rarely meet those). The tokens of a text model come on top: see ``learn``."""
     states = survey_starts(session, layer, inits, seed, doublings)
     kicks = session.generator("survey kicks", layer, seed)
     found = survey(session.landscape_of(layer), states, eps=float(session.setting("eps")), generator=kicks)
@@ -159,10 +158,6 @@ def survey_starts(session: Workbench, layer: int, inits: int, seed: int, doublin
     draws = session.generator("survey", layer, seed)
     batches = [inits, *(inits << k for k in range(doublings))]
     states = torch.cat([starts(count, landscape.dim, draws, landscape.weight) for count in batches])
-    text = session.model.text
-    if text is not None and text.heldout is not None:
-        tokens = text.token_states(layer, TOKEN_STARTS, session.generator("survey tokens", layer, seed))
-        states = torch.cat((states, tokens.to(landscape.weight)))
     installed = installed_centres(session, layer)
     if installed:
         states = torch.cat((states, torch.stack(installed).to(landscape.weight)))
@@ -186,6 +181,110 @@ def installed_centres(session: Workbench, layer: int) -> list[Tensor]:
     version = session.staged(layer)
     found = [version.registry.get(id) for id in version.installed]
     return [basin.centre for basin in found if basin is not None and basin.status == "alive"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One basin that a survey saw: how many starts (``population``) and token states settled in it, and what was
+    measured there. ``mirror`` is the id of the basin at −x, ``reach`` the radius with its interval, where measured."""
+
+    id: int
+    population: int
+    tokens: int
+    energy: float
+    energy_reference: float
+    residual: float
+    stability: float
+    is_fixed_point: bool
+    mirror: int | None
+    reach: Row | tuple[None, None, None, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Surveyed:
+    """What a survey saw: basins with most tokens first (ties: most starts; without text, by starts alone), and what
+    became of the tokens (``None`` without text)."""
+
+    basins: tuple[Seen, ...]
+    reading: Reading | None
+
+
+def learn(session: Workbench, layer: int, found: BasinSet) -> Surveyed:
+    """Take what the starts of a survey ``found`` in the staged landscape into the registry; in a text model settle the
+    held-out tokens too, and take in what only they reach.
+
+    Basins that are new get their numbers in the order of the result.
+    """
+    version, landscape = session.staged(layer), session.landscape_of(layer)
+    registry = session.fresh_registry(version)
+    new = registry.next_id
+    registry, ids = registry.observe(found)
+    session.keep_registry(version, registry, surveyed=True)
+    if not has_tokens(session):
+        return Surveyed(_seen(session, layer, found, ids, (), {}), None)
+    windows = heldout(session)
+    check_room(windows.numel(), landscape)
+    states = staged_states(session, windows, layer)
+    reading = Reading(windows.tolist(), placed(session, layer, version, states))
+    registry = session.fresh_registry(version).with_tokens(reading.visits(), windows.numel())
+    registry, renamed = registry.by_tokens(new)
+    session.keep_registry(version, registry, surveyed=True)
+    ids, reading = tuple(renamed.get(id, id) for id in ids), reading.renamed(renamed)
+    visits = reading.visits()
+    known = {basin.id: basin for basin in registry.basins}
+    reached = set(ids)
+    others = tuple(known[id] for id in visits if id not in reached)
+    rows = _seen(session, layer, found, ids, others, visits)
+    return Surveyed(tuple(sorted(rows, key=lambda row: (-row.tokens, -row.population, row.id))), reading)
+
+
+def _seen(
+    session: Workbench,
+    layer: int,
+    found: BasinSet,
+    ids: tuple[int, ...],
+    others: tuple[Basin, ...],
+    tokens: Mapping[int, int],
+) -> tuple[Seen, ...]:
+    """The basins that starts found, and ``others`` that only tokens reach."""
+    landscape = session.landscape_of(layer)
+    centres = found.centres
+    energy, published, off, steady = found.energy, found.energy_reference, found.residual, found.stability
+    if others:
+        more = torch.stack([basin.centre for basin in others]).to(centres)
+        height, reference = both(landscape, more)
+        energy, published = torch.cat((energy, height)), torch.cat((published, reference))
+        off = torch.cat((off, residual(landscape, more)))
+        steady = torch.cat((steady, steady.new_tensor([basin.stability for basin in others])))
+        centres = torch.cat((centres, more))
+    every = (*ids, *(basin.id for basin in others))
+    mirrors = found.mirror.tolist()
+    if others:
+        lowest, place = gram(centres, centres).min(1)
+        mirrors = torch.where(lowest < -SAME, place, -1).tolist()
+    reach: list[Row | tuple[None, None, None, None]] = [(None, None, None, None)] * len(every)
+    if found.radii is not None:
+        reach[: len(ids)] = found.radii.rows()
+        held = [k for k in range(len(ids), len(every)) if tokens[every[k]] >= HELD * sum(tokens.values())]
+        for k, row in zip(held, radii_of(session, layer, centres[held]).rows(), strict=True):
+            reach[k] = row
+    columns = zip(
+        every,
+        [*found.population.tolist(), *[0] * len(others)],
+        energy.tolist(),
+        published.tolist(),
+        off.tolist(),
+        steady.tolist(),
+        (off < FIXED_POINT).tolist(),
+        mirrors,
+        reach,
+        strict=True,
+    )
+    return tuple(
+        Seen(id, population, tokens.get(id, 0), height, reference, gap, stability, fixed,
+             every[mirror] if mirror >= 0 else None, far)
+        for id, population, height, reference, gap, stability, fixed, mirror, far in columns
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -271,9 +370,10 @@ def name_of(registry: Registry, rests: Tensor) -> list[int | None]:
     return [alive[index].id if value > SAME else None for value, index in pairs]
 
 
-def settled_basins(session: Workbench, layer: int, states: Tensor) -> list[int | None]:
-    """Known basins in which token states (n, d) of the LIVE layer settle."""
-    version = session.state.layers[layer].live
-    landscape = session.landscape_of(layer, version)
-    run = settle(landscape, states.to(landscape.weight), eps=float(session.setting("eps")))
-    return name_of(version.registry, run.states)
+def settled_basins(
+    session: Workbench, layer: int, states: Tensor, *, register: bool = False
+) -> list[int | None]:
+    """Basins in which token states (n, d) of the LIVE layer settle; ``None`` for none, and without ``register`` for one
+    that is not known yet."""
+    found = placed(session, layer, session.state.layers[layer].live, states, register=register)
+    return [basin if basin >= 0 else None for basin in found.basins]

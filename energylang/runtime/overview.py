@@ -14,8 +14,9 @@ from energylang.errors import ElError
 from energylang.values import BasinRef
 
 from . import mapping
-from .interpreting import Reading, heldout, live_registry, probe, read
+from .interpreting import live_registry, probe, read
 from .session import with_threads
+from .tokens import Reading, heldout
 
 if TYPE_CHECKING:
     from .session import Session

@@ -85,4 +85,4 @@ def _losses(session: Workbench, windows: Tensor, change: Intervention) -> Tensor
 def _measured(losses: Tensor) -> results.Perplexity:
     loss, error = float(losses.mean()), standard_error(losses)
     perplexity = math.exp(min(loss, _LARGEST))
-    return results.Perplexity(perplexity, perplexity * error, loss, error)
+    return results.Perplexity(perplexity, None if error is None else perplexity * error, loss, error)

@@ -100,7 +100,9 @@ def probe_map(
     version = session.staged(layer)
     registry, ids = session.fresh_registry(version).meet(found)
     session.keep_registry(version, registry, surveyed=False)
-    alive = registry.alive()
+    rests_in = set(ids)
+    main = {basin.id for basin in registry.main()}
+    alive = tuple(basin for basin in registry.alive() if basin.id in main or basin.id in rests_in)
     if len(alive) < 2:
         raise ElError(f"L{layer} has {len(alive)} known basins: there is nothing to map", code="EL510")
     centres = torch.stack([basin.centre for basin in alive]).to(landscape.weight)

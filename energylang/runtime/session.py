@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from energylang import types as t
 from energylang.errors import ElError
 from energylang.ops import TABLE
 from energylang.ops.coerce import as_basin, as_statement, coerce, suggestion
 from energylang.ops.declaration import Effect, FromSetting, Op
-from energylang.results import Edit, Result
-from energylang.values import Layer
+from energylang.results import CausalEffect, Edit, Result
+from energylang.values import Layer, parse_reference
 
 from .bodies import Bodies
 from .history import State, without
@@ -169,7 +170,7 @@ class Session(Bodies):
         except ElError as error:
             self.return_to(mark)
             self._record(op, statement, before, "FAILED", error.message, given.get("layer"))
-            self.ledger.note(op, values, statement, mark.node.id, error)
+            self.ledger.note(op, values, statement, mark.node.id, error, self)
             raise
         except BaseException as error:
             self.return_to(mark)
@@ -189,7 +190,7 @@ class Session(Bodies):
             raise
         status, detail = _outcome(result)
         self._record(op, statement, before, status, detail, given.get("layer"))
-        self.ledger.note(op, values, statement, mark.node.id, result)
+        self.ledger.note(op, values, statement, mark.node.id, result, self)
         return result
 
     def _complete(self, op: Op, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -290,7 +291,8 @@ def _no_number(value: Any, where: str = "") -> str | None:
 
 
 def _outcome(result: Any) -> tuple[str, str]:
-    if isinstance(result, Edit):
+    """What the history says of an operation: the status, and for everything that can be refused the reason."""
+    if isinstance(result, Edit | CausalEffect):
         if result.forced:
             return "FORCED", result.reason
         if result.blocked:
@@ -326,11 +328,22 @@ def _method(op: Op) -> Callable[..., Any]:
     return method
 
 
+def _no_layer(word: str) -> bool:
+    return not isinstance(parse_reference(word), Layer)
+
+
 def bind_python(
     op: Op, positional: Sequence[str], args: Sequence[Any], keywords: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Arguments of a Python call by parameter name; a basin alone stands for layer and target."""
     values = list(args)
+    kinds = [param.type for param in op.positional[:2]]
+    if kinds == [t.LAYER, t.TEXT] and values and isinstance(values[0], str) and _no_layer(values[0]):
+        # The text first, as in BasinSurgeon: trace_generation("Hi", layer=3), trace_generation("Hi", 3)
+        if "layer" in keywords:
+            positional = [name for name in positional if name != "layer"]
+        elif len(values) > 1:
+            values[:2] = values[1::-1]
     if op.takes_layer_and_target and values and not isinstance(values[0], int):
         reference = as_basin(values[0], None)
         if reference is not None:

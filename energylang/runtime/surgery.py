@@ -136,7 +136,7 @@ class Bench:
             self._gauge = Gauge(self.session, self.layer, self.text.measuring_windows(LOSS_WINDOWS))
         return self._gauge.losses(change)
 
-    def damage(self, factors: LowRank, before: Tensor) -> dict[str, float]:
+    def damage(self, factors: LowRank, before: Tensor) -> dict[str, float | None]:
         """What an edit does to the loss ``before`` (n,), as a share of its mean, and its standard error."""
         change = (self.loss(self.changed(factors)) - before) / before.mean()
         return {"loss_change": float(change.mean()), "loss_change_error": standard_error(change)}
@@ -289,7 +289,7 @@ def _installation(
     }
 
 
-def _summary(values: list[float], after: float) -> dict[str, float | int]:
+def _summary(values: list[float], after: float) -> dict[str, float | int | None]:
     mean, std, z = against(values, after)
     return {"count": len(values), "mean": mean, "std": std, "max": max(values), "z": z}
 

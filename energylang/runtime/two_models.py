@@ -20,17 +20,19 @@ from torch import Tensor
 from energylang import results
 from energylang.errors import ElError
 from energylang.landscape.alignment import align
+from energylang.landscape.assign import place
 from energylang.landscape.clusters import best_matching, gram
 from energylang.landscape.draws import starts
+from energylang.landscape.dynamics import settle
 from energylang.landscape.edits import inject
 from energylang.landscape.layer import Landscape
-from energylang.landscape.lineage import survivors
+from energylang.landscape.lineage import HELD, survivors
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.survey import survey
 from energylang.models import checkpoint
 from energylang.models.conversations import shared_conversations
 from energylang.models.protocol import Model
-from energylang.models.states import DECISION, MEAN
+from energylang.models.states import DECISION, MEAN, chunks
 from energylang.models.text import TextModel
 from energylang.values import Concept as ConceptName
 
@@ -38,7 +40,7 @@ from . import asked
 from .concepts import keep
 from .editing import Plan, carry_out
 from .history import Concept
-from .observing import SAME, TOKEN_STARTS
+from .observing import SAME
 from .transfer import PROBES
 
 if TYPE_CHECKING:
@@ -46,12 +48,13 @@ if TYPE_CHECKING:
 
 _TEXTS, _PASSAGE = 400, 10  # passages; tokens of one
 _SETTLED = 0.7
+_READ, _SHARED = 32, 0.1  # windows by which basins are matched; the least share of tokens of a match
 
 
 def compare(session: Workbench, spec: str, layer: int) -> results.Comparison:
     """A layer of the session's model beside the same layer of another one."""
     other = _other(session, spec, layer)
-    here = session.known_basins(layer).alive()
+    here = session.known_basins(layer).main()
     landscape = session.landscape_of(layer)
     there = _survey(session, other, layer)
     bridge = _best_bridge(session, other, layer)
@@ -113,14 +116,18 @@ def _other(session: Workbench, spec: str, layer: int) -> Model:
 
 
 def _survey(session: Workbench, other: Model, layer: int) -> Tensor:
-    """Centres (k, d') of the other model's basins, from the starts of an ordinary survey."""
+    """Centres (k, d') of the other model's main basins, as an ordinary survey finds them."""
     landscape = Landscape(other.weight(layer), other.beta(layer), other.degree)
     inits = int(session.setting("inits"))
     states = starts(inits, landscape.dim, session.generator("survey", layer, 0), landscape.weight)
-    if other.text is not None and other.text.heldout is not None:
-        tokens = other.text.token_states(layer, TOKEN_STARTS, session.generator("survey tokens", layer, 0))
-        states = torch.cat((states, tokens.to(landscape.weight)))
-    return survey(landscape, states, eps=float(session.setting("eps"))).centres
+    eps = float(session.setting("eps"))
+    found = survey(landscape, states, eps=eps, generator=session.generator("survey kicks", layer, 0)).centres
+    if other.text is None or other.text.heldout is None:
+        return found
+    tokens = other.text.window_states(other.text.reading_windows())[layer].flatten(0, 1).to(landscape.weight)
+    placed = place(landscape, found, tokens, session.generator("assign", layer), eps=eps)
+    visits = torch.bincount(placed.index[placed.index >= 0], minlength=len(found) + len(placed.fresh))
+    return torch.cat((found, placed.fresh[visits[len(found) :] >= HELD * len(tokens)]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,3 +250,63 @@ def transplant(
     if edit.applied:
         keep(session, brought)
     return edit
+
+
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """Basins of a layer and those of another model's that they match: centres ``here`` (k, d) and ``there`` (k, d'),
+    row by row, with the other's ``landscape``. ``known`` are their numbers on both sides before matching."""
+
+    landscape: Landscape
+    here: Tensor
+    there: Tensor
+    known: tuple[int, int]
+    bridge: Bridge
+
+
+def matched(session: Workbench, spec: str, layer: int, centres: Tensor, by: str) -> Matched:
+    """The basins ``centres`` (n, d) of a layer and their counterparts in another model, one to one.
+
+    By ``direction``: as the bridge between the models brings their centres here. By ``tokens`` (two text models with
+    one tokenizer): by the share that the held-out tokens which settle nearest to both have of those that do to
+    either."""
+    other = _other(session, spec, layer)
+    landscape = Landscape(other.weight(layer), other.beta(layer), other.degree)
+    there = _survey(session, other, layer).to(landscape.weight)
+    bridge = _best_bridge(session, other, layer)
+    if by == "tokens":
+        similar, least = _shared_tokens(session, other, layer, centres, landscape, there), _SHARED
+    else:
+        similar = gram(centres, bridge.move(there.to(centres)))
+        least = SAME if bridge.aligned == "same" else _SETTLED
+    pairs = best_matching(similar, least) if len(centres) and len(there) else []
+    rows, columns = [i for i, _ in pairs], [j for _, j in pairs]
+    return Matched(landscape, centres[rows], there[columns], (len(centres), len(there)), bridge)
+
+
+@torch.no_grad()
+def _shared_tokens(
+    session: Workbench, other: Model, layer: int, mine: Tensor, landscape: Landscape, theirs: Tensor
+) -> Tensor:
+    """(n, m): the Jaccard index of the held-out tokens that settle nearest to the basins of both models."""
+    here, there = session.text, other.text
+    windows = here.choosing_windows(_READ)[:, :-1]
+    if there is None or there.encode(here.decode(windows[0].tolist())) != here.encode(
+        here.decode(windows[0].tolist())
+    ):
+        raise ElError(
+            f"{other.spec} does not read the same tokens", code="EL511", hint="match basins by=direction"
+        )
+    eps = float(session.setting("eps"))
+
+    def nearest(text: TextModel, layer_of: Landscape, centres: Tensor) -> Tensor:
+        states = torch.cat([text.forward(part).states[layer].flatten(0, 1) for part in chunks(windows)])
+        ends = settle(layer_of, states.to(layer_of.weight), eps=eps).states
+        chosen = gram(ends, centres.to(ends)).argmax(dim=1)
+        return torch.nn.functional.one_hot(chosen, len(centres)).double()
+
+    ours, other_s = nearest(here, session.landscape_of(layer), mine), nearest(there, landscape, theirs)
+    both = ours.T @ other_s
+    either = ours.sum(0)[:, None] + other_s.sum(0)[None, :] - both
+    found: Tensor = both / either.clamp_min(1.0)
+    return found

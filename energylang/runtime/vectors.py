@@ -24,7 +24,6 @@ from torch import Tensor
 from energylang import results
 from energylang.errors import CheckpointError, ElError
 from energylang.landscape.clusters import cosine_rows
-from energylang.landscape.dynamics import settle
 from energylang.models.checkpoint import SUM_KEY, checksum, read_tensors_of
 from energylang.models.index import PT_SUFFIXES, read_index
 from energylang.ops.coerce import check_name
@@ -33,7 +32,7 @@ from energylang.storage import json_bytes, read_json, seal_holds, sealed, write_
 from . import dropin
 from .concepts import describe, keep, opposite
 from .history import Concept
-from .observing import name_of
+from .tokens import placed
 
 if TYPE_CHECKING:
     from .workbench import Workbench
@@ -118,8 +117,8 @@ def interpolate(session: Workbench, first: str, second: str, steps: int) -> resu
     lengths = torch.linalg.vector_norm(torch.stack((a.centroid, b.centroid)), dim=1)
     landscape = session.landscape_of(a.layer)
     states = (way * ((1 - t) * lengths[0] + t * lengths[1])).to(landscape.weight)
-    ends = settle(landscape, states, eps=float(session.setting("eps"))).states
-    names = name_of(session.registry(a.layer), ends)
+    found = placed(session, a.layer, session.staged(a.layer), states)
+    names = [basin if basin >= 0 else None for basin in found.basins]
     points = tuple(
         results.InterpolationPoint(float(t[i]), float(way[i] @ u), float(way[i] @ v), names[i])
         for i in range(steps)

@@ -35,6 +35,7 @@ from .core import Core
 from .editing import REMOVING, Plan, carry_out
 from .effects import measure
 from .fate import fate
+from .tokens import SHOWN, contexts, placed, read_most
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from energylang.landscape.richness import Richness
     from energylang.landscape.survey import BasinSet
 
+    from .tokens import Reading
     from .weights import Version
 
 
@@ -88,11 +90,22 @@ class Workbench(Core):
     def known_basins(self, layer: int) -> Registry:
         """The basins of a layer's staged landscape; one that was never surveyed is surveyed first."""
         version = self.staged(layer)
-        if not version.surveyed and not version.registry.basins:
-            found = self.find_basins(layer, int(self.setting("inits")), 0, radius=False)
-            registry, _ = self.fresh_registry(version).observe(found)
-            self.keep_registry(version, registry, surveyed=True)
+        if not version.surveyed:
+            self.learn(layer, self.find_basins(layer, int(self.setting("inits")), 0, radius=False))
         return version.registry
+
+    def learn(self, layer: int, found: BasinSet) -> observing.Surveyed:
+        """Take what a survey's starts found into the registry, and in a text model what held-out tokens settle in."""
+        return observing.learn(self, layer, found)
+
+    def meanings(
+        self, reading: Reading | None
+    ) -> tuple[dict[int, tuple[results.TokenScore, ...]], dict[int, results.Context]]:
+        """By basin: the tokens that are read there most often, and its most typical context."""
+        if reading is None:
+            return {}, {}
+        most = {basin: read_most(self, counts, SHOWN) for basin, counts in reading.held().items()}
+        return most, {basin: found[0] for basin, found in contexts(self, reading).items()}
 
     def count_installed(self, layer: int) -> int:
         """How many living basins of the staged landscape were installed by edits."""
@@ -163,11 +176,12 @@ class Workbench(Core):
         strength: float | None,
         *,
         noise: float | None = None,
+        radius: bool = False,
         force: bool,
         reason: str,
     ) -> results.Edit:
         direction = self.direction(layer, target)
-        radius = WANTED_RADIUS if noise is None else noise
+        wanted = WANTED_RADIUS if noise is None else noise
         generator = self.generator("inject", layer, str(target))
 
         def propose(landscape: Landscape, protected: Tensor) -> Proposal:
@@ -177,7 +191,7 @@ class Workbench(Core):
                 protected,
                 strength=strength,
                 generator=generator,
-                wanted_radius=radius,
+                wanted_radius=wanted,
             )
 
         plan = Plan(
@@ -188,6 +202,7 @@ class Workbench(Core):
             asked=asked.installed(target, direction),
             installs=True,
             strength=strength,
+            radii=radius,
         )
         return carry_out(self, plan, force=force, reason=reason)
 
@@ -428,9 +443,26 @@ class Workbench(Core):
     def speak(self, prompt: str, *, tokens: int, temp: float, topk: int, seed: int) -> results.Generation:
         text = self.text
         made = self.generate_live(prompt, tokens=tokens, temp=temp, topk=topk, seed=seed)
-        columns = [observing.settled_basins(self, layer, states) for layer, states in enumerate(made.states)]
+        found = [
+            placed(self, layer, self.state.layers[layer].live, states)
+            for layer, states in enumerate(made.states)
+        ]
         steps = tuple(
-            results.TokenStep(text.token(token), tuple(column[i] for column in columns))
+            results.TokenStep(
+                text.token(token),
+                tuple(column.basins[i] if column.basins[i] >= 0 else None for column in found),
+                tuple(column.cosines[i] if column.basins[i] >= 0 else None for column in found),
+            )
             for i, token in enumerate(made.token_ids)
         )
-        return results.Generation(prompt, made.text, len(made.token_ids), seed, temp, topk, steps)
+        return results.Generation(
+            prompt=prompt,
+            text=made.text,
+            tokens=len(made.token_ids),
+            seed=seed,
+            temp=temp,
+            topk=topk,
+            steps=steps,
+            to_zero=sum(column.to_zero for column in found),
+            unsettled=sum(column.unsettled for column in found),
+        )

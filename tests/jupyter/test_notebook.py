@@ -43,7 +43,7 @@ def executed(
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(ASKED, id="asked"))
     client = nbclient.NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(place)}}
+        notebook, timeout=3600, kernel_name="python3", resources={"metadata": {"path": str(place)}}
     )
     client.execute(env={**os.environ, "PYTHONPATH": str(ROOT), "JUPYTER_PLATFORM_DIRS": "1"})
     notebook.cells.pop()

@@ -50,7 +50,7 @@ KEYS = (
 HELP = """\
   ↑ ↓  k j  PgUp PgDn  Home End   another basin of the list
   ← →  h l           the nearest basin on the map to the left, to the right
-  Tab                order of the list: starts, energy, number
+  Tab                order of the list: tokens, starts, energy, number
   [  ]               the layer before, the layer after
   s w x i a          strengthen, weaken, remove, inject, apply: shown first,
                      change it if you like, Enter runs it, Esc leaves it
@@ -81,18 +81,22 @@ def basins(seen: Exploration, height: int) -> StyleAndTextTuples:
     if not rows:
         return [("class:dim", " no basin is known here\n")]
     first = max(0, min(place - height // 2, len(rows) - height))
-    most = max(1, max(point.population for point in rows))
+    by_tokens = seen.by == "tokens"
+    counts = {point.id: point.tokens if by_tokens else point.population for point in rows}
+    most = max(1, *counts.values())
     energies = [point.energy for point in rows]
-    parts: StyleAndTextTuples = [("class:dim", f" {'basin':<6}starts{'energy':>16}\n")]
+    parts: StyleAndTextTuples = [
+        ("class:dim", f" {'basin':<6}{'tokens' if by_tokens else 'starts'}{'energy':>16}\n")
+    ]
     for point in rows[first : first + height]:
         now = point.id == seen.chosen
         style = "class:row" if now else "" if point.current else "class:dim"
-        starts = str(point.population) if point.current or point.population else "–"
+        counted = str(counts[point.id]) if point.current or counts[point.id] else "–"
         parts += [
             ("class:mark" if now else "", "▸" if now else " "),
             (style, f"{'B' + str(point.id):<6}"),
-            (style, f"{starts:>5} "),
-            ("", f"{bar(point.population / most, 6) if point.population else '':<6} "),
+            (style, f"{counted:>5} "),
+            ("", f"{bar(counts[point.id] / most, 6) if counts[point.id] else '':<6} "),
             (f"class:map.e{depth(point.energy, energies)}" if point.current else "class:map.old", "●"),
             ("", f"{point.energy:>8.2f}\n"),
         ]
