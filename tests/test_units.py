@@ -157,6 +157,7 @@ def spoken() -> Session:
     return session
 
 
+@pytest.mark.slow
 def test_a_concept_s_redirect_has_a_dose_and_a_strength(spoken: Session) -> None:
     concept = spoken.concept("polite")
     first = redirected(spoken, concept, None, 1.0, dose=0.3).draft.edit

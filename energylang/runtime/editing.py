@@ -186,7 +186,7 @@ def draft(session: Workbench, plan: Plan) -> Draft:
         field_after=answer.field_after,
         energy_before=answer.energy_before,
         energy_after=answer.energy_after,
-        margin=proposal.margin,
+        margin=proposal.margin if plan.dose is None else None,
         factor=plan.factor,
         dose=plan.dose,
     )

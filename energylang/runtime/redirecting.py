@@ -130,7 +130,6 @@ def redirect_basin(
 
     if dose is None and strength is not None:
         dose = dose_of(dosed(1.0).factors, strength * landscape.frobenius, value)
-    given = dose is not None
     if session.model.text is not None:
         dose, proposal, within = within_budget(session, layer, dosed, damage, dose)
         share = _arriving(session, landscape, proposal, states)
