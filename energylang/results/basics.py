@@ -265,7 +265,8 @@ class Reach(Result):
 @dataclass(frozen=True, eq=False)
 class Beside(Result):
     """A basin beside one that was installed (``cosine`` away, whatever the sign): its radius before and after.
-    ``change`` is ``shrank`` or ``grew`` where the intervals do not meet, else empty."""
+    ``change`` is ``shrank`` where the intervals do not meet or where, of the same pushes at the radius before, fewer
+    return (sign test, p < 0.01); ``grew`` likewise; else empty."""
 
     basin: int
     cosine: float

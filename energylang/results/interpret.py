@@ -101,7 +101,8 @@ class Usage(Result):
 
 @dataclass(frozen=True, eq=False)
 class Neighbour(Result):
-    """A basin near a direction, and a text that settles in it (empty without a text model, or where none does)."""
+    """A basin near a direction, and a text that settles in it (empty without a text model, or where none does).
+    ``population`` counts starts of the last survey (after an edit, until the next survey, those before it)."""
 
     id: int
     cosine_similarity: float

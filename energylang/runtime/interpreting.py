@@ -31,6 +31,7 @@ from energylang.values import BasinRef, Concept, Seed
 
 from .effects import MEASURING_WINDOWS, Gauge, against, standard_error
 from .interventions import standing
+from .mapping import starts_in
 from .tokens import Found, Reading, contexts, has_tokens, held, heldout, live_states, placed, read_most
 
 if TYPE_CHECKING:
@@ -330,12 +331,10 @@ def neighbours(
     session: Workbench, layer: int, target: BasinRef | Concept | Seed, top: int
 ) -> results.Neighbours:
     """The basins nearest to a direction, each with a text that settles in it."""
-    session.known_basins(layer)
+    known = session.known_basins(layer)
     direction = session.direction(layer, target)
     alive = [
-        basin
-        for basin in session.registry(layer).alive()
-        if not (isinstance(target, BasinRef) and basin.id == target.basin)
+        basin for basin in known.alive() if not (isinstance(target, BasinRef) and basin.id == target.basin)
     ]
     if not alive:
         return results.Neighbours(layer, str(target), ())
@@ -352,7 +351,7 @@ def neighbours(
         layer,
         str(target),
         tuple(
-            results.Neighbour(basin.id, cosine, basin.population, examples.get(basin.id, ""))
+            results.Neighbour(basin.id, cosine, starts_in(known, basin), examples.get(basin.id, ""))
             for basin, cosine in chosen
         ),
     )

@@ -1,8 +1,9 @@
 """How far do the basins beside a new one reach, before and after?
 
 An edit that installs a basin takes room from others. The nearest basins that are there before and after are pushed
-with the same noise under both weights, so that what differs is the weight: a radius *shrank* or *grew* where its 95 %
-intervals do not meet (``landscape.radius``).
+with the same noise under both weights, so that what differs is the weight: a radius *shrank* where its 95 % intervals
+do not meet, or where of the same pushes at the radius before fewer return; likewise *grew* (``landscape.radius``). Of
+two radii beyond 2 nothing is said.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from energylang.landscape.clusters import gram, leaders
 from energylang.landscape.lineage import Registry
-from energylang.landscape.radius import grown, shrunk
+from energylang.landscape.radius import fewer_return, grown, shrunk
 from energylang.results import Beside, Reach
 
 from .observing import SAME, radii_of
@@ -52,8 +53,16 @@ def beside(
     centres_then = torch.stack([then[both[k].id].centre for k in chosen])
     before = radii_of(session, layer, centres_then, versions[0])
     now = radii_of(session, layer, centres[chosen], versions[1])
-    less, more = shrunk(before, now).tolist(), grown(before, now).tolist()
-    rows = zip(chosen, before.rows(), now.rows(), less, more, strict=True)
+    fewer, further = fewer_return(
+        session.landscape_of(layer, versions[0]),
+        session.landscape_of(layer, versions[1]),
+        (centres_then, centres[chosen]),
+        before.r50,
+        session.generator("radius"),
+    )
+    known = before.reached | now.reached
+    less, more = shrunk(before, now) | (fewer & known), grown(before, now) | (further & known)
+    rows = zip(chosen, before.rows(), now.rows(), less.tolist(), more.tolist(), strict=True)
     return tuple(
         Beside(
             both[k].id,

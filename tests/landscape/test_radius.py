@@ -14,7 +14,7 @@ from energylang.landscape import radius
 from energylang.landscape.draws import stable_generator, starts
 from energylang.landscape.layer import Landscape
 from energylang.landscape.probes import return_rate
-from energylang.landscape.radius import grown, radii, shrunk
+from energylang.landscape.radius import fewer_return, grown, radii, shrunk
 from energylang.landscape.survey import survey
 
 from .conftest import Planted, random_layer, tilted
@@ -149,6 +149,24 @@ def test_neighbours_shrink_where_more_patterns_crowd_in() -> None:
     assert not bool(shrunk(two, one).any())
     assert torch.equal(grown(two, one), shrunk(one, two))
     assert not bool(shrunk(one, radii(before, centres)).any())
+
+
+def test_the_same_pushes_under_two_weights(planted: Planted) -> None:
+    layer, _ = planted(64, 9)
+    centres = centres_of(layer)
+    extra = torch.sign(torch.randn(64, generator=stable_generator("extra"))).double()
+    crowded = layer.with_weight(layer.weight + 0.4 * torch.outer(extra, extra) / 64)
+    noise = radii(layer, centres).r50
+
+    def compared(one: Landscape, two: Landscape, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return fewer_return(one, two, (states, states), noise, stable_generator("same"))
+
+    fewer, more = compared(layer, crowded, centres)
+    assert bool(fewer.any())
+    assert not bool((fewer & more).any())
+    nothing = compared(layer, layer, centres)
+    assert not bool((nothing[0] | nothing[1]).any())
+    assert torch.equal(compared(layer, crowded, -centres)[0], fewer)
 
 
 def test_too_few_trials_and_other_dimensions() -> None:

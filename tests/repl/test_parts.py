@@ -51,7 +51,7 @@ def test_a_statement_begins_in_many_places(lead: str):
 
 def test_layers_and_basins_say_what_they_are(session: Session):
     (layer,) = suggest("survey L", session)
-    assert layer.text == "L0" and "20 basins" in layer.note and layer.length == 1
+    assert layer.text == "L0" and "20 known basins" in layer.note and layer.length == 1
     basins = suggest("verify L0.B", session)
     known = session.known_basins(0).alive()
     assert {found.text for found in basins} == {f"L0.B{basin.id}" for basin in known}

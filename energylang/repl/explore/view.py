@@ -68,9 +68,12 @@ HELP = """\
 
 def header(seen: Exploration, place: StyleAndTextTuples) -> StyleAndTextTuples:
     """The layer, how many basins, and the prompt's own words about model and history (``place``)."""
+    order = seen.order
+    if order == "tokens" and not any(point.tokens for point in seen.found.points):
+        order = "starts"  # without text there are no tokens, and starts break the tie
     return [
         ("class:head", f" L{seen.layer}"),
-        ("", f"  {known_basins(seen.found)}; by {seen.order}   "),
+        ("", f"  {known_basins(seen.found)}; by {order}   "),
         *place[:-1],
     ]
 
