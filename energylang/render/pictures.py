@@ -284,7 +284,9 @@ def _(applied: results.Applied) -> RenderableType:
 
 @render.register
 def _(status: results.Status) -> RenderableType:
-    rows = table("layer", "state", "edits", "refused", "known basins", "lost", "change", right=(2, 3, 4, 5, 6))
+    rows = table(
+        "layer", "state", "edits", "refused", "known basins", "lost", "change", right=(2, 3, 4, 5, 6)
+    )
     for layer in status.layers:
         style = "green" if layer.state == "original" else "yellow"
         rows.add_row(
