@@ -9,9 +9,9 @@ often each basin was met follow
 * an **estimate of the total**. No sample can rule out basins too small to be met, so the two ends of the interval
   rest on different ground. The lower end is a bound whatever the basins' sizes are: what is known to exist, or
   Chao's 1984 lower bound with the log-normal interval of Chao 1987, or the model's, whichever is least. The upper end
-  and the estimate suppose that the sizes are log-normal, their logarithms with a standard deviation near 2.5: what
+  and the estimate suppose that the sizes are log-normal, their logarithms with a standard deviation near 2.75: what
   exhaustive surveys of planted landscapes show (``docs/counts.md``). It is the posterior of the number of basins never
-  met, from the counts up to ten; larger basins say nothing about how many were missed.
+  met, from the counts up to seven; larger basins say nothing about how many were missed.
 
 A basin and its mirror are equally likely, because x → −x is a symmetry of the dynamics and of the random starts.
 So pairs are what is estimated, and unfolded at the end; and f₁ and f₂ are averages over how the starts of each pair
@@ -40,8 +40,8 @@ Numbers = NDArray[np.float64]
 ESTIMATOR = "log-normal"
 BOUND = "lower bound"
 
-_RARE = 10  # counts up to this say how many were missed
-_SPREAD = (2.5, 0.75)  # of the log sizes: what is expected, and how firmly
+_RARE = 7  # counts up to this say how many were missed
+_SPREAD = (2.75, 0.5)  # of the log sizes: what is expected, and how firmly
 _BEYOND = 50.0
 _FARTHEST = 200.0  # of the numbers looked at, as a multiple of what was found
 
@@ -175,8 +175,8 @@ def chao1(units: Numbers, n: int, z: float = 1.96) -> tuple[float, float, float]
 
 
 def _missed(rare: Numbers, found: int, level: float) -> tuple[float, float, float]:
-    """Quantiles (lower, median, upper) of the number of units never met, given that ``rare`` (10,) were met once,
-    twice, … ten times; the prior of the number of rare units in all, r, is 1/(r + 1)."""
+    """Quantiles (lower, median, upper) of the number of units never met, given that ``rare`` (7,) were met once,
+    twice, … seven times; the prior of the number of rare units in all, r, is 1/(r + 1)."""
     logs, prior = _laws()
     met = float(rare.sum())
     few = np.arange(0.0, 60.0)
@@ -196,8 +196,8 @@ def _missed(rare: Numbers, found: int, level: float) -> tuple[float, float, floa
 
 @cache
 def _laws() -> tuple[Numbers, Numbers]:
-    """For every log-normal law looked at: the log-probability of being met m = 0 … 10 times, given that it is not
-    more, (laws, 11); and the log prior (laws,)."""
+    """For every log-normal law looked at: the log-probability of being met m = 0 … 7 times, given that it is not
+    more, (laws, 8); and the log prior (laws,)."""
     size = np.arange(-14.0, 14.01, 0.2)  # log of the expected number of starts
     met = np.arange(_RARE + 1)
     factorial = np.cumsum(np.log(np.maximum(met, 1)))
