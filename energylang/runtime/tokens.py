@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .workbench import Workbench
 
 AROUND = 6  # words of context on either side
+_DIGITS = 4  # of a context's cosine: beyond lies rounding, and the earlier context goes first
 SHOWN = 3  # of a basin's tokens, in a survey
 _KEPT = 2**25  # numbers of states that are kept for the next question
 
@@ -207,7 +208,8 @@ def _named(found: Placed, ids: Sequence[int], centres: Tensor, states: Tensor) -
 def contexts(
     session: Workbench, reading: Reading, basin: int | None = None
 ) -> dict[int, list[results.Context]]:
-    """The visits of each basin (of one), those whose state is nearest to the centre first; every context once."""
+    """The visits of each basin (of one), those whose state is nearest to the centre first (ties: as they come in the
+    text); every context once."""
     found: dict[int, dict[tuple[tuple[int, ...], int], tuple[float, int, int]]] = defaultdict(dict)
     at = 0
     for row, tokens in enumerate(reading.rows):
@@ -218,10 +220,10 @@ def contexts(
                 continue
             begin = max(0, column - AROUND)
             words = (tuple(tokens[begin : column + 1 + AROUND]), column - begin)
-            found[name].setdefault(words, (reading.found.cosines[at - 1], row, column))
+            found[name].setdefault(words, (round(reading.found.cosines[at - 1], _DIGITS), row, column))
     made: dict[int, list[results.Context]] = {}
     for name, visits in found.items():
-        best = sorted(visits.values(), key=lambda visit: -visit[0])
+        best = sorted(visits.values(), key=lambda visit: (-visit[0], *visit[1:]))
         told: dict[str, results.Context] = {}
         for cosine, row, column in best if basin is not None else best[:1]:
             context = _context(session, reading.rows[row], column, cosine)
