@@ -186,7 +186,9 @@ def _layer_status(session: Session, index: int) -> results.LayerStatus:
     else:
         state = "live, staged" if layer.live.depth else "staged"
     basins = layer.staged.registry.basins
-    refused = sum(entry.status == "REFUSED" and entry.layer == index for entry in session.timeline.log)
+    refused = sum(
+        entry.status in ("REFUSED", "BLOCKED") and entry.layer == index for entry in session.timeline.log
+    )
     return results.LayerStatus(
         layer=index,
         state=state,

@@ -339,7 +339,8 @@ class Applied(Result):
 @dataclass(frozen=True, eq=False)
 class LayerStatus(Result):
     """``state`` is ``original``, ``staged`` (edited, not applied), ``live`` (edited and applied) or
-    ``live, staged`` (applied, then edited again)."""
+    ``live, staged`` (applied, then edited again). ``refused`` edits of the layer are those that the gate refused or a
+    guard blocked."""
 
     layer: int
     state: str
