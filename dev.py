@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The one entry for everything: ``python3 dev.py demo | test | lint | format | docs | figures | site | wheel``.
+"""The one entry for everything: ``python3 dev.py demo | test | rounding | lint | format | docs | …``.
 
 Needs Python ≥ 3.10 and nothing else. The first call makes a virtual environment in ``.venv`` and installs
 the package with its dependencies there; later calls find it and start at once.
@@ -19,10 +19,26 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 VENV = HERE / ".venv"
 CONSTRAINTS = HERE / "constraints.txt"
+OTHER_KERNELS = {
+    "ATEN_CPU_CAPABILITY": "default",
+    "MKL_CBWR": "COMPATIBLE",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR AVX2 FMA3 AVX512F",
+}
+CALCULATING = [
+    "tests/landscape",
+    *(
+        f"tests/test_{name}.py"
+        for name in (
+            "causal", "descent", "examples", "guards", "records", "rounding", "session", "transfer", "undo_sequences",
+            "whole_session",
+        )
+    ),
+]  # fmt: skip
 USAGE = """usage: python3 dev.py COMMAND
 
   demo     set up, then run examples/make_polite.el on the bundled model
   test     set up, then run the tests, several at a time       (or what further words tell pytest)
+  rounding set up, then run the tests that calculate most, as a processor without wide vectors would
   lint     ruff, mypy and the import rules
   format   format the code and sort the imports
   docs     write the reference pages in docs/ (operations, codes, grammar)
@@ -88,6 +104,14 @@ def test(words: list[str]) -> int:
     return call(set_up("test"), "-m", "pytest", *(words or all_of_them))
 
 
+def rounding() -> int:
+    """Some of the quick tests again with kernels that add in another order."""
+    os.environ.update(OTHER_KERNELS)
+    return test(
+        ["-m", "not slow", "-n", str(min(4, os.cpu_count() or 1)), "--dist", "worksteal", *CALCULATING]
+    )
+
+
 def lint() -> int:
     python = set_up("dev")
     tools = python.parent
@@ -150,6 +174,7 @@ def main() -> int:
         return test(words)
     simple = {
         "demo": demo,
+        "rounding": rounding,
         "lint": lint,
         "format": format_,
         "docs": docs,

@@ -1,22 +1,37 @@
 # locality.el: is a concept one basin or several?
-# The whole question, with its controls, is in locality.ipynb.
+# Over three trained seeds. Decisions and words of five registers, with the controls, are in locality.ipynb.
 
-load tiny
+import statistics
 
-capture L3 polite-1 "Thank you so much, I would be happy to help."
-capture L3 polite-2 "I really appreciate your question."
-capture L3 polite-3 "It would be my pleasure to look into the keyboard."
-capture L3 rude-1 "What a stupid question."
-capture L3 rude-2 "Leave me alone with that."
-capture L3 rude-3 "Who cares, you fool."
+let texts = ["Thank you so much, I would be happy to help.", "I really appreciate your question.", "It would be my pleasure to look into the keyboard."]
 
-# Texts that settle in one basin come to rest at one energy.
-for c in [@polite-1, @polite-2, @polite-3, @rude-1, @rude-2, @rude-3]:
-    let place = energy L3 c
-    print "{c} rests at energy {place.basin_energy:.3f}"
+# How many of the most visited basins hold a share of the visits?
+def holding(used: Usage, share: Float):
+    let left = share
+    let count = 0
+    for b in used.basins:
+        if left > 0:
+            left = left - b.share
+            count = count + 1
+    return count
 
-# How much do real words and basins have to do with each other in this layer?
-survey L3
-let words = usage L3
-print "{words.visited} of {words.known} known basins are visited; a basin holds one word in {100 * words.selectivity:.0f} % of its visits, with words at random in {100 * words.selectivity_shuffled:.0f} %"
-require words.selectivity > words.selectivity_shuffled
+let half = []
+let most = []
+let away = []
+let by-chance = []
+for path in ["seeds/small_0.safetensors", "seeds/small_1.safetensors", "seeds/small_2.safetensors"]:
+    let _model = load path
+    for text in texts:
+        let _captured = capture L2 polite "{text}"
+    let _survey = survey L2
+    let used = usage L2 concept=polite
+    half = half + [(holding used 50%)]
+    most = most + [(holding used 90%)]
+    away = away + [used.distance]
+    by-chance = by-chance + [used.distance_chance]
+
+let few = (report-over-seeds "basins that hold 50 % of the words" half)
+let many = (report-over-seeds "basins that hold 90 % of the words" most)
+require few > 1 and many > few, "its words rest in several basins"
+let _far = (report-over-seeds "how far they are from those of held-out text, 0 to 1" away)
+let _chance = (report-over-seeds "the same for held-out passages of that length" by-chance)

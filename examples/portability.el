@@ -1,29 +1,46 @@
 # portability.el: does a concept mean the same in another model?
-# The whole question, with its controls, is in portability.ipynb.
+# Over all ordered pairs of three trained seeds. What is carried, with the controls, is in portability.ipynb.
 
-load tiny
-capture L3 polite "Thank you so much, I would be happy to help." position="mean"
-capture L3 polite "I really appreciate your question." position="mean"
+import statistics
+
+let seeds = ["seeds/small_0.safetensors", "seeds/small_1.safetensors", "seeds/small_2.safetensors"]
 
 # In the same model: exported and imported again it is the same state.
+load "seeds/small_0.safetensors"
+capture L2 polite "Thank you so much, I would be happy to help."
 export-concept polite "polite.safetensors"
 import-concept "polite.safetensors" name=again
 require (similarity polite again).cosine > 0.99999
 
-# In another one, of another dimension: a state of 192 numbers is none of 64.
-load "training_run/small.safetensors"
+# In another dimension: a state of 96 numbers is none of 192.
+load tiny
 attempt "import as it is":
-    import-concept "polite.safetensors" name=brought layer=L2
+    import-concept "polite.safetensors" name=brought layer=L3
 else:
     print "refused: {error}"
 
 # Aligned by a rotation on shared texts, and judged on texts that it was not fitted to.
-let bridge = compare tiny L2
-print "fit {bridge.fit:.2f}, with shuffled texts {bridge.fit_shuffled:.2f}: {bridge.matched} of {bridge.basins_here} basins have a counterpart"
+let fits = []
+let chance = []
+let counterparts = []
+let ceiling = []
+for here in seeds:
+    for there in seeds:
+        let _model = load here
+        if here == there:
+            let _survey = survey L2 seed=1
+            let again = compare there L2
+            ceiling = ceiling + [again.matched / again.basins_here]
+        else:
+            let _survey = survey L2
+            let bridge = compare there L2
+            fits = fits + [bridge.fit]
+            chance = chance + [bridge.fit_shuffled]
+            counterparts = counterparts + [bridge.matched / bridge.basins_here]
 
-capture L2 polite "Thank you so much, I would be happy to help." position="mean"
-capture L2 polite "I really appreciate your question." position="mean"
-
-# As an attractor, if the gate lets it; taken back when the block ends.
-with transplant tiny L2 polite:
-    verify L2 polite
+let fit = (report-over-seeds "fit of the rotation, share of variance" fits)
+let shuffled = (report-over-seeds "fit of a rotation to shuffled texts" chance)
+require fit > shuffled
+let found = (report-over-seeds "share of basins with a counterpart in another seed" counterparts)
+let again = (report-over-seeds "the same for two surveys of one model" ceiling)
+require again > found

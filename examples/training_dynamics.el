@@ -1,17 +1,36 @@
 # training_dynamics.el: do basins drift under training, or do they jump?
-# The whole question, with its controls and with every basin followed on its own, is in training_dynamics.ipynb.
-# (Two surveys of a landscape with very many basins meet different ones, so their counts say little about which stayed.)
-# training_run/make.py makes the checkpoints.
+# Over three trained seeds; `el train --keep-checkpoints` kept the looks on the way. Every basin followed on its own, with the
+# controls, is in training_dynamics.ipynb.
 
-def follow(before: Path, after: Path):
-    load before
-    let found = compare after L2
-    print "{found.basins_here} basins, then {found.basins_there}; the weight changed by {100 * found.weight_change:.0f} %"
-    return found
+import statistics
 
-let first = (follow "training_run/step-500.safetensors" "training_run/step-1000.safetensors")
-let _second = (follow "training_run/step-1000.safetensors" "training_run/step-1500.safetensors")
-let _third = (follow "training_run/step-1500.safetensors" "training_run/step-2000.safetensors")
-let _fourth = (follow "training_run/step-2000.safetensors" "training_run/step-2500.safetensors")
-let fifth = (follow "training_run/step-2500.safetensors" "training_run/step-3000.safetensors")
-require fifth.weight_change < first.weight_change, "a training slows down"
+# The share of the basins of one look that a survey of another one finds again.
+def found-again(before: Path, after: Path):
+    let _model = load before
+    let _survey = survey L1 seed=1
+    let found = compare after L1
+    return found.matched / found.basins_here
+
+# How far the weight has moved, relative to its norm.
+def moved(before: Path, after: Path):
+    let _model = load before
+    return (compare after L1).weight_change
+
+let steps = ["000800", "001600", "002400", "003200"]
+let changes = []
+for i in 0..2:
+    let shares = []
+    let same = []
+    let change = []
+    for seed in ["0", "1", "2"]:
+        let before = "seeds/small_{seed}.step{steps[i]}.safetensors"
+        let after = "seeds/small_{seed}.step{steps[i + 1]}.safetensors"
+        shares = shares + [(found-again before after)]
+        same = same + [(found-again before before)]
+        change = change + [(moved before after)]
+    print "step {steps[i]} to {steps[i + 1]}"
+    changes = changes + [(report-over-seeds "  change of the weight" change)]
+    let found = (report-over-seeds "  basins found again in the next look" shares)
+    let again = (report-over-seeds "  the same for two surveys of one look" same)
+    require again > found, "training moves basins more than another survey does"
+require changes[2] < changes[0], "a training slows down"

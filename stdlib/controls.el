@@ -39,8 +39,10 @@ def better-than-chance(l: Layer, target: Direction, count: Int = 20):
     print "{target}: {found}; of {count} random directions {by-chance} are basins"
     return found and by-chance * 20 <= count
 
-# Do two surveys with other random starts find the same number of basins, give or take `tolerance`?
+# Do surveys with other random starts find the same number of basins, give or take `tolerance`? The same number may be
+# other basins: `over_seeds.overlap` says how many they share. One survey has no spread: `seeds` is two or more.
 def stable-count(l: Layer, tolerance: Float = 20%, seeds: Int = 3):
+    require seeds >= 2, "the spread of one survey is none: ask for two seeds or more"
     let s = survey l seeds=seeds
     print "{l}: {s.count_mean:.1f} ± {s.count_std:.1f} basins over {seeds} surveys"
     return s.count_std <= tolerance * s.count_mean

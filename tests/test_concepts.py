@@ -107,7 +107,7 @@ def test_the_automatic_layer_carries_most_and_states_that_say_nothing_new_carry_
         with pytest.raises(ElError) as caught:
             session.capture(bad[0], "polite", POLITE[1], position=bad[1])
         assert caught.value.code == "EL511"
-    assert session.inject_concept("auto", "polite", method="redirect", strength=0.2).layer == info.layer
+    assert session.inject_concept("auto", "polite", method="redirect", dose=0.2).layer == info.layer
 
 
 # ----------------------------------------------------------------------------------------------- writing
@@ -116,7 +116,7 @@ def test_the_automatic_layer_carries_most_and_states_that_say_nothing_new_carry_
 @pytest.mark.slow
 def test_an_aimed_edit_is_a_function_of_the_session_and_does_what_it_is_for(captured: Session) -> None:
     concept, text = captured.concept("polite"), captured.text
-    first, second = (aimed(captured, concept, 1.0, 1.0).draft.proposal for _ in range(2))
+    first, second = (aimed(captured, concept, None, 1.0, dose=1.0).draft.proposal for _ in range(2))
     assert first is not None
     assert second is not None
     assert torch.equal(first.factors.left, second.factors.left)
@@ -146,7 +146,7 @@ def test_controls_have_the_norm_of_the_edit_and_the_random_ones_its_key(captured
 @pytest.mark.slow
 def test_a_dose_over_the_budget_is_refused_with_its_figures(captured: Session) -> None:
     before = captured.state
-    edit = captured.inject_concept(LAST, "polite", method="redirect", strength=1.5, damage=0.0)
+    edit = captured.inject_concept(LAST, "polite", method="redirect", dose=1.5, damage=0.0)
     assert not edit.applied
     assert "more than the budget" in edit.reason
     assert edit.effect is not None
@@ -156,7 +156,7 @@ def test_a_dose_over_the_budget_is_refused_with_its_figures(captured: Session) -
 
 @pytest.mark.slow
 def test_the_effect_of_what_is_staged_is_the_effect_the_edit_reported(captured: Session) -> None:
-    edit = captured.inject_concept(LAST, "polite", method="redirect", strength=0.3, damage=1.0)
+    edit = captured.inject_concept(LAST, "polite", method="redirect", dose=0.3, damage=1.0)
     measured = captured.effect(LAST, "polite")
     captured.undo()
     assert edit.effect is not None
@@ -208,7 +208,7 @@ def test_a_basin_redirected_at_full_dose_arrives() -> None:
     found = session.survey(0)
     first = found.basins[0]
     other = next(basin for basin in found.basins[1:] if basin.id != first.mirror)
-    edit = session.redirect(first, to=other, strength=1.0, force=True, reason="the law of the full dose")
+    edit = session.redirect(first, to=other, dose=1.0, force=True, reason="the law of the full dose")
     assert edit.arrived == 1.0
     assert session.staged_hash() != session.live_hash()
     session.undo()

@@ -57,7 +57,7 @@ def test_a_transaction_lets_nobody_in() -> None:
     inside, tried, order = threading.Event(), threading.Event(), []
 
     def other() -> None:
-        inside.wait(10)
+        inside.wait(300)
         tried.set()
         session.set("inits", 33)
         order.append("other")
@@ -66,11 +66,11 @@ def test_a_transaction_lets_nobody_in() -> None:
     thread.start()
     with session.transaction():
         inside.set()
-        tried.wait(10)
+        tried.wait(300)
         thread.join(0.2)
         session.set("inits", 44)
         order.append("transaction")
-    thread.join(10)
+    thread.join(300)
     assert order == ["transaction", "other"]
     assert session.setting("inits") == 33
 

@@ -150,7 +150,7 @@ def test_consolidate_and_dream_say_what_was_deepened_and_pruned(planted: BasinSu
     assert refused["proposed"][0]["strengthened"] > 0 and refused["unchanged"] == refused["basins_before"]
     planted.restore(0)
     dreamt = planted.dream(cycles=2, strengthen_factor=1.005, prune_threshold=0.0)
-    report = dreamt["reports"][0]
+    (report,) = dreamt["reports"][0]
     assert len(report["proposed"]) == 2 and dreamt["total_strengthened"] == report["strengthened"]
     assert report["applied"] == (report["strengthened"] > 0)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from energylang import types as t
 from energylang.errors import ElError
 from energylang.ops.coerce import article, coerce, suggestion
-from energylang.ops.declaration import Op, Param
+from energylang.ops.declaration import UNKNOWN_VALUE, Op, Param
 from energylang.ops.settings import SETTINGS
 from energylang.syntax import ast
 from energylang.values import BasinRef, Concept, Layer, parse_reference
@@ -58,6 +58,7 @@ def bind(checker: Checker, command: ast.Command, op: Op) -> Call:
 def _bind(checker: Checker, command: ast.Command, op: Op) -> Call:
     bound: dict[str, Argument] = {}
     spans: dict[str, ast.Expr] = {}
+    problems = len(checker.problems.items)
     arguments = list(command.arguments)
     params = list(op.positional)
     if op.takes_layer_and_target and arguments and _stands_alone(checker, op, arguments):
@@ -89,7 +90,7 @@ def _bind(checker: Checker, command: ast.Command, op: Op) -> Call:
     for keyword in command.keywords:
         _bind_keyword(checker, op, keyword, bound)
         spans.setdefault(keyword.name.replace("-", "_"), keyword.value)
-    _check_missing(checker, command, op, bound)
+    _check_missing(checker, command, op, bound, fits=len(checker.problems.items) == problems)
     if "layer" in bound:
         checker.check_layer(bound["layer"], spans.get("layer"))
     return Call(op, bound, spans)
@@ -158,7 +159,9 @@ def _bind_keyword(checker: Checker, op: Op, keyword: ast.Keyword, bound: dict[st
     bound[name] = argument(checker, op, param, keyword.value, bound)
 
 
-def _check_missing(checker: Checker, command: ast.Command, op: Op, bound: dict[str, Argument]) -> None:
+def _check_missing(
+    checker: Checker, command: ast.Command, op: Op, bound: dict[str, Argument], *, fits: bool
+) -> None:
     missing = [param for param in op.params if param.required and param.name not in bound]
     if missing:
         first = missing[0]
@@ -169,10 +172,23 @@ def _check_missing(checker: Checker, command: ast.Command, op: Op, bound: dict[s
             end,
             help=f"usage: {op.usage()}" + (f"   for example: {_example(op)}" if op.examples else ""),
         )
+    if op.clashes and fits:
+        clash = op.clash({name: known(value) for name, value in bound.items()})
+        if clash is not None:
+            checker.problems.add("EL202", clash.message, command.span, help=clash.hint)
     force, reason = bound.get("force"), bound.get("reason")
-    if op.param("force") and isinstance(force, ast.Bool) and force.value and reason is None:
+    blank = reason is None or not str(known(reason)).strip()
+    if op.param("force") and isinstance(force, ast.Bool) and force.value and blank:
         checker.problems.add("EL202", "a forced edit needs a reason", command.span,
                              help='add reason="…"; it goes into the history')  # fmt: skip
+
+
+def known(value: Argument) -> Any:
+    """The value of an argument that is written out, or ``UNKNOWN_VALUE``."""
+    if isinstance(value, Given):
+        return value.value
+    found = constant(value) if isinstance(value, ast.Expr) else NO_CONSTANT
+    return UNKNOWN_VALUE if found is NO_CONSTANT else found
 
 
 def _example(op: Op) -> str:

@@ -10,14 +10,16 @@ from energylang.errors import ElError
 from energylang.models.header import read_header
 from energylang.ops import TABLE
 from energylang.ops.coerce import suggestion
-from energylang.ops.declaration import Effect, Op
+from energylang.ops.control import unsavable
+from energylang.ops.declaration import UNKNOWN_VALUE, Effect, Op
 from energylang.ops.spelling import operation_named
 from energylang.syntax import ast
 from energylang.syntax.source import Span
 
-from .binding import NO_CONSTANT, bind, bind_procedure, constant
+from .binding import NO_CONSTANT, bind, bind_procedure, constant, known
 from .facts import UNKNOWN, replace
 from .flow import Flows
+from .old import Use, differences, quoted
 from .scope import SOME_MODEL, Argument, Call, Given, LayerOf, ModelState, Procedure
 
 
@@ -60,7 +62,7 @@ class Commands(Flows):
 
     def unknown(self, node: ast.Command) -> None:
         known = [*TABLE, *self.procedures]
-        help = suggestion(node.name, known)
+        help = suggestion(node.name, known) or suggestion(node.name.lower(), known)
         if not help and (close := difflib.get_close_matches(node.name.split("-")[0], known, n=1, cutoff=0.5)):
             help = f"did you mean `{close[0]}`?"
         if node.arguments and isinstance(node.arguments[0], ast.Int | ast.Float):
@@ -89,9 +91,14 @@ class Commands(Flows):
                 help='load a text model such as "tiny", or one made by `el train`',
             )
         self.uses(node, op, call)
+        if node.span.source.legacy:
+            self.compare_with_old(node, op, call)
         if op.name == "save":
             path = self.path_in(call, "path")
             self.written.add(path if path is not None else "*")
+            objection = unsavable(path, not self.left_out(call, "session")) if path is not None else None
+            if objection is not None and not self.quiet:
+                self.problems.add(objection.code, objection.message, node.span, help=objection.hint)
         if Effect.LOADS in op.effects:
             values, assigned = self.facts.values, self.facts.assigned
             self.model = self.header_of(call, node)
@@ -102,6 +109,22 @@ class Commands(Flows):
             self.know(values=values, assigned=assigned)
         self.leaves(node, op, call)
         return op.result_type
+
+    def compare_with_old(self, node: ast.Command, op: Op, call: Call) -> None:
+        """Say what the command meant in the published tool, where that was something else."""
+        given = {name: known(value) for name, value in call.arguments.items()}
+        given = {name: None if value is UNKNOWN_VALUE else value for name, value in given.items()}
+        use = Use(
+            op.name, given, quoted(call.places), frozenset(self.old_settings), frozenset(self.old_guards)
+        )
+        for name, difference in differences(use):
+            if name not in self.told and not self.quiet:
+                self.told.add(name)
+                self.problems.add("EL407", difference.message, node.span, help=difference.help)
+        if op.name == "set":
+            self.old_settings.add(str(given.get("setting")))
+        if op.name == "guard":
+            self.old_guards.add(str(given.get("what")))
 
     def left_out(self, call: Call, name: str) -> bool:
         """Whether a switch is off for certain."""

@@ -21,6 +21,12 @@ MAX_RANGE = 1_000_000
 _type = Rules()
 
 
+def _meant_layer(name: str) -> str:
+    """``LO`` with a letter O looks like ``L0``."""
+    word = name.upper().replace("O", "0")
+    return f"did you mean `{word}`? (a zero)" if re.fullmatch(r"L[0O\d]*O[0O\d]*", name.upper()) else ""
+
+
 class Expressions(State):
     """The part of the checker that gives every expression a type."""
 
@@ -77,7 +83,8 @@ class Expressions(State):
             return t.ANY
         self.problems.add(
             "EL207", f"there is no variable `{node.name}` here", node.span,
-            help=suggestion(node.name, [*self.scope.names(), *TABLE])
+            help=_meant_layer(node.name)
+            or suggestion(node.name, [*self.scope.names(), *TABLE])
             or f"a concept is written `@{node.name}` where any value can stand",
         )  # fmt: skip
         return t.ANY

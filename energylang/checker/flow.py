@@ -133,7 +133,8 @@ class Flows(Known):
             if param.name == op.flow.creates:
                 self._recapture(op, value.name, place, layer)
             else:
-                self.concept_used(value.name, place, layer)
+                # Where only its texts are read, a concept of any layer will do.
+                self.concept_used(value.name, place, None if op.flow.reads else layer)
         elif param.type == t.DIRECTION and isinstance(value, Concept):
             self.concept_used(value.name, place, layer)
         elif param.type in DIRECTIONS and isinstance(value, BasinRef | Symbol):
@@ -163,6 +164,7 @@ class Flows(Known):
             and ALL not in facts.surveyed
             and layer not in facts.surveyed
             and layer not in self.unsurveyed
+            and not place.span.source.legacy  # there, and here, such a layer is surveyed on the way
         ):
             self.unsurveyed.add(layer)
             shown = f"L{layer}" if isinstance(layer, int) else "this layer"
@@ -352,6 +354,8 @@ class Flows(Known):
                     layers = known.layers
                 self.captured.setdefault(name, node.span)
                 now = replace(now, concepts={**now.concepts, name: Made(node.span, layers)})
+            elif flow.creates not in call.arguments:
+                now = replace(now, open=True)  # import-concept: the file says which
         return now
 
     # -- travelling through the history --------------------------------------------------------------

@@ -50,6 +50,9 @@ class State(ABC):
     constants: dict[int, list[ast.Statement]] = field(default_factory=dict)
     imported: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)  # the files that `save` may have written by now
+    told: set[str] = field(default_factory=set)  # differences from the published tool that were said (`old`)
+    old_settings: set[str] = field(default_factory=set)  # what an old script has set, and which guards
+    old_guards: set[str] = field(default_factory=set)
     # Where the walk is: inside of which procedures, what they returned, how deep blocks and calls nest.
     inside: list[Procedure] = field(default_factory=list)
     returned: list[t.Type] = field(default_factory=list)

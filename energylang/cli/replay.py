@@ -1,4 +1,6 @@
-"""``el replay FILE``: run a record again and compare it digest by digest."""
+"""``el replay FILE``: run a record again and compare it digest by digest.
+
+The exit code is 0 where all is identical, or equal within rounding, and 1 where something is different."""
 
 from __future__ import annotations
 
@@ -35,4 +37,4 @@ def _replay(options: argparse.Namespace) -> int:
         from energylang.render.terminal import Screen
 
         Screen().display(found)
-    return 0 if found.identical and found.intact else DIFFERENT
+    return 0 if found.equal and found.intact else DIFFERENT

@@ -1,8 +1,8 @@
 """``el train``: a language model from a text file.
 
-    el train CORPUS -o model.safetensors [--size tiny|small|base] [--arch hlm|transformer]
+    el train CORPUS -o model.safetensors [--size micro|tiny|small|base] [--arch hlm|transformer]
         [--tokenizer char|bpe:1024|word] [--minutes M | --steps N] [--seed 0] [--threads 1]
-        [--turns "user:" "bot:"] [--resume] [--json]
+        [--turns "user:" "bot:"] [--keep-checkpoints N] [--resume] [--json]
 
 Exit codes: 0 trained, 1 the input cannot be used, 2 usage, 130 interrupted (the state is saved and the
 way to resume is printed). Ctrl-C is noticed between two steps, never inside one. torch is imported when
@@ -27,6 +27,7 @@ from energylang.errors import ElError
 
 if TYPE_CHECKING:
     from energylang.models import train as training
+    from energylang.models.protocol import Model
     from energylang.models.report import Report
 
 INTERRUPTED = 130
@@ -42,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("corpus", type=Path, metavar="CORPUS", help="a UTF-8 text file")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="model.safetensors")
-    parser.add_argument("--size", choices=("tiny", "small", "base"), default="tiny")
+    parser.add_argument("--size", choices=("micro", "tiny", "small", "base"), default="tiny")
     parser.add_argument("--arch", choices=("hlm", "transformer"), default="hlm")
     parser.add_argument("--tokenizer", type=_tokenizer, default="bpe:1024", metavar="char|word|bpe:N")
     length = parser.add_mutually_exclusive_group()
@@ -56,6 +57,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar=("USER", "BOT"),
         default=(),
         help='turn markers, as in --turns "user:" "bot:"',
+    )
+    parser.add_argument(
+        "--keep-checkpoints",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="also keep N models on the way, evenly spaced, as FILE's name with .step000500 in it (default none)",
     )
     parser.add_argument("--resume", action="store_true", help="continue an interrupted training of FILE")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
@@ -130,11 +138,14 @@ def run(args: argparse.Namespace) -> int:
                     threads=args.threads,
                     on_progress=show,
                     should_stop=stopped,
+                    keep_checkpoints=args.keep_checkpoints,
                 )
             except training.Interrupted as stop:
                 interrupted = stop
         if interrupted is not None:
             command = f"el train {shlex.quote(str(args.corpus))} -o {shlex.quote(str(args.output))} --resume"
+            if args.keep_checkpoints:
+                command += f" --keep-checkpoints {args.keep_checkpoints}"
             errors.print(
                 f"Stopped at step {interrupted.step} of {interrupted.steps}; saved in {interrupted.path}.\n"
                 f"Continue with: {command}",
@@ -149,12 +160,29 @@ def run(args: argparse.Namespace) -> int:
             f"error[{error.code}]: {error.message}{hint}", markup=False, highlight=False, soft_wrap=True
         )
         return 1
+    kept = _checkpoints(args.output, model, args.keep_checkpoints)
     if args.json:
-        summary = {"output": str(args.output), "parameters": model.header.parameters, **found.to_dict()}
+        summary = {
+            "output": str(args.output),
+            "checkpoints": kept,
+            "parameters": model.header.parameters,
+            **found.to_dict(),
+        }
         print(json.dumps(summary))
     else:
         _print_report(found, args.output, model.header.parameters, time.monotonic() - started)
+        if kept:
+            print(f"on the way: {', '.join(Path(path).name for path in kept)}")
     return 0
+
+
+def _checkpoints(output: Path, model: Model, count: int) -> list[str]:
+    """The files that a training has kept on its way."""
+    from energylang.models.train import checkpoint_path, checkpoint_steps
+
+    training = model.metadata["training"]
+    assert isinstance(training, dict)
+    return [str(checkpoint_path(output, step)) for step in checkpoint_steps(training["steps"], count)]
 
 
 # ------------------------------------------------------------------------------------- display
@@ -274,6 +302,10 @@ def _number(text: str, kind: type[int] | type[float], low: float, high: float, w
 
 def _steps(text: str) -> int:
     return int(_number(text, int, 1, 10**9, "a whole number from 1"))
+
+
+def _count(text: str) -> int:
+    return int(_number(text, int, 0, 10_000, "a whole number from 0 to 10,000"))
 
 
 def _seed(text: str) -> int:

@@ -14,7 +14,8 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Code:
-    """A diagnostic code. ``wrong`` is empty for what no script alone can provoke (a full disk)."""
+    """A diagnostic code. ``wrong`` is empty for what no script alone can provoke (a full disk). ``file`` is the name
+    of the scripts, where that matters."""
 
     code: str
     title: str
@@ -22,6 +23,7 @@ class Code:
     wrong: str = ""
     right: str = ""
     severity: Literal["error", "warning"] = "error"
+    file: str = "script.el"
 
 
 _ALL = (
@@ -310,6 +312,17 @@ _ALL = (
         right='load "random:16"\ninject L0 42   # el: allow EL404\n',
         severity="warning",
     ),
+    Code(
+        "EL407",
+        "meant something else in the published tool",
+        "A command script of the published tool (a file that ends in .hlm) uses something that is different here on "
+        "purpose. The script runs; the message says what the line meant there and what it means here. Each difference "
+        "is said once; `# el: allow EL407` silences them all.",
+        wrong="load random:16\ninject 0 42\nsave edited.pt\n",
+        right="load random:16\ninject 0 42 0.1\nsave edited.pt\n",
+        severity="warning",
+        file="script.hlm",
+    ),
     # --------------------------------------------------------------- run time
     Code("EL500", "the operation failed", "The operation could not be carried out; the message says why."),
     Code(
@@ -407,6 +420,12 @@ _ALL = (
         "in use by another process",
         "Another process works on this training or session; the message says which, on which machine, and since when. "
         "It lets go when it ends, however it ends.",
+    ),
+    Code(
+        "EL544",
+        "in use by another task",
+        "Another asyncio task of this thread is in the midst of a transaction, or of a scope, in the session. A thread "
+        "waits for another; a task cannot, and what it did would be undone with the other's transaction.",
     ),
     Code(
         "EL590",

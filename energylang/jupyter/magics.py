@@ -1,9 +1,11 @@
 """``%el`` and ``%%el``: the language in a notebook, in one session with Python.
 
 The session is the notebook's variable ``session``. ``%load_ext energylang`` makes one if there is none; where there
-is a ``surgeon``, it is the surgeon's. Assign another ``Session`` to it, and the magics work on that one.
+is a ``surgeon``, it is the surgeon's. Assign another ``Session`` to it, and the magics work on that one. Where the
+notebook uses that name for something else, it is left alone, and the magics have a session of their own.
 
     %el survey L2               the result is displayed, and is the value of the line
+    %el survey L0; print "two"  several statements: each is displayed, and the last is the value
     found = %el survey L2       the same, as a Python value
     %%el                        a whole script; every result is displayed as it comes
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 from IPython.core.magic import Magics, line_cell_magic, magics_class
@@ -20,7 +23,7 @@ from IPython.display import HTML, display
 from energylang.errors import ElError
 from energylang.render.html import problems_to_html, to_html
 from energylang.repl.suggest import suggest
-from energylang.runtime.run import ScriptError, check_in, run_checked, run_source
+from energylang.runtime.run import ScriptError, check_in, run_checked
 from energylang.runtime.session import Session
 from energylang.surgeon import BasinSurgeon
 from energylang.syntax.source import Source
@@ -28,9 +31,11 @@ from energylang.syntax.source import Source
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from energylang.checker import Checked
     from energylang.syntax import ast
 
 NAME = "session"
+_OWN: WeakKeyDictionary[InteractiveShell, Session] = WeakKeyDictionary()
 
 
 def session_of(shell: InteractiveShell) -> Session:
@@ -40,8 +45,17 @@ def session_of(shell: InteractiveShell) -> Session:
     if isinstance(found, Session):
         return found
     surgeon = space.get("surgeon")
-    made = surgeon.session if isinstance(surgeon, BasinSurgeon) else Session()
-    shell.push({NAME: made})
+    taken = found is not None
+    if isinstance(surgeon, BasinSurgeon):
+        made = surgeon.session
+    else:
+        made = (_OWN.get(shell) if taken else None) or Session()
+    if taken:
+        if shell not in _OWN:
+            print(f"`{NAME}` is a {type(found).__name__} of yours and stays so: %el has a session of its own")
+        _OWN[shell] = made
+    else:
+        shell.push({NAME: made})
     return made
 
 
@@ -55,19 +69,33 @@ class EnergyMagics(Magics):  # type: ignore[misc]
         session = session_of(self.shell)
         source = Source(line if cell is None else f"{line}\n{cell}", "<cell>", session.base)
         try:
-            if cell is None:
-                return run_source(session, source, lambda value, statement, said: None)
             checked = check_in(session, source)
             if not checked.ok:
                 raise ScriptError(checked.diagnostics, checked=False)
             warnings = [found for found in checked.diagnostics if not found.is_error]
-            if warnings:
+            if warnings and cell is not None:
                 display(HTML(problems_to_html(warnings)))
+            if cell is None:
+                return _line(session, checked)
             run_checked(session, checked, _show)
         except ScriptError as error:
             display(HTML(problems_to_html(error.diagnostics)))
             raise _Reported(str(error)) from None
         return None
+
+
+def _line(session: Session, checked: Checked) -> Any:
+    """Run a line. What its last statement shows is the line's value, which the notebook displays; what was shown before
+    it, and texts that are printed, are displayed here."""
+    shown: list[tuple[Any, Any, str]] = []
+    value = run_checked(
+        session, checked, lambda value, statement, said: shown.append((value, statement, said))
+    )
+    if shown and shown[-1][0] is value:
+        shown.pop()
+    for one, statement, said in shown:
+        _show(one, statement, said)
+    return value
 
 
 class _Reported(ElError):

@@ -32,6 +32,31 @@ def stable_generator(*key: object) -> torch.Generator:
     return generator
 
 
+def normal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    """Standard normal numbers (rows, columns), float32, the same to the last bit on every processor.
+
+    They are those of ``torch.randn``, whose last bits depend on the processor's vector instructions: the same uniform
+    numbers (exact everywhere) in the same order, but the Box–Muller transform ``√(−2 ln(1−u))·(cos 2πv, sin 2πv)`` in
+    float64, rounded once. Use it where a hash of what is drawn is kept.
+    """
+    count, lane = rows * columns, 16
+    if count < lane:  # torch transforms these one by one, in float64
+        return torch.randn(rows, columns, generator=generator)
+
+    def transformed(uniform: Tensor) -> Tensor:
+        pairs = uniform.double().view(-1, 2, lane // 2)
+        length, angle = torch.sqrt(-2.0 * torch.log1p(-pairs[:, 0])), 2.0 * math.pi * pairs[:, 1]
+        return torch.stack((length * torch.cos(angle), length * torch.sin(angle)), 1).flatten()
+
+    uniform = torch.rand(count, generator=generator)
+    whole = count - count % lane
+    drawn = uniform.double()
+    drawn[:whole] = transformed(uniform[:whole])
+    if whole < count:
+        drawn[-lane:] = transformed(torch.rand(lane, generator=generator))
+    return drawn.float().view(rows, columns)
+
+
 def starts(n: int, dim: int, generator: torch.Generator, like: Tensor) -> Tensor:
     """``n`` random starting states (n, dim), ``0.5·randn``, on the device and in the dtype of ``like``."""
     if n < 0 or dim < 1:

@@ -139,7 +139,11 @@ def settle_each(
 
 
 def _folded(flat: Settled, m: int, n: int) -> Settled:
-    return Settled(flat.states.reshape(m, n, -1), flat.iterations.reshape(m, n), flat.settled.reshape(m, n))
+    return Settled(
+        flat.states.reshape(m, n, flat.states.shape[1]),
+        flat.iterations.reshape(m, n),
+        flat.settled.reshape(m, n),
+    )
 
 
 def _settle(

@@ -27,7 +27,7 @@ from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import relative_noise
 from energylang.landscape.dynamics import Landscape, settle_variants
 from energylang.landscape.lowrank import LowRank
-from energylang.landscape.margins import MarginSearch
+from energylang.landscape.margins import LEAST_MARGIN, MarginSearch
 from energylang.landscape.proposal import (
     RETURNED,
     Proposal,
@@ -37,10 +37,10 @@ from energylang.landscape.proposal import (
     without_related,
 )
 from energylang.landscape.redirect import redirect
-from energylang.landscape.solve import field_edit, field_grid
+from energylang.landscape.solve import NormLine, field_edit, field_grid, norm_line
 from energylang.landscape.unrecorded import unrecorded
 
-__all__ = ["Proposal", "inject", "move", "redirect", "remove", "scale_field"]
+__all__ = ["Proposal", "inject", "move", "move_line", "redirect", "remove", "scale_field"]
 
 AMPLITUDE = 0.9
 RELATED = 0.4
@@ -49,6 +49,7 @@ WANTED_RADIUS = 0.3
 the benchmarks."""
 _PUSH_BACK = (0.0, -0.02, -0.05, -0.1, -0.2, -0.35, -0.5, -0.75, -1.0)
 _REMOVAL_NOISE = 0.1
+_ROUNDING = 1e-6
 
 
 @unrecorded
@@ -65,9 +66,10 @@ def inject(
     """Install an attractor at ``p* = 0.9·sign(direction)``, ``direction`` (d,), ``protected`` (k, d).
 
     ``strength`` None searches the smallest margin whose attractor returns from ``wanted_radius`` relative
-    noise in all ``trials``; a number s > 0 takes ``‖ΔW‖ = s·‖W‖`` along ``p* rᵀ`` (on a zero weight ‖W‖ is
-    taken as √d, the norm of the identity). Raises ``LandscapeError`` for a wrong dimension, a zero or
-    non-finite direction, or no room.
+    noise in all ``trials``; a number s > 0 takes the margin at which ``‖ΔW‖ = s·‖W‖``, so that the strength of an
+    edit that was searched gives the same edit. Where s is too small for any margin of the search, the change of
+    that norm along ``p* rᵀ`` is taken (on a zero weight always, and ‖W‖ is √d, the norm of the identity). Raises
+    ``LandscapeError`` for a wrong dimension, a zero or non-finite direction, or no room.
     """
     direction = vector(landscape, direction, "direction")
     safe = protected_states(landscape, protected)
@@ -108,14 +110,23 @@ def _inject_by_norm(landscape: Landscape, pattern: Tensor, safe: Tensor, strengt
             f"the strength must be positive and finite, got {strength}",
             hint="0.1 writes an edit of a tenth of the weight's norm; leave it out to search for a margin",
         )
-    # From a zero weight, the field p* at p* is ΔW = p*rᵀ/(rᵀy): the direction, then rescaled.
+    size = landscape.frobenius
+    line = norm_line(landscape, pattern[None], torch.zeros_like(pattern[None]), pattern[None], safe)
+    margin = line.at_norm(strength * size)
+    if size and margin is not None and margin >= (1 - _ROUNDING) * LEAST_MARGIN / landscape.beta:
+        factors = field_edit(landscape, pattern[None], margin * pattern[None], safe)
+        return installed(landscape, factors, pattern, margin, "inject", [])
+    # Too little for the field to become m·p*. From a zero weight, the field p* at p* is ΔW = p*rᵀ/(rᵀy): the
+    # direction, then rescaled.
     blank = landscape.with_weight(torch.zeros_like(landscape.weight))
-    line = field_edit(blank, pattern[None], pattern[None], safe, symmetric=landscape.symmetric)
-    size, notes = landscape.frobenius, []
+    pull = field_edit(blank, pattern[None], pattern[None], safe, symmetric=landscape.symmetric)
+    notes = [
+        "the strength is too small to turn the whole field towards the pattern: it is added to the field"
+    ]
     if size == 0.0:
         size = math.sqrt(landscape.dim)
-        notes.append("the weight is zero: the strength is relative to the norm of the identity")
-    return installed(landscape, line.scaled(strength * size / line.norm), pattern, None, "inject", notes)
+        notes = ["the weight is zero: the strength is relative to the norm of the identity"]
+    return installed(landscape, pull.scaled(strength * size / pull.norm), pattern, None, "inject", notes)
 
 
 @unrecorded
@@ -132,8 +143,9 @@ def remove(
     copy (10 % of the norm) of it returns. Its mirror at −x goes too.
 
     Protected basins (k, d) with |cos| ≥ 0.4 to the centre are built from it and are not protected.
-    ``strength`` s > 0 takes ``‖ΔW‖ = s·‖W‖`` along the removal instead. Raises ``LandscapeError`` for a
-    wrong dimension, a zero or non-finite centre, or no room.
+    ``strength`` s > 0 takes ``‖ΔW‖ = s·‖W‖`` instead: a part of the removal where that is less than the field at
+    the centre takes, a push against it where it is more; the strength of a removal that was searched gives the same
+    removal. Raises ``LandscapeError`` for a wrong dimension, a zero or non-finite centre, or no room.
     """
     centre = vector(landscape, centre, "centre")
     safe = protected_states(landscape, protected)
@@ -153,9 +165,13 @@ def remove(
             return Proposal(
                 LowRank.zero(landscape.weight), centre, None, "remove", ("there is no field here",)
             )
-        return Proposal(
-            line.scaled(strength * landscape.frobenius / line.norm), centre, None, "remove", tuple(notes)
-        )
+        norm = strength * landscape.frobenius
+        if norm <= line.norm:
+            return Proposal(line.scaled(norm / line.norm), centre, None, "remove", tuple(notes))
+        sizes = norm_line(landscape, centre[None], torch.zeros_like(field), centre[None], safe)
+        margin = min(0.0, sizes.at_norm(norm, rising=False) or 0.0)
+        factors = field_edit(landscape, centre[None], margin * centre[None], safe)
+        return Proposal(factors, centre, margin, "remove", tuple(notes))
     along = float((centre * field[0]).sum() / (centre * centre).sum())
     margins = abs(along) * torch.tensor(_PUSH_BACK, dtype=torch.float64)
     grid = field_grid(landscape, centre, margins.to(centre)[:, None] * centre, safe)
@@ -208,3 +224,13 @@ def move(
     wanted = torch.stack((torch.zeros_like(pattern), margin * pattern))
     factors = field_edit(landscape, torch.stack((centre, pattern)), wanted, safe)
     return installed(landscape, factors, pattern, margin, "move", notes)
+
+
+def move_line(landscape: Landscape, centre: Tensor, direction: Tensor, protected: Tensor | None) -> NormLine:
+    """How large ``move`` is as a function of its margin."""
+    centre = vector(landscape, centre, "centre")
+    pattern = AMPLITUDE * torch.sign(vector(landscape, direction, "direction"))
+    safe = without_related(protected_states(landscape, protected), centre, RELATED, [])
+    nothing = torch.zeros_like(pattern)
+    states = torch.stack((centre, pattern))
+    return norm_line(landscape, states, torch.zeros_like(states), torch.stack((nothing, pattern)), safe)

@@ -7,6 +7,8 @@ swaps it on undo. Ids count up from 0 and are never reused.
   cosine). A match keeps its id, also when the basin had been lost; what is left gets new ids in the order of
   the survey (most populated first). A known basin that a survey did not reach is left as it is: random
   starts need not find everything.
+* ``meet``: basins that something else than a survey met (the target of an edit, probes for a picture) get numbers
+  in the same way, and known ones are left as they are: only a survey counts starts.
 * ``after_edit``: all living basins are settled under the new weight in one batch, kicked by a relative 1e-2
   (so that none rests on a saddle that the edit made of it) and polished. A basin that stays within
   cosine 0.95 of its centre lives on at its new centre; when two end in one attractor, the nearer one
@@ -17,8 +19,9 @@ Source: NUMERICS §3.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,13 +36,17 @@ from energylang.landscape.survey import BasinSet
 
 SAME = 0.95
 MOVED = 1e-3
+HELD = 0.005
+"""Share of the token states from which a basin that no random start reached counts among the main ones."""
 
 
 @dataclass(frozen=True, eq=False)
 class Basin:
     """One basin of one layer. ``centre`` (d,) is where it is now (where it last was, when lost), ``found_at``
     (d,) where it was first seen, ``drift`` = 1 − cosine between the two; ``lost_by`` is the id of the edit
-    that lost it. ``population`` counts the starts of the last survey that saw it."""
+    that lost it. ``population`` counts the starts of the last survey that saw it (0: only states of a text have
+    settled in it), ``tokens`` the states of held-out tokens that settled in it then; that survey was the
+    ``seen_in``-th of the layer (0: none has)."""
 
     id: int
     centre: Tensor
@@ -51,6 +58,8 @@ class Basin:
     lost_by: int | None
     drift: float
     found_at: Tensor
+    seen_in: int = 0
+    tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,10 +75,16 @@ class Lineage:
 
 @dataclass(frozen=True, eq=False)
 class Registry:
-    """Every basin seen so far, by id; a new value after every observation and every edit."""
+    """Every basin seen so far, by id; a new value after every observation and every edit. ``surveys`` counts the
+    surveys so far; ``last`` is how many starts the last one had, how many of them went to the origin and how many
+    did not settle (``None``: the present weight has not been surveyed); ``token_states`` is how many token states
+    it settled."""
 
     basins: tuple[Basin, ...] = field(default=())
     next_id: int = 0
+    surveys: int = 0
+    last: tuple[int, int, int] | None = None
+    token_states: int = 0
 
     def get(self, id: int) -> Basin | None:
         """The basin with this id, living or lost, or None."""
@@ -79,13 +94,44 @@ class Registry:
         """The living basins, by id."""
         return tuple(basin for basin in self.basins if basin.status == "alive")
 
+    def main(self) -> tuple[Basin, ...]:
+        """The living basins that starts have reached or that hold at least ``HELD`` of the token states, by id.
+
+        Hundreds of basins of a language model hold a token or two each. They have numbers, but an edit need not keep
+        them, and they are no points on a map.
+        """
+        least = max(1.0, HELD * self.token_states)
+        return tuple(basin for basin in self.alive() if basin.population > 0 or basin.tokens >= least)
+
     def centres(self) -> Tensor:
         """The centres of the living basins (k, d), in the order of ``alive``; (0, 0) when there are none."""
         return _stacked([basin.centre for basin in self.alive()])
 
     def observe(self, found: BasinSet) -> tuple[Registry, tuple[int, ...]]:
         """The registry after a survey, and the id of every row of ``found``."""
-        fresh = _measured(found)
+        number = self.surveys + 1
+        registry, ids = self._with(found, [replace(seen, seen_in=number) for seen in _measured(found)])
+        counts = (found.num_starts, found.origin_population, found.num_unsettled)
+        return replace(registry, surveys=number, last=counts), ids
+
+    def meet(self, found: BasinSet) -> tuple[Registry, tuple[int, ...]]:
+        """The registry with basins that were met by the way, which is no survey; and the id of every row."""
+        return self._with(found, _measured(found))
+
+    def is_current(self, basin: Basin) -> bool:
+        """Whether the last survey of the present weight met this basin: its population is that of this survey."""
+        return self.last is not None and basin.seen_in == self.surveys
+
+    def counted(self, basin: Basin) -> str:
+        """How many starts rest in a basin, in words, and of which survey."""
+        if self.is_current(basin):
+            return f"{basin.population} starts"
+        if self.last is None and basin.seen_in:
+            return f"{basin.population} starts before the edit"
+        return "not met by the last survey" if basin.seen_in else "met by no survey yet"
+
+    def _with(self, found: BasinSet, fresh: list[Basin]) -> tuple[Registry, tuple[int, ...]]:
+        """The registry with the rows of ``found`` as the basins ``fresh`` in it, and their ids."""
         match: dict[int, int] = {}
         if self.basins and len(found):
             known = _stacked([basin.centre for basin in self.basins]).to(found.centres)
@@ -96,25 +142,80 @@ class Registry:
         for j, seen in enumerate(fresh):
             if j in match:
                 old = basins[match[j]]
-                drift = _drift(old.found_at, seen.centre)
-                basins[match[j]] = replace(seen, id=old.id, drift=drift, found_at=old.found_at)
                 ids.append(old.id)
+                if not seen.seen_in and old.status == "alive":
+                    continue
+                drift = _drift(old.found_at, seen.centre)
+                basins[match[j]] = replace(
+                    seen, id=old.id, drift=drift, found_at=old.found_at, tokens=old.tokens
+                )
             else:
                 basins.append(replace(seen, id=next_id))
                 ids.append(next_id)
                 next_id += 1
-        return Registry(tuple(basins), next_id), tuple(ids)
+        return replace(self, basins=tuple(basins), next_id=next_id), tuple(ids)
+
+    def with_centres(self, landscape: Landscape, centres: Tensor) -> tuple[Registry, tuple[int, ...]]:
+        """The registry with living basins at ``centres`` (m, d), which no start has reached; and their ids. One that
+        had been lost is back under its id, all others get new ones."""
+        if not len(centres):
+            return self, ()
+        lost = [place for place, basin in enumerate(self.basins) if basin.status == "lost"]
+        back: dict[int, int] = {}
+        if lost:
+            gone = _stacked([self.basins[place].centre for place in lost]).to(centres)
+            back = {j: lost[i] for i, j in best_matching(gram(gone, centres), SAME)}
+        columns = zip(
+            centres,
+            lyapunov(landscape, centres).tolist(),
+            residual(landscape, centres).tolist(),
+            spectrum(landscape, centres)[0].tolist(),
+            strict=True,
+        )
+        basins, ids, next_id = list(self.basins), [], self.next_id
+        for j, (centre, energy, gap, radius) in enumerate(columns):
+            seen = Basin(next_id, centre, 0, energy, gap, radius, "alive", None, 0.0, centre)
+            if j in back:
+                old = basins[back[j]]
+                drift = _drift(old.found_at, centre)
+                seen = replace(seen, id=old.id, drift=drift, found_at=old.found_at)
+                basins[back[j]] = seen
+            else:
+                basins.append(seen)
+                next_id += 1
+            ids.append(seen.id)
+        return replace(self, basins=tuple(basins), next_id=next_id), tuple(ids)
+
+    def with_tokens(self, tokens: Mapping[int, int], token_states: int) -> Registry:
+        """The registry after ``token_states`` states were settled, of which ``tokens[id]`` lie in the basin ``id``."""
+        basins = tuple(self._read(basin, tokens.get(basin.id, 0)) for basin in self.basins)
+        return replace(self, basins=basins, token_states=token_states)
+
+    def _read(self, basin: Basin, tokens: int) -> Basin:
+        """A basin in which so many token states of the last survey lie: that survey has seen it."""
+        if basin.status == "lost" or basin.tokens == tokens == 0:
+            return basin
+        if tokens and self.last is not None and basin.seen_in != self.surveys:
+            return replace(basin, tokens=tokens, population=0, seen_in=self.surveys)
+        return replace(basin, tokens=tokens)
+
+    def by_tokens(self, first: int) -> tuple[Registry, dict[int, int]]:
+        """The registry with the ids from ``first`` on, which nobody has seen yet, dealt out anew: the basin that holds
+        most tokens gets the first one (ties: most starts, then as they are); and the new id of each old one."""
+        new = [basin for basin in self.basins if basin.id >= first]
+        new.sort(key=lambda basin: (-basin.tokens, -basin.population, basin.id))
+        ids = {basin.id: first + k for k, basin in enumerate(new)}
+        kept = tuple(basin for basin in self.basins if basin.id < first)
+        return replace(self, basins=kept + tuple(replace(basin, id=ids[basin.id]) for basin in new)), ids
 
     def after_edit(self, landscape: Landscape, edit_id: int) -> tuple[Registry, Lineage]:
         """The registry under the edited ``landscape``, and what happened to every living basin."""
         living = self.alive()
         if not living:
             return self, Lineage(edit_id, (), (), ())
-        old = landscape.states(_stacked([basin.centre for basin in living]), "registered basins")
-        settled = settle(landscape, old).states
-        new, _ = escaped(landscape, settled, stable_generator("after edit", landscape.dim))
-        closeness = cosine_rows(new, old)
-        survives = _one_each(new, closeness)
+        centres = _stacked([basin.centre for basin in living])
+        new, closeness, survives_rows = followed(landscape, centres)
+        survives = survives_rows.tolist()
         first = _stacked([basin.found_at for basin in living]).to(new)
         drifts = (1.0 - cosine_rows(new, first)).clamp_min(0.0).tolist()
         steps = (1.0 - closeness).clamp_min(0.0).tolist()
@@ -143,7 +244,8 @@ class Registry:
             else:
                 kept.append(basin.id)
         basins = tuple(updated.get(basin.id, basin) for basin in self.basins)
-        return Registry(basins, self.next_id), Lineage(edit_id, tuple(kept), tuple(moved), tuple(lost))
+        registry = replace(self, basins=basins, last=None)
+        return registry, Lineage(edit_id, tuple(kept), tuple(moved), tuple(lost))
 
 
 def _measured(found: BasinSet) -> list[Basin]:
@@ -162,15 +264,39 @@ def _measured(found: BasinSet) -> list[Basin]:
     ]
 
 
-def _one_each(new: Tensor, closeness: Tensor) -> list[bool]:
-    """Which rows of ``new`` (k, d) live on: within cosine 0.95 of their old centre (``closeness`` (k,)) and
-    the nearest among those that ended in the same attractor."""
+class Followed(NamedTuple):
+    """Basins under another weight: where they come to ``rest`` (k, d), the cosine to where they were, their
+    ``closeness`` (k,), and whether each ``survives`` (k,) bool."""
+
+    rest: Tensor
+    closeness: Tensor
+    survives: Tensor
+
+
+def followed(landscape: Landscape, centres: Tensor) -> Followed:
+    """What becomes of basins (k, d) of another weight under ``landscape``: settled in one batch, kicked by a relative
+    1e-2 and polished. A basin survives within cosine 0.95 of its centre; of several that end in one attractor, the
+    nearest does."""
+    old = landscape.states(centres, "registered basins")
+    if not len(old):
+        return Followed(old, old.new_zeros(0), torch.zeros(0, dtype=torch.bool, device=old.device))
+    new, _ = escaped(landscape, settle(landscape, old).states, stable_generator("after edit", landscape.dim))
+    closeness = cosine_rows(new, old)
     order = torch.sort(closeness, descending=True, stable=True).indices
     _, first = leaders(new[order], SAME)  # in order of closeness, the leader is the nearest
     survives = torch.zeros_like(closeness, dtype=torch.bool)
     survives[order[first]] = True
-    living: list[bool] = (survives & (closeness > SAME)).tolist()
-    return living
+    return Followed(new, closeness, survives & (closeness > SAME))
+
+
+def survivors(landscape: Landscape, centres: Tensor) -> list[bool]:
+    """Which of the states (k, d), basins of another weight, are basins of ``landscape`` as well: they are settled,
+    kicked and polished there, stay within cosine 0.95 of where they were, and are the nearest to where they end. What
+    ``Registry.after_edit`` asks, of any states."""
+    if not len(centres):
+        return []
+    found: list[bool] = followed(landscape, centres.to(landscape.weight)).survives.tolist()
+    return found
 
 
 def _drift(a: Tensor, b: Tensor) -> float:

@@ -23,6 +23,8 @@ from torch import Tensor
 
 from energylang.errors import LandscapeError
 
+_SAME_RANK, _CANCELLED = 1e-5, 1e-12
+
 
 @dataclass(frozen=True, eq=False)
 class LowRank:
@@ -65,6 +67,15 @@ class LowRank:
         return int(self.left.shape[1])
 
     @property
+    def true_rank(self) -> int:
+        """The rank of ΔW in numbers: singular values above 1e-5 of the largest, from two QR factorisations."""
+        if self.rank == 0:
+            return 0
+        core = torch.linalg.qr(self.left.double())[1] @ torch.linalg.qr(self.right.double())[1].T
+        values = torch.linalg.svdvals(core)
+        return int((values > max(_SAME_RANK * float(values[0]), _CANCELLED * self.norm_bound)).sum())
+
+    @property
     def norm(self) -> float:
         """The Frobenius norm of ΔW from two r × r Gram matrices (float64), without the d × d product."""
         left, right = self.left.double(), self.right.double()
@@ -89,13 +100,17 @@ class LowRank:
 
     def added_to(self, weight: Tensor) -> Tensor:
         """``weight + ΔW`` (d, d) by one ``addmm``: same inputs, same bits; ``weight`` is left alone. Mirrored
-        factors keep a symmetric weight symmetric bit for bit."""
+        factors keep a symmetric weight symmetric bit for bit. The factors are copied first: how a product is
+        rounded depends on where in memory they lie and in which order (a view, a file); a copy lies always alike."""
         if weight.shape != (self.dim, self.dim):
             raise LandscapeError(
                 f"an edit of dimension {self.dim} cannot be added to a weight of shape {tuple(weight.shape)}",
                 hint="edits belong to the layer they were made for",
             )
-        total = torch.addmm(weight, self.left.to(weight), self.right.to(weight).T)
+        left, right = (
+            side.to(weight).clone(memory_format=torch.contiguous_format) for side in (self.left, self.right)
+        )
+        total = torch.addmm(weight, left, right.T)
         if self.mirrored and torch.equal(weight, weight.T):
             total = total.triu() + total.triu(1).T
         return total

@@ -24,10 +24,11 @@ from energylang.landscape.draws import relative_noise
 from energylang.landscape.dynamics import MAX_ITER, TAU, Landscape, settle_each, settle_variants
 from energylang.landscape.lowrank import Grid, LowRank
 from energylang.landscape.proposal import RETURNED
-from energylang.landscape.solve import field_grid
+from energylang.landscape.solve import field_grid, norm_line
 
 _MARGINS = 44
-_RANGE = (1.2, 60.0)  # of β·m; for p = 3 a lone pattern needs min_a 0.9·artanh(a)/a² = 1.54
+LEAST_MARGIN = 1.2
+_RANGE = (LEAST_MARGIN, 60.0)  # of β·m; for p = 3 a lone pattern needs min_a 0.9·artanh(a)/a² = 1.54
 _WINDOW = range(7, 23)
 _AT_ONCE = 3  # attractors whose copies are tried together, then twice as many, …
 _STEPS = 15
@@ -54,6 +55,9 @@ class MarginSearch:
         self.landscape, self.pattern, self.safe = landscape, pattern, safe
         low, high = (math.log(edge / landscape.beta) for edge in _RANGE)
         self.margins = torch.linspace(low, high, _MARGINS, dtype=torch.float64).exp()
+        # Below this margin the field along the pattern is made weaker than it is, by a larger change.
+        line = norm_line(landscape, pattern[None], torch.zeros_like(pattern[None]), pattern[None], safe)
+        self.least = min(line.lowest, float(self.margins[-1]))
         noise = relative_noise(pattern[None], trials, generator, 1.0)[0]
         self.noise = noise * (wanted_radius / torch.linalg.vector_norm(pattern))
         self.ends = pattern.repeat(_MARGINS, 1)
@@ -88,6 +92,7 @@ class MarginSearch:
         end = run.states[:, 0]
         near = cosine_rows(end, self.pattern)
         fresh = near > (0.7 if self.landscape.symmetric else RETURNED)
+        fresh &= (self.margins[rows] >= self.least).to(fresh.device)
         if self.safe.shape[0]:
             fresh &= gram(end, self.safe).amax(1) <= RETURNED
         self.ends[rows], self.near[rows], self.fresh[rows] = end, near.double(), fresh

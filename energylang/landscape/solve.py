@@ -17,6 +17,9 @@ pure rounding and use up room. Source: NUMERICS §4.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -28,6 +31,7 @@ from energylang.landscape.lowrank import Grid, LowRank, symmetric_grid, symmetri
 NO_ROOM = 1e-4
 _SAME_FIELD = 1.0 - 1e-6
 _DEPENDENT = 1e-8
+_NORM_ROUNDING = 1e-6
 
 
 def span_basis(fields: Tensor) -> Tensor:
@@ -83,12 +87,60 @@ def field_edit(
     symmetric = landscape.symmetric if symmetric is None else symmetric
     y, q, basis = _query(landscape, states, protected)
     change = wanted.double().T - landscape.weight.detach().double() @ y
+    found = _factors(y, q, basis, change, symmetric=symmetric)
+    return LowRank(found.left.to(landscape.weight), found.right.to(landscape.weight))
+
+
+def _factors(y: Tensor, q: Tensor, basis: Tensor, change: Tensor, *, symmetric: bool) -> LowRank:
+    """The edit whose fields at the states with f(x) = ``y`` (d, t) change by ``change`` (d, t); float64."""
     if not symmetric:
-        return LowRank(change.to(landscape.weight), q.to(landscape.weight))
+        return LowRank(change, q)
     change = off_span(change, basis)
     inner = y.T @ change
-    pair = symmetric_pair(change - 0.5 * q @ ((inner + inner.T) / 2), q)
-    return LowRank(pair.left.to(landscape.weight), pair.right.to(landscape.weight))
+    return symmetric_pair(change - 0.5 * q @ ((inner + inner.T) / 2), q)
+
+
+@dataclass(frozen=True)
+class NormLine:
+    """‖ΔW(m)‖² = am² + 2bm + c of the edits ``field_edit`` makes when a wanted field is m times a vector."""
+
+    a: float
+    b: float
+    c: float
+
+    @property
+    def lowest(self) -> float:
+        """The m at which the edit is smallest."""
+        return -self.b / self.a
+
+    def norm(self, m: float) -> float:
+        """‖ΔW(m)‖."""
+        return math.sqrt(max(0.0, (self.a * m + 2 * self.b) * m + self.c))
+
+    def at_norm(self, norm: float, *, rising: bool = True) -> float | None:
+        """The m whose edit has this norm, on the side where it grows with m (or falls); ``None`` where even the
+        smallest edit is larger."""
+        rest = self.b * self.b - self.a * (self.c - norm * norm)
+        if rest < 0:
+            # An edit that is the smallest itself, up to the rounding of its norm.
+            return self.lowest if self.norm(self.lowest) <= norm * (1 + _NORM_ROUNDING) else None
+        root = math.sqrt(rest)
+        return (-self.b + (root if rising else -root)) / self.a
+
+
+def norm_line(
+    landscape: Landscape, states: Tensor, fixed: Tensor, along: Tensor, protected: Tensor
+) -> NormLine:
+    """How large ``field_edit`` is for the wanted fields ``fixed + m·along`` (t, d), as a function of m."""
+    y, q, basis = _query(landscape, states, protected)
+    now = landscape.weight.detach().double() @ y
+
+    def size(change: Tensor) -> float:
+        return _factors(y, q, basis, change, symmetric=landscape.symmetric).norm ** 2
+
+    start, step = fixed.double().T - now, along.double().T
+    a, c = size(step), size(start)
+    return NormLine(a, (size(start + step) - a - c) / 2, c)
 
 
 def field_grid(landscape: Landscape, state: Tensor, wanted: Tensor, protected: Tensor) -> Grid:

@@ -1,10 +1,14 @@
 """Does a fixed point attract?
 
-``stability`` is the spectral radius ρ of the undamped Jacobian ``J = diag(β(1−x²)) W diag(f′(x))``; below 1
-undamped steps converge. The dynamics is damped, so a leading eigenvalue near −1.5 does not repel: whether a
-fixed point *attracts* is decided by ``ρ((1−τ)·I + τ·J) < 1`` at the smallest step, τ = 0.1. With
-``g² = β(1−x²)·f′(x) ≥ 0``, J has the non-zero eigenvalues of ``S = diag(g) W diag(g)``, which is symmetric
-when W is.
+The map that is iterated is damped, with steps that fall to τ = 0.1: near a fixed point a displacement is multiplied by
+``D = (1−τ)·I + τ·J``, ``J = diag(β(1−x²)) W diag(f′(x))``. With ρ the spectral radius of D at τ = 0.1,
+
+    stability = 1 − (1 − ρ)/τ,     and the fixed point *attracts* when that is below 1, which is ρ < 1.
+
+This is J's leading eigenvalue λ where that is real and positive: 0 is forgotten at once, 0.9 slowly, 1 never. It is not
+the spectral radius of J: an eigenvalue of −1.5 makes undamped steps overshoot for ever and damped ones die out
+(``0.9 − 0.15 = 0.75``). With ``g² = β(1−x²)·f′(x) ≥ 0``, J has the non-zero eigenvalues of ``S = diag(g) W diag(g)``,
+which is symmetric when W is.
 
 1. A weight of low rank r (``product``), P = A·B: the non-zero eigenvalues of J are those of ``B diag(g²) A``, one
    r × r matrix per state, exactly. For every other, and where r is large:
@@ -12,8 +16,8 @@ when W is.
 3. A Krylov space of dimension m ≤ 32 is built for all states at once (Lanczos for symmetric W, Arnoldi with
    reorthogonalisation otherwise) and S is projected on it: a small matrix H per state.
 4. Symmetric W: the two ends of H's spectrum; a state whose ends no longer move needs no larger space.
-   Otherwise ρ(H) = lim ‖H^(2^j)‖^(1/2^j) (Gelfand), by repeated squaring with rescaling: no eigenvalue solver,
-   and complex leading pairs need no special care.
+   Otherwise ρ((1−τ)·I + τ·H) = lim ‖H^(2^j)‖^(1/2^j) (Gelfand), by repeated squaring with rescaling: no
+   eigenvalue solver, and complex leading pairs need no special care.
 
 Invariants: deterministic (the start vector depends on d only); every step is a batched product. For d ≤ 32 and for
 low rank the result is exact up to rounding. Source: NUMERICS §3.
@@ -30,42 +34,44 @@ from energylang.landscape.product import Pull
 from energylang.landscape.unrecorded import unrecorded
 
 _KRYLOV = 32
-_WARM_UP = 2  # times three
+_WARM_UP = 1  # times three
 _STAGES = (5, 9, 14, 22, 32)
-_CLOSE = 2e-3
-_SMALL = 0.5  # radii are known to a thousandth absolutely where they are small
-_SQUARINGS = 12
+_CLOSE = 2e-4
+_SMALL = 0.5  # eigenvalues are known absolutely where they are small
+_SQUARINGS = 16
 _LOW = 32  # a rank up to which eigenvalues of small matrices take no longer than a Krylov space (measured)
 
 
 def stability(landscape: Landscape, centres: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Spectral radius of the undamped Jacobian at states (k, d) → (k,); below 1 undamped steps converge.
+    """``1 − (1 − ρ)/τ`` at states (k, d) → (k,), see the module docstring; below 1 a fixed point attracts.
 
     ``generator`` draws the start vector; without one it is a fixed vector per dimension.
     """
-    return _leading(landscape, landscape.states(centres), generator)[0]
+    centres = landscape.states(centres)
+    damped: Tensor = _damped(landscape, centres, generator)
+    found: Tensor = ((damped - (1.0 - TAU[1])) / TAU[1]).to(centres.dtype)
+    return found
 
 
 def spectrum(landscape: Landscape, centres: Tensor) -> tuple[Tensor, Tensor]:
-    """(stability (k,), attracts (k,) bool) at states (k, d), from one Krylov space: the spectral radius of J,
-    and whether the damped map at τ = 0.1, the last steps of ``settle``, contracts: ρ(0.9·I + 0.1·J) < 1."""
-    radius, damped = _leading(landscape, landscape.states(centres), None)
-    return radius, damped < 1.0
+    """(stability (k,), attracts (k,) bool) at states (k, d): the second says that the first is below 1."""
+    found = stability(landscape, centres)
+    return found, found < 1.0
 
 
 @unrecorded
-def _leading(landscape: Landscape, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """ρ(J) and ρ((1−τ)·I + τ·J) at states (k, d) → two (k,), in the dtype of the states and in float64."""
+def _damped(landscape: Landscape, x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """ρ((1−τ)·I + τ·J) at states (k, d) → (k,), float64."""
     k, dim = x.shape
     if k == 0:
-        return x.new_zeros(0), torch.zeros(0, dtype=torch.float64, device=x.device)
+        return torch.zeros(0, dtype=torch.float64, device=x.device)
     slope = interaction_slope(x, landscape.degree)
     g = ((1.0 - x * x).clamp_min(0.0) * slope).sqrt()
     factors = landscape.pull.factors
     if factors is not None and factors[0].shape[1] <= _LOW:
         values = torch.linalg.eigvals(_projected(g, *factors))
-        damped = (1.0 - TAU[1] + TAU[1] * values).abs().amax(1).clamp_min(1.0 - TAU[1])
-        return values.abs().amax(1).to(x.dtype), damped
+        largest: Tensor = (1.0 - TAU[1] + TAU[1] * values).abs().amax(1)
+        return largest.clamp_min(1.0 - TAU[1])
     generator = generator or stable_generator("stability", dim)
     v = torch.randn(dim, generator=generator).to(x).expand(k, dim)
     nothing = x.new_zeros(k)
@@ -76,13 +82,11 @@ def _leading(landscape: Landscape, x: Tensor, generator: torch.Generator | None)
     v, _ = _unit(v, nothing)
     if landscape.symmetric and dim > _KRYLOV:
         low, high = _lanczos(g, landscape.pull, v)
-        radius = torch.maximum(low.abs(), high.abs())
-        damped = torch.maximum((1.0 - TAU[1] + TAU[1] * low).abs(), (1.0 - TAU[1] + TAU[1] * high).abs())
-        return radius.to(x.dtype), damped
+        return torch.maximum((1.0 - TAU[1] + TAU[1] * low).abs(), (1.0 - TAU[1] + TAU[1] * high).abs())
     small = _arnoldi(g, landscape.pull, v, min(dim, _KRYLOV))
     shifted = TAU[1] * small
     shifted.diagonal(dim1=1, dim2=2).add_(1.0 - TAU[1])
-    return _gelfand(small).to(x.dtype), _gelfand(shifted)
+    return _gelfand(shifted)
 
 
 def _projected(g: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -104,7 +108,7 @@ def _lanczos(g: Tensor, pull: Pull, v: Tensor) -> tuple[Tensor, Tensor]:
     """Smallest and largest eigenvalue of the symmetric S, from tridiagonal projections by the three-term
     recurrence → two (k,) float64. Lost orthogonality only repeats eigenvalues, which leaves the ends alone.
 
-    The ends of a projection move outwards as it grows. A row whose ends moved by less than 2e-3 of the larger
+    The ends of a projection move outwards as it grows. A row whose ends moved by less than 2e-4 of the larger
     one over the last third of the steps is done early.
     """
     k = v.shape[0]

@@ -25,17 +25,17 @@ import torch
 from torch import Tensor
 
 from energylang.errors import LandscapeError
-from energylang.landscape import probes
 from energylang.landscape.attractors import FIXED_POINT, escaped, polish_near
 from energylang.landscape.clusters import gram, leaders
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.dynamics import EPS, MAX_ITER, TAU, Landscape, residual, settle
 from energylang.landscape.energy import both
-from energylang.landscape.probes import radius, return_rate
+from energylang.landscape.probes import return_rate
+from energylang.landscape.radius import Radii, radii
 from energylang.landscape.stability import spectrum, stability
 from energylang.landscape.unrecorded import unrecorded
 
-__all__ = ["BasinSet", "radius", "return_rate", "stability", "survey"]
+__all__ = ["BasinSet", "Radii", "mirrors", "radii", "return_rate", "stability", "survey"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class BasinSet:
     ``centres`` (k, d); ``population`` (k,) starts per basin; ``assignment`` (n,) basin of every start, −1 for
     a start that did not settle or went to the origin; ``energy``, ``energy_reference`` (k,) float64;
     ``residual``, ``stability`` (k,); ``attracts`` (k,) bool, see ``attractors``; ``mirror`` (k,) index of the
-    basin at −x or −1; ``radius`` (k,) or None when it was not asked for.
+    basin at −x or −1; ``radii`` None when they were not asked for.
     ``origin_population`` starts went to the zero state, which is not listed.
     ``usage_entropy`` is the entropy of the population over the listed basins, in nats.
     """
@@ -59,7 +59,7 @@ class BasinSet:
     stability: Tensor
     attracts: Tensor
     mirror: Tensor
-    radius: Tensor | None
+    radii: Radii | None
     mean_iterations: float
     usage_entropy: float
     num_starts: int
@@ -68,6 +68,11 @@ class BasinSet:
 
     def __len__(self) -> int:
         return int(self.centres.shape[0])
+
+    @property
+    def radius(self) -> Tensor | None:
+        """(k,) r50, see ``Radii``, or None when it was not asked for."""
+        return None if self.radii is None else self.radii.r50
 
     @property
     def is_fixed_point(self) -> Tensor:
@@ -86,12 +91,12 @@ def survey(
     generator: torch.Generator | None = None,
     merge_cosine: float = 0.95,
     polish_iter: int = 500,
-    radius_trials: int = 16,
+    radius_generator: torch.Generator | None = None,
 ) -> BasinSet:
     """Find the basins that the states (n, d) settle into; see the module docstring for the steps.
 
-    ``radius=True`` measures the radius of every basin as well (up to nine more batches). ``generator`` draws
-    the kicks and the radius noise; without one it is seeded from the dimensions. Raises ``LandscapeError``
+    ``radius=True`` measures the radius of every basin as well. ``generator`` draws the kicks, ``radius_generator``
+    the pushes; without one it is seeded from the dimensions. Raises ``LandscapeError``
     for starts of the wrong shape, NaN, or parameters out of range.
     """
     if not 0.0 < merge_cosine < 1.0:
@@ -132,8 +137,8 @@ def survey(
         residual=residual(landscape, centres),
         stability=stability,
         attracts=attracts,
-        mirror=_mirrors(centres, merge_cosine),
-        radius=probes.radius(landscape, centres, generator, radius_trials) if radius else None,
+        mirror=mirrors(centres, merge_cosine),
+        radii=radii(landscape, centres, radius_generator) if radius else None,
         mean_iterations=float(run.iterations.double().mean()) if run.iterations.numel() else 0.0,
         usage_entropy=abs(float(-torch.xlogy(share, share).sum())),
         num_starts=int(run.states.shape[0]),
@@ -200,7 +205,7 @@ def _resting_points(
     return one_by_one(points, ~attracts & ~points.kicked)
 
 
-def _mirrors(centres: Tensor, merge_cosine: float) -> Tensor:
+def mirrors(centres: Tensor, merge_cosine: float) -> Tensor:
     """Index of the basin at −x for every centre (k, d), or −1 → (k,)."""
     if centres.shape[0] == 0:
         return torch.zeros(0, dtype=torch.long, device=centres.device)

@@ -32,6 +32,7 @@ from energylang.models import sandbox
 from energylang.models.header import header_of, is_pt, parse_spec
 from energylang.models.index import LAYOUT_VERSION, METADATA_KEY, read_index
 from energylang.models.protocol import Model, natural_key
+from energylang.models.wrapped import unwrapped
 from energylang.storage import check_memory, opened, write_atomic
 
 SUM_KEY = "sha256"
@@ -65,10 +66,12 @@ def load(
         entries = entries_of(found)
     else:
         entries, metadata = read_index(path)
+        entries = entries if metadata else unwrapped(str(path), entries)
         found = {}
     header = header_of(spec, str(path), entries, metadata)  # refuses before anything large is read
     if not found:
         found = read_tensors_of(path)
+        found = found if metadata else unwrapped(str(path), found)
     _check_finite(path, found)
     weights = {n: t for n, t in found.items() if not n.startswith("extra.")}
     extra = {n.removeprefix("extra."): t for n, t in found.items() if n.startswith("extra.")}

@@ -23,6 +23,7 @@ from typing import Literal, cast
 
 from energylang.errors import CheckpointError
 from energylang.models.index import PT_SUFFIXES, Entry, Kind, check_file, read_index
+from energylang.models.wrapped import unwrapped
 from energylang.storage import located, opened, permitted
 
 #: Largest dimension of a layer that is accepted, from a specification or from a file.
@@ -34,6 +35,9 @@ FORMS = (
     "a bundled name, 'random:256', 'random:256x4' (four layers), 'planted:256x20' (20 patterns), "
     "or the path of a .safetensors, .pt or .pth file"
 )
+
+#: The dtypes in which a layer may be kept.
+READABLE = ("F64", "F32", "F16", "BF16")
 
 _HOPFIELD_W = re.compile(r"blocks\.(\d+)\.hopfield\.W")
 _RANDOM = re.compile(r"(?:random:|__random_)(\d{1,9})(?:x(\d{1,9}))?")
@@ -159,8 +163,8 @@ def header_of(
             raise CheckpointError(
                 f"{where}: '{name}' has shape {list(shape)}", hint="a Hopfield weight is a square matrix"
             )
-        if not entries[name].floating:
-            raise CheckpointError(f"{where}: '{name}' has dtype {entries[name].dtype}, not a floating one")
+        for kept in (name, f"blocks.{block}.hopfield.log_beta"):
+            _check_dtype(where, kept, entries.get(kept))
         check_dimension(shape[0], where)
         bias = entries.get(f"blocks.{block}.hopfield.log_beta")
         if bias is None:
@@ -197,6 +201,19 @@ def header_of(
     )
 
 
+def _check_dtype(where: str, name: str, entry: Entry | None) -> None:
+    """Refuse numbers that cannot be calculated with."""
+    if entry is None or entry.dtype in READABLE:
+        return
+    dtype = entry.dtype.removeprefix("torch.")
+    if entry.floating or "float8" in dtype:
+        raise CheckpointError(
+            f"{where}: '{name}' is kept as {dtype}, which is not read",
+            hint="8-bit floating point needs its scales: save it as float16, bfloat16 or float32",
+        )
+    raise CheckpointError(f"{where}: '{name}' has dtype {dtype}, not a floating one")
+
+
 def read_header(spec: str, base: Path | None = None) -> ModelHeader:
     """The header of the model that ``spec`` names, without its weights.
 
@@ -220,6 +237,7 @@ def read_header(spec: str, base: Path | None = None) -> ModelHeader:
 
         return header_of(spec, str(source.path), read_entries(source.path), {})
     entries, metadata = read_index(source.path)
+    entries = entries if metadata else unwrapped(str(source.path), entries)
     return header_of(spec, str(source.path), entries, metadata)
 
 

@@ -1,7 +1,8 @@
 """Reading .pt and .pth files without running what is inside them.
 
-The published layout is ``{"model_state": {...}}`` or ``{"model": {...}}`` or the bare state
-dictionary, with ``blocks.{i}.hopfield.W`` and ``blocks.{i}.hopfield.log_beta`` among its keys.
+The published layout is ``{"model_state": {...}}`` or ``{"model": {...}}`` or the bare state dictionary
+(other keys and prefixes: ``energylang.models.wrapped``), with ``blocks.{i}.hopfield.W`` and
+``blocks.{i}.hopfield.log_beta`` among its keys.
 
 A pickle is a program. ``torch.load(weights_only=True)`` interprets only the opcodes and the few
 names that tensors need, and a file that asks for anything else is refused before it ran. Two more
@@ -28,6 +29,7 @@ from torch import Tensor
 
 from energylang.errors import CheckpointError
 from energylang.models.index import Entry
+from energylang.models.wrapped import STATE_KEYS, unwrapped
 from energylang.storage import check_memory, opened
 
 _DTYPES = {
@@ -74,14 +76,14 @@ def _read_from(file: BinaryIO, path: Path, device: str) -> dict[str, Tensor]:
     size = os.fstat(file.fileno()).st_size
     content = load_plain(file, path, device)
     state: object = content
-    for key in ("model_state", "model"):
+    for key in STATE_KEYS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             state = content[key]
             break
     if not isinstance(state, Mapping):
         raise CheckpointError(
             f"{path} holds no state dictionary",
-            hint='expected {"model_state": {...}}, {"model": {...}} or the dictionary itself',
+            hint=f"expected the dictionary itself, or one under {', '.join(STATE_KEYS)}",
         )
     tensors = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor)}
     claimed = 0
@@ -98,7 +100,7 @@ def _read_from(file: BinaryIO, path: Path, device: str) -> dict[str, Tensor]:
             hint="the file is damaged or forged",
         )
     check_memory(2 * claimed, path)
-    return {k: v.detach() for k, v in tensors.items()}
+    return unwrapped(str(path), {k: v.detach() for k, v in tensors.items()})
 
 
 def load_plain(file: BinaryIO, path: Path, device: str = "cpu") -> object:
@@ -156,7 +158,9 @@ def _check_names(file: BinaryIO, path: Path, zipped: bool) -> None:
                 streams: list[IO[bytes]] = [io.BytesIO(archive.read(item)) for item in records]
         else:
             streams = [file] * _PICKLES
-        for stream in streams:
+        for number, stream in enumerate(streams):
+            if not zipped and number and file.tell() == os.fstat(file.fileno()).st_size:
+                break  # one bare pickle: torch says what it is
             for code, argument, position in pickletools.genops(stream):
                 if code.name in ("GLOBAL", "INST") and len(str(argument)) > _LONGEST_NAME:
                     raise _refusal(path, f"GLOBAL {str(argument).replace(' ', '.'):.80}")

@@ -24,6 +24,7 @@ import math
 import torch
 from torch import Tensor
 
+from energylang.landscape.draws import normal
 from energylang.models.header import ModelHeader, check_dimension, check_patterns
 from energylang.models.protocol import Model
 
@@ -45,10 +46,10 @@ def random_model(dim: int, layers: int = 1, *, spec: str = "") -> Model:
     rank = min(RANK, max(1, dim // 2))
     weights = []
     for layer in range(layers):
-        draw = torch.randn(rank, dim, generator=generator("random", dim, layer), dtype=torch.float32)
-        norm = float(torch.linalg.eigvalsh((draw @ draw.T).double()).max())
+        draw = normal(rank, dim, generator("random", dim, layer)).double()
+        norm = float(torch.linalg.eigvalsh(draw @ draw.T).max())
         weight = draw.T @ draw * (SPECTRAL_NORM / norm)
-        weights.append((weight + weight.T) / 2)
+        weights.append(((weight + weight.T) / 2).float())  # rounded once: the same bits on every processor
     return _model(spec, weights, None)
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from energylang.models.tokenizer import Tokenizer
 
 BATCH = 64  # sequences per pass
+READ = 3072  # tokens by which basins are read, in whole windows
 DECISION, LAST, MEAN = "decision", "last", "mean"
 POSITIONS = (DECISION, LAST, MEAN)
 QUESTION_PAIRS = 4
@@ -93,6 +94,11 @@ class States(ABC):
         """(n, context + 1) windows of the first half of the held-out text (all of a single window)."""
         windows = self.windows()
         return windows[: max(1, len(windows) // 2)][:limit]
+
+    def reading_windows(self) -> Tensor:
+        """(n, context) windows, of choosing, by whose tokens it is read what a landscape's basins hold."""
+        windows = self.choosing_windows()[:, :-1]
+        return windows[: max(1, round(READ / windows.shape[1]))]
 
     def measuring_windows(self, limit: int | None = None) -> Tensor:
         """(n, context + 1) windows of the second half of the held-out text."""
@@ -172,6 +178,40 @@ class States(ABC):
         states = torch.cat(found)
         pick = torch.randperm(len(states), generator=generator)[:n].to(states.device)
         return states[pick]
+
+    @torch.no_grad()
+    def window_states(self, windows: Tensor, intervention: Intervention | None = None) -> tuple[Tensor, ...]:
+        """Per layer (w, t, d): the state of every token of the windows (w, t). The logits are not computed."""
+        nowhere = torch.zeros_like(windows, dtype=torch.bool)
+        passed = [
+            self._pass(part, intervention, wanted=none).states
+            for part, none in zip(chunks(windows), chunks(nowhere), strict=True)
+        ]
+        return tuple(torch.cat(parts) for parts in zip(*passed, strict=True))
+
+    @torch.no_grad()
+    def reply_states(
+        self, texts: Sequence[str], layer: int, intervention: Intervention | None = None
+    ) -> tuple[list[list[int]], Tensor]:
+        """The tokens of each text, and the states (n, d) of all of them in order, where the texts are what the model
+        itself says: in a dialogue the bot's turn after neutral questions, in plain text on their own. Of a text too
+        long for the context the last tokens that fit."""
+        rows, lengths = [], []
+        for k, text in enumerate(texts):
+            opening = (
+                self.prompt_ids(self.choosing_prompts[k % len(self.choosing_prompts)]) if self.markers else []
+            )
+            inside = self.encode(text)
+            rows.append((opening + inside)[-self.max_length :] or [0])
+            lengths.append(min(len(inside), self.max_length))
+        found, tokens = [], []
+        for padded, ends, start in self._padded(rows):
+            states = self._pass(padded, intervention).states[layer]
+            for k, end in enumerate(ends):
+                begin = end - lengths[start + k]
+                found.append(states[k, begin:end])
+                tokens.append(rows[start + k][begin:end])
+        return tokens, torch.cat(found)
 
     # ------------------------------------------------------------------------------- helpers
 

@@ -64,6 +64,7 @@ from energylang.storage import check_writable, write_atomic
 
 #: (architecture, windows per step) by size name; the vocabulary is the corpus's.
 SIZES: dict[str, tuple[hlm.HLMConfig, int]] = {
+    "micro": (hlm.HLMConfig(1, context=64, layers=3, width=48, dim=96, heads=4, hidden=96), 12),
     "tiny": (hlm.HLMConfig(1, context=96, layers=4, width=128, dim=192, heads=4, hidden=256), 12),
     "small": (hlm.HLMConfig(1, context=128, layers=5, width=192, dim=256, heads=6, hidden=384), 16),
     "base": (hlm.HLMConfig(1, context=256, layers=7, width=384, dim=512, heads=8, hidden=768), 16),
@@ -154,6 +155,22 @@ def check(options: Options) -> None:
 def state_path(output: Path) -> Path:
     """Where the state of an unfinished training is kept."""
     return output.with_name(f"{output.name}.train")
+
+
+def checkpoint_path(output: Path, step: int) -> Path:
+    """Where the model as it was after ``step`` steps is kept, beside the one at the end."""
+    return output.with_name(f"{output.stem}.step{step:06d}{output.suffix}")
+
+
+def checkpoint_steps(steps: int, count: int) -> tuple[int, ...]:
+    """The steps after which ``count`` checkpoints of a training are kept: evenly spaced between begin and end, at
+    neither of them (the end is the model itself). Raises ``CorpusError`` where there are not so many steps."""
+    if not 0 <= count < steps:
+        raise CorpusError(
+            f"a training of {steps} steps cannot keep {count} checkpoints on the way",
+            hint=f"at most {steps - 1}",
+        )
+    return tuple(k * steps // (count + 1) for k in range(1, count + 1))
 
 
 def _ramp(progress: float, span: tuple[float, float]) -> float:
@@ -401,6 +418,13 @@ class Trainer:
 
     def finish(self) -> tuple[Model, Report]:
         """The model as it stands, with its report in its metadata."""
+        model = self.model()
+        found = report(model, self.tokens.heldout, self.tokens.heldout_characters)
+        model.metadata["report"] = found.to_dict()
+        return model, found
+
+    def model(self) -> Model:
+        """The model as it stands."""
         options = self.options
         tensors = {n: t.detach().clone() for n, t in self.live().items()}
         metadata: dict[str, object] = {
@@ -422,9 +446,7 @@ class Trainer:
         heldout = self.tokens.heldout[:_HELDOUT_STORED].to(torch.int32)
         model = Model(header, tensors, extra={"heldout": heldout}, metadata=metadata)
         attach_text(model, "the trained model")
-        found = report(model, self.tokens.heldout, self.tokens.heldout_characters)
-        model.metadata["report"] = found.to_dict()
-        return model, found
+        return model
 
 
 def train(
@@ -440,13 +462,15 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     save_every: float = 60.0,
     report_every: int = 10,
+    keep_checkpoints: int = 0,
 ) -> tuple[Model, Report]:
     """Train and write ``output``; returns the model and its report.
 
     ``steps`` or ``minutes`` fixes the length (10 minutes without either); ``resume`` takes length and
     options from ``OUT.train``; ``threads`` is set for the process. ``should_stop`` is asked after every
-    step: when it says yes the state is saved and ``Interrupted`` raised. Raises ``CorpusError`` and
-    ``CheckpointError`` for bad input, all of it before the first step.
+    step: when it says yes the state is saved and ``Interrupted`` raised. ``keep_checkpoints`` models are written on
+    the way (``checkpoint_steps``, ``checkpoint_path``); a resumed training is told again how many. Raises
+    ``CorpusError`` and ``CheckpointError`` for bad input, all of it before the first step.
     """
     check(options)
     check_writable(output)
@@ -458,7 +482,15 @@ def train(
         torch.set_num_threads(threads)
     with held(state_path(output), f"the training of {output}"):
         trainer = _trainer(corpus_path, output, options, steps, minutes, resume)
-        _advance(trainer, state_path(output), on_progress, should_stop, save_every, report_every)
+        kept = checkpoint_steps(trainer.steps, keep_checkpoints)
+
+        def keep() -> None:
+            """Write the model as it stands where a checkpoint is wanted."""
+            if trainer.step in kept:
+                trainer.check_finite()
+                save(trainer.model(), checkpoint_path(output, trainer.step))
+
+        _advance(trainer, state_path(output), on_progress, should_stop, save_every, report_every, keep)
         model, found = trainer.finish()
         save(model, output)
         state_path(output).unlink(missing_ok=True)
@@ -488,13 +520,15 @@ def _advance(
     should_stop: Callable[[], bool],
     save_every: float,
     report_every: int,
+    keep: Callable[[], None],
 ) -> None:
-    """Train to the end, writing the state down now and then."""
+    """Train to the end, writing the state down now and then; ``keep`` is called after every step."""
     began, last_saved, since = time.monotonic(), time.monotonic(), trainer.step
     losses: list[tuple[float, float]] = []
     while trainer.step < trainer.steps:
         losses.append(trainer.advance())
         _check_loss(trainer, losses[-1][0], kept)
+        keep()
         stop, now = should_stop(), time.monotonic()
         saved = stop or now - last_saved >= save_every or trainer.step == trainer.steps
         if saved:

@@ -30,7 +30,7 @@ _TWO = 'capture L3 polite "Thank you so much"\ncapture L3 rude "Go away, you foo
         Param(
             "ratio",
             t.FLOAT,
-            "how much of the second: 0 is the first, 1 the second",
+            "the share of the first: 1 is the first, 0 the second",
             0.5,
             minimum=0,
             maximum=1,
@@ -42,7 +42,7 @@ _TWO = 'capture L3 polite "Thank you so much"\ncapture L3 rude "Go away, you foo
     examples=(
         Example(_TWO + "blend polite rude mixed", 'it.name == "mixed" and it.layer == 3', on="tiny"),
         Example(
-            _TWO + "blend polite rude mixed 0.1",
+            _TWO + "blend polite rude mixed 0.9",
             "(similarity polite mixed).cosine > (similarity rude mixed).cosine",
             on="tiny",
         ),
@@ -51,7 +51,7 @@ _TWO = 'capture L3 polite "Thank you so much"\ncapture L3 rude "Go away, you foo
 def blend(
     session: Session, first: Concept, second: Concept, new: Concept, ratio: float
 ) -> results.ConceptInfo:
-    return session.combine([(1 - ratio, first.name), (ratio, second.name)], new.name)
+    return session.combine([(ratio, first.name), (1 - ratio, second.name)], new.name)
 
 
 @operation(
@@ -106,7 +106,7 @@ def subtract(session: Session, first: Concept, second: Concept, new: Concept) ->
 @operation(
     "analogy",
     category="Concept algebra",
-    summary="What is to the third as the first is to the second: first − second + third.",
+    summary="The first is to the second as the third is to the new one: third + second − first.",
     params=(FIRST, SECOND, Param("third", t.CONCEPT, "a third concept"), NEW),
     effects=Effect.CHANGES,
     flow=Flow(creates="new"),
@@ -122,7 +122,7 @@ def subtract(session: Session, first: Concept, second: Concept, new: Concept) ->
 def analogy(
     session: Session, first: Concept, second: Concept, third: Concept, new: Concept
 ) -> results.ConceptInfo:
-    return session.combine([(1.0, first.name), (-1.0, second.name), (1.0, third.name)], new.name)
+    return session.combine([(-1.0, first.name), (1.0, second.name), (1.0, third.name)], new.name)
 
 
 @operation(
@@ -180,7 +180,7 @@ def interpolate(session: Session, first: Concept, second: Concept, steps: int) -
     summary="Write a concept into a file.",
     params=(
         Param("concept", t.CONCEPT, "the concept's name"),
-        Param("path", t.PATH, "ends in .safetensors or .json"),
+        Param("path", t.PATH, "ends in .safetensors, .json, or .pt (the published tool's layout)"),
     ),
     effects=Effect.FILES,
     result=results.Stored,
@@ -200,9 +200,14 @@ def export_concept(session: Session, concept: Concept, path: str) -> results.Sto
     "import-concept",
     category="Concept",
     summary="Read a concept from a file.",
-    details="The states must have the layer's dimension. Pickles are refused: reading one can run code.",
+    details="The states must have the layer's dimension. Of a .pt file tensors, numbers and texts are read; one that "
+    "asks for code is refused, and nothing in it runs.",
     params=(
-        Param("path", t.PATH, "a .safetensors or .json file that export-concept wrote"),
+        Param(
+            "path",
+            t.PATH,
+            "a .safetensors, .json or .pt file that export-concept wrote, here or in the published tool",
+        ),
         Param("name", t.CONCEPT, "another name for it", None, keyword_only=True),
         Param("layer", t.LAYER, "another layer for it", None, keyword_only=True),
     ),
@@ -226,11 +231,13 @@ def import_concept(
 @operation(
     "capture-file",
     category="Concept",
-    summary="Add every line of a text file to a concept.",
+    summary="Add every example in a file to a concept: a line of text, or a field of a record.",
+    details="A .json, .jsonl, .csv or .tsv file holds records (or texts, in JSON): column= names the field. "
+    "The examples are read in one pass.",
     params=(
         Param("layer", t.LAYER, "the layer, such as L0"),
         Param("concept", t.CONCEPT, "the concept's name"),
-        Param("path", t.PATH, "a text file with an example on every line"),
+        Param("path", t.PATH, "a text file with an example on every line, or a file of records"),
         Param(
             "position",
             t.TEXT,
@@ -238,19 +245,21 @@ def import_concept(
             None,
             keyword_only=True,
         ),
+        Param("column", t.TEXT, "the field of a record that holds the text", None, keyword_only=True),
     ),
     effects=Effect.CHANGES | Effect.TEXT | Effect.FILES,
     flow=Flow(creates="concept", at="layer"),
     result=results.ConceptInfo,
     examples=(
         Example(
-            'capture L3 a "Thank you"\nexport-concept a "a.json"\ncapture-file L3 b "a.json" position="mean"',
-            'it.samples == 1 and it.position == "mean"',
+            'capture L3 a "Thank you"\ncapture L3 a "You are kind"\nexport-concept a "a.json"\n'
+            'capture-file L3 b "a.json" column="texts" position="mean"',
+            'it.samples == 2 and it.texts[1] == "You are kind" and it.position == "mean"',
             on="tiny",
         ),
     ),
 )
 def capture_file(
-    session: Session, layer: int, concept: Concept, path: str, position: str | None
+    session: Session, layer: int, concept: Concept, path: str, position: str | None, column: str | None
 ) -> results.ConceptInfo:
-    return session.capture_lines(layer, concept.name, path, position)
+    return session.capture_lines(layer, concept.name, path, position, column)

@@ -21,6 +21,11 @@ from energylang.values import BasinRef, Concept, Layer, Seed, parse_reference
 from .declaration import Op, Param
 
 _NAME = re.compile(r"[^\W\d]\w*(-\w+)*")
+RESERVED = frozenset(
+    "let print require assert attempt with return import pass if elif else for in def and or not "
+    "true false layers".split()
+)
+"""The words that the grammar takes for itself: no concept is called so."""
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -230,8 +235,32 @@ def _concept(value: Any, layer: int | None) -> Concept | None:
     if isinstance(value, results.ConceptInfo):
         return Concept(value.name)
     if isinstance(value, str):
-        return Concept(value.removeprefix("@"))
-    return value if isinstance(value, Concept) else None
+        value = Concept(value.removeprefix("@"))
+    if isinstance(value, Concept):
+        check_name(value.name)
+        return value
+    return None
+
+
+def check_name(name: str) -> None:
+    """Raise ``ElError`` EL201 for a concept's name that no script can write: what Python may call something, every door
+    must be able to call so."""
+    if _NAME.fullmatch(name) and name not in RESERVED and parse_reference(name) is None:
+        return
+    why = (
+        "it is empty"
+        if not name
+        else "it is a reference"
+        if parse_reference(name)
+        else "it is a word of the language"
+    )
+    if name and not _NAME.fullmatch(name):
+        why = "a name is a letter, and then letters, digits, _ and single hyphens"
+    raise ElError(
+        f"a concept cannot be called {describe(name)}: {why}",
+        code="EL201",
+        hint="polite, very-polite and polite_2 are names",
+    )
 
 
 def _direction(value: Any, layer: int | None) -> BasinRef | Concept | Seed | None:

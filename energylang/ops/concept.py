@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from energylang import results
 from energylang import types as t
 
-from .declaration import FORCE, Effect, Example, Flow, Param, operation
+from .declaration import FORCE, Clash, Effect, Example, Flow, Param, operation
 from .modify import STRENGTH, as_number
 from .observe import LAYER
 
@@ -19,10 +19,22 @@ if TYPE_CHECKING:
 
 ANY_LAYER = replace(LAYER, help="the layer, such as L0, or auto", choices=("auto",))
 CONCEPT = Param("concept", t.CONCEPT, "the concept's name")
-DOSE = replace(
+HOW_MUCH = replace(
     STRENGTH,
-    help="redirect and aimed: the dose, 1 is the whole change; attractor and basin: ‖ΔW‖ relative to ‖W‖; auto: "
-    "the largest dose within the damage, the smallest edit that holds",
+    help="‖ΔW‖ relative to ‖W‖; auto: the smallest edit that holds (attractor, basin), the largest within the damage "
+    "(redirect, aimed)",
+)
+DOSE = Param(
+    "dose",
+    t.FLOAT,
+    "how much of the change of a redirect or an aimed edit is made: 1 is the whole of it; instead of a strength",
+    None,
+    above=0,
+    maximum=1e6,
+    keyword_only=True,
+)
+ONE_SIZE = Clash(
+    "dose", "strength", "the dose and the strength both say how much is changed", "leave one of them out"
 )
 DAMAGE = Param(
     "damage", t.FLOAT, "by how much the loss may rise", 0.02, minimum=0, maximum=1, keyword_only=True
@@ -95,17 +107,18 @@ def concepts(session: Session) -> results.Concepts:
     category="Concept",
     summary="Write a concept into its layer and say what that does to text.",
     details="redirect: neutral prompts flow into the concept's basin, by one edit of rank one; aimed: an edit "
-    "optimised for what is said; attractor: the concept's state becomes a basin of its own; auto: the one of the "
-    "three after which most replies are the concept, within the damage. The result carries the share of replies "
-    "that are the concept, the log-probability of its texts and the loss on held-out text, each before and after, "
-    "and placebo edits of equal norm: ten with random values, and the same method aimed at other concepts and at "
-    "shuffled labels.",
+    "optimised for what is said; attractor: the concept's state becomes a basin of its own; auto: with a strength an "
+    "attractor, otherwise the one of the three after which most replies are the concept, within the damage. The "
+    "result carries the share of replies that are the concept, the log-probability of its texts and the loss on "
+    "held-out text, each before and after, and placebo edits of equal norm: ten with random values, and the same "
+    "method aimed at other concepts and at shuffled labels.",
     params=(
         ANY_LAYER,
         CONCEPT,
-        DOSE,
+        HOW_MUCH,
         Param("method", t.CHOICE, "how", "auto", choices=("auto", "redirect", "aimed", "attractor")),
         DAMAGE,
+        DOSE,
         *FORCE,
     ),
     effects=Effect.EDITS | Effect.TEXT,
@@ -117,6 +130,16 @@ def concepts(session: Session) -> results.Concepts:
             on="tiny",
         ),
     ),
+    clashes=(
+        ONE_SIZE,
+        Clash(
+            "dose",
+            "method",
+            "a dose belongs to a method: a redirect or an aimed edit",
+            "add method=redirect or method=aimed",
+            ("auto", "attractor"),
+        ),
+    ),
 )
 def inject_concept(
     session: Session,
@@ -125,15 +148,17 @@ def inject_concept(
     strength: float | str,
     method: str,
     damage: float,
+    dose: float | None,
     force: bool,
     reason: str,
 ) -> results.Edit:
     return session.install_concept(
         as_layer(layer),
         concept.name,
-        as_number(strength),
+        as_number(strength) if dose is None else None,
         method=method,
         damage=damage,
+        dose=dose,
         force=force,
         reason=reason,
     )
@@ -145,13 +170,15 @@ def inject_concept(
     summary="Make a concept less likely to be said, or remove the basin in which it settles.",
     details="aimed: an edit optimised so that what is said stays as it is, without the concept; basin: the basin "
     "in which the concept settles is removed, judged by the gate. They are two different findings: a basin can go "
-    "and the behaviour stay. The result carries the effect on text and its placebos (aimed).",
+    "and the behaviour stay. auto: with a strength the basin, otherwise aimed. The result carries the effect on text "
+    "and its placebos (aimed).",
     params=(
         ANY_LAYER,
         CONCEPT,
-        DOSE,
-        Param("method", t.CHOICE, "what is removed", "aimed", choices=("aimed", "basin")),
+        HOW_MUCH,
+        Param("method", t.CHOICE, "what is removed", "auto", choices=("auto", "aimed", "basin")),
         DAMAGE,
+        DOSE,
         *FORCE,
     ),
     effects=Effect.EDITS | Effect.TEXT,
@@ -163,6 +190,16 @@ def inject_concept(
             on="tiny",
         ),
     ),
+    clashes=(
+        ONE_SIZE,
+        Clash(
+            "dose",
+            "method",
+            "the removal of a basin has a strength, no dose",
+            "leave method=basin out",
+            ("basin",),
+        ),
+    ),
 )
 def remove_concept(
     session: Session,
@@ -171,15 +208,17 @@ def remove_concept(
     strength: float | str,
     method: str,
     damage: float,
+    dose: float | None,
     force: bool,
     reason: str,
 ) -> results.Edit:
     return session.remove_concept_from(
         as_layer(layer),
         concept.name,
-        as_number(strength),
+        as_number(strength) if dose is None else None,
         method=method,
         damage=damage,
+        dose=dose,
         force=force,
         reason=reason,
     )
@@ -196,16 +235,18 @@ def remove_concept(
         LAYER,
         Param("basin", t.BASIN, "the basin to divert, such as L0.B3"),
         Param("to", t.DIRECTION, "where to: a basin or a concept", keyword_only=True),
-        replace(DOSE, help="the dose: 1 is the whole change; auto: the largest that is allowed"),
+        replace(HOW_MUCH, help="‖ΔW‖ relative to ‖W‖; auto: the largest that is allowed"),
         DAMAGE,
+        DOSE,
         *FORCE,
     ),
     effects=Effect.EDITS,
     result=results.Edit,
     examples=(
         Example("survey L0\nredirect L0.B0 to=L0.B2", "it.arrived >= 0.9"),
-        Example("survey L3\nredirect L3.B0 to=L3.B2", "it.strength > 0", on="tiny"),
+        Example("survey L3\nredirect L3.B0 to=L3.B2", "it.dose > 0", on="tiny"),
     ),
+    clashes=(ONE_SIZE,),
 )
 def redirect(
     session: Session,
@@ -214,11 +255,13 @@ def redirect(
     to: BasinRef | Concept | Seed,
     strength: float | str,
     damage: float,
+    dose: float | None,
     force: bool,
     reason: str,
 ) -> results.Edit:
+    number = as_number(strength) if dose is None else None
     return session.redirect_basin(
-        layer, basin, to, as_number(strength), damage=damage, force=force, reason=reason
+        layer, basin, to, number, damage=damage, dose=dose, force=force, reason=reason
     )
 
 
@@ -268,7 +311,7 @@ def steer(
     result=results.Effect,
     examples=(
         Example(
-            'capture L3 polite "Thank you so much"\ninject-concept L3 polite method=redirect strength=0.2\n'
+            'capture L3 polite "Thank you so much"\ninject-concept L3 polite method=redirect dose=0.2\n'
             "effect L3 polite",
             "it.placebos == 10 and it.prompts > 0",
             on="tiny",

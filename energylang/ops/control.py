@@ -185,7 +185,8 @@ def _layer_status(session: Session, index: int) -> results.LayerStatus:
         state = "live" if layer.staged.depth else "original"
     else:
         state = "live, staged" if layer.live.depth else "staged"
-    basins = layer.staged.registry.basins
+    registry = layer.staged.registry
+    basins = registry.basins
     refused = sum(
         entry.status in ("REFUSED", "BLOCKED") and entry.layer == index for entry in session.timeline.log
     )
@@ -197,18 +198,31 @@ def _layer_status(session: Session, index: int) -> results.LayerStatus:
         basins=sum(basin.status == "alive" for basin in basins),
         lost=sum(basin.status == "lost" for basin in basins),
         relative_norm=session.relative_change(index),
+        met=sum(map(registry.is_current, registry.alive())) if registry.last is not None else None,
     )
+
+
+def unsavable(path: str, session: bool) -> ElError | None:
+    """Why a model cannot be saved there, as far as the path says; the checker asks, too."""
+    whole = path.endswith(".safetensors")
+    if whole or (path.endswith((".pt", ".pth")) and not session):
+        return None
+    hint = (
+        "a session is saved as .safetensors" if session else "models are saved as .safetensors, or as .pt"
+    ) + "; end the path in that"
+    return ElError(f"cannot save to {path}", code="EL504", hint=hint)
 
 
 @operation(
     "save",
     category="Control",
     summary="Write the model with everything staged into a file that load reads back.",
-    details="The file is written beside its place and moved there when it is complete. With session=true it also "
-    "holds the whole session: the tree of changes, concepts, settings, guards, basins; `load … session=true` brings it "
-    "back. Variables and procedures of a script are not kept.",
+    details="The file is written beside its place and moved there when it is complete. A .pt file holds tensors in the "
+    "layout of the published tool, and the concepts; the words of a text model are in .safetensors files alone. With "
+    "session=true it also holds the whole session: the tree of changes, concepts, settings, guards, basins; "
+    "`load … session=true` brings it back. Variables and procedures of a script are not kept.",
     params=(
-        Param("path", t.PATH, "a path ending in .safetensors"),
+        Param("path", t.PATH, "ends in .safetensors, or in .pt: the published tool's layout, without words"),
         Param("session", t.BOOL, "the history and all that it knows as well", False, keyword_only=True),
     ),
     effects=Effect.FILES,
@@ -223,12 +237,9 @@ def _layer_status(session: Session, index: int) -> results.LayerStatus:
     ),
 )
 def save(owner: Session, /, path: str, session: bool) -> results.Saved:
-    if not path.endswith(".safetensors"):
-        raise ElError(
-            f"cannot save to {path}",
-            code="EL504",
-            hint="models are saved as .safetensors; end the path in that",
-        )
+    objection = unsavable(path, session)
+    if objection is not None:
+        raise objection
     written, size = owner.write_model(path, whole=session)
     return results.Saved(written, size, owner.staged_hash(), session)
 

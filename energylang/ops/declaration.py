@@ -24,6 +24,7 @@ What the checker knows about an operation, it knows from the declaration:
       flow=Flow(applies="layer")            what is staged in this layer is live afterwards (apply)
       flow=Flow(live=True)                  it runs the live model, so staged edits are not heard (generate)
       flow=Flow(keeps=True)                 the edits made so far are written down (save, record)
+      flow=Flow(reads=True)                 it reads a concept's texts, not its direction: one of any layer (usage)
 
   A concept that is created need not exist before, and may; ``at`` may be ``auto``. ``travels`` is for the
   history's own operations.
@@ -35,7 +36,7 @@ stand without quotes (``Op.tail``); behind a path further arguments may follow (
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Flag, auto
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
@@ -125,6 +126,18 @@ class Param:
 
 
 @dataclass(frozen=True)
+class Clash:
+    """Two parameters that do not go together: ``one`` with a value of its own, and ``other``, too, or (``words``) with
+    one of these words, be it only as its default. What only a setting says clashes with nothing. EL202."""
+
+    one: str
+    other: str
+    message: str
+    hint: str
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Example:
     """A script that shows the operation at work, and an expression about its outcome that must be true.
 
@@ -152,6 +165,7 @@ class Flow:
     applies: str = ""
     live: bool = False
     keeps: bool = False
+    reads: bool = False
     travels: Literal["", "undo", "redo", "checkpoint", "rollback", "goto"] = ""
 
     def parameters(self) -> tuple[str, ...]:
@@ -161,6 +175,8 @@ class Flow:
 
 
 NO_FLOW = Flow()
+UNKNOWN_VALUE = object()
+_NOT_GIVEN = (None, "auto", False)
 
 
 @dataclass(frozen=True)
@@ -177,6 +193,7 @@ class Op:
     run: Callable[..., Result]
     details: str = ""
     flow: Flow = NO_FLOW
+    clashes: tuple[Clash, ...] = ()
 
     @property
     def method(self) -> str:
@@ -199,6 +216,17 @@ class Op:
                 return Tail("text", index)
             if param.type in (t.PATH, t.MODEL):
                 return Tail("path", index)
+        return None
+
+    def clash(self, given: Mapping[str, Any]) -> Clash | None:
+        """The first clash among the values that are given (``UNKNOWN_VALUE`` for those that only the run knows)."""
+        for clash in self.clashes:
+            if given.get(clash.one) in _NOT_GIVEN:
+                continue
+            param = self.param(clash.other)
+            value = given.get(clash.other, param.default if param and clash.words else None)
+            if value in clash.words if clash.words else value not in _NOT_GIVEN:
+                return clash
         return None
 
     def param(self, name: str) -> Param | None:
@@ -253,11 +281,14 @@ def operation(
     examples: tuple[Example, ...],
     details: str = "",
     flow: Flow = NO_FLOW,
+    clashes: tuple[Clash, ...] = (),
 ) -> Callable[[Callable[Concatenate[Session, P], R]], Op]:
     """Declare an operation. The decorated function gets the session and one argument per parameter."""
 
     def declare(function: Callable[Concatenate[Session, P], R]) -> Op:
-        return Op(name, category, summary, params, effects, result, examples, function, details, flow)
+        return Op(
+            name, category, summary, params, effects, result, examples, function, details, flow, clashes
+        )
 
     return declare
 

@@ -8,7 +8,7 @@ from energylang import results
 from energylang import types as t
 
 from .causal import placebo_count
-from .declaration import Effect, Example, FromSetting, Param, operation
+from .declaration import Clash, Effect, Example, Flow, FromSetting, Param, operation
 from .observe import BASIN, LAYER, TARGET
 
 if TYPE_CHECKING:
@@ -86,6 +86,18 @@ def neighbours(
         Example("survey L3\nintervene L3.B0 zero", "it.active.count == 1 and it.tokens > 0", on="tiny"),
         Example("survey L3\nintervene L3.B0 swap=L3.B1", "it.to == 1", on="tiny"),
     ),
+    clashes=(
+        Clash(
+            "swap",
+            "kind",
+            "a basin cannot be swapped and held at a level at once",
+            "leave the kind out",
+            ("clamp", "boost"),
+        ),
+        Clash(
+            "amount", "kind", "only clamp and boost have an amount", "add kind=clamp or kind=boost", ("zero",)
+        ),
+    ),
 )
 def intervene(
     session: Session, layer: int, basin: BasinRef, kind: str, swap: BasinRef | None, amount: float | None
@@ -97,13 +109,32 @@ def intervene(
     "usage",
     category="Interpretability",
     summary="Which basins real text visits, how evenly, and how selective they are.",
-    params=(LAYER,),
+    details="Without more the held-out text, the same tokens as in `survey` and `contexts`. concept=C reads the texts "
+    "of a captured concept as what the model itself says (in a dialogue the bot's turn after neutral questions), "
+    "text=… reads a text as `trace` does; both are set beside the held-out text, and beside passages of it that are "
+    "as long.",
+    params=(
+        LAYER,
+        Param("concept", t.CONCEPT, "a captured concept, whose texts are read", None, keyword_only=True),
+        Param("text", t.TEXT, "a text to read", None, keyword_only=True),
+    ),
     effects=Effect.READS | Effect.TEXT,
+    flow=Flow(reads=True),
     result=results.Usage,
-    examples=(Example("usage L3", "it.visited > 0 and it.selectivity > it.selectivity_shuffled", on="tiny"),),
+    examples=(
+        Example("usage L3", "it.visited > 0 and it.selectivity > it.selectivity_shuffled", on="tiny"),
+        Example(
+            'usage L3 text="Thank you so much"', "it.tokens >= 4 and it.basins[0].reference >= 0.0", on="tiny"
+        ),
+        Example(
+            'capture L3 polite "Thank you so much"\nusage L3 concept=polite',
+            'it.of == "concept polite" and it.distance > 0.0',
+            on="tiny",
+        ),
+    ),
 )
-def usage(session: Session, layer: int) -> results.Usage:
-    return session.read_usage(layer)
+def usage(session: Session, layer: int, concept: Concept | None, text: str | None) -> results.Usage:
+    return session.read_usage(layer, None if concept is None else concept.name, text)
 
 
 @operation(

@@ -24,9 +24,9 @@ PRUNE = Param(
     minimum=0,
     maximum=1,
 )
-KEY = Param("key", t.TEXT, "the secret", secret=True)
+KEY = Param("key", t.LABEL, "the secret: a word, or a text in quotes", secret=True)
 AT = Param("layer", t.LAYER, "the layer", 0, keyword_only=True)
-MARKS = Param("marks", t.INT, "how many patterns", 3, minimum=1, maximum=100, keyword_only=True)
+MARKS = Param("marks", t.INT, "how many patterns", 3, minimum=1, maximum=100)
 
 
 @operation(
@@ -76,7 +76,7 @@ def dream(
     category="Watermark",
     summary="Install attractors that a secret key names.",
     details="The key is neither stored nor shown.",
-    params=(KEY, AT, MARKS, *FORCE),
+    params=(KEY, MARKS, AT, *FORCE),
     effects=Effect.EDITS,
     result=results.Edit,
     examples=(
@@ -87,7 +87,7 @@ def dream(
     ),
 )
 def watermark_inject(
-    session: Session, key: str, layer: int, marks: int, force: bool, reason: str
+    session: Session, key: str, marks: int, layer: int, force: bool, reason: str
 ) -> results.Edit:
     return session.write_watermark(layer, key, marks, force=force, reason=reason)
 
@@ -96,7 +96,7 @@ def watermark_inject(
     "watermark verify",
     category="Watermark",
     summary="Are the marks of a key there, and how often would a wrong key's seem to be?",
-    params=(KEY, AT, MARKS),
+    params=(KEY, MARKS, AT),
     effects=Effect.READS,
     result=results.Watermark,
     examples=(
@@ -107,7 +107,7 @@ def watermark_inject(
         ),
     ),
 )
-def watermark_verify(session: Session, key: str, layer: int, marks: int) -> results.Watermark:
+def watermark_verify(session: Session, key: str, marks: int, layer: int) -> results.Watermark:
     return session.read_watermark(layer, key, marks)
 
 
@@ -115,7 +115,7 @@ def watermark_verify(session: Session, key: str, layer: int, marks: int) -> resu
     "watermark strip-test",
     category="Watermark",
     summary="What attacks without the key leave of the marks, and what they cost.",
-    params=(KEY, AT, MARKS),
+    params=(KEY, MARKS, AT),
     effects=Effect.READS,
     result=results.Stripped,
     examples=(
@@ -125,5 +125,5 @@ def watermark_verify(session: Session, key: str, layer: int, marks: int) -> resu
         ),
     ),
 )
-def watermark_strip_test(session: Session, key: str, layer: int, marks: int) -> results.Stripped:
+def watermark_strip_test(session: Session, key: str, marks: int, layer: int) -> results.Stripped:
     return session.attack_watermark(layer, key, marks)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from energylang import results
 from energylang import types as t
-from energylang.errors import ElError
 from energylang.values import BasinRef
 
-from .declaration import FORCE, Effect, Example, Flow, FromSetting, Param, operation
+from .declaration import FORCE, Clash, Effect, Example, Flow, FromSetting, Param, operation
 from .observe import LAYER, TARGET
 
 if TYPE_CHECKING:
@@ -38,7 +37,8 @@ def as_number(strength: float | str) -> float | None:
     category="Modify",
     summary="Install an attractor.",
     details="The smallest change of the weight that makes the signs of the direction an attractor and leaves "
-    "the field of the protected basins alone. Kept only if the gate finds every other basin in place. A larger noise= "
+    "the field of the protected basins alone. Kept only if a basin is there afterwards (as `verify` looks for it), "
+    "every other known basin stays, and at most 2 % of noisy decisions change. A larger noise= "
     "asks for a wider basin, which takes a larger change and costs more decisions.",
     params=(
         LAYER,
@@ -53,6 +53,13 @@ def as_number(strength: float | str) -> float | None:
             maximum=2,
             keyword_only=True,
         ),
+        Param(
+            "radius",
+            t.BOOL,
+            "also measure how far the new basin reaches, and its neighbours before and after",
+            False,
+            keyword_only=True,
+        ),
         *FORCE,
     ),
     effects=Effect.EDITS,
@@ -64,6 +71,18 @@ def as_number(strength: float | str) -> float | None:
             "it.norm < wide.norm",
         ),
         Example("inject L0 seed 42 strength=0.01", "it.relative_norm < 0.0101"),
+        Example(
+            "set max_changed 100%\ninject L0 42 radius=true",
+            "it.reach.radius > 0 and it.neighbours.count > 0 and it.neighbours[0].before.radius_low > 0",
+        ),
+    ),
+    clashes=(
+        Clash(
+            "noise",
+            "strength",
+            "the strength is given: there is none to be found for a noise",
+            "leave the strength or the noise out",
+        ),
     ),
 )
 def inject(
@@ -72,17 +91,14 @@ def inject(
     target: BasinRef | Concept | Seed,
     strength: float | str,
     noise: float | None,
+    radius: bool,
     force: bool,
     reason: str,
 ) -> results.Edit:
-    number = as_number(strength)
-    if noise is not None and number is not None:
-        raise ElError(
-            "the strength is given: there is none to be found for a noise",
-            code="EL202",
-            hint="leave the strength or the noise out",
-        )
-    return session.inject_direction(layer, target, number, noise=noise, force=force, reason=reason)
+    number = as_number(strength) if noise is None else None
+    return session.inject_direction(
+        layer, target, number, noise=noise, radius=radius, force=force, reason=reason
+    )
 
 
 @operation(
@@ -114,8 +130,7 @@ def remove(
     "move",
     category="Modify",
     summary="Relocate a basin: remove it and install one elsewhere, as one edit.",
-    details="Without a destination it is drawn from the basin's number. A numeric strength is the most that the whole "
-    "change may be, relative to the weight.",
+    details="Without a destination it is drawn from the basin's number.",
     params=(
         LAYER,
         TARGET,

@@ -36,8 +36,9 @@ def record(session: Session, path: str) -> results.Recorded:
 @operation(
     "replay",
     category="Records",
-    summary="Run a record again in a session of its own, and compare digest by digest.",
-    details="The model must be the one that the record was made on, by the hash of its weights.",
+    summary="Run a record again in a session of its own, and compare: identical, equal within rounding, or different.",
+    details="The model must be the one that the record was made on, by the hash of its weights. `identical`: to the "
+    "last bit; `equal`: identical, or within the tolerances of docs/record.schema.json, as on another processor.",
     params=(
         Param("path", t.PATH, "a file that record wrote"),
         Param("on", t.MODEL, "another place of the same model", None, keyword_only=True),
@@ -48,7 +49,7 @@ def record(session: Session, path: str) -> results.Recorded:
     examples=(
         Example(
             'survey L0\ninject L0 42\nundo\nrecord "w.json"\nreplay "w.json"',
-            "it.identical and it.operations == 4",
+            "it.identical and it.equal and it.operations == 4",
         ),
         Example('watermark inject "k"\nrecord "w.json"\nreplay "w.json" key="k"', "it.identical"),
     ),

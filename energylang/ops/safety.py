@@ -79,7 +79,7 @@ def protect(session: Session, basins: tuple[BasinRef, ...]) -> results.Protected
     examples=(
         Example("benchmark", "it.perplexity > 1 and it.change == 0", on="tiny"),
         Example(
-            'capture L3 polite "Thank you so much"\ninject-concept L3 polite method=redirect strength=0.3\nbenchmark',
+            'capture L3 polite "Thank you so much"\ninject-concept L3 polite method=redirect dose=0.3\nbenchmark',
             "it.staged.perplexity > 1",
             on="tiny",
         ),

@@ -82,6 +82,9 @@ class Surgeon:
     def _iterations(self, layer: int, target: BasinRef | Concept | Seed) -> int:
         return dropin.settles(self.session, layer, dropin.target_state(self.session, layer, target))[1]
 
+    def _retention(self, edit: results.Edit | results.CausalEffect) -> dict[str, Any]:
+        return retention(edit, float(self.session.setting("max_changed")))
+
     def _look(self, layer: int, num_inits: int | None) -> None:
         if num_inits is not None:
             self.session.survey(layer, inits=num_inits)
@@ -99,7 +102,7 @@ class Surgeon:
         extra: Mapping[str, Any],
     ) -> Answer:
         """An edit under the published keys; ``target`` is looked at again after it."""
-        found: dict[str, Any] = {"W_after": self.get_W(edit.layer), "retention": retention(edit)}
+        found: dict[str, Any] = {"W_after": self.get_W(edit.layer), "retention": self._retention(edit)}
         if before is not None:
             found |= {"existed_before": before.is_basin, "cos_before": before.cosine}
         if target is not None:
@@ -126,6 +129,7 @@ class Surgeon:
                 "exists_after": False,
                 "cos_after": place.cosine,
                 "W_after": self.get_W(layer),
+                "retention": nothing_judged(layer, float(self.session.setting("max_changed"))),
                 **(extra or {}),
             },
         )
@@ -165,33 +169,68 @@ class ConceptTable(MutableMapping[str, Any]):
         return len(self.session.state.concepts)
 
 
-def auto(strength: float | None) -> float | str:
+def auto(strength: float | str | None) -> float | str:
     return "auto" if strength is None else strength
 
 
-def retention(edit: results.Edit | results.CausalEffect) -> dict[str, Any]:
-    """What the gate said, under the published keys."""
+def retention(edit: results.Edit | results.CausalEffect, max_changed: float) -> dict[str, Any]:
+    """What the gate said, under the published keys. Of the single probes no list is kept: ``changed``, ``n_probes`` and
+    ``n_intended`` are ``None``."""
+    accepted = edit.applied and not edit.forced
     found: dict[str, Any] = {
-        "accepted": edit.applied and not edit.forced,
+        "accepted": accepted,
         "applied": edit.applied,
         "forced": edit.forced,
         "reason": edit.reason,
         "lost": list(edit.lost),
         "frobenius": edit.norm,
+        "layer": f"L{edit.layer}",
+        "promoted": not accepted,
+        "compact_edit": "forced" if edit.forced else "accepted" if accepted else "refused_promoted",
     }
+    fraction = None
     if isinstance(edit, results.Edit):
-        found |= {
-            "K_protected": edit.protected,
-            "K_kept": edit.kept,
-            "decision": {"changed_fraction": edit.changed_fraction},
-        }
+        fraction = edit.changed_fraction
+        found |= {"K_protected": edit.protected, "K_kept": edit.kept}
+    else:
+        found |= {"K_protected": len(edit.others), "K_kept": sum(other.survived for other in edit.others)}
+    found["decision"] = _decision(fraction, max_changed)
     return found
 
 
-def affected(others: Sequence[results.Drifted]) -> list[dict[str, Any]]:
-    """The basins that moved by more than the usual threshold, or are gone."""
+def nothing_judged(layer: int, max_changed: float) -> dict[str, Any]:
+    """The same keys where there was no basin, so that no edit was proposed."""
+    facts = {"reason": "there is no basin", "lost": [], "frobenius": 0.0, "layer": f"L{layer}"}
+    counts = {"K_protected": None, "K_kept": None, "decision": _decision(None, max_changed)}
+    flags = dict.fromkeys(("accepted", "applied", "forced", "promoted"), False)
+    return {**flags, **facts, "compact_edit": "refused", **counts}
+
+
+def _decision(fraction: float | None, max_changed: float) -> dict[str, Any]:
+    return {
+        "accepted": None if fraction is None else fraction <= max_changed,
+        "changed_fraction": fraction,
+        "max_changed": max_changed,
+        "changed": None,
+        "n_probes": None,
+        "n_intended": None,
+    }
+
+
+def affected(
+    others: Sequence[results.Drifted], before: Mapping[int, float], after: Mapping[int, float]
+) -> list[dict[str, Any]]:
+    """The basins that moved by more than the usual threshold, or are gone; energies at their centres before."""
     return [
-        {"basin": other.basin, "drift": other.drift, "survived": other.survived, "z": other.z, "p": other.p}
+        {
+            "basin": other.basin,
+            "drift": other.drift,
+            "survived": other.survived,
+            "z": other.z,
+            "p": other.p,
+            "energy_before": before.get(other.basin),
+            "energy_after": after.get(other.basin),
+        }
         for other in others
         if other.drift > DRIFT or not other.survived
     ]

@@ -6,7 +6,7 @@ from energylang.results.answer import Answer
 from energylang.runtime import dropin
 from energylang.values import BasinRef
 
-from .base import DRIFT, Surgeon, SurgeonError, affected, retention
+from .base import DRIFT, Surgeon, SurgeonError, affected
 
 
 class Causal(Surgeon):
@@ -62,7 +62,10 @@ class Causal(Surgeon):
         before = self._alive(layer)
         ref = BasinRef(layer, basin_idx)
         height = self.session.energy(layer, ref).basin_energy
+        places = dropin.centres_by_number(self.session, layer)
+        low = dropin.energies_at(self.session, layer, places)
         found = self.session.causal_intervene(layer, ref, op=operation, **self._forced(force, reason))
+        high = dropin.energies_at(self.session, layer, places)
         return Answer(
             found,
             {
@@ -71,9 +74,9 @@ class Causal(Surgeon):
                 "basins_before": before,
                 "basins_after": self._alive(layer),
                 "target_energy_before": height,
-                "affected": (moved := affected(found.others)),
+                "affected": (moved := affected(found.others, low, high)),
                 "num_affected": len(moved),
-                "retention": retention(found),
+                "retention": self._retention(found),
             },
         )
 
@@ -90,7 +93,7 @@ class Causal(Surgeon):
             raise SurgeonError(f"Unknown modification {modification!r}: invert, weaken or shift")
         self._look(layer, num_inits)
         found = self.session.causal_counterfactual(layer, BasinRef(layer, basin_idx), mod=modification)
-        moved = affected(found.others)
+        moved = affected(found.others, {}, {})
         return Answer(
             found,
             {

@@ -44,6 +44,7 @@ class Concepts(Surgeon):
                 "layer": layer,
                 "text": text,
                 "state": state.clone(),
+                "energy": dropin.energies_at(session, layer, {0: state})[0],
                 "converge_iters": count,
                 "cos_similarity": cosine,
                 "is_basin": cosine >= 0.95,
@@ -67,7 +68,7 @@ class Concepts(Surgeon):
         self,
         layer: int,
         concept_name: str | None = None,
-        strength: float | None = None,
+        strength: float | str | None = None,
         *,
         concept: str | None = None,
         method: str = "attractor",
@@ -83,14 +84,13 @@ class Concepts(Surgeon):
             layer, name, strength=auto(strength), method=method, **self._forced(force, reason)
         )
         samples = len(self.session.concept(name).states)
-        extra = {"concept": name, "strength": "auto" if strength is None else strength}
-        return self._edited(edit, before, target, {**extra, "num_samples": samples})
+        return self._edited(edit, before, target, {"concept": name, "num_samples": samples})
 
     def remove_concept(
         self,
         layer: int,
         concept_name: str | None = None,
-        strength: float | None = None,
+        strength: float | str | None = None,
         force: bool = False,
         *,
         concept: str | None = None,
@@ -115,7 +115,7 @@ class Concepts(Surgeon):
         source_surgeon: Surgeon | str,
         layer: int,
         concept_name: str,
-        strength: float | None = None,
+        strength: float | str | None = None,
         *,
         force: bool = False,
         reason: str = "",
@@ -139,7 +139,7 @@ class Concepts(Surgeon):
         """A concept between two others; ``ratio`` is the share of the first."""
         if not {concept_a, concept_b} <= set(self.session.state.concepts):
             raise SurgeonError(f"Both concepts must exist: {concept_a!r} and {concept_b!r}")
-        info = self.session.blend(concept_a, concept_b, new_name, ratio=1 - ratio)
+        info = self.session.blend(concept_a, concept_b, new_name, ratio=ratio)
         mix = f"{ratio:.0%} {concept_a} + {1 - ratio:.0%} {concept_b}"
         return Answer(info, {"concept": new_name, "ratio": mix})
 
@@ -161,7 +161,7 @@ class Concepts(Surgeon):
     def concept_analogy(self, concept_a: str, concept_b: str, concept_c: str, new_name: str) -> Answer:
         """``concept_a`` is to ``concept_b`` as ``concept_c`` is to the new one: c + b − a."""
         self._both(concept_a, concept_c)
-        info = self.session.analogy(concept_b, concept_a, concept_c, new_name)
+        info = self.session.analogy(concept_a, concept_b, concept_c, new_name)
         said = f"{concept_c} + {concept_b} - {concept_a}"
         return Answer(info, {"concept": new_name, "operation": said})
 

@@ -14,7 +14,7 @@ from energylang.runtime import dropin
 from energylang.runtime.consolidation import consolidation
 from energylang.values import BasinRef
 
-from .base import Surgeon
+from .base import Surgeon, SurgeonError
 
 
 class Keeping(Surgeon):
@@ -50,11 +50,16 @@ class Keeping(Surgeon):
             },
         )
 
-    def benchmark(self, texts: Sequence[str] | None = None) -> Answer:
-        """Perplexity on texts, or on the bundled held-out text; with what is staged, where something is."""
+    def benchmark(self, texts: Sequence[str] | None = None, max_tokens: int | None = None) -> Answer:
+        """Perplexity on texts (of each its first ``max_tokens`` tokens), or on the bundled held-out text, whose windows
+        are then the texts; with what is staged, where something is."""
         if texts is None:
-            found, count = self.session.benchmark(), None
+            if max_tokens is not None:
+                raise SurgeonError("max_tokens belongs to texts of your own: the held-out text is read whole")
+            found = self.session.benchmark()
+            count = found.windows
         else:
+            texts = [dropin.first_tokens(self.session, text, max_tokens) for text in texts]
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "texts.txt"
                 path.write_text("\n".join(texts) + "\n", encoding="utf-8")
@@ -113,7 +118,7 @@ class Keeping(Surgeon):
     ) -> Answer:
         """Consolidate from fresh random starts, ``cycles`` times, one gated edit per layer."""
         chosen = list(range(self.num_layers())) if layers is None else list(layers)
-        reports: dict[int, Answer] = {}
+        reports: dict[int, list[Answer]] = {}
         for layer in chosen:
             self._look(layer, None)
             before = self._alive(layer)
@@ -121,9 +126,9 @@ class Keeping(Surgeon):
             edit = self.session.dream(
                 layer, cycles, strengthen_factor, prune_threshold, **self._forced(force, reason)
             )
-            reports[layer] = self._consolidated(edit, before, plan)
+            reports[layer] = [self._consolidated(edit, before, plan)]
         totals = {
-            f"total_{key}": sum(report[key] for report in reports.values())
+            f"total_{key}": sum(report[key] for (report,) in reports.values())
             for key in ("strengthened", "pruned")
         }
         return Answer(None, {"cycles": cycles, "layers": len(chosen), **totals, "reports": reports})
@@ -132,26 +137,46 @@ class Keeping(Surgeon):
         self,
         secret_key: str,
         num_marks: int = 3,
+        strength: str | None = None,
         layers: Sequence[int] | None = None,
         *,
         force: bool = False,
         reason: str = "",
     ) -> Answer:
-        """Install a key's marks in layers (all of them by default): one gated edit per layer."""
+        """Install a key's marks in layers (all of them by default): one gated edit per layer, as large as it has to be
+        (``strength="auto"``; there is no other)."""
+        if strength not in (None, "auto"):
+            raise SurgeonError(f"a watermark finds its own strength: {strength!r} has no meaning here")
         chosen = list(range(self.num_layers())) if layers is None else list(layers)
-        marks = [
+        edits = [
             self.session.watermark_inject(
                 secret_key, layer=layer, marks=num_marks, **self._forced(force, reason)
             )
             for layer in chosen
         ]
+        marks = [
+            {
+                "layer": edit.layer,
+                "mark_idx": index,
+                "energy": energy,
+                "applied": edit.applied,
+                "exists_after": present,
+                "retention": self._retention(edit),
+            }
+            for edit in edits
+            for index, (present, energy) in enumerate(
+                dropin.marks_found(self.session, edit.layer, secret_key, num_marks)
+            )
+        ]
         return Answer(
             None,
             {
-                "total_marks": num_marks * sum(edit.applied for edit in marks),
+                "total_marks": len(marks),
                 "layers": len(chosen),
                 "marks_per_layer": num_marks,
-                "marks": [self._edited(edit, None, None, {}) for edit in marks],
+                "strength": "auto",
+                "marks": marks,
+                "edits": edits,
             },
         )
 
@@ -173,7 +198,14 @@ class Keeping(Surgeon):
                 "marks_total": total,
                 "threshold": threshold,
                 "false_positive_rate": wrong,
-                "details": [Answer(item, {"is_present": item.present}) for item in found],
+                "details": [
+                    {"layer": layer, "mark_idx": index, "is_present": present, "energy": energy}
+                    for layer in chosen
+                    for index, (present, energy) in enumerate(
+                        dropin.marks_found(self.session, layer, secret_key, num_marks)
+                    )
+                ],
+                "by_layer": found,
             },
         )
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING, Protocol
+
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from energylang import results
 
 BAR = 16
 NONE = "–"
@@ -22,6 +28,60 @@ def small(value: float) -> str:
 
 def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
+
+
+def stable(value: float) -> str:
+    """A stability, rounded so that it never crosses 1: below 1 it attracts."""
+    text = f"{value:.2f}"
+    if (float(text) < 1.0) == (value < 1.0):
+        return text
+    thousandths = math.floor(1000 * value) if value < 1.0 else math.ceil(1000 * value)
+    return f"{thousandths / 1000:.3f}" if value != 1.0 else text
+
+
+def known_basins(found: results.LandscapeMap) -> str:
+    """How many basins a map shows, and how many of them the last survey met."""
+    total = found.known or len(found.points)
+    basins = f"{'main ' if found.minor else ''}basin{'' if total == 1 else 's'}"
+    if not found.surveyed:
+        return f"{total} known {basins}, no survey since the edit"
+    if found.met == found.known:
+        return f"{total} {basins}"
+    return f"{total} known {basins}, {found.met} in the last survey"
+
+
+def starts_of(point: results.MapPoint, surveyed: bool) -> str:
+    """How many starts rest in a basin, and of which survey."""
+    if point.current:
+        return f"{point.population} starts"
+    if surveyed or not point.population:
+        return "not met by the last survey"
+    return f"{point.population} starts before the edit"
+
+
+class Reach(Protocol):
+    """What has a radius: a basin of a survey, of a map, or the one looked at."""
+
+    @property
+    def radius(self) -> float | None: ...
+    @property
+    def radius_low(self) -> float | None: ...
+    @property
+    def radius_high(self) -> float | None: ...
+    @property
+    def radius_reached(self) -> bool | None: ...
+
+
+def reach_of(basin: Reach) -> str:
+    """A radius with its interval: ``0.84 (0.80–0.90)``, ``> 2`` where it lies beyond the range, or a dash."""
+    if basin.radius is None or math.isnan(basin.radius):
+        return "–"
+    if basin.radius_reached is False:
+        return "> 2"
+    if basin.radius_low is None:
+        return f"{basin.radius:.2f}"
+    high = "> 2" if basin.radius_high is None else f"{basin.radius_high:.2f}"
+    return f"{basin.radius:.2f} ({basin.radius_low:.2f}–{high})"
 
 
 def give_or_take(value: float, error: float | None, digits: int, unit: str = "", sign: str = "") -> str:

@@ -50,35 +50,67 @@ def _(probe: results.Probe) -> RenderableType:
 
 @render.register
 def _(found: results.BasinContexts) -> RenderableType:
-    head = Text(f"L{found.layer}.B{found.basin}: {found.visits} contexts in {found.tokens} tokens")
+    head = Text(
+        f"L{found.layer}.B{found.basin}: {found.visits} of {found.tokens:,} tokens, the nearest to the centre first"
+    )
     return Group(head, _contexts(found.contexts))
 
 
 @render.register
 def _(usage: results.Usage) -> RenderableType:
-    rows = table("basin", "visits", "", "share", "commonest", "of its visits", right=(1, 3, 5))
+    beside = usage.reference_tokens is not None
+    names = ["basin", "visits", "", "share", *(["held-out"] if beside else []), "commonest", "of its visits"]
+    rows = table(*names, right=(1, 3, 4, 6) if beside else (1, 3, 5))
     most = max((basin.visits for basin in usage.basins), default=1)
     for basin in usage.basins[:_SHOWN]:
-        rows.add_row(
+        cells = [
             Text(f"B{basin.basin}", style="cyan"),
-            str(basin.visits),
+            Text(str(basin.visits)),
             Text(bar(basin.visits / most), style="blue"),
-            percent(basin.share),
+            Text(percent(basin.share)),
             Text(_seen(basin.token)),
-            percent(basin.purity),
-        )
-    return Group(
+            Text(percent(basin.purity)),
+        ]
+        if beside:
+            cells.insert(4, Text(percent(basin.reference or 0.0)))
+        rows.add_row(*cells)
+    parts: list[RenderableType] = [
         Text.assemble(
             (f"L{usage.layer}", "bold"),
-            f"  {usage.tokens} tokens visit {usage.visited} of {usage.known} known basins",
+            f"  {usage.tokens:,} tokens of the {usage.of} visit {usage.visited} of {usage.known} known basins",
         ),
         facts(
             entropy=f"{usage.entropy_nats:.2f} nats",
             selectivity=f"{percent(usage.selectivity)} (shuffled {percent(usage.selectivity_shuffled)})",
-            elsewhere=str(usage.elsewhere),
+            without_a_basin=_without(usage.to_zero, usage.unsettled),
         ),
-        rows,
-    )
+    ]
+    if usage.distance is not None:
+        parts.append(_distance(usage))
+    parts.append(rows)
+    hidden = len(usage.basins) - _SHOWN
+    if hidden > 0:
+        held = sum(basin.share for basin in usage.basins[:_SHOWN])
+        parts.append(
+            Text(f"the {_SHOWN} shown hold {100 * held:.0f} % of the tokens; {hidden} more", style="dim")
+        )
+    return Group(*parts)
+
+
+def _without(to_zero: int, unsettled: int) -> str:
+    """How many tokens have no basin, and why."""
+    why = [f"{to_zero} decay to zero"] * (to_zero > 0) + [f"{unsettled} never settle"] * (unsettled > 0)
+    return ", ".join(why) or "none"
+
+
+def _distance(usage: results.Usage) -> Text:
+    """How far a text's usage is from that of the held-out text, and what chance makes of its length."""
+    values = {"distance_to_held_out_text": f"{usage.distance:.2f}"}
+    if usage.distance_chance is not None and usage.distance_chance_std is not None:
+        values["passages_as_long"] = f"{usage.distance_chance:.2f} ± {usage.distance_chance_std:.2f}"
+    if usage.p is not None:
+        values["p"] = f"{usage.p:.3f}"
+    return facts(**values)
 
 
 @render.register
@@ -129,7 +161,7 @@ def _traced(tokens: tuple[results.TracedToken, ...]) -> RenderableType:
         rows.add_row(
             Text(_seen(token.token)),
             Text(f"B{token.basin}", style="cyan") if token.basin is not None else Text("–", style="dim"),
-            f"{token.cosine:.2f}",
+            f"{token.cosine:.2f}" if token.cosine is not None else "",
             str(token.iterations) + ("" if token.settled else "+"),
             number(energies[-1]) if energies else "",
             Text(_spark(energies), style="blue"),
@@ -143,7 +175,16 @@ def _(trace: results.Trace) -> RenderableType:
     return Group(
         Text.assemble((f"L{trace.layer}", "bold"), f"  {trace.mean_iterations:.1f} steps on average, {note}"),
         _traced(trace.tokens),
+        *_missing(trace),
     )
+
+
+def _missing(found: results.Trace | results.Trajectory) -> list[RenderableType]:
+    """What the cosines are, and how many tokens have no basin."""
+    words = "cosine: of the state that the model holds, after its few steps, to the basin's centre"
+    if found.to_zero or found.unsettled:
+        words += f"; no basin: {_without(found.to_zero, found.unsettled)}"
+    return [Text(words, style="dim")]
 
 
 @render.register
@@ -154,6 +195,7 @@ def _(made: results.Trajectory) -> RenderableType:
             (f"L{made.layer}  ", "bold"), " → ".join(f"B{basin}" for basin in made.basins) or "no known basin"
         ),
         _traced(made.tokens),
+        *_missing(made),
     ]
     if made.interventions:
         parts.append(Text("under " + ", ".join(made.interventions), style="yellow"))

@@ -13,10 +13,14 @@ from rich.text import Text
 
 from energylang import results
 
+from . import counting
 from .dispatch import render
-from .marks import bar, facts, number, percent, short, small, table
+from .marks import bar, facts, number, percent, reach_of, short, small, stable, table
 
 SHOWN_BASINS = 12
+NOT_SYMMETRIC = (
+    "the weight is not symmetric: energies are those of its symmetric part, and may rise along the way"
+)
 
 
 # --------------------------------------------------------------------------------------- observing
@@ -24,18 +28,18 @@ SHOWN_BASINS = 12
 
 @render.register
 def _(survey: results.Survey) -> RenderableType:
-    count = f"{survey.num_basins}"
-    if len(survey.counts) > 1:
-        count += f" ({survey.count_mean:.1f} ± {survey.count_std:.1f} over {len(survey.counts)} seeds)"
     shape = "symmetric" if survey.symmetric else f"asymmetry {survey.asymmetry:.2f}"
     if survey.definite:
         shape += ", positive semi-definite"
     starts = f"{survey.inits} random"
-    starts += f" + {survey.token_starts} tokens" if survey.token_starts else ""
     starts += f" + {survey.installed_starts} installed" if survey.installed_starts else ""
-    title = Text.assemble((f"L{survey.layer}", "bold"), "  ", (count, "bold green"), " basins")
+    count = f"{survey.num_basins}"
+    title = Text.assemble((f"L{survey.layer}", "bold"), "  ", (count, "bold green"), " basins found")
+    seeds = counting.over_seeds(survey)
     parts: list[RenderableType] = [
         title,
+        counting.sampled(survey),
+        *([seeds] if seeds is not None else []),
         facts(
             d=str(survey.dim),
             beta=f"{survey.beta:.2f}",
@@ -46,13 +50,81 @@ def _(survey: results.Survey) -> RenderableType:
         ),
         facts(weight=shape, to_zero=str(survey.origin_population), unsettled=str(survey.unsettled)),
     ]
+    if survey.token_states:
+        parts.append(_token_facts(survey))
     if survey.basins:
-        parts.append(_basins(survey))
+        parts.append(_token_basins(survey) if survey.token_states else _basins(survey))
+    if survey.basins and not survey.symmetric:
+        parts.append(Text(NOT_SYMMETRIC, style="yellow"))
     hidden = survey.num_basins - SHOWN_BASINS
-    if hidden > 0:
+    if hidden > 0 and survey.token_states:
+        shown = survey.basins[:SHOWN_BASINS]
+        share = sum(basin.tokens for basin in shown) / survey.token_states
+        words = f"the {len(shown)} shown hold {100 * share:.0f} % of the token states; {hidden} more basins"
+        parts.append(Text(words, style="dim"))
+    elif hidden > 0:
         rest = sum(basin.population for basin in survey.basins[SHOWN_BASINS:])
         parts.append(Text(f"… and {hidden} more, with {rest} of the starts", style="dim"))
     return Group(*parts)
+
+
+def _token_facts(survey: results.Survey) -> Text:
+    lost = survey.tokens_to_zero + survey.tokens_unsettled
+    by_starts = sum(basin.population > 0 for basin in survey.basins)
+    values = {
+        "tokens": f"{survey.token_states:,} in {survey.token_basins:,} basins",
+        "starts": f"in {by_starts:,}",
+    }
+    if survey.token_coverage is not None:
+        values["coverage_of_tokens"] = percent(survey.token_coverage)
+    if lost:
+        values["without_a_basin"] = f"{survey.tokens_unsettled} never settle" + (
+            f", {survey.tokens_to_zero} decay to zero" if survey.tokens_to_zero else ""
+        )
+    return facts(**values)
+
+
+def _token_basins(survey: results.Survey) -> Table:
+    """The basins by tokens: what is read there, and where."""
+    shown = survey.basins[:SHOWN_BASINS]
+    most = max(1, *(basin.tokens for basin in shown))
+    with_radius = any(basin.radius is not None for basin in shown)
+    names = ["basin", "tokens", "", "share", "starts", "energy"]
+    names += ["radius"] if with_radius else []
+    right = tuple(k for k in range(1, len(names)) if k != 2)
+    rows = table(*names, "read there", "for example", right=right, wrap=(len(names), len(names) + 1))
+    for basin in shown:
+        cells: list[RenderableType] = [
+            Text(str(basin), style="cyan" if basin.is_fixed_point else "yellow"),
+            Text(str(basin.tokens)),
+            Text(bar(basin.tokens / most, 8), style="blue"),
+            Text(percent(basin.token_share or 0.0)),
+            Text(str(basin.population)),
+            Text(f"{basin.energy:.2f}"),
+        ]
+        if with_radius:
+            cells.append(Text(reach_of(basin)))
+        cells += [Text(_read_there(basin)), _example(basin.context)]
+        rows.add_row(*cells)
+    return rows
+
+
+def _read_there(basin: results.Basin) -> str:
+    """The token read there most often with its share, and the next one."""
+    tokens = [item.token.replace("\n", "⏎").strip() or "␣" for item in basin.top_tokens[:2]]
+    if not tokens:
+        return "–"
+    return " · ".join([f"{tokens[0]} {100 * basin.top_tokens[0].score:.0f} %", *tokens[1:]])
+
+
+def _example(context: results.Context | None) -> Text:
+    """The token in a few of its words."""
+    if context is None:
+        return Text("–", style="dim")
+    before, after = context.before.split()[-2:], context.after.split()[:1]
+    return Text.assemble(
+        (" ".join([*before, ""]), "dim"), (context.token, "bold"), (" ".join(["", *after]), "dim")
+    )
 
 
 def _basins(survey: results.Survey) -> Table:
@@ -69,11 +141,11 @@ def _basins(survey: results.Survey) -> Table:
             Text(percent(basin.fraction)),
             Text(f"{basin.energy:.3f}"),
             Text(small(basin.residual), style="" if basin.is_fixed_point else "yellow"),
-            Text(f"{basin.stability:.2f}"),
+            Text(stable(basin.stability), style="" if basin.stability < 1 else "yellow"),
             Text(f"B{basin.mirror}" if basin.mirror is not None else "–", style="dim"),
         ]
         if with_radius:
-            cells.append(Text(f"{basin.radius:.2f}" if basin.radius is not None else "–"))
+            cells.append(Text(reach_of(basin)))
         rows.add_row(*cells)
     return rows
 
@@ -82,7 +154,18 @@ def _basins(survey: results.Survey) -> Table:
 def _(survey: results.SurveyAll) -> RenderableType:
     most = max((layer.num_basins for layer in survey.layers), default=1) or 1
     rows = table(
-        "layer", "basins", "", "d", "beta", "usage", "norm", "fixed", "unsettled", right=(1, 3, 4, 5, 6, 7, 8)
+        "layer",
+        "found",
+        "",
+        "coverage",
+        "in all",
+        "d",
+        "beta",
+        "usage",
+        "norm",
+        "fixed",
+        "unsettled",
+        right=(1, 3, 4, 5, 6, 7, 8, 9, 10),
     )
     for layer in survey.layers:
         fixed = sum(basin.is_fixed_point for basin in layer.basins)
@@ -90,6 +173,8 @@ def _(survey: results.SurveyAll) -> RenderableType:
             Text(f"L{layer.layer}", style="cyan"),
             str(layer.num_basins),
             Text(bar(layer.num_basins / most), style="blue"),
+            counting.coverage(layer),
+            counting.short_total(layer),
             str(layer.dim),
             f"{layer.beta:.2f}",
             f"{layer.usage_entropy_nats:.2f} nats",
@@ -110,8 +195,8 @@ def _(verdict: results.Verdict) -> RenderableType:
     place = facts(
         cosine=f"{verdict.cosine:.3f}",
         residual=small(verdict.residual),
-        stability=f"{verdict.stability:.2f}",
-        energy=f"{verdict.energy:.3f}",
+        stability=stable(verdict.stability),
+        energy=f"{verdict.energy:.3f}" + ("" if verdict.symmetric else " (of the symmetric part)"),
     )
     if not verdict.is_basin:
         name = f"L{verdict.layer}.B{verdict.basin}" if verdict.basin is not None else "elsewhere"
@@ -142,8 +227,11 @@ def _(energy: results.Energy) -> RenderableType:
     if not energy.symmetric:
         return Group(
             rows,
-            Text("the weight is not symmetric: energies are those of its symmetric part", style="yellow"),
+            Text(NOT_SYMMETRIC, style="yellow"),
         )
+    if energy.gap < 0:
+        note = "it comes to rest higher than it began: large first steps may raise the energy of a weight that is not "
+        return Group(rows, Text(note + "positive semi-definite", style="yellow"))
     return rows
 
 
@@ -152,47 +240,121 @@ def _(energy: results.Energy) -> RenderableType:
 
 @render.register
 def _(edit: results.Edit) -> RenderableType:
+    place = f"L{edit.layer}"
+    where = edit.target if edit.target == place else f"{edit.target} in {place}"
     if edit.forced:
-        head = Text.assemble(("! kept by force", "bold yellow"), f"  {edit.target} in L{edit.layer}")
+        head = Text.assemble(("! kept by force", "bold yellow"), f"  {where}")
     elif edit.applied:
-        head = Text.assemble(("✓ staged", "bold green"), f"  {edit.target} in L{edit.layer}")
-        if (
-            edit.basin is not None
-            and edit.operation not in ("remove", "remove-concept")
-            and f".B{edit.basin}" not in edit.target
-        ):
-            head.append(f" is now L{edit.layer}.B{edit.basin}", style="bold")
+        head = Text.assemble(("✓ staged", "bold green"), f"  {where}{_became(edit)}")
     else:
-        head = Text.assemble(("✗ refused", "bold red"), f"  {edit.target} in L{edit.layer}: {edit.reason}")
+        head = Text.assemble(("✗ refused", "bold red"), f"  {where}: {edit.reason}")
     strength = "–" if edit.strength is None else number(edit.strength)
     values = {
         "change": f"{number(edit.norm)} ({percent(edit.relative_norm)} of the weight)",
         "rank": str(edit.rank),
         "strength": strength,
     }
+    parameters = {"margin": edit.margin, "factor": edit.factor, "dose": edit.dose}
+    values |= {name: number(value) for name, value in parameters.items() if value is not None}
     if edit.method:
         values["method"] = edit.method
     parts: list[RenderableType] = [head, facts(**values)]
     if edit.forced:
         parts.append(Text(edit.reason, style="yellow"))
     if edit.norm:
-        text = f"{edit.kept} of {edit.protected} protected basins stay, "
-        parts.append(Text(text + f"{percent(edit.changed_fraction)} of decisions change"))
-        if edit.arrived is not None:
-            parts.append(Text(f"{percent(edit.arrived)} of what was diverted arrives"))
-        if edit.lost:
-            shown = ", ".join(f"B{id}" for id in edit.lost[:8]) + (" …" if len(edit.lost) > 8 else "")
-            parts.append(Text(f"lost: {shown}"))
+        parts += _asked(edit)
+        parts += _others(edit)
     if edit.effect is not None:
         parts.append(render(edit.effect))
+    if edit.reach is not None:
+        parts.append(Text(f"radius of the new basin {reach_of(edit.reach)}"))
+    if edit.neighbours:
+        parts.append(_neighbours(edit))
     parts += [Text(f"note: {note}", style="dim") for note in edit.notes]
     return Group(*parts)
+
+
+def _neighbours(edit: results.Edit) -> Table:
+    """The basins beside a new one, with their radii before and after."""
+    rows = table("beside it", "cosine", "radius before", "after", "", right=(1, 2, 3))
+    for near in edit.neighbours:
+        rows.add_row(
+            Text(f"B{near.basin}", style="cyan"),
+            f"{near.cosine:.2f}",
+            reach_of(near.before),
+            reach_of(near.after),
+            Text(near.change, style="yellow" if near.change == "shrank" else ""),
+        )
+    return rows
+
+
+def _became(edit: results.Edit) -> str:
+    """What the target of an edit that was kept is now."""
+    if edit.basin is None or f".B{edit.basin}" in edit.target:
+        return ""
+    if edit.operation in ("remove", "remove-concept"):
+        return f" was L{edit.layer}.B{edit.basin}"
+    if edit.merged:
+        return f" is L{edit.layer}.B{edit.basin}, which was there before"
+    return f" is now L{edit.layer}.B{edit.basin}"
+
+
+def _asked(edit: results.Edit) -> list[RenderableType]:
+    """Was what was asked for done? The numbers by which that was judged."""
+    parts: list[RenderableType] = []
+    if edit.cosine is not None and edit.returned is not None:
+        parts.append(
+            Text(
+                f"cosine {edit.cosine:.2f} to what was asked for, returns from 10 % noise {percent(edit.returned)}"
+            )
+        )
+    if edit.energy_before is not None and edit.energy_after is not None:
+        way = "shallower" if edit.energy_after > edit.energy_before else "deeper"
+        parts.append(Text(f"still a basin, {way}: energy {edit.energy_before:.3f} → {edit.energy_after:.3f}"))
+    if edit.field_before is not None and edit.field_after is not None:
+        ratio = edit.field_after / edit.field_before if edit.field_before else 1.0
+        parts.append(
+            Text(f"field where it rests {edit.field_before:.3f} → {edit.field_after:.3f} ({ratio:.2f} times)")
+        )
+    if edit.arrived is not None:
+        parts.append(Text(f"{percent(edit.arrived)} of what was diverted arrives"))
+    return parts
+
+
+def _others(edit: results.Edit) -> list[RenderableType]:
+    """What became of the other basins, by the one count that the gate, the registry and ``diff`` share."""
+    parts: list[RenderableType] = []
+    changed = f"{percent(edit.changed_fraction)} of noisy decisions change"
+    unprotected = edit.known - edit.protected
+    if edit.judged_by == "damage":
+        stay = edit.known - (len(edit.lost) or edit.would_lose)
+        parts.append(
+            Text(
+                f"judged by its damage on text, not by the gate: {stay} of {edit.known} basins stay, {changed}"
+            )
+        )
+    else:
+        line = f"{edit.kept} of {edit.protected} protected basins stay, {changed}"
+        if unprotected:
+            own = unprotected - edit.minor
+            kinds = [f"{own} of its own or built from it"] if own > 0 else []
+            kinds += [f"{edit.minor} that hold hardly a token each"] if edit.minor else []
+            line += f"; not protected: {' and '.join(kinds) or unprotected}"
+        parts.append(Text(line))
+    if edit.lost_on_purpose:
+        parts.append(Text(f"lost on purpose: {_ids(edit.lost_on_purpose)}"))
+    if edit.lost_beside:
+        parts.append(Text(f"lost beside it: {_ids(edit.lost_beside)}", style="yellow"))
+    if edit.would_lose:
+        parts.append(Text(f"it would have lost {edit.would_lose} of {edit.known} basins", style="dim"))
+    return parts
 
 
 @render.register
 def _(diff: results.Diff) -> RenderableType:
     if not diff.changed:
-        return Text(f"L{diff.layer} is as it was loaded", style="green")
+        then = "as it was loaded" if diff.since is None else f"as it was at {diff.since}"
+        return Text(f"L{diff.layer} is {then}", style="green")
     parts: list[RenderableType] = [
         facts(
             change=f"{number(diff.norm)} ({percent(diff.relative_norm)} of the weight)",
@@ -213,6 +375,17 @@ def _(diff: results.Diff) -> RenderableType:
             largest_drift=small(diff.max_drift),
         )
     )
+    if diff.basins_met:
+        count = len(diff.basins_met)
+        parts.append(Text(f"{count} more known now {'was' if count == 1 else 'were'} there before, not met"))
+    if diff.null_met is not None:
+        parts.append(
+            Text(
+                f"the same weight surveyed again, with another seed: {diff.null_gained} gained, {diff.null_lost} lost, "
+                f"{diff.null_met} met for the first time",
+                style="dim",
+            )
+        )
     return Group(*parts)
 
 
@@ -257,7 +430,9 @@ def _(applied: results.Applied) -> RenderableType:
 
 @render.register
 def _(status: results.Status) -> RenderableType:
-    rows = table("layer", "state", "edits", "refused", "basins", "lost", "change", right=(2, 3, 4, 5, 6))
+    rows = table(
+        "layer", "state", "edits", "refused", "known", "met", "lost", "change", right=(2, 3, 4, 5, 6, 7)
+    )
     for layer in status.layers:
         style = "green" if layer.state == "original" else "yellow"
         rows.add_row(
@@ -266,6 +441,7 @@ def _(status: results.Status) -> RenderableType:
             str(layer.edits),
             str(layer.refused),
             str(layer.basins),
+            "–" if layer.met is None else str(layer.met),
             str(layer.lost),
             percent(layer.relative_norm),
         )
@@ -415,10 +591,21 @@ def _(checkpoint: results.Checkpoint) -> RenderableType:
 @render.register
 def _(made: results.Generation) -> RenderableType:
     said = Text.assemble(("“", "dim"), (made.text, "bold"), ("”", "dim"))
-    known = [(step.token.strip(), step.basins[-1]) for step in made.steps if step.basins]
-    named = [f"{token} B{basin}" for token, basin in known if token.isalpha() and basin is not None]
+    known = [
+        (step.token.strip(), step.basins[-1], step.cosines[-1] if step.cosines else None)
+        for step in made.steps
+        if step.basins
+    ]
+    named = [
+        f"{token} B{basin}" + ("" if cosine is None else f" ({cosine:.2f})")
+        for token, basin, cosine in known
+        if basin is not None
+    ]
+    missing = sum(basin is None for _, basin, _ in known)
     if not named:
         return said
     layer = len(made.steps[0].basins) - 1
     shown = ", ".join(named[:8]) + (" …" if len(named) > 8 else "")
-    return Group(said, Text(f"in known basins of L{layer}: {shown}", style="dim"))
+    none = f"; {missing} of {len(known)} in none" if missing else ""
+    words = f"basins of L{layer} (cosine of the state held to the centre): {shown}{none}"
+    return Group(said, Text(words, style="dim"))

@@ -15,7 +15,7 @@ from energylang import results
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from energylang.runtime.probing import ProbeMap
+    from energylang.runtime.probing import PlacedBasin, ProbeMap
 
 BLUE, ORANGE, GREEN, SKY, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#8A8A8A", "#222222"
 SCALE = "Cividis"
@@ -64,8 +64,12 @@ def landscape_figure(found: ProbeMap) -> go.Figure:
             f"{name} principal component of the centres ({share:.0%} of variance)"
             for name, share in zip(names, found.explained, strict=True)
         )
-    lost = f", {found.unknown} end in no known basin" if found.unknown else ""
-    figure = _figure(f"L{found.layer}: {len(found.basins)} basins, {found.probes} probes{lost}", x, y)
+    new = sum(basin.is_new for basin in found.basins)
+    said = f" ({new} of them new)" if new else ""
+    said += f", {found.probes} probes"
+    said += f", {found.to_zero} go to zero" if found.to_zero else ""
+    said += f", {found.unsettled} do not settle" if found.unsettled else ""
+    figure = _figure(f"L{found.layer}: {len(found.basins)} known basins{said}", x, y)
     line: dict[str, list[float | None]] = {"x": [], "y": []}
     for way in found.ways:
         line["x"] += [*way.x, None]
@@ -78,8 +82,11 @@ def landscape_figure(found: ProbeMap) -> go.Figure:
         hoverinfo="skip",
         name=f"ways of {len(found.ways)} probes",
     )
+    plain = [b for b in found.basins if not b.installed and not b.is_concept]
+    old = "met neither by the last survey nor by a probe"
     groups: list[tuple[str, list[Any], str]] = [
-        ("basin", [b for b in found.basins if not b.installed and not b.is_concept], "circle"),
+        ("basin", [b for b in plain if b.current], "circle"),
+        (old, [b for b in plain if not b.current], "circle"),
         ("installed by an edit", [b for b in found.basins if b.installed and not b.is_concept], "diamond"),
         (f"where {found.concept} settles", [b for b in found.basins if b.is_concept], "star"),
     ]
@@ -95,7 +102,7 @@ def landscape_figure(found: ProbeMap) -> go.Figure:
             marker={
                 "symbol": symbol,
                 "size": [_size(basin.share) + (9 if symbol == "star" else 0) for basin in basins],
-                "color": [basin.energy for basin in basins],
+                "color": GREY if name == old else [basin.energy for basin in basins],
                 "cmin": min(heights),
                 "cmax": max(heights),
                 "colorscale": SCALE,
@@ -107,8 +114,9 @@ def landscape_figure(found: ProbeMap) -> go.Figure:
                 "colorbar": {"title": {"text": "energy (no unit)"}},
             },
             text=[f"L{found.layer}.B{basin.id}" for basin in basins],
-            customdata=[[basin.share, basin.energy] for basin in basins],
-            hovertemplate="%{text}<br>%{customdata[0]:.1%} of probes<br>energy %{customdata[1]:.3f}<extra></extra>",
+            customdata=[[basin.share, basin.energy, basin.probes, _met(basin)] for basin in basins],
+            hovertemplate="%{text}%{customdata[3]}<br>%{customdata[2]} probes (%{customdata[0]:.1%})"
+            "<br>energy %{customdata[1]:.3f}<extra></extra>",
         )
     if found.concept_at is not None:
         figure.add_scatter(
@@ -122,6 +130,13 @@ def landscape_figure(found: ProbeMap) -> go.Figure:
             hovertemplate=f"the state captured for {found.concept}<extra></extra>",
         )
     return figure
+
+
+def _met(basin: PlacedBasin) -> str:
+    """What there is to say about whether a survey met a basin."""
+    if basin.is_new:
+        return ", new: no survey met it"
+    return "" if basin.current else ", not met by the last survey of the present weight"
 
 
 def trajectory_figure(
@@ -199,18 +214,21 @@ def _short(text: str, most: int = 60) -> str:
 
 
 def survey_figure(survey: results.Survey) -> go.Figure:
-    """The basins of a survey by population, with the energy as colour."""
+    """The basins of a survey by tokens (in a model without text by starts), with the energy as colour."""
     shown = survey.basins[:_LARGEST_BASINS]
     rest = survey.num_basins - len(shown)
     more = f", the {len(shown)} largest are shown" if rest > 0 else ""
     figure = _figure(
-        f"L{survey.layer}: {survey.num_basins} basins, usage {survey.usage_entropy_nats:.2f} nats{more}",
+        f"L{survey.layer}: {survey.num_basins} basins found, usage {survey.usage_entropy_nats:.2f} nats{more}",
         "basin",
-        f"starts that settle there (of {survey.num_starts})",
+        f"tokens that settle there (of {survey.token_states:,})"
+        if survey.token_states
+        else f"starts that settle there (of {survey.num_starts})",
     )
+    what = "tokens" if survey.token_states else "starts"
     figure.add_bar(
         x=[f"B{basin.id}" for basin in shown],
-        y=[basin.population for basin in shown],
+        y=[basin.tokens if survey.token_states else basin.population for basin in shown],
         marker={
             "color": [basin.energy for basin in shown],
             "colorscale": SCALE,
@@ -218,7 +236,8 @@ def survey_figure(survey: results.Survey) -> go.Figure:
             "pattern": {"shape": ["" if basin.is_fixed_point else "/" for basin in shown]},
         },
         customdata=[[basin.energy, basin.stability, basin.residual] for basin in shown],
-        hovertemplate="%{x}: %{y} starts<br>energy %{customdata[0]:.3f}<br>stability %{customdata[1]:.2f}"
+        hovertemplate=f"%{{x}}: %{{y}} {what}"
+        + "<br>energy %{customdata[0]:.3f}<br>stability %{customdata[1]:.2f}"
         "<br>residual %{customdata[2]:.0e}<extra></extra>",
         showlegend=False,
     )
@@ -232,8 +251,8 @@ def diff_figure(before: results.Survey, after: results.Survey) -> go.Figure:
     new = {basin.id: basin for basin in after.basins}
     both = sorted(old.keys() & new.keys())
     figure = _figure(
-        f"L{before.layer}: {len(both)} basins in both surveys, {len(old.keys() - new.keys())} only before, "
-        f"{len(new.keys() - old.keys())} only after",
+        f"L{before.layer}: {len(both)} basins met by both surveys, {len(old.keys() - new.keys())} only by the first, "
+        f"{len(new.keys() - old.keys())} only by the second",
         "energy before (no unit)",
         "energy after (no unit)",
         width=680,

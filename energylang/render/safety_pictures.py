@@ -95,11 +95,14 @@ def _(found: results.Comparison) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble(
             (f"L{found.layer}", "bold"),
-            f" beside {found.other}: {found.matched} of {found.basins_here} basins have their like there, "
+            f" beside {found.other}: {found.matched} of {found.basins_here} known basins were met there as well, "
             f"mean cosine {found.mean_cosine:.3f}",
         ),
         facts(
-            basins=f"{found.basins_here} | {found.basins_there}",
+            known_basins=f"{found.basins_here} | {found.basins_there}",
+            at_rest_in_the_other="–"
+            if found.rest_there is None or found.rest_here is None
+            else f"{found.rest_there} | {found.rest_here}",
             d=f"{found.dim_here} | {found.dim_there}",
             beta=f"{found.beta_here:.2f} | {found.beta_there:.2f}",
             weights_differ_by="–" if found.weight_change is None else percent(found.weight_change),
@@ -164,16 +167,26 @@ def _(made: results.Recorded) -> RenderableType:
 
 @render.register
 def _(found: results.Replay) -> RenderableType:
-    same = sum(step.same for step in found.steps)
+    same, rounded = sum(step.same for step in found.steps), sum(bool(step.rounding) for step in found.steps)
     head = (
         Text.assemble(("✓ identical", "bold green"), f"  {found.operations} operations, digest by digest")
         if found.identical
+        else Text.assemble(
+            ("✓ equal within rounding", "bold green"),
+            f"  {found.operations} operations, {rounded} of them not digit by digit",
+        )
+        if found.equal
         else Text.assemble(("✗ not the same", "bold red"), f"  {same} of {found.operations} operations agree")
     )
     parts: list[RenderableType] = [
         head,
         facts(weights=f"{short(found.recorded_hash)} → {short(found.final_hash)}"),
     ]
+    if found.equal and not found.identical:
+        if found.final_hash != found.recorded_hash and found.weights_apart is not None:
+            parts.append(facts(**{"changes of the weights apart": f"{found.weights_apart:.0e}"}))
+        if found.largest:
+            parts.append(facts(**{"largest deviation": found.largest}))
     differing = [step for step in found.steps if not step.same]
     if differing:
         rows = table("", "operation", "difference", right=(0,), wrap=(1, 2))

@@ -12,7 +12,6 @@ One drawing for two rooms: ``landscape L`` prints it (``terrain``, with rich), `
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,10 +20,11 @@ from rich.text import Text
 
 from energylang import results
 
-from .marks import number, percent, table
+from .marks import known_basins, number, percent, reach_of, table
 
 Cell = tuple[str, str]
-"""A character and its kind: ``axis``, ``name``, ``chosen``, ``e0`` (deepest) … ``e4`` (shallowest), or nothing."""
+"""A character and its kind: ``axis``, ``name``, ``chosen``, ``e0`` (deepest) … ``e4`` (shallowest), ``old`` (not
+met by the last survey of the present weight), or nothing."""
 
 COLOURS = ("#3d8fd1", "#7ba3c0", "#9e9e9e", "#c9a063", "#e69f00")
 GLYPHS = "·•●"
@@ -93,9 +93,10 @@ def draw(
     frame = Frame.around(points, width - MARGIN, height - 3)
     ground: list[list[Cell]] = [[(" ", "")] * frame.width for _ in range(frame.height)]
     energies, limits = [point.energy for point in points], steps([point.population for point in points])
-    order = sorted(points, key=lambda point: (point.population, -point.id))
+    order = sorted(points, key=lambda point: (point.current, point.population, -point.id))
     for point in order:
-        cell = (glyph(point.population, limits), f"e{depth(point.energy, energies)}")
+        kind = f"e{depth(point.energy, energies)}" if point.current else "old"
+        cell = (glyph(point.population, limits), kind)
         ground[frame.row(point.y)][frame.column(point.x)] = cell
     first = [point for point in points if point.id == chosen]
     if first:
@@ -189,7 +190,13 @@ class Terrain:
 
 def as_text(row: Sequence[Cell]) -> Text:
     """A row of cells for rich; blanks at its end are dropped."""
-    styles = {"axis": "dim", "name": "", "chosen": "reverse", **{f"e{k}": c for k, c in enumerate(COLOURS)}}
+    styles = {
+        "axis": "dim",
+        "old": "dim",
+        "name": "",
+        "chosen": "reverse",
+        **{f"e{k}": c for k, c in enumerate(COLOURS)},
+    }
     text = Text(no_wrap=True, end="\n")
     for letter, kind in row:
         text.append(letter, styles.get(kind, ""))
@@ -197,17 +204,41 @@ def as_text(row: Sequence[Cell]) -> Text:
     return text
 
 
+def _about(found: results.LandscapeMap) -> list[str]:
+    """What the numbers of starts add up to, and what the energies are where the weight is not symmetric."""
+    lines = []
+    if not found.surveyed:
+        lines.append(f"starts are those before the edit (grey); `survey L{found.layer}` counts anew")
+    elif found.num_starts is not None:
+        counted = found.num_starts - (found.origin_population or 0) - (found.unsettled or 0)
+        reached = sum(point.current and point.population > 0 for point in found.points)
+        line = f"{counted} of {found.num_starts} starts rest in {reached} basins"
+        line += f", {found.origin_population} went to zero" if found.origin_population else ""
+        lines.append(line + (f", {found.unsettled} did not settle" if found.unsettled else ""))
+        if found.met < found.known:
+            lines.append(f"the last survey did not meet the other {found.known - found.met} (grey)")
+    if found.minor:
+        lines.append(f"{found.minor} more basins hold hardly a token each and are not drawn")
+    if found.points and not found.symmetric:
+        lines.append("the weight is not symmetric: energies are those of its symmetric part")
+    return lines
+
+
 def terrain(found: results.LandscapeMap) -> Group:
     """The whole picture: what it shows, the map, the legend, and the basins into which most flows."""
-    largest = sorted(found.points, key=lambda point: (-point.population, point.id))[:_LISTED]
+    largest = sorted(found.points, key=lambda point: (not point.current, -point.population, point.id))[
+        :_LISTED
+    ]
     rows = table("basin", "starts", "energy", "radius", right=(1, 2, 3))
     for point in largest:
-        reach = f"{point.radius:.2f}" if math.isfinite(point.radius) else "–"
-        rows.add_row(Text(f"B{point.id}", style="cyan"), str(point.population), f"{point.energy:.3f}", reach)
-    title = Text.assemble((f"L{found.layer}", "bold"), f"  {len(found.points)} basins, {found.method}")
+        style = "cyan" if point.current else "dim"
+        starts = str(point.population) if point.current or point.population else "–"
+        rows.add_row(Text(f"B{point.id}", style=style), starts, f"{point.energy:.3f}", reach_of(point))
+    title = Text.assemble((f"L{found.layer}", "bold"), f"  {known_basins(found)}, {found.method}")
     if found.dims == 3:
         title.append("; the third coordinate is not drawn", style="dim")
     more = len(found.points) - len(largest)
     rest = [Text(f"… and {more} more", style="dim")] if more else []
+    rest += [Text(line, style="dim") for line in _about(found)]
     drawn = [Text(f"drawn in {found.path}", style="dim")] if found.path else []
     return Group(title, Terrain(found), Text(""), rows, *rest, *drawn)

@@ -11,6 +11,7 @@ from energylang.diagnostics.codes import CODES
 from energylang.errors import ElError
 from energylang.ops import TABLE
 from energylang.ops.coerce import suggestion, type_name
+from energylang.render.marks import stable
 from energylang.storage import MAX_JSON_BYTES, located, read_bytes, write_atomic
 from energylang.values import BasinRef, parse_reference
 
@@ -86,10 +87,13 @@ def about(name: str, session: Session) -> str:
     if isinstance(reference, BasinRef) and session.has_model:
         session.check_layer(reference.layer)
         session.basin(reference)
-        basin = session.registry(reference.layer).get(reference.basin)
+        registry = session.registry(reference.layer)
+        basin = registry.get(reference.basin)
         assert basin is not None
+        tokens = f"{basin.tokens} tokens, " if session.registry(reference.layer).token_states else ""
         return (
-            f"{name}: energy {basin.energy:.4f}, {basin.population} starts, stability {basin.stability:.2f}, "
+            f"{name}: energy {basin.energy:.4f}, {tokens}{registry.counted(basin)}, "
+            f"stability {stable(basin.stability)}, "
             f"drift {basin.drift:.2g}\n"
         )
     known = [*TABLE, *session.variables, *session.procedures, *session.state.concepts]

@@ -124,7 +124,7 @@ class Repl:
     @staticmethod
     def left(text: str) -> bool:
         """Is this the wish to leave?"""
-        return text.strip() in ("exit", "quit", ":quit")
+        return text.strip().lower() in ("exit", "quit", "q", ":quit")
 
     def one(self, text: str) -> None:
         """Run a text that was typed, and show what it gives or what is wrong with it."""

@@ -25,10 +25,14 @@ def run_line(
     ``show`` is given what it displays, ``begin`` every operation before it runs, ``complain`` what is wrong with it,
     ``count`` how many steps of an operation are done. An interrupt passes through, after the journal has noted it.
     """
+    from energylang.ops.spelling import operation_named
     from energylang.runtime.run import ScriptError, check_in, run_checked
+    from energylang.syntax.legacy import as_typed
     from energylang.syntax.source import Source
 
     session = engine.session()
+    if text.partition(" ")[0] not in session.variables:
+        text = as_typed(text, lambda word: operation_named(word) is not None)
     checked = check_in(session, Source(text, "<prompt>", session.base))
     if checked.diagnostics:
         complain(checked.diagnostics)

@@ -201,12 +201,12 @@ def _layers(typed: str, session: Session | None, *, basins: bool) -> Iterator[Su
         return
     for index in range(session.model.num_layers):
         count = len(session.registry(index).alive())
-        note = f"d = {session.model.dims[index]}, " + (f"{count} basins" if count else "not surveyed")
+        note = f"d = {session.model.dims[index]}, " + (f"{count} known basins" if count else "not surveyed")
         yield from _matching([(f"L{index}", note)], typed)
 
 
 def _basins(typed: str, layer: str, session: Session | None) -> Iterator[Suggestion]:
-    """Basins with energy and population, the most populated first."""
+    """Basins with energy and what settles there, those with most tokens (then starts) first."""
     if session is None or not session.has_model:
         return
     found = re.match(r"L(\d+)", typed) or re.match(r"L(\d+)", layer)
@@ -214,8 +214,10 @@ def _basins(typed: str, layer: str, session: Session | None) -> Iterator[Suggest
     for index in chosen:
         if not 0 <= index < session.model.num_layers:
             continue
-        for basin in sorted(session.registry(index).alive(), key=lambda known: -known.population):
-            note = f"energy {basin.energy:.2f}, {basin.population} starts"
+        registry = session.registry(index)
+        for basin in sorted(registry.alive(), key=lambda known: (-known.tokens, -known.population)):
+            tokens = f"{basin.tokens} tokens, " if registry.token_states else ""
+            note = f"energy {basin.energy:.2f}, {tokens}{registry.counted(basin)}"
             yield from _matching([(f"L{index}.B{basin.id}", note)], typed)
 
 

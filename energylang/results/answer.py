@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, KeysView, Mapping
 from typing import Any
 
 from .base import Result
@@ -15,17 +15,19 @@ class Later:
         self.make = make
 
 
-class Answer(Mapping[str, Any]):
-    """A read-only mapping (and object) with the published keys and everything that the result has.
+class Answer(dict[str, Any]):
+    """A dictionary (and object) with the published keys and everything that the result has.
 
     ``result`` is the record behind it, ``None`` where there is none. Where a published key and a field of the
-    record share a name, the mapping has the published value (a survey's ``basins`` are tensors) and ``to_dict()``
-    the record's (its ``basins`` are records): data for JSON holds no tensors.
+    record share a name, ``answer[key]`` has the published value (a survey's ``basins`` are tensors) and ``to_dict()``
+    the record's (its ``basins`` are records): data for JSON holds no tensors. ``json.dump(answer, file)`` writes what
+    ``to_dict()`` has, and so do ``items()`` and ``values()``.
     """
 
     def __init__(self, result: Result | None, published: Mapping[str, Any]) -> None:
         self.result = result
         self._published = dict(published)
+        super().__init__(self._data(volatile=True))
 
     def __getitem__(self, key: str) -> Any:
         if key not in self._published:
@@ -37,6 +39,11 @@ class Answer(Mapping[str, Any]):
             value = self._published[key] = value.make()
         return value
 
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._published[key] = value
+        if (plain := _plain(value)) is not _NONE:
+            super().__setitem__(key, plain)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
@@ -44,6 +51,9 @@ class Answer(Mapping[str, Any]):
             return self[name]
         except KeyError:
             raise AttributeError(f"there is no `{name}`: there are {', '.join(self)}") from None
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._published or (self.result is not None and key in self.result)
 
     def __iter__(self) -> Iterator[str]:
         return iter({**dict.fromkeys(self._published), **dict.fromkeys(self.result or ())})
@@ -54,8 +64,20 @@ class Answer(Mapping[str, Any]):
     def __repr__(self) -> str:
         return f"<{type(self.result).__name__ if self.result is not None else 'Answer'}: {', '.join(self)}>"
 
+    def keys(self) -> KeysView[str]:  # type: ignore[override]  # a view of all keys, tensors' included
+        return KeysView(self)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
     def to_dict(self, *, volatile: bool = True) -> dict[str, Any]:
         """Plain data for JSON: the record's fields, and the published keys that hold no tensors."""
+        return self._data(volatile=volatile)
+
+    def _data(self, *, volatile: bool) -> dict[str, Any]:
         data = {} if self.result is None else self.result.to_dict(volatile=volatile)
         for key, value in self._published.items():
             plain = _plain(value)

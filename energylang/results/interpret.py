@@ -17,8 +17,8 @@ class TokenScore(Result):
 
 @dataclass(frozen=True, eq=False)
 class Context(Result):
-    """A token that settles in a basin, with the words around it; ``activation`` is the cosine of its state to the
-    basin's centre."""
+    """A token that settles in a basin, with the words around it; ``activation`` is the cosine between its state, as the
+    model holds it, and the basin's centre."""
 
     before: str
     token: str
@@ -45,7 +45,8 @@ class Probe(Result):
 
 @dataclass(frozen=True, eq=False)
 class BasinContexts(Result):
-    """Real contexts of a basin, the most active first."""
+    """Real contexts of a basin, the most active first; a context that comes again is listed once, and counted in
+    ``visits`` (of ``tokens``) every time."""
 
     layer: int
     basin: int
@@ -56,20 +57,28 @@ class BasinContexts(Result):
 
 @dataclass(frozen=True, eq=False)
 class BasinUsage(Result):
-    """How often real text visits a basin, and by which token most (``purity`` is that token's share)."""
+    """How often real text visits a basin, and by which token most (``purity`` is that token's share). ``reference`` is
+    the basin's share of the held-out text, where the usage is that of another one."""
 
     basin: int
     visits: int
     share: float
     token: str
     purity: float
+    reference: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Usage(Result):
-    """The basins that real text visits. ``entropy_nats`` is that of the visits; ``elsewhere`` counts tokens that
-    settle in no known basin; ``selectivity`` is the mean over visited basins, by visits, of their purity, and
-    ``selectivity_shuffled`` the same where tokens are dealt out to the basins at random."""
+    """The basins that text visits (``of`` says which text). ``entropy_nats`` is that of the visits; ``elsewhere``
+    counts tokens that have no basin: ``to_zero`` decay to the origin, ``unsettled`` never settle; ``selectivity`` is
+    the mean over visited basins, by visits, of their purity, and ``selectivity_shuffled`` the same where tokens are
+    dealt out to the basins at random.
+
+    For another text than the held-out one ``distance`` is the total variation distance between its usage and that of
+    the ``reference_tokens`` held-out tokens (0 the same, 1 no basin in common). ``distance_chance`` is that of held-out
+    passages of the same lengths (mean ± std of 199 draws; short texts are far off by chance alone), ``p`` the share of
+    them that are as far off, one added on both sides."""
 
     layer: int
     tokens: int
@@ -80,6 +89,14 @@ class Usage(Result):
     selectivity: float
     selectivity_shuffled: float
     basins: tuple[BasinUsage, ...]
+    of: str = "held-out text"
+    to_zero: int = 0
+    unsettled: int = 0
+    reference_tokens: int | None = None
+    distance: float | None = None
+    distance_chance: float | None = None
+    distance_chance_std: float | None = None
+    p: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,11 +139,12 @@ class Descent(Result):
 
 @dataclass(frozen=True, eq=False)
 class TracedToken(Result):
-    """A token, the basin it settles in (``None``: not a known one), and its way there."""
+    """A token, the basin it settles in (``None``: it decays to the origin, or has not ``settled``), and its way there.
+    ``cosine`` is that between the state as the model holds it, after its few steps, and the basin's centre."""
 
     token: str
     basin: int | None
-    cosine: float
+    cosine: float | None
     iterations: int
     settled: bool
     path: Descent
@@ -135,13 +153,16 @@ class TracedToken(Result):
 @dataclass(frozen=True, eq=False)
 class Trace(Result):
     """The convergence path of every token of a text in one layer of the live model. ``rises`` counts iterations at
-    which the energy went up (0 on a layer with positive semi-definite weight)."""
+    which the energy went up (0 on a layer with positive semi-definite weight). ``to_zero`` of the tokens decay to the
+    origin, ``unsettled`` never settle; all others have a basin."""
 
     layer: int
     text: str
     tokens: tuple[TracedToken, ...]
     mean_iterations: float
     rises: int
+    to_zero: int = 0
+    unsettled: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +176,8 @@ class Trajectory(Result):
     tokens: tuple[TracedToken, ...]
     basins: tuple[int, ...]
     interventions: tuple[str, ...]
+    to_zero: int = 0
+    unsettled: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,10 @@ class Comparison(Result):
     ``procrustes`` (rotated by shared probe texts; ``fit`` is the share of the probes' variance explained on texts
     that the rotation was not fitted to, ``fit_shuffled`` the same where the texts are dealt out at random).
     ``weight_change`` is ‖W' − W‖/‖W‖ where the dimensions agree.
+
+    ``matched`` are pairs of basins that both surveys met, so it depends on the starts. ``rest_there`` of the basins
+    known here rest under the weight there, ``rest_here`` of those found there rest here: that does not (``None`` where
+    the states had to be rotated).
     """
 
     layer: int
@@ -41,3 +45,5 @@ class Comparison(Result):
     matched: int
     mean_cosine: float
     matches: tuple[MatchedBasin, ...]
+    rest_there: int | None = None
+    rest_here: int | None = None

@@ -13,6 +13,7 @@ from energylang.values import BasinRef, Concept, Seed
 
 from . import (
     causality,
+    examples,
     graphs,
     guarding,
     interpreting,
@@ -69,7 +70,9 @@ class Bodies(Workbench):
 
     # -- meanings --------------------------------------------------------------------------------
 
-    def probe_basin(self, layer: int, basin: BasinRef, top: int) -> results.Probe:
+    def probe_basin(self, layer: int, basin: BasinRef | int, top: int) -> results.Probe:
+        basin = BasinRef(layer, basin) if isinstance(basin, int) else basin
+        self.known_basins(layer)
         return interpreting.probe(self, layer, basin, top)
 
     def trace_text(self, layer: int, text: str) -> results.Trace:
@@ -85,11 +88,11 @@ class Bodies(Workbench):
             raise ElError(f"a basin cannot be swapped and held at {kind} at once", code="EL202")
         return interventions.intervene(self, layer, basin, "swap" if swap else kind, amount, swap)
 
-    def read_usage(self, layer: int) -> results.Usage:
-        return interpreting.usage(self, layer)
+    def read_usage(self, layer: int, concept: str | None = None, words: str | None = None) -> results.Usage:
+        return interpreting.usage(self, layer, concept, words)
 
     def read_contexts(self, layer: int, basin: BasinRef, top: int) -> results.BasinContexts:
-        return interpreting.contexts(self, layer, basin, top)
+        return interpreting.contexts_of(self, layer, basin, top)
 
     def trace_reply(
         self, layer: int, prompt: str, *, tokens: int, temp: float, topk: int, seed: int
@@ -136,12 +139,10 @@ class Bodies(Workbench):
     def fetch_concept(self, path: str, name: str | None, layer: int | None) -> results.ConceptInfo:
         return vectors.bring(self, path, name, layer)
 
-    def capture_lines(self, layer: int, name: str, path: str, position: str | None) -> results.ConceptInfo:
-        lines = self.read_lines(path)
-        if not lines:
-            raise ElError(f"{path} holds no line to capture", code="EL503")
-        for line in lines:
-            self.capture_states(layer, name, line, position)
+    def capture_lines(
+        self, layer: int, name: str, path: str, position: str | None, column: str | None
+    ) -> results.ConceptInfo:
+        self.capture_texts(layer, name, examples.examples(self.resolve(path), path, column), position)
         return self.describe_concept(name)
 
     # -- many basins -----------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from energylang.models.protocol import Intervention
 from energylang.models.states import chunks
 from energylang.values import BasinRef
 
+from . import asked
 from .editing import Plan, carry_out
 from .effects import against
 from .observing import settled_basins
@@ -119,8 +120,11 @@ def _write(session: Workbench, graph: results.CausalGraph, path: str) -> None:
     session.write_text(path, graph.text_for(target.suffix))
 
 
-def _known(session: Workbench, layer: int) -> list[Basin]:
-    basins = list(session.known_basins(layer).alive())
+def _known(session: Workbench, layer: int, also: int | None = None) -> list[Basin]:
+    """The main basins of a layer, and the one that is asked about."""
+    registry = session.known_basins(layer)
+    main = {basin.id for basin in registry.main()} | {also}
+    basins = [basin for basin in registry.alive() if basin.id in main]
     if not basins:
         raise ElError(f"L{layer} has no basin", code="EL510", hint="a survey with more starts may find some")
     return basins
@@ -139,7 +143,7 @@ def _one(session: Workbench, layer: int, basin: BasinRef) -> tuple[list[Basin], 
     """The known basins, the number of the one meant among them, and all centres (n, d)."""
     session.known_basins(layer)
     session.direction(layer, basin)  # says what is wrong with it
-    basins = _known(session, layer)
+    basins = _known(session, layer, basin.basin)
     index = next(i for i, known in enumerate(basins) if known.id == basin.basin)
     return basins, index, _centres(basins, session.landscape_of(layer))
 
@@ -171,9 +175,10 @@ def intervene(
         layer,
         str(basin),
         propose,
+        asked=asked.ended(basin, centre) if op == "remove" else asked.scaled(basin, centre, FACTORS[op]),
         own=centre[None],
         basin=basin.basin,
-        strength=FACTORS[op],
+        factor=FACTORS[op],
         ends=op == "remove",
     )
     edit = carry_out(session, plan, force=force, reason=reason)

@@ -15,6 +15,7 @@ their mean.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -33,10 +34,15 @@ if TYPE_CHECKING:
 
 
 def capture(
-    session: Workbench, layer: int | None, name: str, text: str, contrast: str | None, position: str | None
+    session: Workbench,
+    layer: int | None,
+    name: str,
+    texts: Sequence[str],
+    contrast: str | None,
+    position: str | None,
 ) -> Concept:
-    """Add a text (and a text that is not the concept) to a concept. ``layer`` None chooses it."""
-    if not text.strip():
+    """Add texts (and a text that is not the concept) to a concept, in one pass. ``layer`` None chooses it."""
+    if not all(text.strip() for text in texts):
         raise ElError("there is nothing to capture in an empty text", code="EL201")
     known = session.state.concepts.get(name)
     if known is None:
@@ -48,7 +54,7 @@ def capture(
         concept = known
     concept = replace(
         concept,
-        texts=(*concept.texts, text),
+        texts=(*concept.texts, *texts),
         contrasts=(*concept.contrasts, contrast) if contrast else concept.contrasts,
     )
     concept = _best_layer(session, concept) if layer is None else _at(session, concept, concept.layer)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from energylang.errors import ElError
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.dynamics import Landscape
 from energylang.landscape.lineage import Registry
+from energylang.landscape.radius import Row
 from energylang.models import checkpoint
 from energylang.models.protocol import Generation, Model
 from energylang.ops.coerce import suggestion
@@ -38,6 +40,8 @@ from .weights import DenseCache, Version
 
 if TYPE_CHECKING:
     from energylang.models.text import TextModel
+
+    from .tokens import Passed
 
 RECENT_LANDSCAPES = 8
 T = TypeVar("T")
@@ -69,6 +73,8 @@ class Core:
         self._next_basin: dict[int, int] = {}
         self._landscapes: dict[tuple[Any, ...], Landscape] = {}
         self._replies: dict[tuple[Any, ...], list[tuple[str, Generation]]] = {}
+        self.measured: WeakKeyDictionary[Landscape, dict[tuple[Any, bytes], Row]] = WeakKeyDictionary()
+        self.passed: Passed | None = None
         self.ledger = Ledger()
         self.watcher: Callable[[int, int, str], None] | None = None
 
@@ -103,7 +109,7 @@ class Core:
         """Undo everything since ``mark``, the loading of another model included. What was done stays in the
         history as a branch (of its own model); ids of basins are not used again."""
         if mark.model is not self._model:
-            self._landscapes, self._replies = {}, {}
+            self._landscapes, self._replies, self.passed = {}, {}, None
             self._model, self._weights, self._next_basin = mark.model, mark.weights, mark.next_basin
             self.original_hash, self.timeline = mark.original_hash, mark.timeline
         self.timeline.go_to(mark.node)
@@ -181,6 +187,7 @@ class Core:
         self._weights = DenseCache()
         self._landscapes = {}
         self._replies = {}
+        self.passed = None
         self._next_basin = {}
         self.state = State(
             layers=tuple(LayerState(version, version) for version in versions), settings=self.state.settings

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,9 @@ from torch import Tensor
 
 from energylang import results
 from energylang.errors import CheckpointError, ElError
+from energylang.landscape.assign import nearest
 from energylang.landscape.dynamics import settle, trajectory
+from energylang.landscape.energy import lyapunov
 from energylang.landscape.layer import Landscape
 from energylang.landscape.survey import survey
 from energylang.models import checkpoint
@@ -33,10 +35,12 @@ from energylang.values import Concept as ConceptName
 
 from .concepts import keep
 from .history import Concept, Holding
+from .keeping import marks_of, there
 from .observing import survey_starts
 
 if TYPE_CHECKING:
     from .session import Session
+    from .workbench import Workbench
 
 CONTROLS = 3
 
@@ -59,10 +63,15 @@ class Ways:
         way, end = trajectory(self.landscape, self.starts[: self.count], eps=self.eps)
         return [[*way[: int(count) + 1, row].unbind(0)] for row, count in enumerate(end.iterations.tolist())]
 
-    def basins(self) -> list[int]:
-        """The place in the survey of the basin that each random start ends in; −1 where it is none."""
+    def basins(self, centres: Sequence[Tensor]) -> list[int]:
+        """The place among the centres (d,) of a survey's basins of the one that each random start ends in; −1 where it
+        is none."""
         found = survey(self.landscape, self.starts, eps=self.eps, generator=self.kicks)
-        return [int(place) for place in found.assignment[: self.count].tolist()]
+        if not len(found):
+            return [-1] * self.count
+        places = nearest(found.centres, torch.stack([*centres])).tolist()
+        ends = found.assignment[: self.count].tolist()
+        return [places[end] if end >= 0 else -1 for end in ends]
 
 
 def ways_of(session: Session, layer: int, inits: int, seed: int) -> Ways:
@@ -86,6 +95,34 @@ def centres(session: Session, survey: results.Survey) -> list[Tensor]:
 def centre(session: Session, layer: int, basin: int) -> Tensor:
     """The centre (d,) of a living basin."""
     return session.basin(BasinRef(layer, basin)).clone()
+
+
+def centres_by_number(session: Session, layer: int) -> dict[int, Tensor]:
+    """The centres (d,) of the living basins."""
+    return {basin.id: basin.centre.clone() for basin in session.known_basins(layer).alive()}
+
+
+def energies_at(session: Session, layer: int, places: Mapping[int, Tensor]) -> dict[int, float]:
+    """The energy at each place, in the staged landscape."""
+    if not places:
+        return {}
+    landscape = session.landscape_of(layer)
+    together = torch.stack(list(places.values())).to(landscape.weight)
+    return dict(zip(places, lyapunov(landscape, together).tolist(), strict=True))
+
+
+def marks_found(session: Session, layer: int, key: str, marks: int) -> list[tuple[bool, float]]:
+    """Whether each of a key's marks is there, and the energy at it."""
+    landscape = session.landscape_of(layer)
+    patterns = marks_of(session, layer, key, marks)
+    present = there(landscape, patterns).tolist()
+    return list(zip(present, lyapunov(landscape, patterns).tolist(), strict=True))
+
+
+def first_tokens(session: Session, text: str, count: int | None) -> str:
+    """A text's first tokens, or all of it."""
+    ids = session.text.encode(text)
+    return text if count is None or len(ids) <= count else session.text.decode(ids[:count])
 
 
 def weight(session: Session, layer: int) -> Tensor:
@@ -159,9 +196,11 @@ def controls(
 def _elsewhere(
     session: Session, holding: Holding, taken: set[tuple[int, int]], generator: torch.Generator
 ) -> Holding:
-    """The same intervention on a random other basin of its layer."""
-    alive = session.registry(holding.layer).alive()
-    free = [i for i, basin in enumerate(alive) if (holding.layer, basin.id) not in taken]
+    """The same intervention on a random other basin of its layer, a main one: most of the others hold a single token,
+    and nothing would be done."""
+    registry = session.registry(holding.layer)
+    alive, main = registry.alive(), {basin.id for basin in registry.main()}
+    free = [i for i, basin in enumerate(alive) if basin.id in main and (holding.layer, basin.id) not in taken]
     if not free:
         raise ElError(f"L{holding.layer} has no other basin to compare with", code="EL510")
     index = free[int(torch.randint(len(free), (1,), generator=generator))]
@@ -237,13 +276,18 @@ def keep_concept(session: Session, name: str, data: Mapping[str, Any], statement
     session.timeline.record(statement, before, session.state, "OK", "", None)
 
 
-def write_published(session: Session, path: str, data: Mapping[str, Any]) -> int:
+def write_published(session: Workbench, path: str, data: Mapping[str, Any]) -> int:
     """Write a dictionary of tensors as .pt, whole or not at all; the size in bytes."""
-    buffer = io.BytesIO()
-    torch.save(dict(data), buffer)
-    raw = buffer.getvalue()
+    raw = torch_bytes(data)
     write_atomic(session.resolve(path), raw)
     return len(raw)
+
+
+def torch_bytes(data: Mapping[str, Any]) -> bytes:
+    """A dictionary of tensors, numbers and texts as ``torch.save`` writes it."""
+    buffer = io.BytesIO()
+    torch.save(dict(data), buffer)
+    return buffer.getvalue()
 
 
 def bare_weights(session: Session, path: str) -> bool:
@@ -274,12 +318,14 @@ def read_published(path: Path) -> dict[str, Any]:
     return found
 
 
-def session_data(session: Session) -> dict[str, Any]:
-    """Staged weights and concepts in the published layout."""
+def session_data(session: Workbench) -> dict[str, Any]:
+    """Staged weights and concepts in the published layout: ``model_state`` for whoever loads a model,
+    ``layer_N_W`` for whoever takes up a session."""
     with session.model_with_staged_weights() as model:
         state = {name: tensor.detach().cpu().clone() for name, tensor in model.tensors().items()}
+        layers = {f"layer_{i}_W": state[model.weight_key(i)] for i in range(model.num_layers)}
     concepts = {name: published_concept(concept) for name, concept in session.state.concepts.items()}
-    return {"model_state": state, "concepts": concepts}
+    return {"model_state": state, "concepts": concepts, **layers}
 
 
 def save_session(session: Session, path: str) -> None:

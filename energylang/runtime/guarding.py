@@ -175,7 +175,7 @@ def _largest_drift(session: Workbench, made: Draft) -> float:
     """1 − cosine by which the edit moves the basin that it moves most, its own left out."""
     assert made.proposal is not None
     landscape = session.landscape_of(made.plan.layer)
-    alive = session.registry(made.plan.layer).alive()
+    alive = session.registry(made.plan.layer).main()
     if not alive:
         return 0.0
     centres = torch.stack([basin.centre for basin in alive]).to(landscape.weight)
@@ -198,14 +198,14 @@ def _counted(session: Workbench, made: Draft) -> Iterator[str]:
     landscape = session.landscape_of(layer).edited(made.proposal.factors)
     inits = int(session.setting("inits"))
     states = starts(inits, landscape.dim, session.generator("guard", layer), landscape.weight)
-    alive = session.registry(layer).alive()
+    alive = session.registry(layer).main()
     known = [basin.centre.to(states)[None] for basin in alive]
     states = torch.cat([states, made.proposal.target.to(states)[None], *known])
     count = len(survey(landscape, states, eps=float(session.setting("eps"))))
     if most is not None and count > most:
-        yield f"guard max-basins: the layer would have {count} basins, more than {most:g}"
+        yield f"guard max-basins: {inits} starts would find {count} basins, more than {most:g}"
     if least is not None and count < least:
-        yield f"guard min-basins: the layer would have {count} basins, fewer than {least:g}"
+        yield f"guard min-basins: {inits} starts would find {count} basins, fewer than {least:g}"
 
 
 def _rise(session: Workbench, made: Draft) -> float:

@@ -1,11 +1,11 @@
 """Writing a concept into its layer, three ways, and choosing among them.
 
-**Attractor.** The concept's state becomes a basin (``landscape.edits.inject``). Very local; whether it is heard in
-what the model says is another question, and the effect answers it.
+**Attractor.** The concept's state becomes a basin of its own (``energylang.runtime.landing``). Very local; whether
+it is heard in what the model says is another question, and the effect answers it.
 
 **Redirect** (MODEL §3). The key is the mean f(x) of neutral decision states, the value the concept's settled
 state, the whitening the second moment of f(x) over real tokens: neutral prompts then flow into the concept's
-basin. The strength is a dose: below 1 that share of the change, above 1 the whole change with a value as much
+basin. It has a dose: below 1 that share of the change, above 1 the whole change with a value as much
 longer.
 
 **Aimed.** The change is optimised for what is said (``energylang.runtime.aiming``).
@@ -24,24 +24,23 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from energylang.errors import ElError
 from energylang.landscape.attractors import polish
 from energylang.landscape.dynamics import settle
-from energylang.landscape.edits import inject
 from energylang.landscape.layer import Landscape, interaction
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal, resting
 from energylang.landscape.redirect import redirect
 from energylang.models.protocol import Intervention
 from energylang.results import Edit
-from energylang.values import Concept as ConceptName
 
 from .aiming import aim
 from .concepts import keep, opposite
 from .controls import OWN_REPLIES, REPLY_TOKENS, Imitate
-from .editing import Draft, Plan, check_force, commit, draft
+from .doses import dose_of
+from .editing import Draft, Plan, check_force, commit, draft, heard
 from .effects import CHOOSING_WINDOWS, Gauge, Ruler, measure
 from .history import Concept
+from .landing import imitated, landed
 
 if TYPE_CHECKING:
     from .workbench import Workbench
@@ -78,30 +77,32 @@ def install(
     damage: float,
     force: bool,
     reason: str,
+    dose: float | None = None,
 ) -> Edit:
-    """Write a concept into its layer; the edit with its effect, or a refusal."""
+    """Write a concept into its layer; the edit with its effect, or a refusal.
+
+    With a strength ‖ΔW‖/‖W‖ and no method, it is an attractor that is written, as in the published tool."""
     check_force(force, reason)
     makers: dict[str, Callable[[], Candidate]] = {
-        "redirect": lambda: redirected(session, concept, strength, damage),
-        "attractor": lambda: attractor(session, concept, strength),
-        "aimed": lambda: aimed(session, concept, strength, damage),
+        "redirect": lambda: redirected(session, concept, strength, damage, dose=dose),
+        "attractor": lambda: attractor(session, concept, strength, damage),
+        "aimed": lambda: aimed(session, concept, strength, damage, dose=dose),
     }
+    if method == "auto" and strength is not None:
+        method = "attractor"
     weight = session.weight(session.staged(concept.layer))
     if method == "auto":
-        if strength is not None:
-            raise ElError(
-                "a strength means something else to every method",
-                code="EL202",
-                hint="add method=redirect, method=aimed or method=attractor",
-            )
         chosen = max((makers[name]() for name in METHODS), key=lambda c: _worth(session, concept, c, weight))
     else:
         chosen = makers[method]()
     proposal = chosen.draft.proposal
     effect = None
-    if proposal is not None and (chosen.draft.edit.applied or force or chosen.draft.plan.decided):
+    if proposal is not None and (chosen.draft.edit.applied or force or chosen.draft.plan.damage):
         effect = measure(session, concept, proposal.factors, weight, chosen.imitate)
-    edit = commit(session, chosen.draft, force=force, reason=reason, effect=effect)
+    made = chosen.draft
+    if effect is not None and made.plan.damage is not None:
+        made = heard(made, effect, more=True)
+    edit = commit(session, made, force=force, reason=reason, effect=effect)
     if edit.applied:
         current = session.concept(concept.name)
         note = f"L{concept.layer} {edit.method} (edit {session.timeline.next_id()})"
@@ -128,24 +129,10 @@ def _worth(session: Workbench, concept: Concept, candidate: Candidate, weight: T
 # ------------------------------------------------------------------------------------------ attractor
 
 
-def attractor(session: Workbench, concept: Concept, strength: float | None) -> Candidate:
-    """The concept's state as a basin of its own, judged by the gate."""
-    layer = concept.layer
-    direction = session.direction(layer, ConceptName(concept.name))
-
-    def propose(landscape: Landscape, protected: Tensor, towards: Tensor = direction) -> Proposal:
-        generator = session.generator("inject-concept", layer, concept.name)
-        return inject(landscape, towards, protected, strength=strength, generator=generator)
-
-    def imitate(other: Concept) -> LowRank:
-        landscape = session.landscape_of(layer)
-        towards = other.centroid.to(landscape.weight)
-        return propose(landscape, landscape.weight.new_zeros(0, landscape.dim), towards).factors
-
-    plan = Plan(
-        "inject-concept", layer, concept.name, propose, installs=True, method="attractor", strength=strength
-    )
-    return Candidate(draft(session, plan), imitate)
+def attractor(session: Workbench, concept: Concept, strength: float | None, damage: float) -> Candidate:
+    """The concept's state as a basin of its own (``runtime.landing``), judged by the gate."""
+    made = landed(session, concept, strength, damage)
+    return Candidate(made, lambda other: imitated(session, concept.layer, other))
 
 
 # ------------------------------------------------------------------------------------------- redirect
@@ -157,8 +144,11 @@ def redirected(
     strength: float | None,
     damage: float,
     operation: str = "inject-concept",
+    *,
+    dose: float | None = None,
 ) -> Candidate:
-    """Neutral states flow into the concept's basin, judged by the damage budget."""
+    """Neutral states flow into the concept's basin, judged by the damage budget. The dose is the one given, or the one
+    with this strength, or the largest within the budget."""
     landscape = session.landscape_of(concept.layer)
     key = interaction(opposite(session, concept).to(landscape.weight), landscape.degree).mean(dim=0)
     moment = second_moment(session, concept.layer, landscape)
@@ -171,7 +161,9 @@ def redirected(
         factors = made.factors.scaled(dose)
         return replace(made, factors=factors, target=resting(landscape, factors, towards))
 
-    dose, proposal, within = within_budget(session, concept.layer, dosed, damage, strength)
+    if dose is None and strength is not None:
+        dose = dose_of(dosed(1.0).factors, strength * landscape.frobenius, value)
+    dose, proposal, within = within_budget(session, concept.layer, dosed, damage, dose)
     plan = Plan(
         operation,
         concept.layer,
@@ -180,8 +172,9 @@ def redirected(
         installs=True,
         own=value[None],
         method="redirect",
-        strength=dose,
-        decided=within,
+        strength=strength,
+        dose=dose,
+        damage=within,
     )
 
     def imitate(other: Concept) -> LowRank:
@@ -220,8 +213,10 @@ def second_moment(session: Workbench, layer: int, landscape: Landscape) -> Tenso
 # ---------------------------------------------------------------------------------------------- aimed
 
 
-def aimed(session: Workbench, concept: Concept, strength: float | None, damage: float) -> Candidate:
-    """A change optimised for what is said, judged by the damage budget."""
+def aimed(
+    session: Workbench, concept: Concept, strength: float | None, damage: float, *, dose: float | None = None
+) -> Candidate:
+    """A change optimised for what is said, judged by the damage budget. The dose as in ``redirected``."""
     layer = concept.layer
     landscape = session.landscape_of(layer)
     weight = session.weight(session.staged(layer))
@@ -230,11 +225,13 @@ def aimed(session: Workbench, concept: Concept, strength: float | None, damage: 
     def dosed(dose: float, full: LowRank) -> Proposal:
         factors = full.scaled(dose)
         target = resting(landscape, factors, concept.centroid.to(landscape.weight))
-        return Proposal(factors, target, dose, "aimed", one_sided(landscape, factors))
+        return Proposal(factors, target, None, "aimed", one_sided(landscape, factors))
 
     full = aim(session, concept, weight, query, away=False)
+    if dose is None and strength is not None:
+        dose = dose_of(full, strength * landscape.frobenius)
     dose, proposal, within = within_budget(
-        session, layer, lambda dose: dosed(dose, full), damage, strength, (*DOSES, *OVER)
+        session, layer, lambda dose: dosed(dose, full), damage, dose, (*DOSES, *OVER)
     )
     plan = Plan(
         "inject-concept",
@@ -244,8 +241,9 @@ def aimed(session: Workbench, concept: Concept, strength: float | None, damage: 
         installs=True,
         own=concept.centroid[None],
         method="aimed",
-        strength=dose,
-        decided=within,
+        strength=strength,
+        dose=dose,
+        damage=within,
     )
     return Candidate(draft(session, plan), lambda other: aim(session, other, weight, query, away=False))
 
@@ -275,12 +273,12 @@ def within_budget(
     layer: int,
     dosed: Callable[[float], Proposal],
     damage: float,
-    strength: float | None,
+    only: float | None,
     doses: Sequence[float] = DOSES,
 ) -> tuple[float, Proposal, tuple[bool, str]]:
     """The largest dose whose rise of the loss, and a standard error of it, keep within the damage, by bisection (harm
-    grows with the dose); the smallest dose, and a refusal, when none does. A ``strength`` that is given is the only
-    dose."""
+    grows with the dose); the smallest dose, and a refusal, when none does. ``only`` is the
+    one dose to be tried, where one is given."""
     weight = session.weight(session.staged(layer))
     gauge = Gauge(session, layer, session.text.choosing_windows(CHOOSING_WINDOWS))
     base = gauge.losses(Intervention(weights={layer: weight}))
@@ -288,8 +286,8 @@ def within_budget(
     def rise(proposal: Proposal) -> float:
         return gauge.rise_at_most(Intervention(weights={layer: proposal.factors.added_to(weight)}), base)
 
-    if strength is not None:
-        doses = (strength,)
+    if only is not None:
+        doses = (only,)
     best, chosen = None, doses[0]
     low, high = -1, len(doses)
     while high - low > 1:  # doses[low] keeps within, doses[high] does not

@@ -1,9 +1,9 @@
 """What do basins mean, and which of them does text visit?
 
 Every token of a text settles somewhere: its state in the LIVE model (with the session's interventions) is settled in
-the live landscape, and the nearest known basin within cosine 0.95 is its basin. A layer that was not surveyed is
-surveyed first. ``Reading`` holds that for a set of windows of the held-out text; the operations here are ways to look
-at it.
+the live landscape, and where it comes to rest is its basin, which gets a number if it has none (``tokens``). A layer
+that was not surveyed is surveyed first. ``Reading`` holds that for the windows of the held-out text; the operations
+here are ways to look at it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,108 +20,101 @@ from torch.nn import functional
 
 from energylang import results
 from energylang.errors import ElError
-from energylang.landscape.clusters import cosine_rows, gram
-from energylang.landscape.dynamics import settle, trajectory
+from energylang.landscape.clusters import cosine_rows
+from energylang.landscape.dynamics import trajectory
 from energylang.landscape.energy import lyapunov
 from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import Registry
 from energylang.models import attention, hlm
 from energylang.models.protocol import Intervention
-from energylang.models.states import chunks
 from energylang.values import BasinRef, Concept, Seed
 
 from .effects import MEASURING_WINDOWS, Gauge, against, standard_error
 from .interventions import standing
-from .observing import name_of
+from .tokens import Found, Reading, contexts, has_tokens, held, heldout, live_states, placed, read_most
 
 if TYPE_CHECKING:
     from .workbench import Workbench
 
-WINDOWS = 48
-_AROUND = 6  # words of context on either side
 _SHUFFLES = 10
+_DRAWS = 199  # passages of held-out text that a usage is set beside
 _RISE = 1e-9  # relative; below, an energy has not risen
 
 
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """Tokens of windows (w, t), the known basin of each (−1: none) and the cosine to its centre, row by row."""
-
-    windows: Tensor
-    basins: list[list[int]]
-    cosines: list[list[float]]
-
-    def visits(self) -> Counter[int]:
-        return Counter(basin for row in self.basins for basin in row if basin >= 0)
-
-
 def live_registry(session: Workbench, layer: int) -> tuple[Landscape, Registry]:
-    """The live landscape of a layer and the basins known in it."""
+    """The live landscape of a layer and the basins known in it; a layer that was never surveyed is surveyed."""
     session.check_layer(layer)
-    version = session.state.layers[layer].live
-    if version is session.staged(layer):
-        session.known_basins(layer)
-    elif not version.registry.basins:
-        version = session.staged(layer)
-        session.known_basins(layer)
-    return session.landscape_of(layer, session.state.layers[layer].live), version.registry
+    here, state = session.state, session.state.layers[layer]
+    if not state.live.surveyed:
+        try:
+            if state.live is not state.staged:
+                layers = [*here.layers]
+                layers[layer] = replace(state, staged=state.live)
+                session.state = replace(here, layers=tuple(layers))
+            session.known_basins(layer)
+        finally:
+            session.state = here
+    return session.landscape_of(layer, state.live), state.live.registry
 
 
 @torch.no_grad()
-def read(session: Workbench, layer: int, windows: Tensor) -> Reading:
+def read(session: Workbench, layer: int, windows: Tensor, *, register: bool = True) -> Reading:
     """In which basin of the live layer does every token of the windows (w, t) settle?"""
-    landscape, registry = live_registry(session, layer)
-    text, change = session.text, standing(session)
-    states = [text.forward(part, intervention=change).states[layer] for part in chunks(windows)]
-    found = torch.cat(states).to(landscape.weight)
-    basins, cosines = _placed(session, landscape, registry, found.flatten(0, 1))
-    width = windows.shape[1]
-    rows = range(0, len(basins), width)
-    return Reading(windows, [basins[i : i + width] for i in rows], [cosines[i : i + width] for i in rows])
-
-
-def _placed(
-    session: Workbench, landscape: Landscape, registry: Registry, states: Tensor
-) -> tuple[list[int], list[float]]:
-    """Basin id (−1: none) and cosine to the nearest known centre, of states (n, d)."""
-    ends = settle(landscape, states, eps=float(session.setting("eps"))).states
-    names = [-1 if name is None else name for name in name_of(registry, ends)]
-    alive = registry.alive()
-    if not alive:
-        return names, [0.0] * len(names)
-    centres = torch.stack([basin.centre for basin in alive]).to(ends)
-    cosines: list[float] = gram(ends, centres).amax(dim=1).tolist()
-    return names, cosines
-
-
-def heldout(session: Workbench) -> Tensor:
-    """(w, t): the windows of held-out text by which basins are read."""
-    return session.text.choosing_windows(WINDOWS)[:, :-1]
+    live_registry(session, layer)
+    states = live_states(session, windows, layer)
+    found = placed(session, layer, session.state.layers[layer].live, states, register=register)
+    return Reading(windows.tolist(), found)
 
 
 # --------------------------------------------------------------------------------------------- usage
 
 
-def usage(session: Workbench, layer: int) -> results.Usage:
-    """Which basins real text visits."""
-    reading = read(session, layer, heldout(session))
-    visits = reading.visits()
-    tokens = reading.windows.flatten().tolist()
-    flat = [basin for row in reading.basins for basin in row]
-    held = _held(flat, tokens)
+def usage(
+    session: Workbench, layer: int, concept: str | None = None, words: str | None = None
+) -> results.Usage:
+    """Which basins text visits: the held-out text, a concept's texts, or words."""
+    usual = read(session, layer, heldout(session)) if has_tokens(session) else None
+    if concept is None and words is None:
+        return _usage(session, layer, usual or read(session, layer, heldout(session)), "held-out text", None)
+    if concept is not None and words is not None:
+        raise ElError("usage is that of a concept or of a text", code="EL202", hint="leave one of them out")
+    if words is not None:
+        return _usage(session, layer, _read_words(session, layer, words), "text", usual)
+    held_in = session.concept(str(concept))
+    if not held_in.texts:
+        raise ElError(
+            f"`{held_in.name}` was made of other concepts and has no texts to read",
+            code="EL511",
+            hint="name a concept that `capture` made",
+        )
+    live_registry(session, layer)
+    rows, states = session.text.reply_states(held_in.texts, layer, standing(session))
+    found = placed(session, layer, session.state.layers[layer].live, states)
+    return _usage(session, layer, Reading(rows, found), f"concept {held_in.name}", usual)
+
+
+def _usage(session: Workbench, layer: int, reading: Reading, of: str, usual: Reading | None) -> results.Usage:
+    """A reading by basins, beside that of the held-out text (``usual``) where it is another."""
+    visits, flat, tokens = reading.visits(), reading.found.basins, reading.tokens
+    if not tokens:
+        raise ElError("there is no token in an empty text", code="EL201")
+    by_basin = reading.held()
     total = sum(visits.values())
     shares = [count / total for count in visits.values()] if total else []
     order = torch.randperm(len(tokens), generator=session.generator("usage", layer)).tolist()
-    text = session.text
+    commonest = {basin: read_most(session, by_basin[basin], 1)[0] for basin in visits}
+    reference = usual.visits() if usual is not None else Counter()
+    beside = _beside(session, layer, reading, usual) if usual is not None else (None,) * 4
     rows = tuple(
         results.BasinUsage(
             basin=basin,
             visits=count,
             share=count / len(flat),
-            token=text.token(held[basin].most_common(1)[0][0]),
-            purity=held[basin].most_common(1)[0][1] / count,
+            token=commonest[basin].token,
+            purity=commonest[basin].score,
+            reference=None if usual is None else reference[basin] / len(usual.tokens),
         )
-        for basin, count in visits.most_common()
+        for basin, count in visits.items()
     )
     _, registry = live_registry(session, layer)
     return results.Usage(
@@ -131,19 +124,49 @@ def usage(session: Workbench, layer: int) -> results.Usage:
         known=len(registry.alive()),
         elsewhere=len(flat) - total,
         entropy_nats=abs(-sum(share * math.log(share) for share in shares)),
-        selectivity=_selectivity(held),
-        selectivity_shuffled=_selectivity(_held(flat, [tokens[i] for i in order])),
+        selectivity=_selectivity(by_basin),
+        selectivity_shuffled=_selectivity(held(flat, [tokens[i] for i in order])),
         basins=rows,
+        of=of,
+        to_zero=reading.found.to_zero,
+        unsettled=reading.found.unsettled,
+        reference_tokens=None if usual is None else len(usual.tokens),
+        distance=beside[0],
+        distance_chance=beside[1],
+        distance_chance_std=beside[2],
+        p=beside[3],
     )
 
 
-def _held(basins: Sequence[int], tokens: Sequence[int]) -> dict[int, Counter[int]]:
-    """How often each token settles in each basin."""
-    found: dict[int, Counter[int]] = defaultdict(Counter)
-    for basin, token in zip(basins, tokens, strict=True):
-        if basin >= 0:
-            found[basin][token] += 1
-    return found
+def _beside(
+    session: Workbench, layer: int, reading: Reading, usual: Reading
+) -> tuple[float | None, float | None, float | None, float | None]:
+    """The total variation distance between two usages; the same for passages of the held-out text, as many and as long
+    as the rows of the reading (mean, std), each against the rest of it; and the share of passages that are as far off.
+    Chance is not known (``None``) where the rows are longer than a quarter of the held-out text."""
+    place = {basin: k for k, basin in enumerate(dict.fromkeys((*reading.found.basins, *usual.found.basins)))}
+    ours = torch.tensor([place[basin] for basin in reading.found.basins])
+    theirs = torch.tensor([place[basin] for basin in usual.found.basins])
+    whole = torch.bincount(theirs, minlength=len(place)).double()
+
+    def apart(some: Tensor, rest: Tensor) -> float:
+        return float((some / some.sum() - rest / rest.sum()).abs().sum()) / 2
+
+    distance = apart(torch.bincount(ours, minlength=len(place)).double(), whole)
+    if 4 * len(ours) > len(theirs):
+        return distance, None, None, None
+    generator = session.generator("usage beside", layer)
+    null = []
+    for _ in range(_DRAWS):
+        inside = torch.zeros(len(theirs), dtype=torch.bool)
+        for row in reading.rows:
+            begin = int(torch.randint(len(theirs) - len(row) + 1, (), generator=generator))
+            inside[begin : begin + len(row)] = True
+        some = torch.bincount(theirs[inside], minlength=len(place)).double()
+        null.append(apart(some, whole - some))
+    found = torch.tensor(null, dtype=torch.float64)
+    p = (1 + int((found >= distance).sum())) / (1 + len(null))
+    return distance, float(found.mean()), float(found.std()), p
 
 
 def _selectivity(held: dict[int, Counter[int]]) -> float:
@@ -154,17 +177,16 @@ def _selectivity(held: dict[int, Counter[int]]) -> float:
 # ------------------------------------------------------------------------------------ probe, contexts
 
 
-def contexts(session: Workbench, layer: int, basin: BasinRef, top: int) -> results.BasinContexts:
+def contexts_of(session: Workbench, layer: int, basin: BasinRef, top: int) -> results.BasinContexts:
     """Where in real text a basin is visited."""
     _exists(session, layer, basin)
     reading = read(session, layer, heldout(session))
-    found = _contexts(session, reading, basin.basin)
     return results.BasinContexts(
         layer=layer,
         basin=basin.basin,
-        visits=len(found),
-        tokens=reading.windows.numel(),
-        contexts=tuple(found[:top]),
+        visits=reading.visits()[basin.basin],
+        tokens=len(reading.tokens),
+        contexts=tuple(contexts(session, reading, basin.basin).get(basin.basin, [])[:top]),
     )
 
 
@@ -172,24 +194,6 @@ def _exists(session: Workbench, layer: int, basin: BasinRef) -> Tensor:
     live_registry(session, layer)
     session.known_basins(layer)
     return session.direction(layer, basin)
-
-
-def _contexts(session: Workbench, reading: Reading, basin: int) -> list[results.Context]:
-    """All visits of a basin, the most active first; every context once."""
-    text = session.text
-    found: dict[str, results.Context] = {}
-    for tokens, names, cosines in zip(reading.windows.tolist(), reading.basins, reading.cosines, strict=True):
-        for place, name in enumerate(names):
-            if name != basin:
-                continue
-            context = results.Context(
-                before=text.decode(tokens[max(0, place - _AROUND) : place]).replace("\n", " ⏎ "),
-                token=text.token(tokens[place]).strip() or "⏎",
-                after=text.decode(tokens[place + 1 : place + 1 + _AROUND]).replace("\n", " ⏎ "),
-                activation=cosines[place],
-            )
-            found.setdefault(str(context), context)
-    return sorted(found.values(), key=lambda context: -context.activation)
 
 
 @torch.no_grad()
@@ -202,23 +206,19 @@ def probe(
     reading = reading or read(session, layer, heldout(session))
     text = session.text
     likely = said_by(session, layer, centre).softmax(dim=0).topk(min(top, text.tokenizer.size))
-    tokens = reading.windows.flatten().tolist()
-    flat = [name for row in reading.basins for name in row]
-    held = _held(flat, tokens).get(basin.basin, Counter())
-    visits = sum(held.values())
+    inside = reading.held().get(basin.basin, Counter())
+    visits = sum(inside.values())
     return results.Probe(
         layer=layer,
         basin=basin.basin,
         visits=visits,
-        share=visits / len(flat) if flat else 0.0,
+        share=visits / max(1, len(reading.tokens)),
         says=tuple(
             results.TokenScore(text.token(token), score)
             for token, score in zip(likely.indices.tolist(), likely.values.tolist(), strict=True)
         ),
-        holds=tuple(
-            results.TokenScore(text.token(token), count / visits) for token, count in held.most_common(top)
-        ),
-        contexts=tuple(_contexts(session, reading, basin.basin)[:top]),
+        holds=read_most(session, inside, top),
+        contexts=tuple(contexts(session, reading, basin.basin).get(basin.basin, [])[:top]),
     )
 
 
@@ -236,37 +236,52 @@ def said_by(session: Workbench, layer: int, state: Tensor) -> Tensor:
 # ---------------------------------------------------------------------------------------------- trace
 
 
-@torch.no_grad()
-def trace(session: Workbench, layer: int, words: str) -> results.Trace:
-    """The convergence path of every token of a text."""
+def _passed(session: Workbench, layer: int, words: str) -> tuple[list[int], Tensor]:
+    """The tokens of words and their states (n, d) in a layer of the live model."""
     text = session.text
     ids = text.encode(words)[-text.max_length :]
     if not ids:
-        raise ElError("there is no token to trace in an empty text", code="EL201")
+        raise ElError("there is no token in an empty text", code="EL201")
     passed = text.forward(torch.tensor([ids], device=session.model.device), intervention=standing(session))
-    rows, rises = _traced(session, layer, ids, passed.states[layer][0])
+    return ids, passed.states[layer][0]
+
+
+@torch.no_grad()
+def _read_words(session: Workbench, layer: int, words: str) -> Reading:
+    """Where the tokens of words settle, read as ``trace`` reads them."""
+    session.check_layer(layer)
+    ids, states = _passed(session, layer, words)
+    live_registry(session, layer)
+    return Reading([ids], placed(session, layer, session.state.layers[layer].live, states))
+
+
+@torch.no_grad()
+def trace(session: Workbench, layer: int, words: str) -> results.Trace:
+    """The convergence path of every token of a text."""
+    session.check_layer(layer)
+    ids, states = _passed(session, layer, words)
+    rows, rises, found = _traced(session, layer, ids, states)
     return results.Trace(
         layer=layer,
         text=words,
         tokens=rows,
         mean_iterations=sum(row.iterations for row in rows) / len(rows),
         rises=rises,
+        to_zero=found.to_zero,
+        unsettled=found.unsettled,
     )
 
 
 def _traced(
     session: Workbench, layer: int, ids: Sequence[int], states: Tensor
-) -> tuple[tuple[results.TracedToken, ...], int]:
+) -> tuple[tuple[results.TracedToken, ...], int, Found]:
     """What becomes of the states (n, d) of tokens in the live landscape, and how often an energy rose."""
-    landscape, registry = live_registry(session, layer)
-    way, end = trajectory(landscape, states.to(landscape.weight), eps=float(session.setting("eps")))
+    landscape, _ = live_registry(session, layer)
+    states = states.to(landscape.weight)
+    way, end = trajectory(landscape, states, eps=float(session.setting("eps")))
     steps, n, dim = way.shape
     energies = lyapunov(landscape, way.reshape(steps * n, dim)).reshape(steps, n)
-    names = name_of(registry, end.states)
-    alive = registry.alive()
-    nearest = torch.zeros(n)
-    if alive:
-        nearest = gram(end.states, torch.stack([basin.centre for basin in alive]).to(end.states)).amax(dim=1)
+    found = placed(session, layer, session.state.layers[layer].live, states)
     rises = 0
     rows = []
     for k, token in enumerate(ids):
@@ -274,17 +289,18 @@ def _traced(
         path = energies[: taken + 1, k]
         scale = path.abs().max().clamp_min(1.0)
         rises += int((path[1:] > path[:-1] + _RISE * scale).sum())
+        named = found.basins[k] >= 0
         rows.append(
             results.TracedToken(
                 token=session.text.token(token),
-                basin=names[k],
-                cosine=float(nearest[k]),
+                basin=found.basins[k] if named else None,
+                cosine=found.cosines[k] if named else None,
                 iterations=taken,
-                settled=bool(end.settled[k]),
+                settled=found.settled[k],
                 path=results.Descent(tuple(path.tolist())),
             )
         )
-    return tuple(rows), rises
+    return tuple(rows), rises, found
 
 
 def trace_generation(
@@ -292,7 +308,7 @@ def trace_generation(
 ) -> results.Trajectory:
     """What the live model replies, and through which basins of a layer it goes."""
     made = session.generate_live(prompt, tokens=tokens, temp=temp, topk=topk, seed=seed)
-    rows, _ = _traced(session, layer, made.token_ids, made.states[layer])
+    rows, _, found = _traced(session, layer, made.token_ids, made.states[layer])
     visited = dict.fromkeys(row.basin for row in rows if row.basin is not None)
     return results.Trajectory(
         layer=layer,
@@ -302,6 +318,8 @@ def trace_generation(
         tokens=rows,
         basins=tuple(visited),
         interventions=tuple(str(held) for held in session.state.interventions.values()),
+        to_zero=found.to_zero,
+        unsettled=found.unsettled,
     )
 
 
@@ -325,10 +343,10 @@ def neighbours(
     best = torch.sort(cosines, descending=True, stable=True)
     chosen = [(alive[int(i)], float(c)) for c, i in zip(best.values[:top], best.indices[:top], strict=True)]
     examples: dict[int, str] = {}
-    if session.model.text is not None and session.model.text.heldout is not None:
+    if has_tokens(session):
         reading = read(session, layer, heldout(session))
         for basin, _ in chosen:
-            found = _contexts(session, reading, basin.id)
+            found = contexts(session, reading, basin.id).get(basin.id)
             examples[basin.id] = str(found[0]) if found else ""
     return results.Neighbours(
         layer,
@@ -350,8 +368,9 @@ def classify(session: Workbench, layer: int, of: str) -> results.Classification:
     each token came with it, and its choice is the commonest.
     """
     text = session.text
-    fit = read(session, layer, text.choosing_windows(WINDOWS)[:, :-1])
-    test = read(session, layer, text.measuring_windows(WINDOWS)[:, :-1])
+    windows = heldout(session)
+    fit = read(session, layer, windows)
+    test = read(session, layer, text.measuring_windows(len(windows))[:, :-1], register=False)
     shift = 0 if of == "token" else 1
     train, held = _pairs(fit, shift), _pairs(test, shift)
     commonest = Counter(token for _, token in train).most_common(1)[0][0]
@@ -381,7 +400,7 @@ def classify(session: Workbench, layer: int, of: str) -> results.Classification:
 def _pairs(reading: Reading, shift: int) -> list[tuple[int, int]]:
     """(basin, token) at every place, the token ``shift`` places on."""
     found = []
-    for tokens, basins in zip(reading.windows.tolist(), reading.basins, strict=True):
+    for tokens, basins in zip(reading.rows, reading.basins, strict=True):
         found += list(zip(basins[: len(tokens) - shift], tokens[shift:], strict=True))
     return found
 

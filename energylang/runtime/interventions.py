@@ -1,7 +1,8 @@
 """What is done to states in forward passes, and how it is undone: the interventions of a session.
 
-An intervention concerns one basin of one layer. A state (a token's x_K) *is in* the basin when that is the nearest
-of the layer's known basins by cosine; with c the centre's unit vector and a = x·c its activation:
+An intervention concerns one basin of one layer. A state (a token's x_K) *is in* the basin when it settles there, by
+the same rule as in `survey` and `usage` (``landscape.assign``); with c the centre's unit vector and a = x·c its
+activation:
 
 * ``zero``: a state in the basin loses its component along c;
 * ``boost``: that component is multiplied by ``amount`` (2 by default);
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,8 +26,8 @@ from torch import Tensor
 
 from energylang import results
 from energylang.errors import ElError
+from energylang.landscape.assign import assign
 from energylang.models.protocol import Intervention
-from energylang.models.states import chunks
 from energylang.values import BasinRef
 
 from .history import Holding
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 
 KINDS = ("zero", "clamp", "boost", "swap")
 _DEFAULT = {"clamp": 1.0, "boost": 2.0}
-_WINDOWS = 16
 
 
 def intervene(
@@ -86,40 +87,49 @@ def _reach(session: Workbench, holding: Holding) -> tuple[int, int]:
     text = session.text
     if text.heldout is None:
         return 0, 0
-    count = total = 0
-    for part in chunks(text.choosing_windows(_WINDOWS)[:, :-1]):
-        states = text.forward(part).states[holding.layer]
-        total += states[..., 0].numel()
-        inside = _inside(states, holding)
-        count += total if holding.kind == "clamp" else int(inside.sum())
-    return min(count, total), total
+    states = text.window_states(text.reading_windows())[holding.layer]
+    total = states[..., 0].numel()
+    return total if holding.kind == "clamp" else int(_Within(session, holding)(states).sum()), total
 
 
-def _inside(states: Tensor, holding: Holding) -> Tensor:
-    unit = torch.nn.functional.normalize(holding.centres.to(states), dim=1)
-    here: Tensor = (states @ unit.T).argmax(dim=-1) == holding.index
-    return here
+class _Within:
+    """Which states (…, d) are in the basin of an intervention → (…) bool."""
+
+    def __init__(self, session: Workbench, holding: Holding) -> None:
+        layer = holding.layer
+        self.landscape = session.landscape_of(layer, session.state.layers[layer].live)
+        self.eps = float(session.setting("eps"))
+        self.kicks = partial(session.generator, "assign", layer)
+        self.holding = holding
+
+    def __call__(self, states: Tensor) -> Tensor:
+        flat = states.detach().reshape(-1, states.shape[-1]).to(self.landscape.weight)
+        centres = self.holding.centres.to(flat)
+        index, _, _ = assign(self.landscape, centres, flat, self.kicks(), eps=self.eps)
+        inside: Tensor = (index == self.holding.index).reshape(states.shape[:-1]).to(states.device)
+        return inside
 
 
 def standing(session: Workbench) -> Intervention:
     """All of the session's interventions, as one change of a pass."""
-    by_layer: dict[int, list[Holding]] = {}
+    by_layer: dict[int, list[_Within]] = {}
     for holding in session.state.interventions.values():
-        by_layer.setdefault(holding.layer, []).append(holding)
+        by_layer.setdefault(holding.layer, []).append(_Within(session, holding))
     return Intervention(state={layer: _doing(held) for layer, held in by_layer.items()})
 
 
-def _doing(held: list[Holding]) -> Callable[[Tensor], Tensor]:
+def _doing(held: list[_Within]) -> Callable[[Tensor], Tensor]:
     def act(states: Tensor) -> Tensor:
-        for holding in held:
-            states = _acted(states, holding)
+        for within in held:
+            states = _acted(states, within)
         return states
 
     return act
 
 
-def _acted(states: Tensor, holding: Holding) -> Tensor:
+def _acted(states: Tensor, within: _Within) -> Tensor:
     """The states (…, d) under one intervention."""
+    holding = within.holding
     centre = holding.centres[holding.index].to(states)
     unit = centre / torch.linalg.vector_norm(centre)
     along = (states @ unit).unsqueeze(-1)
@@ -135,4 +145,4 @@ def _acted(states: Tensor, holding: Holding) -> Tensor:
         assert holding.other is not None  # a swap has one
         other = holding.other.to(states)
         changed = states + along * (other / torch.linalg.vector_norm(other) - unit)
-    return torch.where(_inside(states, holding).unsqueeze(-1), changed, states)
+    return torch.where(within(states).unsqueeze(-1), changed, states)

@@ -32,6 +32,7 @@ from energylang.landscape.proposal import Proposal
 from energylang.landscape.solve import field_edit
 from energylang.landscape.survey import survey
 
+from . import asked
 from .editing import Plan, carry_out
 
 if TYPE_CHECKING:
@@ -77,14 +78,15 @@ def consolidate(
         centre = kept[0] if len(kept) else torch.ones_like(landscape.weight[0])
         return Proposal(whole, centre, None, operation, notes)
 
-    weak = _split(session, session.landscape_of(layer), layer, kept, prune, 0).weak
+    split = _split(session, session.landscape_of(layer), layer, kept, prune, 0)
     plan = Plan(
         operation,
         layer,
         f"L{layer}",
         propose,
-        own=weak if len(weak) else None,
-        strength=strengthen,
+        asked=asked.all_of(split.weak, split.strong),
+        own=split.weak if len(split.weak) else None,
+        factor=strengthen,
     )
     return carry_out(session, plan, force=force, reason=reason)
 
@@ -242,7 +244,15 @@ def watermark(
         notes = () if float(rate[best]) == 1.0 else (f"{float(rate[best]):.0%} of noisy marks come back",)
         return Proposal(candidates[best], patterns[0], _MARGINS[best] / landscape.beta, "watermark", notes)
 
-    plan = Plan("watermark", layer, f"{marks} marks", propose, own=patterns, exactly=0.5)
+    plan = Plan(
+        "watermark",
+        layer,
+        f"{marks} marks",
+        propose,
+        asked=asked.marked(patterns, _NEAR, _WANTED),
+        own=patterns,
+        exactly=0.5,
+    )
     return carry_out(session, plan, force=force, reason=reason)
 
 
@@ -262,7 +272,7 @@ def _verified(
 ) -> results.Watermark:
     wrong = [marks_of(session, layer, f"wrong key {k}", marks) for k in range(_WRONG_KEYS)]
     patterns = torch.cat((marks_of(session, layer, key, marks), *wrong))
-    found = _there(landscape, patterns).reshape(-1, marks).double().mean(dim=1)
+    found = there(landscape, patterns).reshape(-1, marks).double().mean(dim=1)
     score, others = float(found[0]), found[1:]
     reached = float((others >= max(score, 1e-9)).double().mean())
     return results.Watermark(
@@ -277,7 +287,7 @@ def _verified(
     )
 
 
-def _there(landscape: Landscape, patterns: Tensor) -> Tensor:
+def there(landscape: Landscape, patterns: Tensor) -> Tensor:
     """(n,) bool: whether states at the patterns (n, d) stay near them."""
     return cosine_rows(settle(landscape, patterns).states, patterns) > _NEAR
 
@@ -285,7 +295,7 @@ def _there(landscape: Landscape, patterns: Tensor) -> Tensor:
 def strip_test(session: Workbench, layer: int, key: str, marks: int) -> results.Stripped:
     """What attacks without the key leave of the marks, and of the layer's basins."""
     _key(key)
-    alive = session.known_basins(layer).alive()
+    alive = session.known_basins(layer).main()
     landscape = session.landscape_of(layer)
     centres = [basin.centre for basin in alive]
     known = (

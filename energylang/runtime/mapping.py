@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 from torch import Tensor
@@ -14,12 +15,23 @@ from torch import Tensor
 from energylang import results
 from energylang.errors import ElError
 from energylang.landscape.energy import lyapunov
-from energylang.landscape.probes import radius
 from energylang.storage import write_atomic
 from energylang.values import BasinRef
 
+from .observing import radii_of
+
 if TYPE_CHECKING:
+    from energylang.landscape.layer import Landscape
+    from energylang.landscape.lineage import Basin, Registry
+
     from .workbench import Workbench
+
+
+OLD, NOT_MET = "#c4c4c4", "not met by a survey of the present weight"
+"""How a basin is drawn and called that the last survey of the present weight did not meet."""
+
+
+NAMED = 24
 
 
 def landscape_map(
@@ -51,31 +63,48 @@ def page(found: results.LandscapeMap) -> bytes:
     """An interactive map that needs no network, as HTML; needs plotly."""
     import plotly.graph_objects as go
 
-    points = found.points
-    marker = {
-        "size": [8 + 3 * math.sqrt(point.population) for point in points],
-        "color": [point.energy for point in points],
-        "colorscale": "Viridis",
-        "showscale": True,
-        "colorbar": {"title": "energy"},
-    }
-    shared = {
-        "x": [point.x for point in points],
-        "y": [point.y for point in points],
-        "mode": "markers+text",
-        "text": [f"B{point.id}" for point in points],
-        "textposition": "top center",
-        "marker": marker,
-        "customdata": [[point.population, point.energy, point.radius] for point in points],
-        "hovertemplate": "%{text}<br>%{customdata[0]} starts<br>energy %{customdata[1]:.3f}"
-        "<br>radius %{customdata[2]:.2f}<extra></extra>",
-    }
-    if found.dims == 3:
-        figure = go.Figure(go.Scatter3d(z=[point.z for point in points], **shared))
-    else:
-        figure = go.Figure(go.Scatter(**shared))
+    from energylang.render.marks import known_basins, reach_of, starts_of
+    from energylang.render.terrain import axis_names
+
+    figure, named = go.Figure(), _named(found)
+    old, current = ([point for point in found.points if point.current is now] for now in (False, True))
+    for points, name in ((old, NOT_MET), (current, "basins")):
+        look = (
+            {"color": OLD}
+            if points is old
+            else {
+                "color": [point.energy for point in points],
+                "colorscale": "Viridis",
+                "showscale": True,
+                "colorbar": {"title": "energy"},
+            }
+        )
+        shared = {
+            "x": [point.x for point in points],
+            "y": [point.y for point in points],
+            "mode": "markers+text",
+            "name": name,
+            "showlegend": bool(old),
+            "text": [f"B{point.id}" if point.id in named else "" for point in points],
+            "textposition": "top center",
+            "marker": {"size": [8 + 3 * math.sqrt(point.population) for point in points], **look},
+            "customdata": [
+                [starts_of(point, found.surveyed), point.energy, reach_of(point), point.id]
+                for point in points
+            ],
+            "hovertemplate": "B%{customdata[3]}<br>%{customdata[0]}<br>energy %{customdata[1]:.3f}"
+            "<br>radius %{customdata[2]}<extra></extra>",
+        }
+        if points and found.dims == 3:
+            figure.add_trace(go.Scatter3d(z=[point.z for point in points], **shared))
+        elif points:
+            figure.add_trace(go.Scatter(**shared))
+    if old:
+        figure.update_layout(legend={"orientation": "h"})
+    titles = {f"{axis}axis_title": name for axis, name in zip("xy", axis_names(found), strict=True)}
+    figure.update_layout({"scene": titles} if found.dims == 3 else titles)
     figure.update_layout(
-        title=f"L{found.layer}: {len(points)} basins ({found.method})", template="plotly_white"
+        title=f"L{found.layer}: {known_basins(found)} ({found.method})", template="plotly_white"
     )
     text: str = figure.to_html(include_plotlyjs=True, full_html=True, div_id=f"landscape-L{found.layer}")
     return text.encode("utf-8")
@@ -85,25 +114,42 @@ def image(found: results.LandscapeMap) -> bytes:
     """The first two coordinates of a map, as PNG; needs matplotlib."""
     from matplotlib.figure import Figure
 
+    from energylang.render.marks import known_basins
+    from energylang.render.terrain import axis_names
+
     figure = Figure(figsize=(7, 5.5), dpi=130, layout="constrained")
     axes = figure.subplots()
     points = found.points
-    drawn = axes.scatter(
-        [point.x for point in points],
-        [point.y for point in points],
-        s=[20 + 12 * point.population for point in points],
-        c=[point.energy for point in points],
-        cmap="viridis",
-        alpha=0.8,
-    )
-    for point in points:
+    old, current = ([point for point in points if point.current is now] for now in (False, True))
+    for part in (old, current):
+        drawn = axes.scatter(
+            [point.x for point in part],
+            [point.y for point in part],
+            s=[20 + 12 * point.population for point in part],
+            c=OLD if part is old else [point.energy for point in part],
+            cmap=None if part is old else "viridis",
+            alpha=0.8,
+            label=NOT_MET if part is old else None,
+        )
+    named = _named(found)
+    for point in (point for point in points if point.id in named):
         axes.annotate(f"B{point.id}", (point.x, point.y), fontsize=7, ha="center", va="bottom")
-    axes.set_title(f"L{found.layer}: {len(points)} basins ({found.method})")
-    if points:
+    if old:
+        axes.legend(fontsize=7)
+    axes.set_xlabel(axis_names(found)[0])
+    axes.set_ylabel(axis_names(found)[1])
+    axes.set_title(f"L{found.layer}: {known_basins(found)} ({found.method})")
+    if current:
         figure.colorbar(drawn, label="energy")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _named(found: results.LandscapeMap) -> set[int]:
+    """The basins whose names are written beside them: those of most starts, of this survey first."""
+    order = sorted(found.points, key=lambda point: (not point.current, -point.population, point.id))
+    return {point.id for point in order[:NAMED]}
 
 
 def overview(session: Workbench, layer: int) -> results.LandscapeMap:
@@ -111,35 +157,80 @@ def overview(session: Workbench, layer: int) -> results.LandscapeMap:
     return _mapped(session, layer, 2, "pca", radii=False)
 
 
-def reach(session: Workbench, layer: int, basin: int) -> float:
-    """The radius of one living basin."""
-    centre = session.basin(BasinRef(layer, basin))[None]
-    landscape = session.landscape_of(layer)
-    return float(radius(landscape, centre.to(landscape.weight), session.generator("landscape", layer))[0])
+def reach(session: Workbench, layer: int, basin: int) -> tuple[float, float, float | None, bool]:
+    """The radius of one living basin, its interval, and whether it lies in the range."""
+    return radii_of(session, layer, session.basin(BasinRef(layer, basin))[None]).rows()[0]
 
 
 def _mapped(
     session: Workbench, layer: int, dims: int, method: str, *, radii: bool = True
 ) -> results.LandscapeMap:
-    alive = session.known_basins(layer).alive()
+    registry = session.known_basins(layer)
+    alive = registry.main()
     landscape = session.landscape_of(layer)
     if not alive:
-        return results.LandscapeMap(layer, method, dims, (0.0,) * dims, (), None)
+        return results.LandscapeMap(
+            layer, method, dims, (0.0,) * dims, (), None, **_counts(registry, landscape)
+        )
     centres = torch.stack([basin.centre for basin in alive]).to(landscape.weight)
     if method == "pca":
         places, explained = principal(centres, dims)
     else:
         places, explained = umap_places(centres, dims, int(session.setting("seed"))), ()
     energies = lyapunov(landscape, centres).tolist()
-    far = [math.nan] * len(alive)
+    far: Sequence[tuple[float, float | None, float | None, bool | None]] = [
+        (math.nan, None, None, None)
+    ] * len(alive)
     if radii:
-        far = radius(landscape, centres, session.generator("landscape", layer)).tolist()
+        far = radii_of(session, layer, centres).rows()
     padded = torch.nn.functional.pad(places, (0, 3 - dims)).tolist()
     points = tuple(
-        results.MapPoint(basin.id, x, y, z, basin.population, energy, reached)
+        results.MapPoint(
+            basin.id,
+            x,
+            y,
+            z,
+            starts_in(registry, basin),
+            energy,
+            *reached,
+            current=registry.is_current(basin),
+            tokens=basin.tokens,
+        )
         for basin, (x, y, z), energy, reached in zip(alive, padded, energies, far, strict=True)
     )
-    return results.LandscapeMap(layer, method, dims, explained, points, None)
+    return results.LandscapeMap(layer, method, dims, explained, points, None, **_counts(registry, landscape))
+
+
+def starts_in(registry: Registry, basin: Basin) -> int:
+    """The starts of the last survey that rest in a basin; after an edit, until the next survey, those before it."""
+    before = registry.last is None and basin.seen_in > 0
+    return basin.population if before or registry.is_current(basin) else 0
+
+
+class _Counts(TypedDict):
+    known: int
+    met: int
+    num_starts: int | None
+    origin_population: int | None
+    unsettled: int | None
+    surveyed: bool
+    symmetric: bool
+    minor: int
+
+
+def _counts(registry: Registry, landscape: Landscape) -> _Counts:
+    starts, origin, unsettled = registry.last or (None, None, None)
+    main = registry.main()
+    return _Counts(
+        known=len(main),
+        met=sum(registry.is_current(basin) for basin in main),
+        minor=len(registry.alive()) - len(main),
+        num_starts=starts,
+        origin_population=origin,
+        unsettled=unsettled,
+        surveyed=registry.last is not None,
+        symmetric=landscape.symmetric,
+    )
 
 
 def principal(centres: Tensor, dims: int) -> tuple[Tensor, tuple[float, ...]]:

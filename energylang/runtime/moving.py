@@ -11,12 +11,13 @@ from energylang.errors import ElError, LandscapeError
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import relative_noise, stable_generator
 from energylang.landscape.dynamics import settle_each
-from energylang.landscape.edits import AMPLITUDE, RELATED, move, scale_field
+from energylang.landscape.edits import AMPLITUDE, RELATED, move, move_line, scale_field
 from energylang.landscape.layer import Landscape
 from energylang.landscape.proposal import Proposal
 from energylang.results import Edit
 from energylang.values import BasinRef, Concept, Seed
 
+from . import asked
 from .editing import REMOVING, Plan, carry_out
 from .observing import NEAR, SAME
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _MARGINS = (1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.5, 8.0)  # times 1/β
 _NOISE, _TRIALS = 0.2, 16
+_ROUNDING = 1e-6
 
 
 def move_basin(
@@ -58,6 +60,7 @@ def move_basin(
         layer,
         f"{target} to {goal}",
         propose,
+        asked=asked.both(asked.installed(goal, direction), asked.ended(target, centre)),
         own=torch.stack((centre.to(pattern), pattern)),
         related=RELATED,
         installs=True,
@@ -71,18 +74,20 @@ def move_basin(
 def _smallest(
     landscape: Landscape, centre: Tensor, direction: Tensor, protected: Tensor, strength: float | None
 ) -> Proposal:
-    """The smallest margin whose new basin holds against noise; with a strength, the largest whose change is no more
-    than that share of the weight."""
-    made = [move(landscape, centre, direction, protected, margin=m / landscape.beta) for m in _MARGINS]
+    """The smallest margin whose new basin holds against noise; with a strength, the margin whose change is that share
+    of the weight."""
+    line = move_line(landscape, centre, direction, protected)
+    least = max(line.lowest, _MARGINS[0] / landscape.beta)
     if strength is not None:
-        limit = strength * landscape.frobenius
-        within = [proposal for proposal in made if proposal.factors.norm <= limit]
-        if not within:
-            least = made[0].factors.norm / landscape.frobenius
+        margin = line.at_norm(strength * landscape.frobenius)
+        if margin is None or margin < least * (1 - _ROUNDING):
+            takes = line.norm(least) / landscape.frobenius
             raise LandscapeError(
-                f"a move takes a change of {least:.1%} of the weight, more than the strength of {strength:.1%}"
+                f"a move takes a change of {takes:.1%} of the weight, more than the strength of {strength:.1%}"
             )
-        return within[-1]
+        return move(landscape, centre, direction, protected, margin=margin)
+    margins = [max(least, m / landscape.beta) for m in _MARGINS]
+    made = [move(landscape, centre, direction, protected, margin=margin) for margin in margins]
     pattern = AMPLITUDE * torch.sign(direction).to(centre)
     noise = relative_noise(pattern[None], _TRIALS, stable_generator("move", landscape.dim), _NOISE)[0]
     copies = (pattern + noise).expand(len(made), -1, -1).contiguous()
@@ -115,10 +120,11 @@ def scale_basin(
         layer,
         str(target),
         propose,
+        asked=asked.scaled(target, centre, factor),
         own=centre[None],
         related=RELATED,
         exactly=REMOVING,
         basin=basin,
-        strength=factor,
+        factor=factor,
     )
     return carry_out(session, plan, force=force, reason=reason)

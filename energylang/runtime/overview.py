@@ -14,8 +14,9 @@ from energylang.errors import ElError
 from energylang.values import BasinRef
 
 from . import mapping
-from .interpreting import Reading, heldout, live_registry, probe, read
+from .interpreting import live_registry, probe, read
 from .session import with_threads
+from .tokens import Reading, heldout
 
 if TYPE_CHECKING:
     from .session import Session
@@ -25,7 +26,8 @@ TOP = 12
 
 @dataclass(frozen=True)
 class BasinFacts:
-    """One basin. ``meaning`` is what text says about it, ``None`` with the reason in ``silent``."""
+    """One basin. ``population``, ``current`` and ``surveyed`` are as on the map. ``meaning`` is what text says about
+    it, ``None`` with the reason in ``silent``."""
 
     id: int
     population: int
@@ -37,6 +39,12 @@ class BasinFacts:
     radius: float
     meaning: results.Probe | None
     silent: str
+    radius_low: float | None = None
+    radius_high: float | None = None
+    radius_reached: bool | None = None
+    current: bool = True
+    surveyed: bool = True
+    symmetric: bool = True
 
 
 class Overview:
@@ -57,14 +65,15 @@ class Overview:
         """Everything about a living basin. Raises ``ElError`` where there is none of this number."""
         session, layer = self.session, self.layer
         session.basin(BasinRef(layer, basin))
-        known = session.registry(layer).get(basin)
+        registry = session.registry(layer)
+        known = registry.get(basin)
         assert known is not None
         with with_threads(session.threads):
-            radius = mapping.reach(session, layer, basin)
+            radius, low, high, reached = mapping.reach(session, layer, basin)
             meaning, silent = self._meaning(basin)
         return BasinFacts(
             id=basin,
-            population=known.population,
+            population=mapping.starts_in(registry, known),
             energy=known.energy,
             residual=known.residual,
             stability=known.stability,
@@ -73,6 +82,12 @@ class Overview:
             radius=radius,
             meaning=meaning,
             silent=silent,
+            radius_low=low,
+            radius_high=high,
+            radius_reached=reached,
+            current=registry.is_current(known),
+            surveyed=registry.last is not None,
+            symmetric=session.landscape_of(layer).symmetric,
         )
 
     def _meaning(self, basin: int) -> tuple[results.Probe | None, str]:

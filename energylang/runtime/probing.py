@@ -1,6 +1,7 @@
 """Where do states go?  A layer's basins on a map together with the ways of random probes into them.
 
-1. ``n_probes`` random states are settled in the staged landscape; where each ends says how large the basins are.
+1. ``n_probes`` random states are surveyed: settled, polished and assigned by the very function that ``survey`` uses.
+   Where each ends says how large the basins are. A basin that no survey met yet gets a number and is said to be new.
 2. Basins and the states of the probes' ways are placed on one map. PCA: the axes are those of the basins' centres,
    and everything is projected on them. UMAP has no axes, so basins and ways are embedded together; only the ways
    that are drawn take part.
@@ -19,10 +20,11 @@ from energylang.errors import ElError
 from energylang.landscape.draws import starts
 from energylang.landscape.dynamics import trajectory
 from energylang.landscape.energy import lyapunov
+from energylang.landscape.survey import survey
 from energylang.values import Concept
 
 from .mapping import umap_places
-from .observing import name_of
+from .observing import check_room
 
 if TYPE_CHECKING:
     from .session import Session
@@ -34,7 +36,8 @@ _STATES = 6  # of a way that UMAP embeds
 
 @dataclass(frozen=True)
 class PlacedBasin:
-    """A basin on the map; ``share`` of the probes ended in it. ``role``: basin, or the concept's own."""
+    """A basin on the map; ``share`` of the probes ended in it. ``current``: the last survey of the present weight met
+    it, or a probe did; ``is_new``: only a probe did; ``is_concept``: the highlighted concept's own."""
 
     id: int
     x: float
@@ -43,11 +46,14 @@ class PlacedBasin:
     share: float
     installed: bool
     is_concept: bool
+    probes: int = 0
+    current: bool = True
+    is_new: bool = False
 
 
 @dataclass(frozen=True)
 class Way:
-    """A probe's way on the map and the basin in which it ended (``None``: in no known one)."""
+    """A probe's way on the map and the basin in which it ended (``None``: it went to zero or did not settle)."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]
@@ -56,13 +62,15 @@ class Way:
 
 @dataclass(frozen=True)
 class ProbeMap:
-    """Basins, ways, and what the axes are. ``concept`` is where the highlighted concept's own state lies.
-    ``explained`` is the share of the centres' variance along each axis (PCA only)."""
+    """Basins, ways, and what the axes are. The ``probes`` are those in the basins, those that went to the zero state
+    (``to_zero``) and those that did not settle (``unsettled``). ``concept`` is where the highlighted concept's own
+    state lies. ``explained`` is the share of the centres' variance along each axis (PCA only)."""
 
     layer: int
     method: str
     probes: int
-    unknown: int
+    to_zero: int
+    unsettled: int
     explained: tuple[float, float] | None
     basins: tuple[PlacedBasin, ...]
     ways: tuple[Way, ...]
@@ -83,17 +91,29 @@ def probe_map(
     if isinstance(n_probes, bool) or not isinstance(n_probes, int) or not 1 <= n_probes <= 1_000_000:
         raise ElError(f"{n_probes} is no number of probes", code="EL206", hint="1 to 1,000,000")
     session.check_layer(layer)
-    alive = session.known_basins(layer).alive()
+    known = session.known_basins(layer)
+    landscape = session.landscape_of(layer)
+    check_room(n_probes, landscape)
+    draws = starts(n_probes, landscape.dim, session.generator("probes", layer), landscape.weight)
+    eps = float(session.setting("eps"))
+    found = survey(landscape, draws, eps=eps, generator=session.generator("probe kicks", layer))
+    version = session.staged(layer)
+    registry, ids = session.fresh_registry(version).meet(found)
+    session.keep_registry(version, registry, surveyed=False)
+    rests_in = set(ids)
+    main = {basin.id for basin in registry.main()}
+    alive = tuple(basin for basin in registry.alive() if basin.id in main or basin.id in rests_in)
     if len(alive) < 2:
         raise ElError(f"L{layer} has {len(alive)} known basins: there is nothing to map", code="EL510")
-    landscape = session.landscape_of(layer)
     centres = torch.stack([basin.centre for basin in alive]).to(landscape.weight)
-    draws = starts(n_probes, landscape.dim, session.generator("probes", layer), landscape.weight)
-    way, end = trajectory(landscape, draws, eps=float(session.setting("eps")))
-    names = name_of(session.registry(layer), end.states)
-    counts = {name: names.count(name) for name in set(names)}
-    steps = (end.iterations[:DRAWN] + 1).tolist()
-    ways = [way[: int(count), row] for row, count in enumerate(steps)]
+    counts = dict(zip(ids, found.population.tolist(), strict=True))
+    way, end = trajectory(landscape, draws[:DRAWN], eps=eps)
+    rests = found.assignment[:DRAWN].tolist()
+    names = [ids[rest] if rest >= 0 else None for rest in rests]
+    ways = [
+        torch.cat((way[: count + 1, row], found.centres[rest : rest + 1] if rest >= 0 else way[:0, row]))
+        for row, (count, rest) in enumerate(zip(end.iterations.tolist(), rests, strict=True))
+    ]
     own = None
     if concept is not None:
         own = session.concept_at(layer, concept).centroid.to(landscape.weight)
@@ -106,7 +126,8 @@ def probe_map(
         layer=layer,
         method=method,
         probes=n_probes,
-        unknown=counts.get(None, 0),
+        to_zero=found.origin_population,
+        unsettled=found.num_unsettled,
         explained=explained,
         basins=tuple(
             PlacedBasin(
@@ -117,6 +138,9 @@ def probe_map(
                 share=counts.get(basin.id, 0) / n_probes,
                 installed=basin.id in installed,
                 is_concept=basin.id == held,
+                probes=counts.get(basin.id, 0),
+                current=basin.id in counts or registry.is_current(basin),
+                is_new=known.get(basin.id) is None,
             )
             for place, basin in enumerate(alive)
         ),

@@ -7,7 +7,10 @@ with versions, settings and hashes of the weights; its schema is ``energylang.ru
 ``replay`` runs a record in a session of its own. The model must be the one that the record was made on, by the hash of
 its weights: another one is refused. Where the recorded session had gone to another place of its history without an
 operation (the end of an ``attempt``), the replay goes there too; ``with`` scopes are opened and closed as they were.
-Digests are compared operation by operation, and where one differs the first field that does is named.
+Digests are compared operation by operation. Where one differs, the results themselves are: every field has a
+tolerance (``results.rounding``), because another processor rounds otherwise, and a step is *equal within rounding* or
+*different*; the first field that is too far apart is named. A hash of weights cannot be nearly equal, so a sketch of
+the changes stands beside it (``sketch``), and where hashes differ the sketches decide.
 
 Files that it writes are set aside, and gone at its end: a record from a stranger overwrites nothing.
 
@@ -18,23 +21,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from energylang import results
 from energylang.errors import ElError
 from energylang.ops.coerce import as_statement
 from energylang.ops.declaration import Effect, Op
+from energylang.results.rounding import Deviation, compared, holds_hash, short
 from energylang.storage import json_bytes, read_json, seal_holds, sealed, set_aside, write_atomic
 from energylang.values import BasinRef, Concept, Layer, Seed
 
 from .schema import RECORD
+from .sketch import TOLERANCE, apart, changes
 
 if TYPE_CHECKING:
     from .session import Session
@@ -43,7 +50,6 @@ if TYPE_CHECKING:
 FORMAT = "energylang record"
 SECRET = "…"
 _LEFT_OUT = ("record", "replay")
-_SHOWN = 60
 
 
 @dataclass
@@ -54,9 +60,15 @@ class Ledger:
     script: dict[str, str] | None = None
 
     def note(
-        self, op: Op, values: Mapping[str, Any], statement: str, at: int, outcome: results.Result | ElError
+        self,
+        op: Op,
+        values: Mapping[str, Any],
+        statement: str,
+        at: int,
+        outcome: results.Result | ElError,
+        session: Workbench,
     ) -> None:
-        """Write an operation down."""
+        """Write an operation down that ``session`` has just carried out."""
         if op.name in _LEFT_OUT:
             return
         entry: dict[str, Any] = {
@@ -73,6 +85,8 @@ class Ledger:
         else:
             found = outcome.to_dict(volatile=False)
             entry |= {"status": "OK", "digest": digest(found), "result": found}
+            if holds_hash(found):
+                entry["changes"] = changes(session)
         self.entries.append(entry)
 
     def end(self, number: int, statement: str) -> None:
@@ -130,6 +144,8 @@ def made_with() -> dict[str, str]:
         "energylang": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "numpy": np.__version__,
+        "kernels": torch.backends.cpu.get_cpu_capability(),
         "machine": f"{platform.system()} {platform.machine()}",
     }
 
@@ -148,6 +164,7 @@ def write(session: Workbench, path: str) -> results.Recorded:
         "checkpoint_hash": session.original_hash,
         "final_hash": final,
         "live_hash": session.live_hash(),
+        "changes": changes(session),
         "script": ledger.script,
         "settings": dict(session.state.settings),
         "operations": ledger.entries,
@@ -188,7 +205,7 @@ def read(session: Workbench, path: str) -> dict[str, Any]:
     except jsonschema.ValidationError as error:
         place = "/".join(map(str, error.absolute_path)) or "the whole"
         raise ElError(
-            f"{path} is not a record: at {place}, {_short(error.message)}",
+            f"{path} is not a record: at {place}, {short(error.message)}",
             code="EL540",
             hint="`record` writes them; docs/record.schema.json says what they hold",
         ) from None
@@ -212,6 +229,7 @@ def _replayed(
     ended = {int(entry["of"]) for entry in operations if entry["operation"] == "end"}
     scopes: dict[int, AbstractContextManager[Any]] = {}
     steps: list[results.ReplayStep] = []
+    largest: Deviation | None = None
     _check_first(data, path)
     for entry in operations:
         number = int(entry["number"])
@@ -220,17 +238,23 @@ def _replayed(
             if scope is not None:
                 scope.__exit__(None, None, None)
             continue
-        difference = _again(fresh, entry, path, on, key, scopes if number in ended else None)
-        steps.append(results.ReplayStep(number, entry["statement"], not difference, difference))
+        difference, rounding = _again(fresh, entry, path, on, key, scopes if number in ended else None)
+        steps.append(
+            results.ReplayStep(number, entry["statement"], not difference, difference, str(rounding or ""))
+        )
+        if rounding and (largest is None or rounding.used > largest.used):
+            largest = rounding
     if fresh.has_model and fresh.timeline.current.id != data["at"] and data["at"] in fresh.timeline.nodes:
         fresh.travel_to(fresh.timeline.nodes[data["at"]])
     final = fresh.staged_hash() if fresh.has_model else ""
     first = next((step.number for step in steps if not step.same), None)
+    alike = final == data["final_hash"]
+    distance = 0.0 if alike else apart(data["changes"], changes(fresh)) if "changes" in data else math.inf
     now = made_with()
     return results.Replay(
         path=path,
         operations=len(steps),
-        identical=first is None and final == data["final_hash"],
+        identical=alike and all(step.same and not step.rounding for step in steps),
         first_difference=first,
         final_hash=final,
         recorded_hash=data["final_hash"],
@@ -241,6 +265,9 @@ def _replayed(
         ),
         intact=seal_holds(data),
         steps=tuple(steps),
+        equal=first is None and distance <= TOLERANCE,
+        largest=str(largest or ""),
+        weights_apart=distance if math.isfinite(distance) else None,
     )
 
 
@@ -256,24 +283,24 @@ def _again(
     on: str | None,
     key: str | None,
     scopes: dict[int, AbstractContextManager[Any]] | None,
-) -> str:
-    """Run one operation; what differs, or an empty text."""
+) -> tuple[str, Deviation | None]:
+    """Run one operation: what is different, or an empty text, and the largest difference that is within rounding."""
     from energylang.ops import TABLE
 
     op = TABLE.get(entry["operation"])
     if op is None:
-        return f"there is no operation `{entry['operation']}` any more"
+        return f"there is no operation `{entry['operation']}` any more", None
     values = dict(entry.get("arguments", {}))
     hidden = [name for name in values if _secret(op, name)]
     if hidden and key is None:
-        return "it needs a key, and keys are not written down: key=…"
+        return "it needs a key, and keys are not written down: key=…", None
     values.update(dict.fromkeys(hidden, key))
     if Effect.LOADS in op.effects and on is not None:
         values["model"] = on
     if session.has_model and entry["at"] != session.timeline.current.id and Effect.LOADS not in op.effects:
         node = session.timeline.nodes.get(entry["at"])
         if node is None:
-            return f"the history has no place {entry['at']}"
+            return f"the history has no place {entry['at']}", None
         session.travel_to(node)
     try:
         if scopes is None:
@@ -283,18 +310,34 @@ def _again(
             outcome = scope.__enter__()
     except ElError as error:
         if entry.get("status") == "FAILED":
-            return "" if error.code == entry.get("error") else f"error: {entry.get('error')} → {error.code}"
-        return f"it failed: {error.message}"
+            same = error.code == entry.get("error")
+            return "" if same else f"error: {entry.get('error')} → {error.code}", None
+        return f"it failed: {error.message}", None
     if Effect.LOADS in op.effects:
         _same_checkpoint(entry, outcome, path)
     if entry.get("status") == "FAILED":
-        return f"error: {entry.get('error')} → none"
+        return f"error: {entry.get('error')} → none", None
     found = outcome.to_dict(volatile=False)
     if Effect.LOADS in op.effects and on is not None:
         found["model"] = entry["result"].get("model")
+    return _judged(session, entry, found)
+
+
+def _judged(
+    session: Session, entry: Mapping[str, Any], found: Mapping[str, Any]
+) -> tuple[str, Deviation | None]:
+    """The same for a result that is there, as plain data."""
     if digest(found) == entry["digest"]:
-        return ""
-    return first_difference(entry["result"], json.loads(json.dumps(found))) or "the digest"
+        return "", None
+    difference = compared(entry["result"], json.loads(json.dumps(found)))
+    if difference.beyond is not None:
+        return str(difference.beyond), None
+    if digest(entry["result"]) != entry["digest"]:
+        return "the digest is not that of the result", None
+    distance = apart(entry["changes"], changes(session)) if "changes" in entry else math.inf
+    if difference.hashes and not distance <= TOLERANCE:
+        return str(difference.hash), None
+    return "", difference.largest or difference.hash
 
 
 def _same_checkpoint(entry: Mapping[str, Any], outcome: results.Info, path: str) -> None:
@@ -306,26 +349,3 @@ def _same_checkpoint(entry: Mapping[str, Any], outcome: results.Info, path: str)
             code="EL540",
             hint="a record runs on the weights that it was made on, and on no others",
         )
-
-
-def first_difference(then: Any, now: Any, place: str = "") -> str:
-    """Where two pieces of plain data begin to differ, as ``field: then → now``."""
-    if isinstance(then, Mapping) and isinstance(now, Mapping):
-        for name in {**then, **now}:
-            found = first_difference(then.get(name), now.get(name), f"{place}.{name}" if place else str(name))
-            if found:
-                return found
-        return ""
-    both = (then, now)
-    if all(isinstance(side, Sequence) and not isinstance(side, str) for side in both):
-        for index, (a, b) in enumerate(zip(then, now, strict=False)):
-            found = first_difference(a, b, f"{place}[{index}]")
-            if found:
-                return found
-        return "" if len(then) == len(now) else f"{place}: {len(then)} → {len(now)} items"
-    return "" if then == now or (then != then and now != now) else f"{place}: {_short(then)} → {_short(now)}"
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -33,8 +33,10 @@ from energylang.results import Edit
 from energylang.values import BasinRef, Seed
 from energylang.values import Concept as ConceptName
 
+from . import asked
 from .aiming import aim
-from .editing import Plan, check_force, commit, draft
+from .doses import dose_of
+from .editing import Plan, check_force, commit, draft, heard
 from .effects import measure
 from .history import Concept
 from .installing import (
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     from .workbench import Workbench
 
 _COPIES, _NOISE = 64, 0.1
-_ENOUGH = 0.9  # of what is diverted must arrive
+_ENOUGH, _HALF = 0.9, 0.5  # of what is diverted must arrive; where a dose or a damage budget sets the limit
 
 
 # ----------------------------------------------------------------------------------------- redirect
@@ -69,6 +71,7 @@ def redirect_basin(
     damage: float,
     force: bool,
     reason: str,
+    dose: float | None = None,
 ) -> Edit:
     """Let what settles in a basin flow into another one, or into a concept's."""
     check_force(force, reason)
@@ -101,29 +104,39 @@ def redirect_basin(
         factors = made.factors.scaled(dose)
         return replace(made, factors=factors, target=resting(landscape, factors, value))
 
-    def planned(dose: float, proposal: Proposal, within: tuple[bool, str] | None) -> Plan:
+    given = dose is not None or strength is not None
+
+    def planned(dose: float, proposal: Proposal, share: float, within: tuple[bool, str] | None) -> Plan:
+        least = _HALF if within is not None or given else _ENOUGH
         return Plan(
             "redirect",
             layer,
             f"{basin} to {to}",
             lambda _landscape, _protected: proposal,
+            asked=lambda _tried: asked.judged(
+                "share of what is diverted that arrives",
+                share,
+                least,
+                f"only {share:.0%} of what is diverted arrives at {to}, {least:.0%} is asked for",
+            ),
             own=torch.stack((centre, value)),
             related=RELATED,
             installs=True,
             method="redirect",
-            strength=dose,
-            decided=within,
+            strength=strength,
+            dose=dose,
+            damage=within,
         )
 
+    if dose is None and strength is not None:
+        dose = dose_of(dosed(1.0).factors, strength * landscape.frobenius, value)
     if session.model.text is not None:
-        dose, proposal, within = within_budget(session, layer, dosed, damage, strength)
-        made = draft(session, planned(dose, proposal, within))
+        dose, proposal, within = within_budget(session, layer, dosed, damage, dose)
         share = _arriving(session, landscape, proposal, states)
+        made = draft(session, planned(dose, proposal, share, within))
     else:
-        dose, proposal, share = _arrival(session, landscape, dosed, states, strength)
-        arrives = strength is not None or share >= _ENOUGH
-        nowhere = (False, f"no dose up to {DOSES[-1]} sends it there: {share:.0%} arrives")
-        made = draft(session, planned(dose, proposal, None if arrives else nowhere))
+        dose, proposal, share = _arrival(session, landscape, dosed, states, dose)
+        made = draft(session, planned(dose, proposal, share, None))
     made = replace(made, edit=replace(made.edit, arrived=share))
     return commit(session, made, force=force, reason=reason)
 
@@ -133,10 +146,10 @@ def _arrival(
     landscape: Landscape,
     dosed: Callable[[float], Proposal],
     states: Tensor,
-    strength: float | None,
+    only: float | None,
 ) -> tuple[float, Proposal, float]:
     """The smallest dose at which what is diverted arrives, with the share that does; the largest if none."""
-    doses = DOSES if strength is None else (strength,)
+    doses = DOSES if only is None else (only,)
     for dose in doses:
         proposal = dosed(dose)
         share = _arriving(session, landscape, proposal, states)
@@ -188,21 +201,28 @@ def remove_concept(
     damage: float,
     force: bool,
     reason: str,
+    dose: float | None = None,
 ) -> Edit:
-    """Make a concept less likely to be said, or remove the basin in which it settles."""
+    """Make a concept less likely to be said, or remove the basin in which it settles.
+
+    With a strength ‖ΔW‖/‖W‖ and no method, it is the basin that is removed, as in the published tool."""
     layer = concept.layer
+    if method == "auto":
+        method = "aimed" if strength is None else "basin"
     if method == "basin":
         return session.remove_basin(layer, ConceptName(concept.name), strength, force=force, reason=reason)
     check_force(force, reason)
     weight = session.weight(session.staged(layer))
-    found = removal(session, concept, strength, damage)
+    found = removal(session, concept, strength, damage, dose=dose)
     made = found.draft
     assert made.proposal is not None  # an aimed change always has room
     effect = measure(session, concept, made.proposal.factors, weight, found.imitate)
-    return commit(session, made, force=force, reason=reason, effect=effect)
+    return commit(session, heard(made, effect, more=False), force=force, reason=reason, effect=effect)
 
 
-def removal(session: Workbench, concept: Concept, strength: float | None, damage: float) -> Candidate:
+def removal(
+    session: Workbench, concept: Concept, strength: float | None, damage: float, *, dose: float | None = None
+) -> Candidate:
     """The aimed change away from a concept, at the largest dose up to 1 within the damage budget."""
     layer = concept.layer
     landscape = session.landscape_of(layer)
@@ -214,11 +234,13 @@ def removal(session: Workbench, concept: Concept, strength: float | None, damage
     def dosed(dose: float) -> Proposal:
         factors = full.scaled(dose)
         return Proposal(
-            factors, resting(landscape, factors, centre), dose, "aimed", one_sided(landscape, factors)
+            factors, resting(landscape, factors, centre), None, "aimed", one_sided(landscape, factors)
         )
 
     whole = [dose for dose in DOSES if dose <= 1]  # more would push the rest out of proportion
-    dose, proposal, within = within_budget(session, layer, dosed, damage, strength, whole)
+    if dose is None and strength is not None:
+        dose = dose_of(full, strength * landscape.frobenius)
+    dose, proposal, within = within_budget(session, layer, dosed, damage, dose, whole)
     stays = float(cosine_rows(proposal.target[None], centre)) > SAME
     told = f"the basin in which the concept settles {'stays' if stays else 'goes'}"
     plan = Plan(
@@ -228,7 +250,8 @@ def removal(session: Workbench, concept: Concept, strength: float | None, damage
         lambda _landscape, _protected: replace(proposal, notes=(*proposal.notes, told)),
         own=centre[None],
         method="aimed",
-        strength=dose,
-        decided=within,
+        strength=strength,
+        dose=dose,
+        damage=within,
     )
     return Candidate(draft(session, plan), lambda other: aim(session, other, weight, query, away=True))

@@ -1,10 +1,31 @@
-"""The JSON schema of records (draft 2020-12). ``docs/record.schema.json`` is written from it."""
+"""The JSON schema of records (draft 2020-12). ``docs/record.schema.json`` is written from it.
+
+``tolerances`` is an annotation that validators pass over: how far a number may move when another processor replays.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from energylang.results.rounding import REAL, TOLERANCES
+
+from .sketch import TOLERANCE
+
 _HASH = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+
+_CHANGES: dict[str, Any] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["layer", "staged", "live"],
+        "additionalProperties": False,
+        "properties": {
+            "layer": {"type": "integer", "minimum": 0},
+            "staged": {"type": "array", "items": {"type": "number"}},
+            "live": {"type": "array", "items": {"type": "number"}},
+        },
+    },
+}
 
 RECORD: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -30,6 +51,11 @@ RECORD: dict[str, Any] = {
         "checkpoint_hash": {**_HASH, "description": "SHA-256 of the weights that the model was loaded with."},
         "final_hash": {**_HASH, "description": "SHA-256 of the weights with everything staged, at the end."},
         "live_hash": {**_HASH, "description": "SHA-256 of the live weights, at the end."},
+        "changes": {
+            **_CHANGES,
+            "description": "Sketches of the layers' changes at the end: uᵀΔWv for 32 pairs of random signs. They tell "
+            "how far apart two changes are whose hashes differ.",
+        },
         "script": {
             "description": "The script that was run last, by name and SHA-256 of its text; null without one.",
             "type": ["object", "null"],
@@ -53,7 +79,11 @@ RECORD: dict[str, Any] = {
                     "status": {"enum": ["OK", "FAILED"]},
                     "error": {"type": "string"},
                     "digest": {**_HASH, "description": "SHA-256 of the result as canonical JSON, without times."},
-                    "result": {"type": "object"},
+                    "result": {
+                        "description": "Compared field by field where the digest differs, within `tolerances`.",
+                        "type": "object",
+                    },
+                    "changes": {**_CHANGES, "description": "After it, where the result holds a hash of weights."},
                     "of": {"description": "The number of the operation that ends.", "type": "integer"},
                 },
             },
@@ -74,5 +104,13 @@ RECORD: dict[str, Any] = {
             },
         },
         "at": {"description": "Where in the tree the session stood.", "type": "integer", "minimum": 0},
+    },
+    "tolerances": {
+        "description": "Two results are equal within rounding if numbers of a field of this name differ by "
+        "`relative` of the larger one or by `absolute` at most. Other numbers with a fraction: `default`; everything "
+        "else must be equal. `changes`: relative distance of changes of weights.",
+        "changes": TOLERANCE,
+        "default": REAL._asdict(),
+        "fields": {name: allowed._asdict() for name, allowed in TOLERANCES.items()},
     },
 }  # fmt: skip

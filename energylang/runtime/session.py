@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from energylang import types as t
 from energylang.errors import ElError
 from energylang.ops import TABLE
 from energylang.ops.coerce import as_basin, as_statement, coerce, suggestion
 from energylang.ops.declaration import Effect, FromSetting, Op
 from energylang.results import CausalEffect, Edit, Result
-from energylang.values import Layer
+from energylang.values import Layer, parse_reference
 
 from .bodies import Bodies
 from .history import State, without
@@ -47,7 +49,8 @@ class Session(Bodies):
     ``session.run("survey L1")`` is the same in the language.
 
     A session may be shared between threads: operations, transactions, scopes and scripts run one after the other, each
-    as a whole, and whoever comes second waits (``lock``). Two sessions are independent of each other.
+    as a whole, and whoever comes second waits (``lock``). A second asyncio task of the same thread cannot wait: within
+    another task's transaction it gets an ``ElError`` (EL544). Two sessions are independent of each other.
     """
 
     def __init__(
@@ -56,6 +59,8 @@ class Session(Bodies):
         super().__init__(base)
         self.threads = threads
         self.lock = threading.RLock()
+        self._owner: Any = None
+        self._blocks = 0
         self.variables: dict[str, Any] = {}
         self.procedures: dict[str, Procedure] = {}
         if model is not None:
@@ -73,13 +78,36 @@ class Session(Bodies):
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing: what happens inside is undone when it ends in an error or is interrupted."""
-        with self.lock:
+        with self._held():
             mark = self.mark()
             try:
                 yield
             except BaseException:
                 self.return_to(mark)
                 raise
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """The lock, for as long as a block of somebody else's code runs: no other thread, and no other asyncio task of
+        this thread, may change the session meanwhile. Another thread waits; a task cannot, and is told so."""
+        with self.lock:
+            self._check_task()
+            before, self._owner = self._owner, _current_task()
+            self._blocks += 1
+            try:
+                yield
+            finally:
+                self._blocks -= 1
+                self._owner = before
+
+    def _check_task(self) -> None:
+        if self._blocks and self._owner is not _current_task():
+            raise ElError(
+                "another task is in the midst of a transaction in this session",
+                code="EL544",
+                hint="tasks of one thread cannot wait for each other here: await the transaction first (an "
+                "asyncio.Lock around both), or give each task a session of its own",
+            )
 
     @contextmanager
     def scoped(self, op: Op, values: Mapping[str, Any], *, statement: str | None = None) -> Iterator[Any]:
@@ -90,7 +118,7 @@ class Session(Bodies):
         The end is a change of its own in the history. Where another model was loaded inside, nothing is left
         to be undone.
         """
-        with self.lock:
+        with self._held():
             before, statement = self.state, statement or as_statement(op, values)
             number = len(self.ledger.entries) + 1
             result = self.execute(op, values, statement=statement)
@@ -123,6 +151,7 @@ class Session(Bodies):
         Raises ``ElError``; then, as after an interrupt, the state is what it was before.
         """
         with self.lock:
+            self._check_task()
             return self._execute(op, values, statement)
 
     def _execute(self, op: Op, values: Mapping[str, Any], statement: str | None) -> Any:
@@ -141,7 +170,7 @@ class Session(Bodies):
         except ElError as error:
             self.return_to(mark)
             self._record(op, statement, before, "FAILED", error.message, given.get("layer"))
-            self.ledger.note(op, values, statement, mark.node.id, error)
+            self.ledger.note(op, values, statement, mark.node.id, error, self)
             raise
         except BaseException as error:
             self.return_to(mark)
@@ -161,7 +190,7 @@ class Session(Bodies):
             raise
         status, detail = _outcome(result)
         self._record(op, statement, before, status, detail, given.get("layer"))
-        self.ledger.note(op, values, statement, mark.node.id, result)
+        self.ledger.note(op, values, statement, mark.node.id, result, self)
         return result
 
     def _complete(self, op: Op, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,6 +206,9 @@ class Session(Bodies):
                 given[param.name] = self.setting(param.default.name)
             else:
                 given[param.name] = param.default
+        clash = op.clash({name: given[name] for name in values if name in given})
+        if clash is not None:
+            raise ElError(clash.message, code="EL202", hint=clash.hint)
         layer = given.get("layer")
         if isinstance(layer, int) and self.has_model and Effect.LOADS not in op.effects:
             self.check_layer(layer)
@@ -191,6 +223,17 @@ class Session(Bodies):
         if changed or Effect.EDITS in op.effects or Effect.CHANGES in op.effects:
             where = layer if isinstance(layer, int) else None
             self.timeline.record(statement, before, self.state, status, detail, where)
+
+
+def _current_task() -> Any:
+    """The asyncio task that runs, if one does; asyncio is not imported for it."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return None
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no event loop runs in this thread
+        return None
 
 
 def _with_layer_of(before: State, layer: Any, now: State) -> State:
@@ -285,11 +328,22 @@ def _method(op: Op) -> Callable[..., Any]:
     return method
 
 
+def _no_layer(word: str) -> bool:
+    return not isinstance(parse_reference(word), Layer)
+
+
 def bind_python(
     op: Op, positional: Sequence[str], args: Sequence[Any], keywords: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Arguments of a Python call by parameter name; a basin alone stands for layer and target."""
     values = list(args)
+    kinds = [param.type for param in op.positional[:2]]
+    if kinds == [t.LAYER, t.TEXT] and values and isinstance(values[0], str) and _no_layer(values[0]):
+        # The text first, as in BasinSurgeon: trace_generation("Hi", layer=3), trace_generation("Hi", 3)
+        if "layer" in keywords:
+            positional = [name for name in positional if name != "layer"]
+        elif len(values) > 1:
+            values[:2] = values[1::-1]
     if op.takes_layer_and_target and values and not isinstance(values[0], int):
         reference = as_basin(values[0], None)
         if reference is not None:

@@ -273,10 +273,10 @@ def _installation(
     for control in controls(bench.session, concept, factors, candidate.imitate):
         placebos.setdefault(control.kind, []).append(bench.shares(bench.changed(control.factors))[name])
     edit = candidate.draft.edit
-    dose = edit.strength or 1.0
+    dose = edit.dose or 1.0
     return {
         "method": edit.method,
-        "dose": edit.strength,
+        "dose": edit.dose,
         "within_budget": edit.applied,
         "relative_norm": edit.relative_norm,
         "share_before": before[name],
@@ -349,7 +349,7 @@ def _removal(bench: Bench, concept: Concept, before: Mapping[str, float], loss: 
     ]
     shares = [bench.shares(bench.changed(edit))[concept.name] for edit in random]
     return {
-        "dose": candidate.draft.edit.strength,
+        "dose": candidate.draft.edit.dose,
         "within_budget": candidate.draft.edit.applied,
         "share_before": before[concept.name],
         "share_after": after[concept.name],

@@ -20,11 +20,13 @@ from torch import Tensor
 from energylang import results
 from energylang.errors import ElError
 from energylang.landscape.alignment import align
+from energylang.landscape.assign import place
 from energylang.landscape.clusters import best_matching, gram
 from energylang.landscape.draws import starts
 from energylang.landscape.dynamics import settle
 from energylang.landscape.edits import inject
 from energylang.landscape.layer import Landscape
+from energylang.landscape.lineage import HELD, survivors
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.survey import survey
 from energylang.models import checkpoint
@@ -32,11 +34,13 @@ from energylang.models.conversations import shared_conversations
 from energylang.models.protocol import Model
 from energylang.models.states import DECISION, MEAN, chunks
 from energylang.models.text import TextModel
+from energylang.values import Concept as ConceptName
 
+from . import asked
 from .concepts import keep
 from .editing import Plan, carry_out
 from .history import Concept
-from .observing import SAME, TOKEN_STARTS
+from .observing import SAME
 from .transfer import PROBES
 
 if TYPE_CHECKING:
@@ -50,7 +54,7 @@ _READ, _SHARED = 32, 0.1  # windows by which basins are matched; the least share
 def compare(session: Workbench, spec: str, layer: int) -> results.Comparison:
     """A layer of the session's model beside the same layer of another one."""
     other = _other(session, spec, layer)
-    here = session.known_basins(layer).alive()
+    here = session.known_basins(layer).main()
     landscape = session.landscape_of(layer)
     there = _survey(session, other, layer)
     bridge = _best_bridge(session, other, layer)
@@ -69,6 +73,7 @@ def compare(session: Workbench, spec: str, layer: int) -> results.Comparison:
         gap = float(torch.linalg.matrix_norm(other.weight(layer).to(weight) - weight))
         change = gap / size if size else gap
     cosines = [match.cosine for match in matches]
+    same = bridge.aligned == "same"
     return results.Comparison(
         layer=layer,
         other=spec,
@@ -85,7 +90,17 @@ def compare(session: Workbench, spec: str, layer: int) -> results.Comparison:
         matched=len(matches),
         mean_cosine=sum(cosines) / len(cosines) if cosines else 0.0,
         matches=tuple(matches),
+        rest_there=_resting(other, layer, torch.stack([basin.centre for basin in here]))
+        if same and here
+        else None,
+        rest_here=survivors(landscape, there).count(True) if same else None,
     )
+
+
+def _resting(other: Model, layer: int, centres: Tensor) -> int:
+    """How many of the states (k, d) are basins of the other model's layer."""
+    landscape = Landscape(other.weight(layer), other.beta(layer), other.degree)
+    return survivors(landscape, centres).count(True)
 
 
 def _other(session: Workbench, spec: str, layer: int) -> Model:
@@ -101,14 +116,18 @@ def _other(session: Workbench, spec: str, layer: int) -> Model:
 
 
 def _survey(session: Workbench, other: Model, layer: int) -> Tensor:
-    """Centres (k, d') of the other model's basins, from the starts of an ordinary survey."""
+    """Centres (k, d') of the other model's main basins, as an ordinary survey finds them."""
     landscape = Landscape(other.weight(layer), other.beta(layer), other.degree)
     inits = int(session.setting("inits"))
     states = starts(inits, landscape.dim, session.generator("survey", layer, 0), landscape.weight)
-    if other.text is not None and other.text.heldout is not None:
-        tokens = other.text.token_states(layer, TOKEN_STARTS, session.generator("survey tokens", layer, 0))
-        states = torch.cat((states, tokens.to(landscape.weight)))
-    return survey(landscape, states, eps=float(session.setting("eps"))).centres
+    eps = float(session.setting("eps"))
+    found = survey(landscape, states, eps=eps, generator=session.generator("survey kicks", layer, 0)).centres
+    if other.text is None or other.text.heldout is None:
+        return found
+    tokens = other.text.window_states(other.text.reading_windows())[layer].flatten(0, 1).to(landscape.weight)
+    placed = place(landscape, found, tokens, session.generator("assign", layer), eps=eps)
+    visits = torch.bincount(placed.index[placed.index >= 0], minlength=len(found) + len(placed.fresh))
+    return torch.cat((found, placed.fresh[visits[len(found) :] >= HELD * len(tokens)]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,6 +242,7 @@ def transplant(
         layer,
         f"{name} from {spec} ({bridge.aligned}{'' if bridge.fit is None else f', fit {bridge.fit:.2f}'})",
         propose,
+        asked=asked.installed(ConceptName(brought.name), direction),
         installs=True,
         strength=strength,
     )

@@ -4,7 +4,8 @@ A concept's direction is the mean of its states. Results of arithmetic are direc
 the concepts that they come from (a state of norm one would lie in the origin's own basin and stand for nothing). Two
 concepts can only be combined at one layer of one model; a result that is nearly zero means nothing and is refused.
 
-Files: safetensors with one metadata string, or JSON. Nothing else is read: a pickle can run code.
+Files: safetensors with one metadata string, or JSON; and .pt in the layout of the published tool, of which tensors,
+numbers and texts alone are read (a pickle can run code).
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ from torch import Tensor
 from energylang import results
 from energylang.errors import CheckpointError, ElError
 from energylang.landscape.clusters import cosine_rows
-from energylang.landscape.dynamics import settle
 from energylang.models.checkpoint import SUM_KEY, checksum, read_tensors_of
-from energylang.models.index import read_index
+from energylang.models.index import PT_SUFFIXES, read_index
+from energylang.ops.coerce import check_name
 from energylang.storage import json_bytes, read_json, seal_holds, sealed, write_atomic
 
+from . import dropin
 from .concepts import describe, keep, opposite
 from .history import Concept
-from .observing import name_of
+from .tokens import placed
 
 if TYPE_CHECKING:
     from .workbench import Workbench
@@ -115,8 +117,8 @@ def interpolate(session: Workbench, first: str, second: str, steps: int) -> resu
     lengths = torch.linalg.vector_norm(torch.stack((a.centroid, b.centroid)), dim=1)
     landscape = session.landscape_of(a.layer)
     states = (way * ((1 - t) * lengths[0] + t * lengths[1])).to(landscape.weight)
-    ends = settle(landscape, states, eps=float(session.setting("eps"))).states
-    names = name_of(session.registry(a.layer), ends)
+    found = placed(session, a.layer, session.staged(a.layer), states)
+    names = [basin if basin >= 0 else None for basin in found.basins]
     points = tuple(
         results.InterpolationPoint(float(t[i]), float(way[i] @ u), float(way[i] @ v), names[i])
         for i in range(steps)
@@ -153,9 +155,13 @@ def export(session: Workbench, name: str, path: str) -> results.Stored:
     elif target.suffix == ".json":
         plain = {key: tensor.tolist() for key, tensor in tensors.items()}
         data = json_bytes(sealed({**about, **plain}))
+    elif target.suffix in PT_SUFFIXES:
+        data = dropin.torch_bytes({"name": name, **dropin.published_concept(concept)})
     else:
         raise ElError(
-            f"cannot write a concept to {path}", code="EL504", hint="end the path in .safetensors or .json"
+            f"cannot write a concept to {path}",
+            code="EL504",
+            hint="end the path in .safetensors, .json or .pt",
         )
     write_atomic(target, data)
     return results.Stored(
@@ -178,6 +184,7 @@ def bring(session: Workbench, path: str, name: str | None, layer: int | None) ->
         )
     except (KeyError, TypeError, ValueError):
         raise _unreadable(path, "it lacks what a concept has") from None
+    check_name(concept.name)
     try:
         session.check_layer(concept.layer)
     except ElError as error:
@@ -208,9 +215,11 @@ def bring(session: Workbench, path: str, name: str | None, layer: int | None) ->
 
 def _read(session: Workbench, path: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     source = session.resolve(path)
+    if source.suffix in PT_SUFFIXES:
+        return _published(session, source, path)
     if source.suffix not in (".safetensors", ".json"):
         raise ElError(
-            f"{path} is not a concept file: they end in .safetensors or .json",
+            f"{path} is not a concept file: they end in .safetensors, .json or .pt",
             code="EL501",
             hint="other formats can run code when they are read, and are refused",
         )
@@ -225,6 +234,26 @@ def _read(session: Workbench, path: str) -> tuple[dict[str, Any], dict[str, Tens
     if not intact:
         raise _unreadable(path, "it does not match its own checksum")
     return about, tensors
+
+
+def _published(session: Workbench, source: Path, path: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """A concept of the published tool; without a layer it belongs to the first one of its dimension."""
+    data = dropin.read_published(source)
+    rows = data.get("states")
+    given = list(rows) if isinstance(rows, list | tuple) and len(rows) else [data.get("centroid")]
+    states = [row for row in given if isinstance(row, Tensor) and row.ndim == 1 and row.is_floating_point()]
+    if len(states) != len(given) or len({len(row) for row in states}) != 1:
+        raise _unreadable(path, "it holds no states")
+    fitting = (layer for layer, dim in enumerate(session.model.dims) if dim == len(states[0]))
+    texts = data.get("texts")
+    about = {
+        "name": str(data.get("name") or source.stem),
+        "layer": data["layer"] if isinstance(data.get("layer"), int) else next(fitting, 0),
+        "texts": texts if isinstance(texts, list | tuple) else (),
+        "position": str(data.get("position") or "decision"),
+        "contrasts": (),
+    }
+    return about, {"states": torch.stack(states)}
 
 
 def _plain(source: Path) -> tuple[dict[str, Any], dict[str, Tensor], bool]:

@@ -14,7 +14,7 @@ something (variables, procedures) is not part of a session's state and is not ke
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -187,8 +187,12 @@ class _Reader:
 
     def _fill(self, made: Any, given: dict[str, Any]) -> None:
         names = _OF_VERSION if isinstance(made, Version) else [item.name for item in fields(made)]
+        later = {} if isinstance(made, Version) else _defaults(type(made))
         for name in names:
-            object.__setattr__(made, name, self._get(given[name]))
+            if name in given or name not in later:  # a file may be older than a field
+                object.__setattr__(made, name, self._get(given[name]))
+            else:
+                object.__setattr__(made, name, later[name])
         if isinstance(made, Version):
             made.keyframe = self._originals[made.layer] if made.parent is None else None
 
@@ -213,6 +217,11 @@ class _Reader:
             self._pending.append((made, rest[0]))
         self._made[number] = made
         return made
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """What the fields of a record hold where nothing is said."""
+    return {item.name: item.default for item in fields(kind) if item.default is not MISSING}
 
 
 def _group_name(dtype: torch.dtype, shape: tuple[int, ...]) -> str:

@@ -20,27 +20,49 @@ from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.edits import RELATED, WANTED_RADIUS, inject, remove
 from energylang.landscape.layer import Landscape
+from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal
 from energylang.models import checkpoint
+from energylang.models.index import PT_SUFFIXES
 from energylang.models.protocol import Generation
-from energylang.storage import check_regular, check_writable, read_text, write_atomic
+from energylang.storage import check_regular, check_writable, write_atomic
 from energylang.values import BasinRef, Concept, Seed
 
+from . import asked, dropin, installing, interventions, moving, observing, redirecting, steering
 from . import concepts as concept_work
-from . import installing, interventions, moving, observing, redirecting, steering
 from . import whole as sessions
 from .core import Core
 from .editing import REMOVING, Plan, carry_out
 from .effects import measure
+from .fate import fate
+from .tokens import SHOWN, contexts, placed, read_most
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from energylang.landscape.lineage import Basin, Registry
+    from energylang.landscape.richness import Richness
     from energylang.landscape.survey import BasinSet
 
+    from .tokens import Reading
+    from .weights import Version
 
+
+_ROUNDING = 1e-5
 LARGEST_SHOWN = 5
+
+
+def _largest(change: Tensor, count: int) -> list[int]:
+    """The places (in the flattened matrix) of the largest entries by magnitude. Entries that differ by rounding only,
+    as W[i, j] and W[j, i] do, come in the order of their places."""
+    size = change.abs().flatten()
+    count = min(count, int((size != 0).sum()))
+    if not count:
+        return []
+    near = (size >= size.topk(count).values[-1] * (1 - _ROUNDING)).nonzero().squeeze(1)
+    steps = torch.round(torch.log(size[near]) / _ROUNDING)
+    found: list[int] = near[torch.sort(steps, descending=True, stable=True).indices][:count].tolist()
+    return found
 
 
 def _apart(one: Basin, other: Basin) -> float:
@@ -48,22 +70,56 @@ def _apart(one: Basin, other: Basin) -> float:
     return max(0.0, 1.0 - float(cosine_rows(one.centre, other.centre.to(one.centre))))
 
 
+def _between(base: Version, version: Version) -> LowRank:
+    """What the edits between two versions of a layer add up to, from their factors (the weights' own difference has
+    the rounding of its entries in it, which is of full rank)."""
+    there, here = set(base.chain), set(version.chain)
+    found = [(step.factors, 1.0) for step in version.chain if step not in there]
+    found += [(step.factors, -1.0) for step in base.chain if step not in here]
+    factors = [factors.scaled(sign) for factors, sign in found if factors is not None]
+    if not factors:
+        return LowRank.zero(base.root_weight)
+    return LowRank(torch.cat([f.left for f in factors], dim=1), torch.cat([f.right for f in factors], dim=1))
+
+
 class Workbench(Core):
     """Methods of ``Session`` that do an operation's work."""
 
     # -- looking -----------------------------------------------------------------------------------
 
-    def find_basins(self, layer: int, inits: int, seed: int, *, radius: bool) -> BasinSet:
-        return observing.find_basins(self, layer, inits, seed, radius=radius)
+    def find_basins(self, layer: int, inits: int, seed: int, *, radius: bool, doublings: int = 0) -> BasinSet:
+        return observing.find_basins(self, layer, inits, seed, radius=radius, doublings=doublings)
+
+    def find_until(
+        self, layer: int, inits: int, seed: int, coverage: float, *, radius: bool
+    ) -> tuple[BasinSet, int]:
+        return observing.find_until(self, layer, inits, seed, coverage, radius=radius)
+
+    def count_basins(self, found: BasinSet, random: int) -> Richness:
+        return observing.counted(found, random)
+
+    def compare_seeds(self, found: Sequence[BasinSet], random: int) -> observing.Resurvey:
+        return observing.resurveyed(found, random)
 
     def known_basins(self, layer: int) -> Registry:
         """The basins of a layer's staged landscape; one that was never surveyed is surveyed first."""
         version = self.staged(layer)
-        if not version.surveyed and not version.registry.basins:
-            found = self.find_basins(layer, int(self.setting("inits")), 0, radius=False)
-            registry, _ = self.fresh_registry(version).observe(found)
-            self.keep_registry(version, registry, surveyed=True)
+        if not version.surveyed:
+            self.learn(layer, self.find_basins(layer, int(self.setting("inits")), 0, radius=False))
         return version.registry
+
+    def learn(self, layer: int, found: BasinSet) -> observing.Surveyed:
+        """Take what a survey's starts found into the registry, and in a text model what held-out tokens settle in."""
+        return observing.learn(self, layer, found)
+
+    def meanings(
+        self, reading: Reading | None
+    ) -> tuple[dict[int, tuple[results.TokenScore, ...]], dict[int, results.Context]]:
+        """By basin: the tokens that are read there most often, and its most typical context."""
+        if reading is None:
+            return {}, {}
+        most = {basin: read_most(self, counts, SHOWN) for basin, counts in reading.held().items()}
+        return most, {basin: found[0] for basin, found in contexts(self, reading).items()}
 
     def count_installed(self, layer: int) -> int:
         """How many living basins of the staged landscape were installed by edits."""
@@ -84,33 +140,34 @@ class Workbench(Core):
         change = (weight - original).double()
         size = float(torch.linalg.matrix_norm(original.double()))
         norm = float(torch.linalg.matrix_norm(change))
-        spectrum = torch.linalg.svdvals(change) if norm else change.new_zeros(1)
-        count = min(LARGEST_SHOWN, int((change != 0).sum()))
-        order = change.abs().flatten().topk(count).indices.tolist()
+        order = _largest(change, LARGEST_SHOWN)
         then = {basin.id: basin for basin in base.registry.alive()}
-        before = set(then)
         known = {basin.id: basin for basin in version.registry.basins}
-        now = {basin.id for basin in version.registry.alive()}
+        both = set(then) & {basin.id for basin in version.registry.alive()}
+        became = fate(self, layer, base, version)
         return results.Diff(
             layer=layer,
             changed=norm > 0,
             norm=norm,
             relative_norm=norm / size if size else 0.0,
-            rank=int((spectrum > 1e-5 * spectrum[0]).sum()) if norm else 0,
+            rank=_between(base, version).true_rank if norm else 0,
             edits=len(set(version.chain) ^ set(base.chain)),
             spectral_before=float(torch.linalg.matrix_norm(original.double(), 2)),
             spectral_after=float(torch.linalg.matrix_norm(weight.double(), 2)),
             largest=tuple(
                 results.Entry(k // len(change), k % len(change), float(change.flatten()[k])) for k in order
             ),
-            basins_kept=tuple(sorted(now & before)),
-            basins_lost=tuple(sorted(before - now)),
-            basins_gained=tuple(sorted(now - before)),
+            basins_kept=became.kept,
+            basins_lost=became.lost,
+            basins_gained=became.gained,
             max_drift=max(
-                (known[i].drift if since is None else _apart(known[i], then[i]) for i in now & before),
-                default=0.0,
+                (known[i].drift if since is None else _apart(known[i], then[i]) for i in both), default=0.0
             ),
             since=since,
+            basins_met=became.met,
+            null_gained=became.null_gained,
+            null_lost=became.null_lost,
+            null_met=became.null_met,
         )
 
     def relative_change(self, layer: int) -> float:
@@ -132,11 +189,12 @@ class Workbench(Core):
         strength: float | None,
         *,
         noise: float | None = None,
+        radius: bool = False,
         force: bool,
         reason: str,
     ) -> results.Edit:
         direction = self.direction(layer, target)
-        radius = WANTED_RADIUS if noise is None else noise
+        wanted = WANTED_RADIUS if noise is None else noise
         generator = self.generator("inject", layer, str(target))
 
         def propose(landscape: Landscape, protected: Tensor) -> Proposal:
@@ -146,10 +204,19 @@ class Workbench(Core):
                 protected,
                 strength=strength,
                 generator=generator,
-                wanted_radius=radius,
+                wanted_radius=wanted,
             )
 
-        plan = Plan("inject", layer, str(target), propose, installs=True, strength=strength)
+        plan = Plan(
+            "inject",
+            layer,
+            str(target),
+            propose,
+            asked=asked.installed(target, direction),
+            installs=True,
+            strength=strength,
+            radii=radius,
+        )
         return carry_out(self, plan, force=force, reason=reason)
 
     def remove_basin(
@@ -174,6 +241,7 @@ class Workbench(Core):
             layer,
             str(target),
             propose,
+            asked=asked.ended(target, centre),
             own=centre[None],
             related=RELATED,
             exactly=REMOVING,
@@ -231,9 +299,10 @@ class Workbench(Core):
         damage: float,
         force: bool,
         reason: str,
+        dose: float | None = None,
     ) -> results.Edit:
         return redirecting.redirect_basin(
-            self, layer, basin, to, strength, damage=damage, force=force, reason=reason
+            self, layer, basin, to, strength, damage=damage, force=force, reason=reason, dose=dose
         )
 
     # -- concepts ---------------------------------------------------------------------------------------
@@ -241,10 +310,12 @@ class Workbench(Core):
     def capture_text(
         self, layer: int | None, name: str, text: str, contrast: str | None, position: str | None
     ) -> results.ConceptInfo:
-        return concept_work.describe(self, concept_work.capture(self, layer, name, text, contrast, position))
+        return concept_work.describe(
+            self, concept_work.capture(self, layer, name, [text], contrast, position)
+        )
 
-    def capture_states(self, layer: int, name: str, text: str, position: str | None) -> None:
-        concept_work.capture(self, layer, name, text, None, position)
+    def capture_texts(self, layer: int, name: str, texts: Sequence[str], position: str | None) -> None:
+        concept_work.capture(self, layer, name, texts, None, position)
 
     def describe_concept(self, name: str) -> results.ConceptInfo:
         return concept_work.describe(self, self.concept(name))
@@ -259,10 +330,18 @@ class Workbench(Core):
         damage: float,
         force: bool,
         reason: str,
+        dose: float | None = None,
     ) -> results.Edit:
         concept = self.concept_at(layer, name)
         return installing.install(
-            self, concept, method=method, strength=strength, damage=damage, force=force, reason=reason
+            self,
+            concept,
+            method=method,
+            strength=strength,
+            damage=damage,
+            force=force,
+            reason=reason,
+            dose=dose,
         )
 
     def remove_concept_from(
@@ -275,10 +354,18 @@ class Workbench(Core):
         damage: float,
         force: bool,
         reason: str,
+        dose: float | None = None,
     ) -> results.Edit:
         concept = self.concept_at(layer, name)
         return redirecting.remove_concept(
-            self, concept, method=method, strength=strength, damage=damage, force=force, reason=reason
+            self,
+            concept,
+            method=method,
+            strength=strength,
+            damage=damage,
+            force=force,
+            reason=reason,
+            dose=dose,
         )
 
     def dose_response(
@@ -341,6 +428,8 @@ class Workbench(Core):
         """Write the model with everything staged, and (``whole``) the session; the path as given and the size."""
         target = self.resolve(path)
         check_writable(target)
+        if target.suffix in PT_SUFFIXES:
+            return path, dropin.write_published(self, path, dropin.session_data(self))
         tensors, about = sessions.written(self) if whole else ({}, None)
         with self.model_with_staged_weights() as model:
             checkpoint.save(model, target, extra=tensors, notes=sessions.notes(model, about))
@@ -349,16 +438,6 @@ class Workbench(Core):
     def write_text(self, path: str, text: str) -> None:
         """Write a text file whole or not at all."""
         write_atomic(self.resolve(path), text.encode("utf-8", "replace"))
-
-    def read_lines(self, path: str) -> list[str]:
-        """The lines of a text file that hold something."""
-        try:
-            text = read_text(self.resolve(path))
-        except OSError as error:
-            raise ElError(f"cannot read {path}: {error.strerror}", code="EL503") from None
-        except UnicodeDecodeError:
-            raise ElError(f"{path} is not UTF-8 text", code="EL503") from None
-        return [line.strip() for line in text.splitlines() if line.strip()]
 
     # -- text -------------------------------------------------------------------------------------------------
 
@@ -377,9 +456,26 @@ class Workbench(Core):
     def speak(self, prompt: str, *, tokens: int, temp: float, topk: int, seed: int) -> results.Generation:
         text = self.text
         made = self.generate_live(prompt, tokens=tokens, temp=temp, topk=topk, seed=seed)
-        columns = [observing.settled_basins(self, layer, states) for layer, states in enumerate(made.states)]
+        found = [
+            placed(self, layer, self.state.layers[layer].live, states)
+            for layer, states in enumerate(made.states)
+        ]
         steps = tuple(
-            results.TokenStep(text.token(token), tuple(column[i] for column in columns))
+            results.TokenStep(
+                text.token(token),
+                tuple(column.basins[i] if column.basins[i] >= 0 else None for column in found),
+                tuple(column.cosines[i] if column.basins[i] >= 0 else None for column in found),
+            )
             for i, token in enumerate(made.token_ids)
         )
-        return results.Generation(prompt, made.text, len(made.token_ids), seed, temp, topk, steps)
+        return results.Generation(
+            prompt=prompt,
+            text=made.text,
+            tokens=len(made.token_ids),
+            seed=seed,
+            temp=temp,
+            topk=topk,
+            steps=steps,
+            to_zero=sum(column.to_zero for column in found),
+            unsettled=sum(column.unsettled for column in found),
+        )

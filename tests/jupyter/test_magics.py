@@ -81,3 +81,25 @@ def test_completion(shell):
 def test_results_are_html_in_a_notebook():
     page = Session("planted:64x4").survey(0)._repr_html_()
     assert "<table" in page and "stability" in page and "<script" not in page
+
+
+def test_a_line_drops_no_output(shell):
+    shell.run_line_magic("el", "load planted:64x4")
+    with capture_output() as shown:
+        value = shell.run_line_magic("el", 'survey L0; print "two"')
+    pages = " ".join(output.data.get("text/html", "") for output in shown.outputs)
+    assert "basins" in pages
+    assert "two" in pages or value == "two"
+    with capture_output() as shown:
+        shell.run_line_magic("el", 'print "hello"')
+    assert "hello" in " ".join(output.data.get("text/html", "") for output in shown.outputs)
+
+
+def test_a_name_of_the_user_s_is_left_alone(shell):
+    shell.user_ns["session"] = mine = {"my": "own"}
+    with capture_output() as shown:
+        shell.run_line_magic("el", "load planted:64x4")
+        found = shell.run_line_magic("el", "survey L0")
+    assert shell.user_ns["session"] is mine
+    assert found.num_basins > 0
+    assert shown.stdout.count("dict") == 1, "it is said, once"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from energylang import Session
+from tests import golden
 
 nbformat = pytest.importorskip(
     "nbformat", reason="the notebook needs nbformat: pip install 'energylang[notebook]'"
@@ -43,14 +44,15 @@ def executed(
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(ASKED, id="asked"))
     client = nbclient.NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(place)}}
+        notebook, timeout=3600, kernel_name="python3", resources={"metadata": {"path": str(place)}}
     )
     client.execute(env={**os.environ, "PYTHONPATH": str(ROOT), "JUPYTER_PLATFORM_DIRS": "1"})
     notebook.cells.pop()
     if request.config.getoption("--update-examples"):
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)
-        nbformat.write(notebook, NOTEBOOK)
+        if not golden.same_notebook(notebook, nbformat.read(NOTEBOOK, as_version=4)):
+            nbformat.write(notebook, NOTEBOOK)
     experiment = json.loads((place / "experiment.json").read_text())
     return notebook, experiment, json.loads((place / "facts.json").read_text())
 

@@ -85,7 +85,7 @@ def test_limits_and_empty_sets() -> None:
         layer, LowRank.zero(layer.weight), torch.ones(2, 8), cues=0, generator=stable_generator(0)
     )
     assert no_cues.applied
-    for bad in ({"flip": 1.5}, {"max_changed": -1.0}, {"keep_cosine": 0.0}, {"cues": -1}):
+    for bad in ({"flip": 1.5}, {"max_changed": -1.0}, {"decided": 0.0}, {"cues": -1}):
         with pytest.raises(LandscapeError):
             judge(layer, LowRank.zero(layer.weight), torch.ones(2, 8), generator=stable_generator(0), **bad)
     with pytest.raises(LandscapeError):

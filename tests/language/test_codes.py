@@ -13,6 +13,7 @@ from energylang.checker import check
 from energylang.diagnostics.codes import CODES, Code
 from energylang.runtime.interpreter import ScriptError
 from energylang.runtime.session import Session
+from energylang.syntax.source import Source
 
 PACKAGE = Path(energylang.__file__).parent
 STATIC = [code for code in CODES.values() if code.code < "EL500"]
@@ -36,14 +37,14 @@ def _name(code: Code) -> str:
 def test_codes_below_500_are_found_before_anything_runs(code: Code) -> None:
     assert code.wrong, "a code of the checker has a script that is wrong"
     assert code.right, "a code of the checker has a script that is right"
-    assert code.code in [item.code for item in check(code.wrong).diagnostics]
-    assert [item.code for item in check(code.right).diagnostics] == []
+    assert code.code in [item.code for item in check(Source(code.wrong, code.file)).diagnostics]
+    assert [item.code for item in check(Source(code.right, code.file)).diagnostics] == []
 
 
 @pytest.mark.parametrize("code", [code for code in STATIC if code.code not in ("EL109",)], ids=_name)
 def test_a_wrong_script_is_wrong_in_one_way_only(code: Code) -> None:
     """It explains one thing. (EL109's is too large to explain anything.)"""
-    assert {item.code for item in check(code.wrong).diagnostics} == {code.code}
+    assert {item.code for item in check(Source(code.wrong, code.file)).diagnostics} == {code.code}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_codes_from_500_happen_while_a_script_runs(code: Code, tmp_path: Path) -
 
 def test_what_runs_checks() -> None:
     """Of the codes from 500, only a model that cannot be found is seen by the checker, too."""
-    early = [code.code for code in DYNAMIC if code.wrong and check(code.wrong).diagnostics]
+    early = [code.code for code in DYNAMIC if code.wrong and check(Source(code.wrong, code.file)).diagnostics]
     assert early == ["EL501"]
 
 

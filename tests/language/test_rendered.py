@@ -51,7 +51,11 @@ def test_diagnostics_look_as_they_did() -> None:
     for code in CODES.values():
         if code.wrong and code.code < "EL500" and code.code != "EL109":
             parts.append(
-                (f"{code.code} ({code.title})", code.wrong, check(Source(code.wrong, "wrong.el")).diagnostics)
+                (
+                    f"{code.code} ({code.title})",
+                    code.wrong,
+                    check(Source(code.wrong, code.file.replace("script", "wrong"))).diagnostics,
+                )
             )
     for name, script in SCRIPTS.items():
         parts.append((name, script, check(Source(script, "script.el")).diagnostics))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from energylang.checker import check
 from energylang.cli.tools import formatted
@@ -18,7 +21,7 @@ FORCE = 'force=true reason="for the test"'
 
 
 def test_the_modules_there_are() -> None:
-    assert MODULES == ["audit", "causal", "consolidate", "controls", "persona"]
+    assert MODULES == ["audit", "causal", "consolidate", "controls", "persona", "statistics"]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -46,6 +49,23 @@ def session() -> Session:
     made = Session("planted:64x4")
     made.run("survey L0")
     return made
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=8))
+def test_mean_and_spread_are_those_of_python(xs: list[float]) -> None:
+    made = Session()
+    made.variables["xs"] = xs
+    made.run("import statistics\nlet mean = (mean-of xs)\nlet std = (std-of xs)")
+    size = max(abs(x) for x in xs) + 1e-6
+    assert made.variables["mean"] == pytest.approx(statistics.fmean(xs), rel=1e-9, abs=1e-9 * size)
+    assert made.variables["std"] == pytest.approx(statistics.stdev(xs), rel=1e-6, abs=1e-6 * size)
+
+
+@pytest.mark.parametrize("line", ["mean-of []", "std-of [3]", "root-of (0 - 1)"])
+def test_a_statistic_of_too_little_is_an_error(line: str) -> None:
+    with pytest.raises(ScriptError):
+        Session().run(f"import statistics\n{line}")
 
 
 def test_causal_leaves_nothing_behind(session: Session) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import os
 import signal
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from energylang.cli.train import add_parser
 from energylang.errors import CheckpointError, CorpusError, ElError
@@ -125,6 +128,61 @@ def test_what_it_writes(corpus: Path, tmp_path: Path) -> None:
     assert model.text.neutral_prompts
     assert model.text.markers == MARKERS
     assert found.loss_per_character < found.loss
+
+
+@given(st.integers(1, 500), st.integers(0, 500))
+def test_checkpoints_are_evenly_spaced_and_at_neither_end(steps: int, count: int) -> None:
+    if count >= steps:
+        with pytest.raises(CorpusError, match="cannot keep"):
+            training.checkpoint_steps(steps, count)
+        return
+    kept = training.checkpoint_steps(steps, count)
+    gaps = [b - a for a, b in itertools.pairwise((0, *kept, steps))]
+    assert len(kept) == count
+    assert min(gaps) >= 1 and max(gaps) - min(gaps) <= 1
+
+
+def test_checkpoints_are_the_models_on_the_way_and_change_nothing(corpus: Path, tmp_path: Path) -> None:
+    plain, out = tmp_path / "plain.safetensors", tmp_path / "m.safetensors"
+    train(corpus, plain, OPTIONS, steps=12)
+    train(corpus, out, OPTIONS, steps=12, keep_checkpoints=3)
+    assert out.read_bytes() == plain.read_bytes()
+    kept = [training.checkpoint_path(out, step) for step in (3, 6, 9)]
+    assert [path.name for path in kept] == [f"m.step00000{step}.safetensors" for step in (3, 6, 9)]
+    assert sorted(tmp_path.glob("m.step*")) == kept
+    trainer = training.Trainer(read_corpus(corpus), OPTIONS, 12)
+    for path in kept:
+        model = load(str(path))
+        while trainer.step < model.metadata["training"]["steps"]:  # type: ignore[index]
+            trainer.advance()
+        assert f"step{trainer.step:06d}" in path.name
+        assert model.text is not None and model.text.heldout is not None
+        for layer in range(model.num_layers):
+            assert torch.equal(model.weight(layer), trainer.live()[f"blocks.{layer}.hopfield.W"])
+
+
+def test_a_resumed_training_keeps_the_same_checkpoints(corpus: Path, tmp_path: Path) -> None:
+    whole, out = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    train(corpus, whole, OPTIONS, steps=12, keep_checkpoints=2)
+    seen = [0]
+
+    def after_6() -> bool:
+        seen[0] += 1
+        return seen[0] == 6
+
+    with pytest.raises(training.Interrupted):
+        train(corpus, out, OPTIONS, steps=12, should_stop=after_6, keep_checkpoints=2)
+    train(corpus, out, Options(), resume=True, keep_checkpoints=2)
+    for step in (4, 8):
+        first, second = training.checkpoint_path(whole, step), training.checkpoint_path(out, step)
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_more_checkpoints_than_steps_are_refused_before_training(corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.safetensors"
+    with pytest.raises(CorpusError, match="cannot keep 5"):
+        train(corpus, out, OPTIONS, steps=5, keep_checkpoints=5, on_progress=lambda _: pytest.fail("a step"))
+    assert not out.exists()
 
 
 def test_the_loss_falls(corpus: Path) -> None:
@@ -265,6 +323,8 @@ def test_resume_refuses_another_corpus_and_foreign_states(corpus: Path, tmp_path
         ["--steps", "5", "--minutes", "5"],
         ["--minutes", "nan"],
         ["--seed", "-1"],
+        ["--keep-checkpoints", "-1"],
+        ["--keep-checkpoints", "x"],
         ["--settle", "inf"],
         ["--turns", "user:"],
         [],
@@ -295,6 +355,9 @@ def test_the_command_prints_a_report(
     summary = json.loads(capsys.readouterr().out)
     assert summary["output"] == str(out)
     assert len(summary["layers"]) == 2
+    assert summary["checkpoints"] == []
+    assert el(*command, "--keep-checkpoints", "1", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["checkpoints"] == [str(training.checkpoint_path(out, 10))]
     assert el(*command) == 0
     shown = capsys.readouterr()
     assert "nats/char" in shown.out

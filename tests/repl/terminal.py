@@ -54,7 +54,7 @@ class Terminal:
             text=True,
             check=False,
             env=env,
-            timeout=30,
+            timeout=300,
         )
         return done.stdout
 
@@ -71,8 +71,8 @@ class Terminal:
     def screen(self) -> str:
         return self._call("capture-pane", "-p", "-t", self.name, "-S", "-200")
 
-    def wait(self, text: str, *, count: int = 1, seconds: float = 60) -> str:
-        """Until the screen shows ``text`` (``count`` times)."""
+    def wait(self, text: str, *, count: int = 1, seconds: float = 300) -> str:
+        """Until the screen shows ``text`` (``count`` times); ``seconds`` is there for what never comes."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             shown = self.screen()

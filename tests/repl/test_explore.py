@@ -16,7 +16,7 @@ from energylang.render.terrain import MARGIN, Frame, depth, draw, glyph, legend,
 from energylang.repl import journal
 from energylang.repl.engine import Engine
 from energylang.repl.explore import explore, view
-from energylang.repl.explore.state import ORDERS, Exploration
+from energylang.repl.explore.state import Exploration
 from energylang.repl.explore.worker import Job, Worker
 from energylang.runtime.overview import Overview
 
@@ -111,7 +111,7 @@ def test_orders_and_moves():
     assert seen.chosen == 0, "there is nothing further to the left"
     seen.beside(1)
     assert seen.chosen == 1
-    for _ in ORDERS:
+    for _ in seen.orders:
         seen.resort()
     assert seen.order == "energy"
 
@@ -164,7 +164,7 @@ def test_what_is_said_about_a_basin():
     assert "radius" in said and "(attracts)" in said and "weights only" in said
     listed = flat(view.basins(seen, 10)).splitlines()
     assert len(listed) == 11 and listed[1].startswith("▸B0")
-    assert "20 basins by starts" in flat(view.header(seen, [("", "x"), ("", "▸ ")]))
+    assert "20 basins; by starts" in flat(view.header(seen, [("", "x"), ("", "▸ ")]))
     assert max(map(len, flat(view.terrain(seen, 60, 14)).splitlines())) <= 60
     with pytest.raises(ElError):
         look.facts(999)
@@ -202,12 +202,12 @@ def test_the_worker_stops_what_runs_and_goes_on():
             raise
 
     def wait(count: int) -> None:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 300
         while len(seen) < count and time.monotonic() < end:
             time.sleep(0.005)
 
     worker.submit(Job(forever, yields=False))
-    assert begun.wait(10)
+    assert begun.wait(300)
     worker.submit(Job(lambda: seen.append("next"), yields=True))
     time.sleep(0.05)
     assert seen == [], "a statement does not give way"
@@ -216,7 +216,7 @@ def test_the_worker_stops_what_runs_and_goes_on():
     assert seen == ["stopped"], "and what waited is forgotten"
     begun.clear()
     worker.submit(Job(forever, yields=True))
-    assert begun.wait(10)
+    assert begun.wait(300)
     worker.submit(Job(lambda: seen.append("after"), yields=False))
     wait(3)
     assert seen == ["stopped", "stopped", "after"]
@@ -234,3 +234,14 @@ def test_exploring_needs_a_terminal_a_model_and_a_layer(tmp_path: Path):
             explore(text, engine)
     with pytest.raises(ElError, match="terminal"):
         explore("explore", engine)
+
+
+def test_a_layer_with_tokens_is_listed_by_them_first():
+    points = tuple(
+        results.MapPoint(k, float(k), 0.0, 0.0, population, -1.0, 0.5, tokens)
+        for k, (population, tokens) in enumerate([(5, 0), (0, 7), (1, 9), (2, 0)])
+    )
+    seen = Exploration(3, results.LandscapeMap(3, "pca", 2, (0.5, 0.2), points, None))
+    assert seen.by == "tokens" and [point.id for point in seen.rows()] == [2, 1, 0, 3]
+    seen.resort()
+    assert seen.by == "starts" and [point.id for point in seen.rows()] == [0, 3, 2, 1]

@@ -13,7 +13,9 @@ from energylang import results
 if TYPE_CHECKING:
     from energylang.runtime.overview import BasinFacts
 
-ORDERS = ("starts", "energy", "number")
+ORDERS = ("tokens", "starts", "energy", "number")
+"""Of the list; by tokens where the layer's basins hold any."""
+
 GENTLE = {"strengthen": 1.1, "weaken": 0.9}
 """Factors that keys propose: gentle enough to pass the gate on most layers."""
 
@@ -45,14 +47,25 @@ class Exploration:
         elif self.chosen not in {point.id for point in rows}:
             self.chosen = rows[min(place, len(rows) - 1)].id
 
+    @property
+    def orders(self) -> tuple[str, ...]:
+        """The orders that the list can have."""
+        return ORDERS if any(point.tokens for point in self.found.points) else ORDERS[1:]
+
+    @property
+    def by(self) -> str:
+        """The order that the list has."""
+        return self.order if self.order in self.orders else self.orders[0]
+
     def rows(self) -> list[results.MapPoint]:
         """The basins in the order of the list."""
         keys = {
+            "tokens": lambda point: (-point.tokens, -point.population, point.id),
             "starts": lambda point: (-point.population, point.id),
             "energy": lambda point: (point.energy, point.id),
             "number": lambda point: (point.id,),
         }
-        return sorted(self.found.points, key=keys[self.order])
+        return sorted(self.found.points, key=keys[self.by])
 
     def place(self) -> int:
         """Where in the list the chosen basin stands (0 where it is not in it)."""
@@ -81,7 +94,7 @@ class Exploration:
 
     def resort(self) -> None:
         """The next order of the list; the chosen basin stays."""
-        self.order = ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)]
+        self.order = self.orders[(self.orders.index(self.by) + 1) % len(self.orders)]
 
     def _choose(self, basin: int) -> None:
         if basin != self.chosen:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 
-from energylang.render.marks import bar, number, small
+from energylang.render.marks import bar, known_basins, number, reach_of, small, stable
 from energylang.render.terrain import COLOURS, Cell, axis_names, depth, draw, legend
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ STYLE = {
     "mark": "bold ansicyan",
     "row": "reverse",
     "map.axis": "ansibrightblack",
+    "map.old": "ansibrightblack",
     "map.name": "",
     "map.chosen": "reverse bold",
     **{f"map.e{k}": colour for k, colour in enumerate(COLOURS)},
@@ -49,7 +50,7 @@ KEYS = (
 HELP = """\
   ↑ ↓  k j  PgUp PgDn  Home End   another basin of the list
   ← →  h l           the nearest basin on the map to the left, to the right
-  Tab                order of the list: starts, energy, number
+  Tab                order of the list: tokens, starts, energy, number
   [  ]               the layer before, the layer after
   s w x i a          strengthen, weaken, remove, inject, apply: shown first,
                      change it if you like, Enter runs it, Esc leaves it
@@ -61,15 +62,15 @@ HELP = """\
   All of it runs in the session of the prompt: through the gate and the guards,
   into history, record and journal. Edits are staged; texts are those of the
   live model (`a` applies). Dots say how many starts end in a basin, colours
-  the energy, from blue (deep) to orange (shallow)."""
+  the energy, from blue (deep) to orange (shallow); grey ones the last survey
+  did not meet. After an edit all are grey until the next `survey`."""
 
 
 def header(seen: Exploration, place: StyleAndTextTuples) -> StyleAndTextTuples:
     """The layer, how many basins, and the prompt's own words about model and history (``place``)."""
-    count = len(seen.found.points)
     return [
         ("class:head", f" L{seen.layer}"),
-        ("", f"  {count} basin{'' if count == 1 else 's'} by {seen.order}   "),
+        ("", f"  {known_basins(seen.found)}; by {seen.order}   "),
         *place[:-1],
     ]
 
@@ -80,18 +81,23 @@ def basins(seen: Exploration, height: int) -> StyleAndTextTuples:
     if not rows:
         return [("class:dim", " no basin is known here\n")]
     first = max(0, min(place - height // 2, len(rows) - height))
-    most = max(point.population for point in rows)
+    by_tokens = seen.by == "tokens"
+    counts = {point.id: point.tokens if by_tokens else point.population for point in rows}
+    most = max(1, *counts.values())
     energies = [point.energy for point in rows]
-    parts: StyleAndTextTuples = [("class:dim", f" {'basin':<6}starts{'energy':>16}\n")]
+    parts: StyleAndTextTuples = [
+        ("class:dim", f" {'basin':<6}{'tokens' if by_tokens else 'starts'}{'energy':>16}\n")
+    ]
     for point in rows[first : first + height]:
         now = point.id == seen.chosen
-        style = "class:row" if now else ""
+        style = "class:row" if now else "" if point.current else "class:dim"
+        counted = str(counts[point.id]) if point.current or counts[point.id] else "–"
         parts += [
             ("class:mark" if now else "", "▸" if now else " "),
             (style, f"{'B' + str(point.id):<6}"),
-            (style, f"{point.population:>5} "),
-            ("", f"{bar(point.population / most, 6):<6} "),
-            (f"class:map.e{depth(point.energy, energies)}", "●"),
+            (style, f"{counted:>5} "),
+            ("", f"{bar(counts[point.id] / most, 6) if counts[point.id] else '':<6} "),
+            (f"class:map.e{depth(point.energy, energies)}" if point.current else "class:map.old", "●"),
             ("", f"{point.energy:>8.2f}\n"),
         ]
     return parts
@@ -141,10 +147,11 @@ def details(seen: Exploration, width: int, height: int) -> StyleAndTextTuples:
 
 def _numbers(seen: Exploration, facts: BasinFacts) -> StyleAndTextTuples:
     values = {
-        "energy": f"{facts.energy:.3f}",
-        "starts": str(facts.population),
-        "radius": f"{facts.radius:.2f}",
-        "stability": f"{facts.stability:.2f}" + (" (attracts)" if facts.stability < 1 else ""),
+        "energy": f"{facts.energy:.3f}" + ("" if facts.symmetric else " (of the symmetric part)"),
+        "starts": _starts(facts),
+        "radius": reach_of(facts),
+        "stability": stable(facts.stability)
+        + (" (attracts)" if facts.stability < 1 else " (does not attract)"),
         "residual": small(facts.residual),
         "drift": number(round(facts.drift, 4)),
     }
@@ -152,6 +159,14 @@ def _numbers(seen: Exploration, facts: BasinFacts) -> StyleAndTextTuples:
     for name, value in values.items():
         parts += [("class:dim", f"   {name} "), ("", value)]
     return [*parts, ("", "   installed by an edit")] if facts.installed else parts
+
+
+def _starts(facts: BasinFacts) -> str:
+    if facts.current:
+        return str(facts.population)
+    if facts.surveyed or not facts.population:
+        return "0 in the last survey" if facts.surveyed else "none yet"
+    return f"{facts.population} before the edit"
 
 
 def _tokens(scores: Iterable[TokenScore]) -> str:
