@@ -76,8 +76,8 @@ def main() -> None:
         "## Edits (d = 256, 20 planted patterns)\n",
         table(("operation", "ours", "theirs", "ratio"), edit_rows),
         "## Causal scans (d = 256)\n",
-        "Ours includes a random edit of equal norm for every knock-out (a basin and its mirror share theirs); theirs "
-        "has no control, and surveys itself.\n",
+        "Ours includes 40 random edits of equal norm for every basin, 20 plain and 20 aimed ones (a basin and its "
+        "mirror share theirs); theirs has no control, and surveys itself.\n",
         table(("basins ours / theirs", "ours", "theirs", "ratio (per pair)"), causal_rows),
         "## Edit quality on planted landscapes\n",
         quality.EXPLAINED + "\n",

@@ -219,7 +219,7 @@ def causal_scans(rounds: int, sizes: tuple[int, ...]) -> tuple[list[tuple[str, .
         mine, other, theirs_n = [], [], 0
         for _ in range(rounds):
             mine.append(seconds(lambda layer=layer, centres=centres:
-                                causal.scan(layer, centres, stable_generator("scan"), placebo_count=1)))  # fmt: skip
+                                causal.scan(layer, centres, stable_generator("scan"))))  # fmt: skip
             if surgeon is not None and n <= 40:
                 fresh = surgeon.from_W(layer.weight.clone())
                 begin = time.perf_counter()

@@ -5,12 +5,18 @@
 #     survey L0
 #     knock-out L0.B0
 
-# The basins that are lost with this one. Nothing of it stays.
+# The basins that are lost with this one (itself included). Nothing of it stays. An edit that is refused loses none and says
+# so; what a random edit of the same size would do, `causal counterfactual` says.
 def knock-out(b: Basin, strength: Float = 5%):
+    let before = diff b.layer
     let lost = 0
     with remove b.layer b strength=strength:
-        lost = (diff b.layer).basins_lost.count
-        print "without {b}: {lost} basins are gone"
+        let after = diff b.layer
+        lost = after.basins_lost.count - before.basins_lost.count
+        if after.edits == before.edits:
+            print "{b} is not removed: the gate refuses it"
+        else:
+            print "without {b}: {lost} basins are gone"
     return lost
 
 # The same for the `most` most visited basins of a layer: which of them carry others?

@@ -8,14 +8,25 @@
 #     survey L0
 #     removal-against-random L0.B0
 
-# How many basins are lost when this one is removed, against a random direction that is injected with the same strength?
+# How many basins are lost when this one is removed, against a random direction that is injected with the same strength? An
+# edit that the gate refuses loses none and is no comparison: it says so.
 def removal-against-random(b: Basin, strength: Float = 5%, seed: Int = 1):
+    let before = diff b.layer
     let lost = [0, 0]
+    let refused = 0
     with remove b.layer b strength=strength:
-        lost = [(diff b.layer).basins_lost.count, 0]
+        let after = diff b.layer
+        lost = [after.basins_lost.count - before.basins_lost.count, 0]
+        if after.edits == before.edits:
+            refused = refused + 1
     with inject b.layer seed=seed strength=strength:
-        lost = [lost[0], (diff b.layer).basins_lost.count]
-    print "removed: {lost[0]} basins lost; random edit of the same size: {lost[1]}"
+        let after = diff b.layer
+        lost = [lost[0], after.basins_lost.count - before.basins_lost.count]
+        if after.edits == before.edits:
+            refused = refused + 1
+    if refused > 0:
+        print "{refused} of the two edits the gate refused: what is refused loses nothing, so this compares nothing"
+    print "removed: {lost[0]} basins lost; one random direction with the same strength: {lost[1]}"
     return lost
 
 # Is a direction a basin more often than chance? Asks `count` random directions the same question.

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from energylang import ElError, Session
+from energylang.runtime.effects import against, standard_error
 from energylang.runtime.interventions import standing
 
 
@@ -116,6 +117,18 @@ def test_ablation_of_nothing_special_is_like_its_placebo(session: Session):
     assert found.loss_after != found.loss_before
     with pytest.raises(ElError, match="several layers"):
         session.ablate(["L3.B0", "L2.B0"])
+
+
+def test_one_placebo_has_no_spread_and_one_window_no_error(session: Session):
+    found = session.ablate([f"L3.B{most_used(session)}"], placebos=1)
+    assert found.loss_after > 0
+    assert found.placebo_std is None
+    assert found.z is None
+    assert standard_error(torch.ones(1)) is None
+    assert against([0.5], 1.0) == (0.5, None, None)
+    assert against([0.5, 0.5, 0.5], 1.0) == (0.5, 0.0, None), "a spread, but no unit"
+    mean, spread, z = against([0.0, 1.0], 2.0)
+    assert (mean, z) == (0.5, pytest.approx(1.5 / spread))
 
 
 def test_algebra_obeys_its_laws():

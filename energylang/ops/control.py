@@ -187,7 +187,9 @@ def _layer_status(session: Session, index: int) -> results.LayerStatus:
         state = "live, staged" if layer.live.depth else "staged"
     registry = layer.staged.registry
     basins = registry.basins
-    refused = sum(entry.status == "REFUSED" and entry.layer == index for entry in session.timeline.log)
+    refused = sum(
+        entry.status in ("REFUSED", "BLOCKED") and entry.layer == index for entry in session.timeline.log
+    )
     return results.LayerStatus(
         layer=index,
         state=state,

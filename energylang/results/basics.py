@@ -501,7 +501,8 @@ class Applied(Result):
 class LayerStatus(Result):
     """``basins`` of the layer are known, of which the last survey met ``met`` (``None``: its present weight has not
     been surveyed). ``state`` is ``original``, ``staged`` (edited, not applied), ``live`` (edited and applied) or
-    ``live, staged`` (applied, then edited again)."""
+    ``live, staged`` (applied, then edited again). ``refused`` edits of the layer are those that the gate refused or a
+    guard blocked."""
 
     layer: int
     state: str
