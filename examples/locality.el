@@ -17,19 +17,21 @@ def holding(used: Usage, share: Float):
 
 let half = []
 let most = []
-let telling = []
+let away = []
+let by-chance = []
 for path in ["seeds/small_0.safetensors", "seeds/small_1.safetensors", "seeds/small_2.safetensors"]:
     let _model = load path
     for text in texts:
         let _captured = capture L2 polite "{text}"
     let _survey = survey L2
-    let used = usage L2  # SWITCH: usage L2 concept=polite
+    let used = usage L2 concept=polite
     half = half + [(holding used 50%)]
     most = most + [(holding used 90%)]
-    telling = telling + [used.selectivity - used.selectivity_shuffled]
+    away = away + [used.distance]
+    by-chance = by-chance + [used.distance_chance]
 
 let few = (report-over-seeds "basins that hold 50 % of the words" half)
 let many = (report-over-seeds "basins that hold 90 % of the words" most)
-require many > 2 * few, "most basins hold few words"
-let above = (report-over-seeds "share of a basin's words that are one word, above words dealt out at random" telling)
-require above > 0
+require few > 1 and many > few, "its words rest in several basins"
+let _far = (report-over-seeds "how far they are from those of held-out text, 0 to 1" away)
+let _chance = (report-over-seeds "the same for held-out passages of that length" by-chance)

@@ -13,9 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from energylang.results.rounding import REAL, Tolerance
+from energylang.results.rounding import REAL, Tolerance, compared
 
 ROOM: tuple[tuple[str, Tolerance], ...] = (
     # percentages of words, of decisions, of weights: printed without, or with one, digit behind the point
@@ -81,7 +81,7 @@ def compare(found: str, wanted: str) -> None:
             raise Wrong(f"one output has more statements: {(here or there or [''])[0]!r}")
         if here[0] != there[0]:
             raise Wrong(f"{here[0]!r} instead of {there[0]!r}")
-        ours, theirs = parts(here[1:]), parts(there[1:])
+        ours, theirs = (parts(_entries_sorted(side[1:])) for side in (here, there))
         if [type(part) for part in ours] != [type(part) for part in theirs]:
             raise Wrong(f"{here[0]!r}: other tables, or texts between them")
         for one, other in zip(ours, theirs, strict=True):
@@ -89,6 +89,24 @@ def compare(found: str, wanted: str) -> None:
                 _same_table(one, other)
             else:
                 _same_tokens(list(tokens(str(one))), list(tokens(str(other))), str(other))
+
+
+def same_notebook(found: Any, kept: Any) -> bool:
+    """Whether a notebook's code cells show what the kept one's do: texts as ``compare`` has it, pictures within
+    rounding."""
+    ours, theirs = ([cell for cell in side.cells if cell.cell_type == "code"] for side in (found, kept))
+    if [cell.source for cell in ours] != [cell.source for cell in theirs]:
+        return False
+    for one, other in zip(ours, theirs, strict=True):
+        shown = [[dict(output.get("data", {})) for output in cell.outputs] for cell in (one, other)]
+        texts = ["".join(output.get("text", "") for output in cell.outputs) for cell in (one, other)]
+        if compared(*shown).beyond is not None:
+            return False
+        try:
+            compare(*texts)
+        except Wrong:
+            return False
+    return True
 
 
 def blocks(text: str) -> list[list[str]]:
@@ -100,6 +118,12 @@ def blocks(text: str) -> list[list[str]]:
         elif not line.startswith(_PROSE):
             made[-1].append(line)
     return made
+
+
+def _entries_sorted(lines: list[str]) -> list[str]:
+    """The lines with entries of a weight (``W[3, 4]  0.1``) sorted: entries of one size may come in any order."""
+    entries = iter(sorted(line for line in lines if line.startswith("  W[")))
+    return [next(entries) if line.startswith("  W[") else line for line in lines]
 
 
 class Table(NamedTuple):

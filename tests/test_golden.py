@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,3 +152,23 @@ def test_what_rounding_does_not_change_is_seen(then: str, now: str):
     assert then in TABLE
     assert differs(TABLE.replace(then, now, 1), TABLE) == (then != "L0.B5"), "one basin of six may be another"
     assert differs(TABLE.replace("L0.B5", "L0.B55").replace("L0.B4", "L0.B44"), TABLE)
+
+
+def test_notebooks_are_compared_by_what_they_show():
+    nbformat = pytest.importorskip("nbformat", reason="notebooks need nbformat")
+    path = EXAMPLES / "composition.ipynb"
+    kept, found = (nbformat.read(path, as_version=4) for _ in range(2))
+    assert golden.same_notebook(found, kept)
+    cell = next(cell for cell in found.cells if cell.cell_type == "code" and golden.NUMBER.search(said(cell)))
+    output = next(output for output in cell.outputs if golden.NUMBER.search(output.get("text", "")))
+    text = output.text
+    output.text = golden.NUMBER.sub(lambda match: str(golden.value(match[0]) + 1.5), text, count=1)
+    assert not golden.same_notebook(found, kept)
+    output.text = text
+    assert golden.same_notebook(found, kept)
+    cell.source += "\n"
+    assert not golden.same_notebook(found, kept)
+
+
+def said(cell: Any) -> str:
+    return "".join(output.get("text", "") for output in cell.outputs)

@@ -299,3 +299,17 @@ def test_the_terminal_shows_steps_as_a_bar():
         screen.count(2, 4, "layers")
         assert screen.waiting is not None
         assert "2 of 4 layers" in str(screen.waiting.status) and "█" in str(screen.waiting.status)
+
+
+def test_the_largest_changes_come_in_an_order_that_rounding_does_not_decide():
+    import torch
+
+    from energylang.runtime.workbench import _largest
+
+    change = torch.zeros(4, 4, dtype=torch.float64)
+    change[1, 1], change[3, 0], change[0, 3], change[2, 2] = 3.0, -2.0, 2.0, 0.5
+    for shift in (-1e-9, 0.0, 1e-9):
+        change[3, 0] = -2.0 * (1 + shift)
+        assert _largest(change, 3) == [5, 3, 12]
+        assert _largest(change, 2) == [5, 3]
+    assert _largest(change, 9) == [5, 3, 12, 10] and _largest(torch.zeros(2, 2), 5) == []

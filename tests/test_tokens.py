@@ -18,6 +18,7 @@ from energylang.models.sandbox import planted_model, random_model
 from energylang.runtime import whole
 from energylang.runtime.interpreter import ScriptError
 from energylang.runtime.interpreting import read
+from energylang.surgeon import BasinSurgeon
 
 TEXT = "Thank you so much for your help"
 
@@ -203,6 +204,14 @@ def test_intervening_reaches_the_tokens_that_usage_counts(surveyed):
     done = session.run(f"intervene L2.B{row.id} zero")
     assert (done.reach, done.tokens) == (row.tokens, found.token_states)
     session.undo()
+
+
+def test_the_published_survey_places_its_starts_among_the_basins_that_it_lists():
+    surgeon = BasinSurgeon(Session("tiny"))
+    found = surgeon.survey(3, inits=60)
+    counts = Counter(found["basin_ids"])
+    assert sum(counts.values()) == 60
+    assert [counts[place] for place in range(len(found["basins"]))] == found["populations"]
 
 
 # ------------------------------------------------------------------------- edits, undo, and sessions

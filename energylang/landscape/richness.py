@@ -130,9 +130,13 @@ def _coverage(n: int, f1: float, f2: float, z: float) -> tuple[float, float, flo
         rest = (n - 1) * f1 / ((n - 1) * f1 + 2 * f2) if f1 else 1.0
     else:
         rest = (n - 1) * (f1 - 1) / ((n - 1) * (f1 - 1) + 2) if f1 > 1 else 1.0
-    middle, half = f1 + z * z / 2, z * math.sqrt(max(f1 * (1 - f1 / n), 0.0) + 2 * f2 + z * z / 4)
-    coverage = min(1.0, max(0.0, 1 - rest * f1 / n))
-    low, high = 1 - (middle + half) / n, 1 - (middle - half) / n
+    # A score interval at either end: near 1 single starts decide (f₁ is Poisson), near 0 pairs of them do (2f₂ is).
+    share = f1 / n
+    middle = n - f1 + z * z * (share - (1 - share) / 2)
+    spread = max(f1 * (1 - share), 0.0) + 2 * f2 + z * z * ((1 - share) ** 2 / 4 + share**2)
+    half = z * math.sqrt(spread)
+    coverage = min(1.0, max(0.0, 1 - rest * share))
+    low, high = (middle - half) / n, (middle + half) / n
     return coverage, max(0.0, min(low, coverage)), min(1.0, max(high, coverage))
 
 

@@ -27,16 +27,17 @@ class Observing(Surgeon):
         count = int(session.setting("inits")) if inits is None else inits
         ways = dropin.ways_of(session, layer, count, seed)
         found = session.survey(layer, inits=count, seed=seed)
+        centres = dropin.centres(session, found)
         return Answer(
             found,
             {
                 "num_inits": found.inits,
-                "basins": dropin.centres(session, found),
+                "basins": centres,
                 "ids": [basin.id for basin in found.basins],
                 "energies": [basin.energy for basin in found.basins],
                 "energies_reference": [basin.energy_reference for basin in found.basins],
                 "populations": [basin.population for basin in found.basins],
-                "basin_ids": Later(ways.basins),
+                "basin_ids": Later(lambda: ways.basins(centres)),
                 "trajectories": Later(ways.paths),
             },
         )

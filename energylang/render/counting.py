@@ -60,8 +60,8 @@ def over_seeds(survey: results.Survey) -> Text | None:
         return None
     text = Text(f"{len(survey.counts)} seeds: {survey.count_mean:.1f} ± {survey.count_std:.1f} found each")
     if seen.overlap is not None and seen.overlap_expected is not None:
-        text.append(f" · {_percent(seen.overlap)} % of them met by another seed as well")
-        text.append(f" ({_percent(seen.overlap_expected)} % by chance)")
+        text.append(f" · {_percent(seen.overlap)} % of what one's random starts meet another's meet as well")
+        text.append(f" (by chance {_percent(seen.overlap_expected)} %)")
     text.append(f" · together {seen.found} found, coverage {coverage(seen)}, {total(seen)}")
     return text
 

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from energylang import results
 from energylang.errors import CheckpointError, ElError
+from energylang.landscape.assign import nearest
 from energylang.landscape.dynamics import settle, trajectory
 from energylang.landscape.energy import lyapunov
 from energylang.landscape.layer import Landscape
@@ -62,10 +63,15 @@ class Ways:
         way, end = trajectory(self.landscape, self.starts[: self.count], eps=self.eps)
         return [[*way[: int(count) + 1, row].unbind(0)] for row, count in enumerate(end.iterations.tolist())]
 
-    def basins(self) -> list[int]:
-        """The place in the survey of the basin that each random start ends in; −1 where it is none."""
+    def basins(self, centres: Sequence[Tensor]) -> list[int]:
+        """The place among the centres (d,) of a survey's basins of the one that each random start ends in; −1 where it
+        is none."""
         found = survey(self.landscape, self.starts, eps=self.eps, generator=self.kicks)
-        return [int(place) for place in found.assignment[: self.count].tolist()]
+        if not len(found):
+            return [-1] * self.count
+        places = nearest(found.centres, torch.stack([*centres])).tolist()
+        ends = found.assignment[: self.count].tolist()
+        return [places[end] if end >= 0 else -1 for end in ends]
 
 
 def ways_of(session: Session, layer: int, inits: int, seed: int) -> Ways:

@@ -1,7 +1,7 @@
 """Writing a concept into its layer, three ways, and choosing among them.
 
-**Attractor.** The concept's state becomes a basin (``landscape.edits.inject``). Very local; whether it is heard in
-what the model says is another question, and the effect answers it.
+**Attractor.** The concept's state becomes a basin of its own (``energylang.runtime.landing``). Very local; whether
+it is heard in what the model says is another question, and the effect answers it.
 
 **Redirect** (MODEL §3). The key is the mean f(x) of neutral decision states, the value the concept's settled
 state, the whitening the second moment of f(x) over real tokens: neutral prompts then flow into the concept's
@@ -26,16 +26,13 @@ from torch import Tensor
 
 from energylang.landscape.attractors import polish
 from energylang.landscape.dynamics import settle
-from energylang.landscape.edits import inject
 from energylang.landscape.layer import Landscape, interaction
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal, resting
 from energylang.landscape.redirect import redirect
 from energylang.models.protocol import Intervention
 from energylang.results import Edit
-from energylang.values import Concept as ConceptName
 
-from . import asked
 from .aiming import aim
 from .concepts import keep, opposite
 from .controls import OWN_REPLIES, REPLY_TOKENS, Imitate
@@ -43,6 +40,7 @@ from .doses import dose_of
 from .editing import Draft, Plan, check_force, commit, draft, heard
 from .effects import CHOOSING_WINDOWS, Gauge, Ruler, measure
 from .history import Concept
+from .landing import imitated, landed
 
 if TYPE_CHECKING:
     from .workbench import Workbench
@@ -87,7 +85,7 @@ def install(
     check_force(force, reason)
     makers: dict[str, Callable[[], Candidate]] = {
         "redirect": lambda: redirected(session, concept, strength, damage, dose=dose),
-        "attractor": lambda: attractor(session, concept, strength),
+        "attractor": lambda: attractor(session, concept, strength, damage),
         "aimed": lambda: aimed(session, concept, strength, damage, dose=dose),
     }
     if method == "auto" and strength is not None:
@@ -131,31 +129,10 @@ def _worth(session: Workbench, concept: Concept, candidate: Candidate, weight: T
 # ------------------------------------------------------------------------------------------ attractor
 
 
-def attractor(session: Workbench, concept: Concept, strength: float | None) -> Candidate:
-    """The concept's state as a basin of its own, judged by the gate."""
-    layer = concept.layer
-    direction = session.direction(layer, ConceptName(concept.name))
-
-    def propose(landscape: Landscape, protected: Tensor, towards: Tensor = direction) -> Proposal:
-        generator = session.generator("inject-concept", layer, concept.name)
-        return inject(landscape, towards, protected, strength=strength, generator=generator)
-
-    def imitate(other: Concept) -> LowRank:
-        landscape = session.landscape_of(layer)
-        towards = other.centroid.to(landscape.weight)
-        return propose(landscape, landscape.weight.new_zeros(0, landscape.dim), towards).factors
-
-    plan = Plan(
-        "inject-concept",
-        layer,
-        concept.name,
-        propose,
-        asked=asked.installed(ConceptName(concept.name), direction),
-        installs=True,
-        method="attractor",
-        strength=strength,
-    )
-    return Candidate(draft(session, plan), imitate)
+def attractor(session: Workbench, concept: Concept, strength: float | None, damage: float) -> Candidate:
+    """The concept's state as a basin of its own (``runtime.landing``), judged by the gate."""
+    made = landed(session, concept, strength, damage)
+    return Candidate(made, lambda other: imitated(session, concept.layer, other))
 
 
 # ------------------------------------------------------------------------------------------- redirect

@@ -81,6 +81,12 @@ def usage(
     if words is not None:
         return _usage(session, layer, _read_words(session, layer, words), "text", usual)
     held_in = session.concept(str(concept))
+    if not held_in.texts:
+        raise ElError(
+            f"`{held_in.name}` was made of other concepts and has no texts to read",
+            code="EL511",
+            hint="name a concept that `capture` made",
+        )
     live_registry(session, layer)
     rows, states = session.text.reply_states(held_in.texts, layer, standing(session))
     found = placed(session, layer, session.state.layers[layer].live, states)

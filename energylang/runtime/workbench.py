@@ -48,7 +48,21 @@ if TYPE_CHECKING:
     from .weights import Version
 
 
+_ROUNDING = 1e-5
 LARGEST_SHOWN = 5
+
+
+def _largest(change: Tensor, count: int) -> list[int]:
+    """The places (in the flattened matrix) of the largest entries by magnitude. Entries that differ by rounding only,
+    as W[i, j] and W[j, i] do, come in the order of their places."""
+    size = change.abs().flatten()
+    count = min(count, int((size != 0).sum()))
+    if not count:
+        return []
+    near = (size >= size.topk(count).values[-1] * (1 - _ROUNDING)).nonzero().squeeze(1)
+    steps = torch.round(torch.log(size[near]) / _ROUNDING)
+    found: list[int] = near[torch.sort(steps, descending=True, stable=True).indices][:count].tolist()
+    return found
 
 
 def _apart(one: Basin, other: Basin) -> float:
@@ -126,8 +140,7 @@ class Workbench(Core):
         change = (weight - original).double()
         size = float(torch.linalg.matrix_norm(original.double()))
         norm = float(torch.linalg.matrix_norm(change))
-        count = min(LARGEST_SHOWN, int((change != 0).sum()))
-        order = change.abs().flatten().topk(count).indices.tolist()
+        order = _largest(change, LARGEST_SHOWN)
         then = {basin.id: basin for basin in base.registry.alive()}
         known = {basin.id: basin for basin in version.registry.basins}
         both = set(then) & {basin.id for basin in version.registry.alive()}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from energylang import Session
+from tests import golden
 
 nbformat = pytest.importorskip(
     "nbformat", reason="the notebook needs nbformat: pip install 'energylang[notebook]'"
@@ -50,7 +51,8 @@ def executed(
     if request.config.getoption("--update-examples"):
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)
-        nbformat.write(notebook, NOTEBOOK)
+        if not golden.same_notebook(notebook, nbformat.read(NOTEBOOK, as_version=4)):
+            nbformat.write(notebook, NOTEBOOK)
     experiment = json.loads((place / "experiment.json").read_text())
     return notebook, experiment, json.loads((place / "facts.json").read_text())
 

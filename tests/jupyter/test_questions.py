@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests import golden
+
 nbformat = pytest.importorskip(
     "nbformat", reason="notebooks need nbformat: pip install 'energylang[notebook]'"
 )
@@ -69,7 +71,7 @@ def executed(name: str, place: Path, *, update: bool) -> str:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = joined(cell.outputs)
-    if update:
+    if update and not golden.same_notebook(notebook, nbformat.read(path, as_version=4)):
         nbformat.write(notebook, path)
     return printed(notebook)
 
@@ -238,6 +240,18 @@ def test_the_questions_are_kept_with_their_outputs_and_as_scripts():
         check_page(name, found, update=False)
         assert (EXAMPLES / f"{name}.el").is_file() and (EXAMPLES / f"{name}.out").is_file()
         assert (EXAMPLES / f"{name}.ipynb").stat().st_size < 60_000
+
+
+def test_the_readme_of_the_seeds_says_what_their_reports_say():
+    from energylang.models.checkpoint import load
+
+    said = (EXAMPLES / "seeds" / "README.md").read_text(encoding="utf-8")
+    for seed, path in enumerate(sorted((EXAMPLES / "seeds").glob("small_?.safetensors"))):
+        report = load(str(path)).metadata["report"]
+        for at in report["layers"]:
+            row = f"| {seed} | {report['loss']:.3f} | {at['layer']} | {at['beta']:.2f} | {at['basins_visited']:,} "
+            row += f"| {at['basins_random']} | {100 * at['settled']:.0f} % |"
+            assert row in said.splitlines()
 
 
 def test_the_seeds_are_whole_models_of_one_recipe_and_small():

@@ -6,7 +6,7 @@ import statistics
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energylang.checker import check
@@ -51,6 +51,7 @@ def session() -> Session:
     return made
 
 
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=8))
 def test_mean_and_spread_are_those_of_python(xs: list[float]) -> None:
     made = Session()
