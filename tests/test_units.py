@@ -168,9 +168,9 @@ def test_a_concept_s_redirect_has_a_dose_and_a_strength(spoken: Session) -> None
 
 def test_a_concept_s_attractor_has_a_strength_that_can_be_given_back(spoken: Session) -> None:
     concept = spoken.concept("polite")
-    first = attractor(spoken, concept, None).draft
+    first = attractor(spoken, concept, None, 1.0).draft
     assert first.proposal is not None and first.edit.dose is None
-    second = attractor(spoken, concept, first.edit.strength).draft
+    second = attractor(spoken, concept, first.edit.strength, 1.0).draft
     assert second.proposal is not None and second.edit.rank == first.edit.rank
     change, again = first.proposal.factors.dense(), second.proposal.factors.dense()
     assert float((again - change).norm() / change.norm()) < 1e-3

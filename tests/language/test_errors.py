@@ -454,7 +454,8 @@ error[EL202]: `inject` needs `target`: a basin (L0.B3), a concept, or the seed o
   |
 2 | inject L0
   | ^^^^^^^^^
-  = help: usage: inject <layer> <target> [strength=setting strength] [noise=none] [force=false] [reason=]   """
+  = help: usage: inject <layer> <target> [strength=setting strength] [noise=none] \
+[radius=false] [force=false] [reason=]   """
         "for example: inject L0 42\n",
     ),
     "a tab is one column wide": (
