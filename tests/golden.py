@@ -46,6 +46,8 @@ ROOM: tuple[tuple[str, Tolerance], ...] = (
 
 FREE = r"\b(live|end) \|"
 """Hashes of edited weights: another processor has others."""
+NAMES = Tolerance(0.03, 0)
+"""Numbers of basins: behind a hundred others, each counts those before it, and moves as their count does."""
 LISTS = r"^(lost|gained|kept)$"
 """Lists of basins: most of them must be in both."""
 STRAY_ROWS = 1 / 6
@@ -226,6 +228,9 @@ def _same_tokens(ours: list[Token], theirs: list[Token], line: str) -> None:
 def _same(one: Token, other: Token) -> bool:
     if one.kind == "number":
         return room(other.text, other.label).used(value(one.text), value(other.text)) <= 1
+    if one.kind == "basin":
+        (layer, number), (kept_layer, kept) = (token.text.split("B") for token in (one, other))
+        return layer == kept_layer and NAMES.used(int(number), int(kept)) <= 1
     if one.kind == "hash" and re.search(FREE, other.label):
         return True
     if one.kind == "list":

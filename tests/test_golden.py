@@ -101,6 +101,17 @@ def test_neighbouring_columns_cannot_be_swapped(output: Path):
                         assert differs(whole.replace(row, there, 1), whole), there
 
 
+def test_basins_keep_their_names_but_for_those_behind_many_others():
+    for then, now, same in (
+        ("L3.B145", "L3.B144", True),
+        ("B27", "B28", False),
+        ("L3.B145", "L2.B145", False),
+    ):
+        text = f"▸ verify\n  ✓ a basin {then}\n"
+        assert differs(text.replace(then, now), text) is not same
+    assert differs("▸ verify\n  ✓ a basin B160\n", "▸ verify\n  ✓ a basin B145\n")
+
+
 TABLE = """\
 ▸ survey L0
   L0  20 basins

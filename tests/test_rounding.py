@@ -255,6 +255,24 @@ def test_every_tolerance_is_that_of_a_field():
     assert set(TOLERANCES) <= names
 
 
+@pytest.mark.parametrize("shift", [1e-7, 1e-3, 1.0])
+def test_sketches_tell_how_far_apart_two_changes_are(shift: float):
+    import torch
+
+    from energylang.landscape.lowrank import LowRank
+    from energylang.runtime.sketch import sketch
+    from energylang.runtime.weights import Version
+
+    draw = stable_generator("sketches", shift)
+    root = Version(0, None, None, None, torch.zeros(96, 96, dtype=torch.float64))
+    first, second = (LowRank(*torch.randn(2, 96, 2, generator=draw, dtype=torch.float64)) for _ in range(2))
+    one = root.after(first, 1)
+    other = one.after(second.scaled(shift * first.norm / second.norm), 2)
+    then, now = ([{"layer": 0, "staged": sketch(version).tolist(), "live": []}] for version in (one, other))
+    assert shift / 2 < apart(then, now) < 2 * shift
+    assert torch.equal(sketch(root), torch.zeros_like(sketch(one)))
+
+
 def test_changes_of_other_layers_are_far_apart():
     one = {"layer": 0, "staged": [1.0, 2.0], "live": [0.0, 0.0]}
     assert apart([one], [one]) == 0.0

@@ -53,8 +53,8 @@ RECORD: dict[str, Any] = {
         "live_hash": {**_HASH, "description": "SHA-256 of the live weights, at the end."},
         "changes": {
             **_CHANGES,
-            "description": "Sketches of the layers' changes at the end: uᵀΔWv for 32 pairs of random signs. They tell "
-            "how far apart two changes are whose hashes differ.",
+            "description": "Sketches of the layers' changes at the end: uᵀΔWv for 16 pairs of random signs, none for "
+            "an original. They tell how far apart two changes are whose hashes differ.",
         },
         "script": {
             "description": "The script that was run last, by name and SHA-256 of its text; null without one.",
