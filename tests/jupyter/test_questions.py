@@ -123,7 +123,7 @@ def check_page(name: str, fresh: Rows, *, update: bool) -> None:
     """The page's table holds what was measured: within a standard deviation, a tenth, or two hundredths."""
     text = PAGE.read_text(encoding="utf-8")
     if update:
-        PAGE.write_text(block(name).sub(lambda _: table(fresh), text), encoding="utf-8")
+        PAGE.write_text(block(name).sub(lambda _: table(fresh), text, count=1), encoding="utf-8")
         return
     match = block(name).search(text)
     assert match is not None, f"docs/questions.md has no table of {name}"
