@@ -151,13 +151,14 @@ def test_a_table_is_read_back_as_it_was_written() -> None:
 
 
 def composition(found: Rows) -> None:
-    detour = found["detour of the middle, in angle"]
-    assert detour["not settled"].mean == pytest.approx(1, abs=1e-3), "before it settles a blend is on the way"
-    assert 0.999 <= detour["concepts"].mean < detour["random direction"].mean
-    words = found["detour of the middle, in words"]
-    assert words["concepts"].mean < words["random direction"].mean
+    for kind in ("angle", "words"):
+        detour = found[f"detour of the middle, in {kind}"]
+        assert 1 <= detour["not settled"].mean + 1e-3
+        assert detour["not settled"].mean < detour["concepts"].mean, "settled, the middle leaves the way"
+    assert found["detour of the middle, in angle"]["not settled"].mean == pytest.approx(1, abs=1e-3)
     steps = found["largest of eight steps, share of the way"]
-    assert 1 / 8 <= steps["not settled"].mean < steps["concepts"].mean <= 1.0
+    assert 1 / 8 <= steps["not settled"].mean < 0.2 < steps["concepts"].mean <= 1.0, "it goes in jumps"
+    assert found["middles that rest where an end does, share"]["concepts"].mean > 0.5
 
 
 def locality(found: Rows) -> None:
@@ -207,11 +208,12 @@ def training_dynamics(found: Rows) -> None:
 
 
 def causal_stability(found: Rows) -> None:
-    drifts = found["rank correlation of drifts"]
-    assert abs(drifts["renamed"].mean) < 0.1, "names that are dealt out have nothing in common"
     for row in found.values():
-        assert row["renamed"].mean <= row["surveyed again"].mean <= 1
-        assert row["other seed"].mean < row["surveyed again"].mean, "another training is not a second survey"
+        assert abs(row["renamed"].mean) < 0.15, "names that are dealt out have little in common"
+        assert row["renamed"].mean < row["other seed"].mean < row["surveyed again"].mean <= 1
+        assert row["random edits"].mean < row["other seed"].mean
+    drifts = found["rank correlation of drifts"]
+    assert drifts["cosines there"].mean > drifts["renamed"].mean + 0.1, "arrangement explains much of it"
 
 
 LAWS = {
