@@ -153,7 +153,6 @@ def test_a_table_is_read_back_as_it_was_written() -> None:
 def composition(found: Rows) -> None:
     for kind in ("angle", "words"):
         detour = found[f"detour of the middle, in {kind}"]
-        assert 1 <= detour["not settled"].mean + 1e-3
         assert detour["not settled"].mean < detour["concepts"].mean, "settled, the middle leaves the way"
     assert found["detour of the middle, in angle"]["not settled"].mean == pytest.approx(1, abs=1e-3)
     steps = found["largest of eight steps, share of the way"]
