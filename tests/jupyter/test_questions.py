@@ -125,7 +125,7 @@ def check_page(name: str, fresh: Rows, *, update: bool) -> None:
     """The page's table holds what was measured: within a standard deviation, a tenth, or two hundredths."""
     text = PAGE.read_text(encoding="utf-8")
     if update:
-        PAGE.write_text(block(name).sub(lambda _: table(fresh), text), encoding="utf-8")
+        PAGE.write_text(block(name).sub(lambda _: table(fresh), text, count=1), encoding="utf-8")
         return
     match = block(name).search(text)
     assert match is not None, f"docs/questions.md has no table of {name}"
@@ -153,13 +153,13 @@ def test_a_table_is_read_back_as_it_was_written() -> None:
 
 
 def composition(found: Rows) -> None:
-    detour = found["detour of the middle, in angle"]
-    assert detour["not settled"].mean == pytest.approx(1, abs=1e-3), "before it settles a blend is on the way"
-    assert 0.999 <= detour["concepts"].mean < detour["random direction"].mean
-    words = found["detour of the middle, in words"]
-    assert words["concepts"].mean < words["random direction"].mean
+    for kind in ("angle", "words"):
+        detour = found[f"detour of the middle, in {kind}"]
+        assert detour["not settled"].mean < detour["concepts"].mean, "settled, the middle leaves the way"
+    assert found["detour of the middle, in angle"]["not settled"].mean == pytest.approx(1, abs=1e-3)
     steps = found["largest of eight steps, share of the way"]
-    assert 1 / 8 <= steps["not settled"].mean < steps["concepts"].mean <= 1.0
+    assert 1 / 8 <= steps["not settled"].mean < 0.2 < steps["concepts"].mean <= 1.0, "it goes in jumps"
+    assert found["middles that rest where an end does, share"]["concepts"].mean > 0.5
 
 
 def locality(found: Rows) -> None:
@@ -189,26 +189,32 @@ def portability(found: Rows) -> None:
 
 
 def training_dynamics(found: Rows) -> None:
-    looks = [what.removesuffix(", found again") for what in found if what.endswith("found again")]
-    assert len(looks) == 4
-    for look in looks:
-        again, follow = found[f"{look}, found again"], found[f"{look}, followed and stays"]
-        assert again["next look"].mean <= again["same look"].mean, "another survey loses less than training"
-        assert follow["same look"].mean > 0.9 > 0.1 > follow["other order"].mean
-        moved = found[f"{look}, followed and moved"]
-        whole = follow["next look"].mean + moved["drifts"].mean + moved["jumps"].mean
-        assert whole == pytest.approx(1, abs=0.01)
-    stays = [found[f"{look}, followed and stays"]["next look"].mean for look in looks]
-    change = [found[f"{look}, change of the weight"]["change"].mean for look in looks]
-    assert stays[-1] > stays[0] and change[-1] < change[0], "a training settles"
+    intervals = [what.removeprefix("found again, ") for what in found if what.startswith("found again")]
+    assert len(intervals) == 4
+    for interval in intervals:
+        again = found[f"found again, {interval}"]
+        assert again["measured"].mean <= again["same look"].mean, "a second survey loses less than training"
+        fates = [
+            found[f"followed, {fate}, {interval}"]["measured"].mean for fate in ("stays", "drifts", "jumps")
+        ]
+        assert sum(fates) == pytest.approx(1, abs=0.01)
+        beside = found[f"followed, stays, {interval}"]
+        assert beside["same look"].mean > 0.9 > 0.1 > beside["other order"].mean
+    stays, change, jumps = (
+        [found[f"{what}, {interval}"]["measured"].mean for interval in intervals]
+        for what in ("followed, stays", "change of the weight, share of its norm", "followed, jumps")
+    )
+    assert stays[-1] > 0.5 > stays[0] and change[-1] < change[0], "a training settles"
+    assert jumps[-1] < 0.1, "and its basins drift"
 
 
 def causal_stability(found: Rows) -> None:
-    drifts = found["rank correlation of drifts"]
-    assert abs(drifts["renamed"].mean) < 0.1, "names that are dealt out have nothing in common"
     for row in found.values():
-        assert row["renamed"].mean <= row["surveyed again"].mean <= 1
-        assert row["other seed"].mean < row["surveyed again"].mean, "another training is not a second survey"
+        assert abs(row["renamed"].mean) < 0.15, "names that are dealt out have little in common"
+        assert row["renamed"].mean < row["other seed"].mean < row["surveyed again"].mean <= 1
+        assert row["random edits"].mean < row["other seed"].mean
+    drifts = found["rank correlation of drifts"]
+    assert drifts["cosines there"].mean > drifts["renamed"].mean + 0.1, "arrangement explains much of it"
 
 
 LAWS = {
