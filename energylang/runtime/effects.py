@@ -164,7 +164,9 @@ def measure(
     loss_before, loss_after = gauge.losses(changed(None)), gauge.losses(changed(factors))
     base = float(loss_before.mean())
     readings: dict[str, list[tuple[Reading, float]]] = {}
-    for control in session.counted(controls(session, concept, factors, imitate), "controls"):
+    for control in session.counted(
+        controls(session, concept, factors, imitate), lambda made: f"controls measured; measuring {made.kind}"
+    ):
         damage = gauge.rise(changed(control.factors), loss_before)
         readings.setdefault(control.kind, []).append((ruler.read(changed(control.factors)), damage))
     placebos = tuple(_placebo(kind, found, after) for kind, found in readings.items())

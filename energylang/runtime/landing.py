@@ -1,9 +1,9 @@
 """A concept's state becomes a basin of its own (``inject-concept method=attractor``).
 
-``landscape.landing`` proposes changes, the best first; the first that passes everything is taken: the basin is there and
-near the concept (as ``verify`` asks), it was not there before, a fresh survey meets it, the gate agrees, and the loss on
-held-out text rises by no more than the damage. Each of these is a condition of the result with its value and its limit,
-also where it fails; then the one of the proposals that fails least is shown.
+``landscape.landing`` proposes changes, the best first; the first that passes everything is taken: the basin is there
+and near the concept (as ``verify`` asks), it was not there before, the concept settles in it, a fresh survey meets it,
+the gate agrees, and the loss on held-out text rises by no more than the damage. Each of these is a condition of the
+result with its value and its limit, also where it fails; then the one of the proposals that fails least is shown.
 """
 
 from __future__ import annotations
