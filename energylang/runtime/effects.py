@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 
 CHOOSING_WINDOWS, MEASURING_WINDOWS = 96, 96
 PROMPTS = 64
-HEARD, LIKELIER = 2, 2.0  # texts of the concept at least, and the factor that makes a reply the concept's
+HEARD, LIKELIER = (
+    (2, 4),
+    2.0,
+)  # texts of the concept at least and at most; the factor that makes a reply its own
 
 
 class Gauge:
@@ -138,9 +141,9 @@ class Ruler:
 
 
 def _heard(texts: Sequence[str]) -> Sequence[str]:
-    """The texts that stand for a concept: a third of them, ``HEARD`` at least. (Of texts that have nothing in common
+    """The texts that stand for a concept: a third of them, within ``HEARD``. (Of texts that have nothing in common
     two do, and an edit aimed at shuffled labels would be one aimed at whatever these two are.)"""
-    count = max(HEARD, len(texts) // 3)
+    count = min(HEARD[1], max(HEARD[0], len(texts) // 3))
     return texts[:: max(1, len(texts) // count)][:count]
 
 

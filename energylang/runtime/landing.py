@@ -76,15 +76,22 @@ def _best(session: Workbench, concept: Concept, strength: float | None, damage: 
             if made.edit.applied:
                 return made
             drafts.append(made)
+            if _hopeless(session, drafts):
+                break
         tried += drafts
         gentlest = min(drafts, key=lambda made: (len(made.edit.lost), made.edit.norm)).edit
         gone = [session.registry(concept.layer).get(id) for id in gentlest.lost]
         known = len(lost)
         lost |= {basin.id: basin.centre for basin in gone if basin is not None}
-        hopeless = gentlest.changed_fraction > _HOPELESS * float(session.setting("max_changed"))
-        if hopeless or len(lost) == known or len(lost) > _EXACTLY * len(concept.centroid):
+        if _hopeless(session, drafts) or len(lost) == known or len(lost) > _EXACTLY * len(concept.centroid):
             break
     return min(tried, key=_shortfall)  # the first of the least
+
+
+def _hopeless(session: Workbench, drafts: list[Draft]) -> bool:
+    """Whether two proposals changed far too many decisions, and none fewer."""
+    most = _HOPELESS * float(session.setting("max_changed"))
+    return len(drafts) > 1 and all(made.edit.changed_fraction > most for made in drafts)
 
 
 def _proposals(
