@@ -5,9 +5,9 @@ cosine 0.95 of where they settle, though random starts never met that basin. A *
 
 1. **Patterns**: 0.9 times the signs of the state (or of where it settles), with some of its weakest coordinates
    turned, or those that distinguish it least from an opposite state. Six of 192 turned signs are a cosine of 0.94.
-2. **Fields**: at the pattern p with ``y = f(p)`` only what is too weak is raised, ``ρ_i = s_i·max(0, l −
-   s_i(Wy)_i)`` with s = sign p and the level ``l = 0.9·m/β``. (To set the whole field to m·p weakens what is
-   stronger already: measured, ten times the norm and most basins lost.)
+2. **Fields**: at the pattern p with ``y = f(p)`` only what is too weak is raised, ``ρ_i = s_i·max(0, l − s_i(Wy)_i)``
+   with s = sign p and the level ``l = 0.9·m/β``. (To set the whole field to m·p weakens what is stronger already:
+   measured, ten times the norm and most basins lost.)
 3. **Key**: ``q = C⁻¹y/(yᵀC⁻¹y)``, C the second moment of f(x) over what is to be left alone. ``ΔW = ρqᵀ`` gives the
    state y exactly the field ``Wy + ρ`` and is the smallest change on average over those states; ``qᵀf(b) = 0`` for a
    few states b that are to be left exactly. One-sided: the symmetric form disturbs twice as many decisions.
@@ -65,8 +65,8 @@ def landings(
     most: int = 6,
 ) -> list[Proposal]:
     """Up to ``most`` changes that give the mean of ``states`` (n, d) a new basin beside the ``known`` ones (k, d), the
-    best first; the one that comes nearest where none holds. ``moment`` (d, d) is C, ``exactly`` (m, d) are states whose
-    fields do not change, ``opposite`` (d,) is a state to be told from.
+    best first; the one that comes nearest where none holds. ``moment`` (d, d) is C, ``exactly`` (m, d) are states
+    whose fields do not change, ``opposite`` (d,) is a state to be told from.
 
     ``strength`` s takes ``‖ΔW‖ = s·‖W‖`` instead of searching a margin. Raises ``LandscapeError`` for a wrong
     dimension, a zero or non-finite mean, a strength that is not positive, or no room beside ``exactly``.

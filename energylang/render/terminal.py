@@ -14,6 +14,7 @@ from energylang.syntax import ast
 
 from .gallery import render
 from .marks import bar
+from .pace import Pace
 
 PLAIN_WIDTH = 110
 
@@ -32,6 +33,7 @@ class Screen:
         self.console = console or make_console()
         self.waiting: Status | None = None
         self.line = ""
+        self.pace = Pace()
 
     def __enter__(self) -> Screen:
         return self
@@ -44,7 +46,7 @@ class Screen:
         if self.waiting is not None:
             self.waiting.stop()
             self.waiting = None
-        self.line = line or ""
+        self.line, self.pace = line or "", Pace()
         if line is not None and self.console.is_terminal:
             self.waiting = self.console.status(Text(line, style="dim"))
             self.waiting.start()
@@ -53,7 +55,9 @@ class Screen:
         """How far what is running has come: a bar behind its line."""
         if self.waiting is not None and total > 1:
             text = Text(self.line, style="dim")
-            text.append(f"  {bar(done / total, 24):<24} ", style="cyan").append(f"{done} of {total} {what}")
+            text.append(f"  {bar(done / total, 24):<24} ", style="cyan").append(
+                self.pace.told(done, total, what)
+            )
             self.waiting.update(text)
 
     def show(self, value: Any, statement: ast.Statement, line: str) -> None:

@@ -52,7 +52,8 @@ def controls(
     if imitate is not None:
         aims = [("other", other) for other in others(session, concept)]
         aims += [("shuffled", shuffled(session, concept, k)) for k in range(SHUFFLED)]
-        found += [Control(kind, imitate(aim)) for kind, aim in session.counted(aims, "controls are made")]
+        made = session.counted(aims, lambda pair: f"controls made; aiming at {pair[1].name}")
+        found += [Control(kind, imitate(aim)) for kind, aim in made]
     norm = factors.norm
     return [Control(c.kind, c.factors.scaled(norm / c.factors.norm)) for c in found if c.factors.norm > 0]
 

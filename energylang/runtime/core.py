@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from .tokens import Passed
 
-RECENT_LANDSCAPES = 8
+RECENT_LANDSCAPES, RECENT_TENSORS = 8, 8
 T = TypeVar("T")
 
 
@@ -75,15 +75,17 @@ class Core:
         self._replies: dict[tuple[Any, ...], list[tuple[str, Generation]]] = {}
         self.measured: WeakKeyDictionary[Landscape, dict[tuple[Any, bytes], Row]] = WeakKeyDictionary()
         self.passed: Passed | None = None
+        self._remembered: dict[tuple[Any, ...], Tensor] = {}
         self.ledger = Ledger()
         self.watcher: Callable[[int, int, str], None] | None = None
 
-    def counted(self, items: Iterable[T], what: str) -> Iterator[T]:
-        """The items one after the other; the ``watcher`` hears how many of them (``what`` they are) are done."""
+    def counted(self, items: Iterable[T], what: str | Callable[[T], str]) -> Iterator[T]:
+        """The items one after the other; the ``watcher`` hears how many of them are done, and ``what`` they are (or
+        what is done with the one that comes)."""
         found = list(items)
         for done, item in enumerate(found):
             if self.watcher is not None:
-                self.watcher(done, len(found), what)
+                self.watcher(done, len(found), what if isinstance(what, str) else what(item))
             yield item
 
     def restore_state(self, state: State) -> None:
@@ -109,7 +111,7 @@ class Core:
         """Undo everything since ``mark``, the loading of another model included. What was done stays in the
         history as a branch (of its own model); ids of basins are not used again."""
         if mark.model is not self._model:
-            self._landscapes, self._replies, self.passed = {}, {}, None
+            self._landscapes, self._replies, self._remembered, self.passed = {}, {}, {}, None
             self._model, self._weights, self._next_basin = mark.model, mark.weights, mark.next_basin
             self.original_hash, self.timeline = mark.original_hash, mark.timeline
         self.timeline.go_to(mark.node)
@@ -188,6 +190,7 @@ class Core:
         self._landscapes = {}
         self._replies = {}
         self.passed = None
+        self._remembered = {}
         self._next_basin = {}
         self.state = State(
             layers=tuple(LayerState(version, version) for version in versions), settings=self.state.settings
@@ -343,6 +346,16 @@ class Core:
         return self.concept_at(layer, target.name).centroid.to(self.landscape_of(layer).weight)
 
     # -- text -----------------------------------------------------------------------------------------
+
+    def remembered(self, make: Callable[[], Tensor], *key: object) -> Tensor:
+        """What ``make`` gives, worked out once for every state of the live weights. ``key`` says what it is and what
+        else it depends on. Do not write into it."""
+        whole = (tuple(layer.live for layer in self.state.layers), self.setting("seed"), *key)
+        if whole not in self._remembered:
+            if len(self._remembered) >= RECENT_TENSORS:
+                self._remembered.pop(next(iter(self._remembered)))
+            self._remembered[whole] = make()
+        return self._remembered[whole]
 
     def own_replies(self, count: int, tokens: int) -> list[tuple[str, Generation]]:
         """(question, reply) pairs: what the live model says by itself to the neutral questions by which things

@@ -1,7 +1,7 @@
 """Writing a concept into its layer, three ways, and choosing among them.
 
-**Attractor.** The concept's state becomes a basin of its own (``energylang.runtime.landing``). Very local; whether
-it is heard in what the model says is another question, and the effect answers it.
+**Attractor.** The concept's state becomes a basin of its own (``energylang.runtime.landing``). Very local; whether it
+is heard in what the model says is another question, and the effect answers it.
 
 **Redirect** (MODEL §3). The key is the mean f(x) of neutral decision states, the value the concept's settled
 state, the whitening the second moment of f(x) over real tokens: neutral prompts then flow into the concept's
@@ -92,7 +92,8 @@ def install(
         method = "attractor"
     weight = session.weight(session.staged(concept.layer))
     if method == "auto":
-        chosen = max((makers[name]() for name in METHODS), key=lambda c: _worth(session, concept, c, weight))
+        drafted = session.counted(METHODS, lambda name: f"methods drafted; drafting {name}")
+        chosen = max((makers[name]() for name in drafted), key=lambda c: _worth(session, concept, c, weight))
     else:
         chosen = makers[method]()
     proposal = chosen.draft.proposal
@@ -195,8 +196,16 @@ def second_moment(session: Workbench, layer: int, landscape: Landscape) -> Tenso
 
     One half are states of real tokens. In a dialogue model the other half are decision states in conversations
     in which the model has already spoken, in whatever manner: they lie closest to the neutral decision states
-    that are to be diverted, and are few among tokens.
+    that are to be diverted, and are few among tokens. Worked out once for every state of the live weights.
     """
+    weight = landscape.weight
+    return session.remembered(
+        lambda: _second_moment(session, layer, landscape),
+        *("second moment", layer, landscape.degree, weight.dtype, weight.device),
+    )
+
+
+def _second_moment(session: Workbench, layer: int, landscape: Landscape) -> Tensor:
     generator = session.generator("second moment", layer)
     text = session.text
     groups = [text.token_states(layer, MOMENT_TOKENS, generator)]

@@ -1,9 +1,9 @@
 """A concept's state becomes a basin of its own (``inject-concept method=attractor``).
 
 ``landscape.landing`` proposes changes, the best first; the first that passes everything is taken: the basin is there
-and near the concept (as ``verify`` asks), it was not there before, a fresh survey meets it, the gate agrees, and the
-loss on held-out text rises by no more than the damage. Each of these is a condition of the result with its value and
-its limit, also where it fails; then the one of the proposals that fails least is shown.
+and near the concept (as ``verify`` asks), it was not there before, the concept settles in it, a fresh survey meets it,
+the gate agrees, and the loss on held-out text rises by no more than the damage. Each of these is a condition of the
+result with its value and its limit, also where it fails; then the one of the proposals that fails least is shown.
 """
 
 from __future__ import annotations
@@ -76,16 +76,23 @@ def _best(session: Workbench, concept: Concept, strength: float | None, damage: 
             if made.edit.applied:
                 return made
             drafts.append(made)
+            if _hopeless(session, drafts):
+                break
         tried += drafts
         gentlest = min(drafts, key=lambda made: (len(made.edit.lost), made.edit.norm)).edit
         main = {basin.id: basin for basin in session.registry(concept.layer).main()}
         gone = [main.get(id) for id in gentlest.lost]
         known = len(lost)
         lost |= {basin.id: basin.centre for basin in gone if basin is not None}
-        hopeless = gentlest.changed_fraction > _HOPELESS * float(session.setting("max_changed"))
-        if hopeless or len(lost) == known or len(lost) > _EXACTLY * len(concept.centroid):
+        if _hopeless(session, drafts) or len(lost) == known or len(lost) > _EXACTLY * len(concept.centroid):
             break
     return min(tried, key=_shortfall)  # the first of the least
+
+
+def _hopeless(session: Workbench, drafts: list[Draft]) -> bool:
+    """Whether two proposals changed far too many decisions, and none fewer."""
+    most = _HOPELESS * float(session.setting("max_changed"))
+    return len(drafts) > 1 and all(made.edit.changed_fraction > most for made in drafts)
 
 
 def _proposals(

@@ -22,6 +22,7 @@ from prompt_toolkit.styles import Style, merge_styles
 
 from energylang.errors import ElError
 from energylang.render.marks import bar
+from energylang.render.pace import Pace
 from energylang.repl import prompt
 from energylang.repl.running import run_line
 from energylang.runtime.overview import Overview
@@ -112,8 +113,10 @@ class Screen:
                 said.append(("bad", f"{found.severity}[{found.code}]: {found.message}"))
                 said.extend(("dim", line) for line in (found.help or "").splitlines())
 
+        pace = Pace()
+
         def counted(done: int, total: int, what: str) -> None:
-            self.seen.running = f"{text}  {bar(done / total, 24):<24} {done} of {total} {what}"
+            self.seen.running = f"{text}  {bar(done / total, 24):<24} {pace.told(done, total, what)}"
             self.application.invalidate()
 
         try:
