@@ -50,7 +50,7 @@ def test_blocks_and_history(terminal: Terminal):
     shown = terminal.wait("round 3")
     assert shown.count("·") >= 1
     terminal.type("print 4")
-    terminal.wait("4")
+    terminal.wait("\n4\n▸")  # not the line as it was typed: the next one is read only when this one is done
     terminal.keys("Up", "Enter")
     terminal.wait("print 4", count=2)
     assert "print 4" in (terminal.state / "energylang" / "history").read_text()
