@@ -141,12 +141,20 @@ def _left_alone(session: Workbench, layer: int) -> Tensor:
     landscape = session.landscape_of(layer)
     known = _known(session, layer, landscape)
     generator = session.generator("left alone", layer)
-    parts = [session.text.token_states(layer, MOMENT_TOKENS, session.generator("second moment", layer))]
+    parts = [_tokens(session, layer, MOMENT_TOKENS, "second moment")]
     if len(known):
         cues = flipped(known, _CUES, _FLIP, generator).reshape(-1, landscape.dim)
         parts.append(torch.cat((known, cues)))
     fields = [interaction(part.to(landscape.weight), landscape.degree) for part in parts]
     return torch.stack([field.T @ field / len(field) for field in fields]).sum(dim=0)
+
+
+def _tokens(session: Workbench, layer: int, count: int, purpose: str) -> Tensor:
+    """(n, d): states of real tokens, read once."""
+    return session.remembered(
+        lambda: session.text.token_states(layer, count, session.generator(purpose, layer)),
+        *("token states", layer, count, purpose),
+    )
 
 
 def _new(concept: Concept) -> asked.Asked:
@@ -186,7 +194,7 @@ def _survey_again(tried: asked.Tried, concept: Concept, rest: Tensor, eps: float
     draw = session.generator("fresh survey", layer)
     groups = (
         starts(_FRESH_STARTS, landscape.dim, draw, landscape.weight),
-        session.text.token_states(layer, _FRESH_STARTS, draw),
+        _tokens(session, layer, _FRESH_STARTS, "fresh survey tokens"),
         concept.states,
     )
     counts = []
