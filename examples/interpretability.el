@@ -10,13 +10,23 @@ let before = survey L2
 capture L2 polite "Thank you for reaching out"
 capture L2 polite "I appreciate your question"
 capture L2 polite "It would be my pleasure to help"
-let edit = inject-concept L2 polite strength=0.1 method=attractor
+
+# With the strength of the published example too many decisions change: it is refused, and says by how much.
+let strong = inject-concept L2 polite strength=0.1 method=attractor
+for c in strong.conditions:
+    if not c.ok:
+        print "strength 0.1: {c.name}: {c.value:.3f}, limit {c.limit:.3f}"
+
+# Without one the smallest change that passes is found: a basin of its own, beside the one in which it rested.
+let edit = inject-concept L2 polite method=attractor damage=1%
+for c in edit.conditions:
+    print "{c.name}: {c.value:.3f}, limit {c.limit:.3f}"
 let after = survey L2
 print "basins before {before.num_basins}, after {after.num_basins}"
 
 # It is a basin of its own, or the gate refused it and says why.
 let own = verify L2 polite
-require own.is_basin or not edit.applied, "the concept was installed and is no basin"
+require not edit.applied or own.basin == edit.basin, "the concept was installed and settles elsewhere"
 require edit.applied or edit.reason != "", "the edit was refused without a reason"
 
 # 5  neighbours: the basins nearest to the concept that text visits, without its own

@@ -57,7 +57,7 @@ def capture(
         texts=(*concept.texts, *texts),
         contrasts=(*concept.contrasts, contrast) if contrast else concept.contrasts,
     )
-    concept = _best_layer(session, concept) if layer is None else _at(session, concept, concept.layer)
+    concept = _best_layer(session, concept) if layer is None else at_layer(session, concept, concept.layer)
     keep(session, concept)
     return concept
 
@@ -80,7 +80,7 @@ def _agrees(known: Concept, layer: int | None, position: str | None) -> None:
         )
 
 
-def _at(session: Workbench, concept: Concept, layer: int) -> Concept:
+def at_layer(session: Workbench, concept: Concept, layer: int) -> Concept:
     """The concept with its states read at a layer."""
     model = session.text
     return replace(
@@ -93,7 +93,7 @@ def _at(session: Workbench, concept: Concept, layer: int) -> Concept:
 
 def _best_layer(session: Workbench, concept: Concept) -> Concept:
     """The concept at the layer that carries most of it, with what was found at every layer."""
-    placed = [_at(session, concept, layer) for layer in range(session.model.num_layers)]
+    placed = [at_layer(session, concept, layer) for layer in range(session.model.num_layers)]
     found = []
     for at in placed:
         inside = at.states

@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 CHOOSING_WINDOWS, MEASURING_WINDOWS = 96, 96
 PROMPTS = 64
 _ROUNDING = 1e-6  # of a measurement in float32, relatively
-HEARD = (2, 4)  # texts of the concept that a reply is compared with, at least and at most
-LIKELIER = 2.0  # the factor that makes a reply its own
+HEARD, LIKELIER = 2, 2.0  # texts of the concept at least, and the factor that makes a reply the concept's
 
 
 class Gauge:
@@ -141,9 +140,9 @@ class Ruler:
 
 
 def _heard(texts: Sequence[str]) -> Sequence[str]:
-    """The texts that stand for a concept: a third of them, within ``HEARD``. (Of texts that have nothing in common
+    """The texts that stand for a concept: a third of them, ``HEARD`` at least. (Of texts that have nothing in common
     two do, and an edit aimed at shuffled labels would be one aimed at whatever these two are.)"""
-    count = min(HEARD[1], max(HEARD[0], len(texts) // 3))
+    count = max(HEARD, len(texts) // 3)
     return texts[:: max(1, len(texts) // count)][:count]
 
 

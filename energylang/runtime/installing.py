@@ -34,7 +34,7 @@ from energylang.models.protocol import Intervention
 from energylang.results import Edit
 
 from .aiming import aim
-from .concepts import keep, opposite
+from .concepts import at_layer, keep, opposite
 from .controls import OWN_REPLIES, REPLY_TOKENS, Imitate
 from .doses import dose_of
 from .editing import Draft, Plan, check_force, commit, draft, heard
@@ -90,12 +90,15 @@ def install(
     }
     if method == "auto" and strength is not None:
         method = "attractor"
+    landing: Candidate | None = None
+    if method == "attractor" and concept.fits:
+        concept, landing = _where_it_lands(session, concept, strength, damage)
     weight = session.weight(session.staged(concept.layer))
     if method == "auto":
         drafted = session.counted(METHODS, lambda name: f"methods drafted; drafting {name}")
         chosen = max((makers[name]() for name in drafted), key=lambda c: _worth(session, concept, c, weight))
     else:
-        chosen = makers[method]()
+        chosen = landing or makers[method]()
     proposal = chosen.draft.proposal
     effect = None
     if proposal is not None and (chosen.draft.edit.applied or force or chosen.draft.plan.damage):
@@ -109,6 +112,23 @@ def install(
         note = f"L{concept.layer} {edit.method} (edit {session.timeline.next_id()})"
         keep(session, replace(current, installed=(*current.installed, note)))
     return edit
+
+
+def _where_it_lands(
+    session: Workbench, concept: Concept, strength: float | None, damage: float
+) -> tuple[Concept, Candidate | None]:
+    """A concept whose layer was chosen automatically, at the first layer where it becomes a basin of its own, and how:
+    the layers in the order of what they carry. Where it lands nowhere it stays where it was."""
+    order = sorted(concept.fits, key=lambda fit: -fit.carried)
+    for fit in session.counted(order, lambda fit: f"layers tried; trying L{fit.layer}"):
+        there = at_layer(session, concept, fit.layer)
+        there = replace(there, fits=tuple(replace(f, chosen=f.layer == fit.layer) for f in concept.fits))
+        keep(session, there)
+        made = attractor(session, there, strength, damage)
+        if made.draft.edit.applied:
+            return there, made
+    keep(session, concept)
+    return concept, None
 
 
 def _worth(session: Workbench, concept: Concept, candidate: Candidate, weight: Tensor) -> float:
