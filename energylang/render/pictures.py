@@ -259,6 +259,10 @@ def _(edit: results.Edit) -> RenderableType:
     if edit.method:
         values["method"] = edit.method
     parts: list[RenderableType] = [head, facts(**values)]
+    if not edit.applied or edit.forced:
+        parts += [
+            Text(f"✗ {_condition(failing)}", style="red") for failing in edit.conditions if not failing.ok
+        ]
     if edit.forced:
         parts.append(Text(edit.reason, style="yellow"))
     if edit.norm:
@@ -286,6 +290,11 @@ def _neighbours(edit: results.Edit) -> Table:
             Text(near.change, style="yellow" if near.change == "shrank" else ""),
         )
     return rows
+
+
+def _condition(found: results.Condition) -> str:
+    """What was measured, and its limit."""
+    return f"{found.name}: {number(found.value)}, {'at least' if found.at_least else 'at most'} {number(found.limit)}"
 
 
 def _became(edit: results.Edit) -> str:
