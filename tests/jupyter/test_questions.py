@@ -198,6 +198,7 @@ def training_dynamics(found: Rows) -> None:
             found[f"followed, {fate}, {interval}"]["measured"].mean for fate in ("stays", "drifts", "jumps")
         ]
         assert sum(fates) == pytest.approx(1, abs=0.01)
+        assert fates[2] < fates[0] + fates[1], "fewer jump than stay or drift"
         beside = found[f"followed, stays, {interval}"]
         assert beside["same look"].mean > 0.9 > 0.1 > beside["other order"].mean
     stays, change, jumps = (
