@@ -124,8 +124,8 @@ def _survey(
         session.find_basins(layer, inits, seed + k, radius=False, doublings=doublings)
         for k in session.counted(later, "seeds")
     ]
-    sampled = session.count_basins(first, random)
     seen = session.learn(layer, first)
+    sampled = session.count_basins(first, random, seen)
     reading = seen.reading
     settled = len(reading.tokens) if reading is not None else 0
     visits = reading.visits() if reading is not None else {}

@@ -105,6 +105,16 @@ def counted(found: BasinSet, random: int) -> Richness:
     return richness(random_population(found, random), found.mirror)
 
 
+def sampled(found: BasinSet, random: int, seen: Surveyed) -> Richness:
+    """The same beside what tokens have settled in: those basins exist, so that there are not fewer."""
+    counts = random_population(found, random)
+    row_of = {basin.id: row for row, basin in enumerate(seen.basins)}
+    mirror = [row_of.get(basin.mirror, -1) if basin.mirror is not None else -1 for basin in seen.basins]
+    everywhere = counts.new_zeros(len(seen.basins))
+    everywhere[[row_of[id] for id in seen.ids]] = counts
+    return richness(everywhere, torch.tensor(mirror))
+
+
 @dataclass(frozen=True)
 class Resurvey:
     """Surveys of one landscape with as many seeds: what they have in common, and what they say together.
@@ -203,10 +213,11 @@ class Seen:
 @dataclass(frozen=True, eq=False)
 class Surveyed:
     """What a survey saw: basins with most tokens first (ties: most starts; without text, by starts alone), and what
-    became of the tokens (``None`` without text)."""
+    became of the tokens (``None`` without text). ``ids`` are those of what the starts found, in its order."""
 
     basins: tuple[Seen, ...]
     reading: Reading | None
+    ids: tuple[int, ...]
 
 
 def learn(session: Workbench, layer: int, found: BasinSet) -> Surveyed:
@@ -221,7 +232,7 @@ def learn(session: Workbench, layer: int, found: BasinSet) -> Surveyed:
     registry, ids = registry.observe(found)
     session.keep_registry(version, registry, surveyed=True)
     if not has_tokens(session):
-        return Surveyed(_seen(session, layer, found, ids, (), {}), None)
+        return Surveyed(_seen(session, layer, found, ids, (), {}), None, ids)
     windows = heldout(session)
     check_room(windows.numel(), landscape)
     states = staged_states(session, windows, layer)
@@ -235,7 +246,8 @@ def learn(session: Workbench, layer: int, found: BasinSet) -> Surveyed:
     reached = set(ids)
     others = tuple(known[id] for id in visits if id not in reached)
     rows = _seen(session, layer, found, ids, others, visits)
-    return Surveyed(tuple(sorted(rows, key=lambda row: (-row.tokens, -row.population, row.id))), reading)
+    order = sorted(rows, key=lambda row: (-row.tokens, -row.population, row.id))
+    return Surveyed(tuple(order), reading, ids)
 
 
 def _seen(

@@ -95,8 +95,8 @@ class Workbench(Core):
     ) -> tuple[BasinSet, int]:
         return observing.find_until(self, layer, inits, seed, coverage, radius=radius)
 
-    def count_basins(self, found: BasinSet, random: int) -> Richness:
-        return observing.counted(found, random)
+    def count_basins(self, found: BasinSet, random: int, seen: observing.Surveyed) -> Richness:
+        return observing.sampled(found, random, seen)
 
     def compare_seeds(self, found: Sequence[BasinSet], random: int) -> observing.Resurvey:
         return observing.resurveyed(found, random)

@@ -238,7 +238,7 @@ def test_exploring_needs_a_terminal_a_model_and_a_layer(tmp_path: Path):
 
 def test_a_layer_with_tokens_is_listed_by_them_first():
     points = tuple(
-        results.MapPoint(k, float(k), 0.0, 0.0, population, -1.0, 0.5, tokens)
+        results.MapPoint(k, float(k), 0.0, 0.0, population, -1.0, 0.5, tokens=tokens)
         for k, (population, tokens) in enumerate([(5, 0), (0, 7), (1, 9), (2, 0)])
     )
     seen = Exploration(3, results.LandscapeMap(3, "pca", 2, (0.5, 0.2), points, None))
