@@ -46,7 +46,7 @@ class Basin:
     (d,) where it was first seen, ``drift`` = 1 − cosine between the two; ``lost_by`` is the id of the edit
     that lost it. ``population`` counts the starts of the last survey that saw it (0: only states of a text have
     settled in it), ``tokens`` the states of held-out tokens that settled in it then; that survey was the
-    ``seen_in``-th of the layer (0: none has)."""
+    ``seen_in``-th of the layer (0: none has). ``installed`` says that an edit has put it there."""
 
     id: int
     centre: Tensor
@@ -60,6 +60,7 @@ class Basin:
     found_at: Tensor
     seen_in: int = 0
     tokens: int = 0
+    installed: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,19 @@ class Registry:
         return tuple(basin for basin in self.basins if basin.status == "alive")
 
     def main(self) -> tuple[Basin, ...]:
-        """The living basins that starts have reached or that hold at least ``HELD`` of the token states, by id.
+        """The living basins that starts of a survey have reached, that edits have installed, or that hold at least
+        ``HELD`` of the token states, by id.
 
         Hundreds of basins of a language model hold a token or two each. They have numbers, but an edit need not keep
         them, and they are no points on a map.
         """
         least = max(1.0, HELD * self.token_states)
-        return tuple(basin for basin in self.alive() if basin.population > 0 or basin.tokens >= least)
+
+        def counts(basin: Basin) -> bool:
+            reached = basin.population > 0 and basin.seen_in > 0
+            return basin.installed or reached or basin.tokens >= least
+
+        return tuple(basin for basin in self.alive() if counts(basin))
 
     def centres(self) -> Tensor:
         """The centres of the living basins (k, d), in the order of ``alive``; (0, 0) when there are none."""
@@ -117,6 +124,12 @@ class Registry:
     def meet(self, found: BasinSet) -> tuple[Registry, tuple[int, ...]]:
         """The registry with basins that were met by the way, which is no survey; and the id of every row."""
         return self._with(found, _measured(found))
+
+    def installed(self, found: BasinSet) -> tuple[Registry, int]:
+        """The registry with the one basin of ``found``, which an edit has installed; and its id."""
+        registry, (id,) = self.meet(found)
+        marked = (replace(basin, installed=True) if basin.id == id else basin for basin in registry.basins)
+        return replace(registry, basins=tuple(marked)), id
 
     def is_current(self, basin: Basin) -> bool:
         """Whether the last survey of the present weight met this basin: its population is that of this survey."""
@@ -147,7 +160,12 @@ class Registry:
                     continue
                 drift = _drift(old.found_at, seen.centre)
                 basins[match[j]] = replace(
-                    seen, id=old.id, drift=drift, found_at=old.found_at, tokens=old.tokens
+                    seen,
+                    id=old.id,
+                    drift=drift,
+                    found_at=old.found_at,
+                    tokens=old.tokens,
+                    installed=old.installed,
                 )
             else:
                 basins.append(replace(seen, id=next_id))

@@ -303,6 +303,8 @@ def _became(edit: results.Edit) -> str:
         return ""
     if edit.operation in ("remove", "remove-concept"):
         return f" was L{edit.layer}.B{edit.basin}"
+    if edit.judged_by == "damage":
+        return f" settles in L{edit.layer}.B{edit.basin}"
     if edit.merged:
         return f" is L{edit.layer}.B{edit.basin}, which was there before"
     return f" is now L{edit.layer}.B{edit.basin}"

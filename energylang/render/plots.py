@@ -113,7 +113,9 @@ def landscape_figure(found: ProbeMap) -> go.Figure:
                 "showscale": name == groups[0][0],
                 "colorbar": {"title": {"text": "energy (no unit)"}},
             },
-            text=[f"L{found.layer}.B{basin.id}" for basin in basins],
+            text=[
+                "met by a probe alone" if basin.is_new else f"L{found.layer}.B{basin.id}" for basin in basins
+            ],
             customdata=[[basin.share, basin.energy, basin.probes, _met(basin)] for basin in basins],
             hovertemplate="%{text}%{customdata[3]}<br>%{customdata[2]} probes (%{customdata[0]:.1%})"
             "<br>energy %{customdata[1]:.3f}<extra></extra>",

@@ -343,7 +343,7 @@ def _stage(session: Workbench, made: Draft, edit: Edit) -> Edit:
         rest = (made.rest if made.rest is not None else made.proposal.target)[None].to(landscape.weight)
         found = survey(landscape, rest)
         if len(found) and float(gram(found.centres[:1], rest)) > SAME:
-            registry, (basin,) = registry.meet(found)
+            registry, basin = registry.installed(found)
             version.own = (*version.own, basin)
     session.keep_registry(version, registry, surveyed=False)
     edit = replace(edit, basin=basin)

@@ -37,7 +37,8 @@ _STATES = 6  # of a way that UMAP embeds
 @dataclass(frozen=True)
 class PlacedBasin:
     """A basin on the map; ``share`` of the probes ended in it. ``current``: the last survey of the present weight met
-    it, or a probe did; ``is_new``: only a probe did; ``is_concept``: the highlighted concept's own."""
+    it, or a probe did; ``is_new``: only a probe did, and its ``id`` is of this map alone; ``is_concept``: the
+    highlighted concept's own."""
 
     id: int
     x: float
@@ -98,8 +99,7 @@ def probe_map(
     eps = float(session.setting("eps"))
     found = survey(landscape, draws, eps=eps, generator=session.generator("probe kicks", layer))
     version = session.staged(layer)
-    registry, ids = session.fresh_registry(version).meet(found)
-    session.keep_registry(version, registry, surveyed=False)
+    registry, ids = session.fresh_registry(version).meet(found)  # a look: what only probes met gets no number
     rests_in = set(ids)
     main = {basin.id for basin in registry.main()}
     alive = tuple(basin for basin in registry.alive() if basin.id in main or basin.id in rests_in)
