@@ -112,7 +112,7 @@ def sampled(found: BasinSet, random: int, seen: Surveyed) -> Richness:
     mirror = [row_of.get(basin.mirror, -1) if basin.mirror is not None else -1 for basin in seen.basins]
     everywhere = counts.new_zeros(len(seen.basins))
     everywhere[[row_of[id] for id in seen.ids]] = counts
-    return richness(everywhere, torch.tensor(mirror))
+    return richness(everywhere, torch.tensor(mirror, dtype=torch.long))
 
 
 @dataclass(frozen=True)
