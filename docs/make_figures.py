@@ -104,7 +104,7 @@ def terminal() -> None:
         prompt.keys("Down", "Down", "s")
         prompt.wait("Esc leaves it")
         prompt.keys("Enter")
-        prompt.wait("protected", seconds=120)
+        prompt.wait("refused", seconds=120)
         prompt.wait("holds", seconds=120)
         shot(prompt, "explore", 120, "explore L3")
 

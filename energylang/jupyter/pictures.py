@@ -112,7 +112,7 @@ def visualise_landscape(
     n_probes: int = 200,
     highlight_concept: str | None = None,
 ) -> Picture:
-    """A layer's basins in two dimensions (``pca`` or ``umap``) with the ways of random probes into them."""
+    """A layer's basins in two dimensions (``pca`` or ``umap``) with the paths of random probes into them."""
     session = _session(surgeon)
     found = probe_map(session, layer, method=dim_reduction, n_probes=n_probes, concept=highlight_concept)
 

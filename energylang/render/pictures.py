@@ -259,10 +259,9 @@ def _(edit: results.Edit) -> RenderableType:
     if edit.method:
         values["method"] = edit.method
     parts: list[RenderableType] = [head, facts(**values)]
-    if not edit.applied or edit.forced:
-        parts += [
-            Text(f"✗ {_condition(failing)}", style="red") for failing in edit.conditions if not failing.ok
-        ]
+    failing = [condition for condition in edit.conditions if not condition.ok]
+    if len(failing) > 1:  # the reason names the first
+        parts += [Text(f"✗ {_condition(condition)}", style="red") for condition in failing]
     if edit.forced:
         parts.append(Text(edit.reason, style="yellow"))
     if edit.norm:

@@ -65,11 +65,11 @@ def landscape_figure(found: ProbeMap) -> go.Figure:
             for name, share in zip(names, found.explained, strict=True)
         )
     new = sum(basin.is_new for basin in found.basins)
-    said = f" ({new} of them new)" if new else ""
+    said = f" ({new} met by probes alone)" if new else ""
     said += f", {found.probes} probes"
     said += f", {found.to_zero} go to zero" if found.to_zero else ""
     said += f", {found.unsettled} do not settle" if found.unsettled else ""
-    figure = _figure(f"L{found.layer}: {len(found.basins)} known basins{said}", x, y)
+    figure = _figure(f"L{found.layer}: {len(found.basins)} basins{said}", x, y)
     line: dict[str, list[float | None]] = {"x": [], "y": []}
     for way in found.ways:
         line["x"] += [*way.x, None]
@@ -80,7 +80,7 @@ def landscape_figure(found: ProbeMap) -> go.Figure:
         line={"color": GREY, "width": 1},
         opacity=0.45,
         hoverinfo="skip",
-        name=f"ways of {len(found.ways)} probes",
+        name=f"paths of {len(found.ways)} probes",
     )
     plain = [b for b in found.basins if not b.installed and not b.is_concept]
     old = "met neither by the last survey nor by a probe"
