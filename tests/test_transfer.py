@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from energylang.cli.concepts import micro_world
+from energylang.landscape.lineage import HELD
 from energylang.models import Model, load, save
 from energylang.models.conversations import heldout_conversations
 from energylang.runtime.session import Session, with_threads
@@ -99,4 +100,9 @@ def test_a_comparison_finds_the_order_too(twin: Path):
     found = session.compare(str(twin), LAYER)
     assert found.fit is not None and found.fit_shuffled is not None
     assert found.fit > 0.99 > 0 > found.fit_shuffled
-    assert found.mean_cosine > 0.95
+    # Random starts are not in the other order: they meet other rare basins there. What tokens settle in is the same.
+    registry = session.registry(LAYER)
+    used = {basin.id for basin in registry.main() if basin.tokens >= HELD * registry.token_states}
+    exact = {match.here for match in found.matches if match.cosine > 0.999}
+    assert len(used) > 10
+    assert len(used & exact) >= 0.9 * len(used)

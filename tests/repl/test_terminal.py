@@ -102,7 +102,7 @@ def test_exploring_a_layer_and_editing_it_there(tmp_path: Path):
         terminal.wait("Hopfield")
         terminal.type("explore L0")
         shown = terminal.wait("attracts")
-        assert "20 basins by starts" in shown and "component 1 (" in shown and "▸B0" in shown
+        assert "20 basins; by starts" in shown and "component 1 (" in shown and "▸B0" in shown
         assert "q leave" in shown and "weights only" in shown
         terminal.keys("Down", "Down")
         terminal.wait("▸B2")
@@ -120,12 +120,12 @@ def test_exploring_a_layer_and_editing_it_there(tmp_path: Path):
         terminal.wait("▸ inject L0 seed 42")
         terminal.keys("Enter")
         shown = terminal.wait("✓ staged")
-        assert "seed 42 in L0" in shown and "planted:64x4* 1/1" in shown and "21 basins" in shown
+        assert "seed 42 in L0" in shown and "planted:64x4* 1/1" in shown and "21 known basins" in shown
         terminal.keys("u")
         terminal.wait("0/1")
         terminal.wait("20 basins")
         terminal.keys("r")
-        terminal.wait("21 basins")
+        terminal.wait("21 known basins")
         terminal.keys(":")
         terminal.type("remove L0.B999")
         shown = terminal.wait("EL5")
