@@ -184,6 +184,20 @@ def read_text(path: str | Path, most: int = MAX_TEXT_BYTES) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+_OTHERS = {
+    b"\xff\xfe": ("UTF-16", "iconv -f UTF-16 -t UTF-8 converts it"),
+    b"\xfe\xff": ("UTF-16", "iconv -f UTF-16 -t UTF-8 converts it"),
+    b"\x1f\x8b": ("compressed by gzip", "gunzip it first"),
+    b"PK": ("a zip archive", "unzip it first"),
+}
+
+
+def not_utf8(error: UnicodeDecodeError) -> tuple[str, str]:
+    """What a file is that is no UTF-8 text, in words, and what would help: ``is UTF-16, not UTF-8 text (byte 0)``."""
+    kind, way = _OTHERS.get(bytes(error.object[:2]), ("", "save it as UTF-8"))
+    return f"is {f'{kind}, not' if kind else 'not'} UTF-8 text (byte {error.start})", way
+
+
 def read_json(path: str | Path, most: int = MAX_JSON_BYTES) -> Any:
     """A JSON value; raises ``OSError``, or ``ValueError`` where it is none (deep nesting included)."""
     try:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from energylang.errors import ElError
-from energylang.storage import MAX_TEXT_BYTES, read_bytes
+from energylang.storage import MAX_TEXT_BYTES, not_utf8, read_bytes
 
 if TYPE_CHECKING:
     from energylang.runtime.surgery import Study
@@ -115,7 +115,7 @@ def _read_object(path: Path, option: str, form: str) -> dict[str, Any]:
     except OSError as error:
         raise _bad(path, f"cannot be read: {error.strerror or error}", form) from None
     except UnicodeDecodeError as error:
-        raise _bad(path, f"is not UTF-8 text (byte {error.start})", form) from None
+        raise _bad(path, not_utf8(error)[0], form) from None
     except json.JSONDecodeError as error:
         where = f"(line {error.lineno}, column {error.colno})"
         raise _bad(path, f"is not JSON: {error.msg} {where}", form) from None

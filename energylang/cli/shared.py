@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from energylang.diagnostics import Diagnostic
 from energylang.errors import ElError
 from energylang.render.diagnostics import render_diagnostics
-from energylang.storage import MAX_SCRIPT_BYTES, MIB, read_bytes
+from energylang.storage import MAX_SCRIPT_BYTES, MIB, not_utf8, read_bytes
 from energylang.syntax.source import Source, decode
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def read_source(path: str) -> Source | Diagnostic:
             return Source(decode(data), "<stdin>", Path.cwd())
         return Source(decode(read_bytes(path, MAX_SCRIPT_BYTES)), path, Path(path).resolve().parent)
     except UnicodeDecodeError as error:
-        return Diagnostic("EL530", f"{name} is not UTF-8 text (byte {error.start})", None, path=name)
+        what, way = not_utf8(error)
+        return Diagnostic("EL530", f"{name} {what}", None, path=name, help=way)
     except FileNotFoundError:
         return Diagnostic("EL530", f"there is no file {path}", None, path=path)
     except IsADirectoryError:

@@ -19,7 +19,7 @@ from torch import Tensor
 from energylang.errors import CorpusError
 from energylang.models.sandbox import generator
 from energylang.models.tokenizer import Tokenizer, train_tokenizer
-from energylang.storage import read_bytes
+from energylang.storage import not_utf8, read_bytes
 
 HELDOUT_SHARE = 0.1
 MAX_CORPUS_BYTES = 2**31
@@ -74,9 +74,7 @@ def _read(path: Path) -> tuple[bytes, str]:
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{path} is not UTF-8 text (byte {error.start})", hint="convert it: iconv -t UTF-8"
-        ) from None
+        raise CorpusError(f"{path} {not_utf8(error)[0]}", hint=not_utf8(error)[1]) from None
     if "\0" in text:
         raise CorpusError(f"{path} is not a text: it contains zero bytes")
     text = text.replace("\r\n", "\n").replace("\r", "\n")

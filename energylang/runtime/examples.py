@@ -16,10 +16,9 @@ from typing import Any
 
 from energylang.errors import ElError
 from energylang.ops.coerce import suggestion
-from energylang.storage import read_text
+from energylang.storage import not_utf8, read_text
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
-_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x1f\x8b": "compressed by gzip"}
 
 
 def examples(path: Path, name: str, column: str | None) -> list[str]:
@@ -53,12 +52,8 @@ def _text(path: Path, name: str) -> str:
     except OSError as error:
         raise ElError(f"cannot read {name}: {error.strerror}", code="EL503") from None
     except UnicodeDecodeError as error:
-        start = bytes(error.object[:2])
-        kind = _MARKS.get(start)
-        if kind is None:
-            raise ElError(f"{name} is not UTF-8 text", code="EL503", hint="save it as UTF-8") from None
-        way = "gunzip it first" if "gzip" in kind else "iconv -f UTF-16 -t UTF-8 converts it"
-        raise ElError(f"{name} is {kind}, not UTF-8 text", code="EL503", hint=way) from None
+        what, way = not_utf8(error)
+        raise ElError(f"{name} {what}", code="EL503", hint=way) from None
 
 
 def _items(text: str, suffix: str, name: str) -> list[Any]:

@@ -12,7 +12,7 @@ from energylang import results
 from energylang.errors import ElError
 from energylang.models.protocol import Intervention
 from energylang.models.text import check_finite
-from energylang.storage import read_text
+from energylang.storage import not_utf8, read_text
 
 from .effects import standard_error
 from .interventions import standing
@@ -70,8 +70,9 @@ def _tokens(session: Workbench, corpus: str) -> Tensor:
         words = read_text(session.resolve(corpus))
     except OSError as error:
         raise ElError(f"cannot read {corpus}: {error.strerror}", code="EL503") from None
-    except UnicodeDecodeError:
-        raise ElError(f"{corpus} is not UTF-8 text", code="EL503") from None
+    except UnicodeDecodeError as error:
+        what, way = not_utf8(error)
+        raise ElError(f"{corpus} {what}", code="EL503", hint=way) from None
     return torch.tensor(session.text.encode(words), dtype=torch.int64)
 
 
