@@ -240,7 +240,7 @@ def memory() -> list[tuple[str, ...]]:
     """What an edit costs in memory at d = 1024."""
     session = Session("planted:1024x20")
     session.run("survey L0 inits=50\nset max_changed 100%")
-    session.run("inject L0 1 strength=0.02")
+    session.run('inject L0 1 strength=0.02 --force --reason "for its size"')
     factors = session.staged(0).factors
     assert factors is not None
     size = sum(side.numel() * side.element_size() for side in (factors.left, factors.right))
