@@ -175,3 +175,16 @@ def test_blocks_of_one_task_nest(fails: list[bool]) -> None:
 
     nest(fails)
     assert session.setting("inits") == (200 if any(fails) else 60)
+
+
+# ------------------------------------------------------------------------------------------- statements
+
+
+def test_lists_in_the_history_read_back_as_what_they_were() -> None:
+    session = Session("planted:64x4")
+    session.run("survey L0\nprotect [L0.B0, L0.B2]")
+    statement = session.history().entries[-1].statement
+    assert statement.endswith("[L0.B0, L0.B2]")
+    again = Session("planted:64x4")
+    again.run(f"survey L0\n{statement}")
+    assert again.guards().protected == session.guards().protected

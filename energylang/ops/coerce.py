@@ -59,6 +59,9 @@ def describe(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return f'"{value}"' if len(value) <= 40 else f'"{value[:37]}…"'
+    if isinstance(value, list | tuple):
+        items = (f"@{item.name}" if isinstance(item, Concept) else describe(item) for item in value)
+        return f"[{', '.join(items)}]"
     return str(value)
 
 

@@ -101,7 +101,7 @@ def _described(key: str, limit: float, before: float | None) -> results.Guard:
         "cosine-drift": f"no other basin may move by more than {limit:g}",
         "perplexity-delta": f"the loss on held-out text may not rise by more than {limit:.1%}",
         "max-changed": f"no edit may change more than {limit:.1%} of the decisions",
-    }.get(key, f"no edit of {key} may lose more than {limit:.1%} of its basins")
+    }.get(key, f"no edit of {key} may lose more than {limit:.1%} of its main basins")
     return results.Guard(key if layer is None else "layer", layer, limit, before, says)
 
 
