@@ -284,7 +284,7 @@ def apart_from(null: Tensor, values: Tensor) -> tuple[list[float], list[float | 
     """Mean and standard deviation of the placebos' drifts ``null`` (p, k), and the distance of ``values`` (k,) from
     them in these: no spread of a single placebo, no distance where they do not spread."""
     mean = null.mean(dim=0)
-    if len(null) < 2:
+    if len(null) < 2 or not len(values):
         return mean.tolist(), [None] * len(values), [None] * len(values)
     spread = null.std(dim=0)
     z = ((values - mean) / spread).tolist()
