@@ -29,7 +29,7 @@ CALCULATING = [
     *(
         f"tests/test_{name}.py"
         for name in (
-            "causal", "descent", "examples", "guards", "records", "rounding", "session", "transfer", "undo_sequences",
+            "causal", "descent", "guards", "records", "rounding", "session", "transfer", "undo_sequences",
             "whole_session",
         )
     ),
