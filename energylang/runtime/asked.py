@@ -26,7 +26,7 @@ from energylang.landscape.draws import stable_generator
 from energylang.landscape.dynamics import settle
 from energylang.landscape.energy import lyapunov
 from energylang.landscape.layer import Landscape
-from energylang.landscape.lineage import Registry, followed
+from energylang.landscape.lineage import followed
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.probes import return_rate
 from energylang.landscape.proposal import Proposal
@@ -45,14 +45,13 @@ _STEPS = 20  # of the factors between what was asked and 1
 
 @dataclass(frozen=True)
 class Tried:
-    """A proposal on trial: the landscape ``before`` and ``after``, and the ``registry`` as it would be afterwards."""
+    """A proposal on trial: the landscape ``before`` and ``after``."""
 
     session: Workbench
     layer: int
     proposal: Proposal
     before: Landscape
     after: Landscape
-    registry: Registry
 
 
 @dataclass(frozen=True)
@@ -192,16 +191,13 @@ def scaled(target: object, centre: Tensor, factor: float) -> Asked:
             )
             if not right:
                 failed = f"the field of {target} became {ratio:.3f} times as large, not {factor:g} times"
-        energies = [float(lyapunov(tried.before, here))]
-        if stays:
-            energies.append(float(lyapunov(tried.after, found.rest)))
         return Answer(
             tuple(conditions),
             failed,
             field_before=before,
             field_after=after,
-            energy_before=energies[0],
-            energy_after=energies[1] if stays else None,
+            energy_before=float(lyapunov(tried.before, here)),
+            energy_after=float(lyapunov(tried.after, found.rest)) if stays else None,
         )
 
     return asked
@@ -230,9 +226,7 @@ def _instead(tried: Tried, centre: Tensor, factor: float) -> str:
 # ---------------------------------------------------------------------------------------- all of them
 
 
-def all_of(
-    gone: Tensor, deeper: Tensor, *, least_gone: float = 0.5, least_deeper: float = 0.9
-) -> Callable[[Tried], Answer]:
+def all_of(gone: Tensor, deeper: Tensor, *, least_gone: float = 0.5, least_deeper: float = 0.9) -> Asked:
     """Of the basins ``gone`` (m, d) at least half are none afterwards; of those ``deeper`` (k, d) nine tenths stay."""
 
     def asked(tried: Tried) -> Answer:

@@ -136,7 +136,7 @@ def draft(session: Workbench, plan: Plan) -> Draft:
     version, registry, lineage = _tried(session, plan, proposal)
     after = session.landscape_of(plan.layer, version)
     lost = set(lineage.lost)
-    answer = plan.asked(Tried(session, plan.layer, proposal, landscape, after, registry))
+    answer = plan.asked(Tried(session, plan.layer, proposal, landscape, after))
     own = [] if plan.own is None else [plan.own, -plan.own]
     if plan.installs and not answer.failed:  # what was installed is the edit's own; what it fell into is not
         own += [proposal.target[None], -proposal.target[None]]

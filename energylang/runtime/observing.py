@@ -89,7 +89,7 @@ def find_until(
             session.watcher(doublings - 1, MOST_DOUBLINGS, "doublings")
         found = find_basins(session, layer, inits, seed, radius=False, doublings=doublings)
     if radius:
-        found = find_basins(session, layer, inits, seed, radius=True, doublings=doublings)
+        found = replace(found, radii=radii_of(session, layer, found.centres))
     return found, doublings
 
 
