@@ -34,11 +34,11 @@ from findings import Figures, add_options
 
 from energylang import Session
 from energylang.errors import ElError
+from energylang.files.storage import write_atomic
 from energylang.models import load, save
-from energylang.models.data import Corpus
-from energylang.models.train import Options, Trainer, state_path
 from energylang.repl import journal
-from energylang.storage import write_atomic
+from energylang.training.data import Corpus
+from energylang.training.train import Options, Trainer, state_path
 
 CALLS = ("open", "write", "fsync", "replace", "close", "unlink")
 TEXT = "the cat sat on the mat. a dog ran to the tree, and the bird sang of rain.\n" * 60

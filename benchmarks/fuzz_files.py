@@ -31,18 +31,18 @@ from safetensors.torch import save as to_bytes
 
 from energylang import Session
 from energylang.cli.concepts import read_concepts
+from energylang.compat import dropin
 from energylang.errors import ElError
+from energylang.files.storage import sealed
 from energylang.models import header, load
 from energylang.models.checkpoint import serialise
-from energylang.models.data import read_corpus
 from energylang.models.hlm import HLMConfig, initial
 from energylang.models.index import METADATA_KEY
 from energylang.models.sandbox import generator
 from energylang.models.tokenizer import Tokenizer, train_tokenizer
-from energylang.models.train import Options, Trainer
 from energylang.repl import journal
-from energylang.runtime import dropin
-from energylang.storage import sealed
+from energylang.training.data import read_corpus
+from energylang.training.train import Options, Trainer
 
 SLOW = 20.0  # seconds for one file, on a busy machine
 GROWTH = 2**30  # bytes that one file of a few kilobytes may not take

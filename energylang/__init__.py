@@ -18,15 +18,15 @@ __all__ = ["BasinSurgeon", "ElError", "ScriptError", "Session", "__version__", "
 
 if TYPE_CHECKING:
     from .checker import check
+    from .compat.surgeon import BasinSurgeon
     from .errors import ElError
-    from .runtime.interpreter import ScriptError
-    from .runtime.session import Session
-    from .surgeon import BasinSurgeon
+    from .run.interpreter import ScriptError
+    from .session import Session
 
 _HOMES = {
-    "BasinSurgeon": "energylang.surgeon",
-    "Session": "energylang.runtime.session",
-    "ScriptError": "energylang.runtime.interpreter",
+    "BasinSurgeon": "energylang.compat.surgeon",
+    "Session": "energylang.session",
+    "ScriptError": "energylang.run.interpreter",
     "check": "energylang.checker",
     "ElError": "energylang.errors",
 }

@@ -15,7 +15,7 @@ from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.dynamics import Landscape, settle
 from energylang.landscape.solve import field_edit
-from energylang.runtime import graphs
+from energylang.work import graphs
 
 
 def dependent(d: int, n: int, links: list[tuple[int, int]], seed: int) -> tuple[Landscape, torch.Tensor]:

@@ -11,9 +11,9 @@ from energylang import Session
 from energylang.errors import ElError
 from energylang.models.protocol import Intervention
 from energylang.models.states import POSITIONS
-from energylang.runtime.concepts import separability
-from energylang.runtime.controls import controls
-from energylang.runtime.installing import aimed, redirected
+from energylang.work.concepts import separability
+from energylang.work.controls import controls
+from energylang.work.installing import aimed, redirected
 
 POLITE = ("Thank you so much for asking, I am glad to help.", "It is a pleasure to help you, please go on.")
 RUDE = ("You are a useless fool, go away.", "Stop wasting my time, you lazy idiot.")

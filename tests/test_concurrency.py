@@ -16,10 +16,10 @@ import torch
 
 from energylang import Session
 from energylang.errors import ElError, FileError
-from energylang.holding import held, lock_path
-from energylang.models.train import Options, train
+from energylang.files.holding import held, lock_path
+from energylang.files.storage import write_atomic
 from energylang.repl import app, journal
-from energylang.storage import write_atomic
+from energylang.training.train import Options, train
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -147,7 +147,7 @@ def holding(line: str, folder: Path) -> subprocess.Popen[str]:
     return process
 
 
-LOCK = "from energylang.holding import held; hold = held(Path('work'), 'work'); hold.__enter__()"
+LOCK = "from energylang.files.holding import held; hold = held(Path('work'), 'work'); hold.__enter__()"
 JOURNAL = "from energylang.repl.journal import Journal; log = Journal(Path(), Path())"
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from energylang.landscape.lineage import survivors
-from energylang.runtime import observing
-from energylang.runtime.session import Session
+from energylang.session import Session
+from energylang.work import observing
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ import pytest
 from energylang import Session
 from energylang.cli import main
 from energylang.errors import ElError, FileError
-from energylang.models.data import read_corpus
-from energylang.models.train import Options, Trainer, train
+from energylang.files.storage import check_writable, write_atomic
 from energylang.repl import journal
-from energylang.storage import check_writable, write_atomic
+from energylang.training.data import read_corpus
+from energylang.training.train import Options, Trainer, train
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from energylang import ElError, Session
 from energylang.checker import check
-from energylang.ops.coerce import check_name
-from energylang.runtime.examples import examples
-from energylang.syntax.source import Source
+from energylang.diagnostics.source import Source
+from energylang.signature.coerce import check_name
+from energylang.work.examples import examples
 
 # ------------------------------------------------------------------------------------------------- names
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from energylang import Session, check
+from energylang.diagnostics.source import Source
 from energylang.render.markdown import reference_pages
-from energylang.syntax.source import Source
 from tests import golden
 
 ROOT = Path(__file__).resolve().parents[1]

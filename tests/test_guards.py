@@ -6,8 +6,8 @@ import pytest
 
 from energylang import ElError, Session
 from energylang.ops import TABLE
-from energylang.ops.declaration import Effect
 from energylang.ops.safety import GUARDS
+from energylang.signature.declaration import Effect
 
 EDITS = {
     "inject": "inject L0 42",

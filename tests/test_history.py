@@ -12,8 +12,8 @@ from rich.console import Console
 from energylang.errors import ElError
 from energylang.ops import TABLE
 from energylang.render.gallery import render
-from energylang.runtime.interpreter import ScriptError
-from energylang.runtime.session import Session
+from energylang.run.interpreter import ScriptError
+from energylang.session import Session
 
 
 @pytest.fixture

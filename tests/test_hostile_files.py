@@ -21,10 +21,10 @@ import torch
 from energylang import Session
 from energylang.cli import main
 from energylang.errors import CheckpointError, ElError
+from energylang.files.storage import check_memory, read_bytes
 from energylang.models import load, save
 from energylang.models.tokenizer import Tokenizer, train_tokenizer
 from energylang.repl import journal
-from energylang.storage import check_memory, read_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -116,7 +116,7 @@ def test_an_input_that_is_larger_than_it_may_be_is_not_read(tmp_path: Path) -> N
 
 
 def test_memory_is_asked_for_before_it_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("energylang.storage.free_memory", lambda: 100 * 2**20)
+    monkeypatch.setattr("energylang.files.storage.free_memory", lambda: 100 * 2**20)
     check_memory(2**20, "small")
     with pytest.raises(OSError, match="200 MiB of memory, and 100 MiB are free"):
         check_memory(200 * 2**20, "large")

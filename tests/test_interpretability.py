@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from energylang import ElError, Session
-from energylang.runtime.effects import against, standard_error
-from energylang.runtime.interventions import standing
+from energylang.work.effects import against, standard_error
+from energylang.work.interventions import standing
 
 
 @pytest.fixture(scope="module")

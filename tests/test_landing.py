@@ -8,8 +8,8 @@ import torch
 from energylang import Session
 from energylang.landscape.clusters import cosine_rows, gram
 from energylang.landscape.dynamics import settle
-from energylang.runtime.landing import landed
-from energylang.values import Concept
+from energylang.signature.values import Concept
+from energylang.work.landing import landed
 
 POLITE = ("Thank you for reaching out", "I appreciate your question", "It would be my pleasure to help")
 

@@ -14,9 +14,9 @@ import pytest
 from energylang import Session
 from energylang.cli import main
 from energylang.errors import FileError
+from energylang.files.storage import contained, read_bytes, set_aside, write_atomic
 from energylang.models import load, save
-from energylang.runtime.run import ScriptError
-from energylang.storage import contained, read_bytes, set_aside, write_atomic
+from energylang.run.doors import ScriptError
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -21,8 +21,8 @@ from energylang.landscape.layer import Landscape
 from energylang.models import load, save
 from energylang.models.raw import model_of
 from energylang.ops import TABLE
-from energylang.runtime.run import ScriptError
-from energylang.runtime.weights import DenseCache, Version
+from energylang.run.doors import ScriptError
+from energylang.workspace.versions import DenseCache, Version
 
 
 def session_of(weight: Tensor, beta: float = 7.0) -> Session:

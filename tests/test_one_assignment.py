@@ -9,9 +9,9 @@ import torch
 
 from energylang import Session, results
 from energylang.landscape.radius import radii
-from energylang.runtime.overview import Overview
-from energylang.runtime.probing import probe_map
-from energylang.values import BasinRef
+from energylang.signature.values import BasinRef
+from energylang.work.overview import Overview
+from energylang.work.probing import probe_map
 
 MODELS = ["planted:64x6", "random:24x2", "tiny"]
 

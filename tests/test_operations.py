@@ -11,15 +11,15 @@ import pytest
 from rich.console import Console
 
 from energylang import Session, check
-from energylang import types as t
 from energylang.cli.output import show_operation
 from energylang.ops import MODULES, TABLE
-from energylang.ops.declaration import Effect, Example, FromSetting, Op, Param
-from energylang.ops.settings import SETTINGS
 from energylang.render.gallery import render
 from energylang.results import Result
-from energylang.types import record_fields
-from energylang.values import BasinRef
+from energylang.signature import types as t
+from energylang.signature.declaration import Effect, Example, FromSetting, Op, Param
+from energylang.signature.settings import SETTINGS
+from energylang.signature.types import record_fields
+from energylang.signature.values import BasinRef
 
 OPS = list(TABLE.values())
 SLOW = (
@@ -202,7 +202,7 @@ def test_every_edit_can_be_forced_only_with_a_reason(op: Op):
 
 
 def test_defaults_are_allowed_values():
-    from energylang.ops.coerce import coerce
+    from energylang.signature.coerce import coerce
 
     for op in OPS:
         for param in op.params:

@@ -20,7 +20,7 @@ import torch
 from energylang import ElError, ScriptError, Session, check
 from energylang.landscape.draws import perturbed, stable_generator
 from energylang.ops import TABLE
-from energylang.ops.settings import SETTINGS
+from energylang.signature.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[1]
 

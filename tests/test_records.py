@@ -12,7 +12,7 @@ import pytest
 
 from energylang import ElError, Session
 from energylang.ops import TABLE
-from energylang.runtime.schema import RECORD
+from energylang.workspace.schema import RECORD
 
 SCRIPT = """
 survey L0

@@ -17,7 +17,7 @@ from energylang.cli.report import FILES
 from energylang.errors import ElError
 from energylang.render.surgery import markdown, svg
 from energylang.render.surgery_chart import ticks
-from energylang.runtime.surgery_summary import summarise
+from energylang.studies.surgery_summary import summarise
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ("polite", "rude", "formal")

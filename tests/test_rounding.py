@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from energylang import ElError, Session, results
 from energylang.cli import main
+from energylang.files.storage import json_bytes, sealed
 from energylang.landscape.draws import normal, stable_generator
 from energylang.results.rounding import REAL, TOLERANCES, Tolerance, compared
-from energylang.runtime.recording import digest
-from energylang.runtime.sketch import apart
-from energylang.storage import json_bytes, sealed
+from energylang.run.recording import digest
+from energylang.workspace.sketch import apart
 
 ROOT = Path(__file__).resolve().parents[1]
 OTHER = {
@@ -260,8 +260,8 @@ def test_sketches_tell_how_far_apart_two_changes_are(shift: float):
     import torch
 
     from energylang.landscape.lowrank import LowRank
-    from energylang.runtime.sketch import sketch
-    from energylang.runtime.weights import Version
+    from energylang.workspace.sketch import sketch
+    from energylang.workspace.versions import Version
 
     draw = stable_generator("sketches", shift)
     root = Version(0, None, None, None, torch.zeros(96, 96, dtype=torch.float64))

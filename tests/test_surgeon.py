@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from energylang import BasinSurgeon, ElError, Session
-from energylang.surgeon import SurgeonError, UngatedSurgeon
+from energylang.compat.surgeon import SurgeonError, UngatedSurgeon
 
 PLANTED = "planted:64x4"
 
@@ -301,7 +301,7 @@ def test_zeroing_a_basin_takes_its_direction_out_of_every_state(spoken: BasinSur
     before = spoken.trace_generation("Hi, can you help me?", layer=2)
     assert before["controls"] == []
     found = spoken.intervene(layer=2, basin_id=number)
-    from energylang.runtime.interventions import standing
+    from energylang.work.interventions import standing
 
     states = text.forward(ids, intervention=standing(spoken.session)).states[2][0]
     along = states @ (centre / centre.norm())
@@ -316,7 +316,7 @@ def test_zeroing_a_basin_takes_its_direction_out_of_every_state(spoken: BasinSur
 
 
 def _ref(layer: int, basin: int):
-    from energylang.values import BasinRef
+    from energylang.signature.values import BasinRef
 
     return BasinRef(layer, basin)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from energylang import Session, results
+from energylang.compat.surgeon import BasinSurgeon
 from energylang.landscape.assign import assign, nearest, place
 from energylang.landscape.draws import stable_generator, starts
 from energylang.landscape.layer import Landscape
@@ -15,10 +16,9 @@ from energylang.landscape.lineage import HELD, Registry
 from energylang.landscape.survey import survey
 from energylang.models.protocol import Model
 from energylang.models.sandbox import planted_model, random_model
-from energylang.runtime import whole
-from energylang.runtime.interpreter import ScriptError
-from energylang.runtime.interpreting import read
-from energylang.surgeon import BasinSurgeon
+from energylang.run.interpreter import ScriptError
+from energylang.work.interpreting import read
+from energylang.workspace import whole
 
 TEXT = "Thank you so much for your help"
 

@@ -11,10 +11,10 @@ from energylang.cli.concepts import micro_world
 from energylang.landscape.lineage import HELD
 from energylang.models import Model, load, save
 from energylang.models.conversations import heldout_conversations
-from energylang.runtime.session import Session, with_threads
-from energylang.runtime.surgery import Bench, Options, Study
-from energylang.runtime.transfer import carry, transfer
-from energylang.runtime.two_models import shared_states
+from energylang.session import Session, with_threads
+from energylang.studies.surgery import Bench, Options, Study
+from energylang.studies.transfer import carry, transfer
+from energylang.work.two_models import shared_states
 
 LAYER, NAMES = 3, ("rude",)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from energylang import ElError, Session
-from energylang.runtime.interpreter import ScriptError
+from energylang.run.interpreter import ScriptError
 
 WORK = """
 set max_changed 20%

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from energylang import types as t
 from energylang.diagnostics import Diagnostic
+from energylang.diagnostics.source import Source
 from energylang.ops.spelling import parse_names
+from energylang.signature import types as t
 from energylang.syntax import ast
 from energylang.syntax.parser import Parser
-from energylang.syntax.source import Source
 
 from .advice import advise, silenced
 from .modules import Modules

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from energylang.diagnostics import Diagnostic, Diagnostics
 from energylang.diagnostics.codes import CODES
-from energylang.ops.coerce import suggestion
+from energylang.diagnostics.source import Source, Span
+from energylang.signature.coerce import suggestion
 from energylang.syntax import ast
-from energylang.syntax.source import Source, Span
 
 from .state import State
 

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from energylang import types as t
 from energylang.errors import ElError
-from energylang.ops.coerce import article, coerce, suggestion
-from energylang.ops.declaration import UNKNOWN_VALUE, Op, Param
-from energylang.ops.settings import SETTINGS
+from energylang.signature import types as t
+from energylang.signature.coerce import article, coerce, suggestion
+from energylang.signature.declaration import UNKNOWN_VALUE, Op, Param
+from energylang.signature.settings import SETTINGS
+from energylang.signature.values import BasinRef, Concept, Layer, parse_reference
 from energylang.syntax import ast
-from energylang.values import BasinRef, Concept, Layer, parse_reference
 
 from .scope import Argument, Call, Given, LayerOf, Procedure, SeedOf
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import difflib
 from abc import abstractmethod
 
-from energylang import types as t
+from energylang.diagnostics.source import Span
 from energylang.errors import ElError
 from energylang.models.header import read_header
 from energylang.ops import TABLE
-from energylang.ops.coerce import suggestion
 from energylang.ops.control import unsavable
-from energylang.ops.declaration import UNKNOWN_VALUE, Effect, Op
 from energylang.ops.spelling import operation_named
+from energylang.signature import types as t
+from energylang.signature.coerce import suggestion
+from energylang.signature.declaration import UNKNOWN_VALUE, Effect, Op
 from energylang.syntax import ast
-from energylang.syntax.source import Span
 
 from .binding import NO_CONSTANT, bind, bind_procedure, constant, known
 from .facts import UNKNOWN, replace

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from energylang import types as t
 from energylang.ops import TABLE
-from energylang.ops.coerce import suggestion
 from energylang.ops.spelling import operation_named
+from energylang.signature import types as t
+from energylang.signature.coerce import suggestion
 from energylang.syntax import ast
 
 from .rules import Rules

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from energylang.syntax.source import Span
-from energylang.values import BasinRef, Concept, Layer
+from energylang.diagnostics.source import Span
+from energylang.signature.values import BasinRef, Concept, Layer
 
 ALL = "*"
 MANY = 10**9

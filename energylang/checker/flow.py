@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from energylang import types as t
 from energylang.diagnostics import Note
+from energylang.diagnostics.source import Span
 from energylang.errors import ElError
-from energylang.ops.coerce import coerce, suggestion
-from energylang.ops.declaration import Effect, Op, Param
+from energylang.signature import types as t
+from energylang.signature.coerce import coerce, suggestion
+from energylang.signature.declaration import Effect, Op, Param
+from energylang.signature.values import BasinRef, Concept, Layer
 from energylang.syntax import ast
-from energylang.syntax.source import Span
-from energylang.values import BasinRef, Concept, Layer
 
 from .facts import ALL, Facts, Loss, Made, OneOf, Place, Symbol, Undoable, basin_layer, layer_index, replace
 from .known import Known

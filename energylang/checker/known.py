@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from energylang.signature.values import BasinRef, Concept, Layer
 from energylang.syntax import ast
-from energylang.values import BasinRef, Concept, Layer
 
 from .expressions import BASIN_NAME, Expressions
 from .facts import Facts, Symbol

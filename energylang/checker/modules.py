@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from energylang.diagnostics import Diagnostic, Diagnostics
+from energylang.diagnostics.source import Source, decode
 from energylang.errors import FileError
-from energylang.ops.coerce import suggestion
-from energylang.storage import MAX_SCRIPT_BYTES, read_bytes
+from energylang.files.storage import MAX_SCRIPT_BYTES, read_bytes
+from energylang.signature.coerce import suggestion
 from energylang.syntax import ast
 from energylang.syntax.grammar import folder
-from energylang.syntax.source import Source, decode
 
 Parse = Callable[[Source], tuple[ast.Program, list[Diagnostic]]]
 

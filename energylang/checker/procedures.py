@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from energylang import types as t
 from energylang.diagnostics import Note
+from energylang.diagnostics.source import Span
 from energylang.ops import TABLE
-from energylang.ops.coerce import suggestion
+from energylang.signature import types as t
+from energylang.signature.coerce import suggestion
+from energylang.signature.values import BasinRef, Concept, Layer
 from energylang.syntax import ast
-from energylang.syntax.source import Span
-from energylang.values import BasinRef, Concept, Layer
 
 from .commands import Commands
 from .facts import Place, Symbol, replace, same

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from energylang import types as t
-from energylang.ops.coerce import suggestion
-from energylang.ops.declaration import Effect, Op
+from energylang.signature import types as t
+from energylang.signature.coerce import suggestion
+from energylang.signature.declaration import Effect, Op
+from energylang.signature.values import Concept
 from energylang.syntax import ast
-from energylang.values import Concept
 
 from .facts import ALL, UNKNOWN, Place, Symbol, either, replace, without_layer
 from .procedures import Procedures

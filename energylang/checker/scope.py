@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from energylang import results
-from energylang import types as t
 from energylang.models.header import ModelHeader
-from energylang.ops.declaration import Op
+from energylang.signature import types as t
+from energylang.signature.declaration import Op
+from energylang.signature.values import BasinRef, Concept, Layer, Seed
 from energylang.syntax import ast
-from energylang.values import BasinRef, Concept, Layer, Seed
 
 from .facts import NOTHING, UNKNOWN, Facts, replace
 

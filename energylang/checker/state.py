@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from energylang import types as t
 from energylang.diagnostics import Diagnostics
-from energylang.ops.coerce import article
+from energylang.diagnostics.source import Span
+from energylang.signature import types as t
+from energylang.signature.coerce import article
 from energylang.syntax import ast
-from energylang.syntax.source import Span
 
 from .facts import Place
 from .scope import NO_MODEL, Call, ModelState, Procedure, Scope

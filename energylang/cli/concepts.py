@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from energylang.errors import ElError
-from energylang.storage import MAX_TEXT_BYTES, not_utf8, read_bytes
+from energylang.files.storage import MAX_TEXT_BYTES, not_utf8, read_bytes
 
 if TYPE_CHECKING:
-    from energylang.runtime.surgery import Study
+    from energylang.studies.surgery import Study
 
 CONTEXTS = 16
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
@@ -31,8 +31,8 @@ _PATTERNS = '{"question": "\\\\?", "love": "\\\\b(love|heart)\\\\b"}'
 
 def micro_world(seed: int) -> Study:
     """The registers of the bundled corpus, captured from sentences that are no templates of it."""
-    from energylang.models import corpus
-    from energylang.runtime.surgery import Study
+    from energylang.studies.surgery import Study
+    from energylang.training import corpus
 
     draw = random.Random(seed)
     contexts: dict[str, list[str]] = {}
@@ -51,7 +51,7 @@ def micro_world(seed: int) -> Study:
 
 def study_from(found: Mapping[str, Mapping[str, list[str]]]) -> Study:
     """The study of concepts that ``read_concepts`` found."""
-    from energylang.runtime.surgery import Study
+    from energylang.studies.surgery import Study
 
     return Study(
         texts={name: at["texts"] for name, at in found.items()},

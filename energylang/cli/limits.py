@@ -6,7 +6,7 @@ leaves no trace. A calculation deep inside a library hears of it when it returns
 
 **Memory.** A limit of the operating system on what the process may allocate beyond what it has now.
 
-**Folder.** ``energylang.storage.contained``.
+**Folder.** ``energylang.files.storage.contained``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from energylang.errors import ElError
-from energylang.storage import MIB, contained
+from energylang.files.storage import MIB, contained
 
 GRACE = 10.0
 _ALARM = getattr(

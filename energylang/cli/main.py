@@ -24,7 +24,7 @@ from .shared import FAILED, INTERRUPTED, OK, WRONG, complain, read_source, repor
 
 if TYPE_CHECKING:
     from energylang.checker.scope import ModelState
-    from energylang.syntax.source import Source
+    from energylang.diagnostics.source import Source
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -150,8 +150,8 @@ def _run_source(
     if not checked.ok:
         return checked.diagnostics, WRONG
 
-    from energylang.runtime.run import ScriptError, run_checked
-    from energylang.runtime.session import Session
+    from energylang.run.doors import ScriptError, run_checked
+    from energylang.session import Session
 
     from .output import Recorder
 
@@ -192,7 +192,7 @@ def _repl(chosen: argparse.Namespace) -> int:
 
 
 def _info(chosen: argparse.Namespace) -> int:
-    from energylang.runtime.session import Session
+    from energylang.session import Session
 
     from .output import Recorder
 
@@ -206,8 +206,8 @@ def _info(chosen: argparse.Namespace) -> int:
 
 def _ops(chosen: argparse.Namespace) -> int:
     from energylang.ops import TABLE
-    from energylang.ops.coerce import suggestion
     from energylang.ops.spelling import operation_named
+    from energylang.signature.coerce import suggestion
 
     from .output import list_operations, operation_dict, show_operation
 
@@ -231,7 +231,7 @@ def _ops(chosen: argparse.Namespace) -> int:
 
 def _explain(chosen: argparse.Namespace) -> int:
     from energylang.diagnostics.codes import CODES
-    from energylang.ops.coerce import suggestion
+    from energylang.signature.coerce import suggestion
 
     from .output import list_codes, show_code
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from energylang.diagnostics.codes import Code
-from energylang.ops.declaration import Op, default_text
 from energylang.render.operation import operation_text
 from energylang.results import Result
+from energylang.signature.declaration import Op, default_text
 from energylang.syntax import ast
 
 if TYPE_CHECKING:

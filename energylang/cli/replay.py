@@ -25,7 +25,7 @@ def add_parser(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def _replay(options: argparse.Namespace) -> int:
     from energylang.ops import TABLE
-    from energylang.runtime.session import Session
+    from energylang.session import Session
 
     values = {"path": options.record, "on": options.on, "key": options.key}
     found = Session().execute(

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from energylang.errors import ElError
 
 if TYPE_CHECKING:
-    from energylang.runtime.transfer import Carried
+    from energylang.studies.transfer import Carried
 
 VERSION = 1
 FILES = ("surgery.md", "surgery.json", "surgery.svg")
@@ -115,7 +115,7 @@ def surgery(args: argparse.Namespace) -> int:
         check_model(model, args.layer)
     prepare(args.output)
 
-    from energylang.runtime.surgery import Options, examine
+    from energylang.studies.surgery import Options, examine
 
     study = micro_world(args.seed) if concepts is None else study_from(concepts)
     options = Options(
@@ -157,9 +157,9 @@ def surgery(args: argparse.Namespace) -> int:
 
 def words(args: argparse.Namespace) -> int:
     """Study words in plain text and write the report; returns the exit code."""
-    from energylang.models.data import read_text
+    from energylang.files.storage import write_atomic
     from energylang.render.words import markdown
-    from energylang.storage import write_atomic
+    from energylang.training.data import read_text
 
     from .concepts import read_patterns
 
@@ -169,7 +169,7 @@ def words(args: argparse.Namespace) -> int:
     text = None if args.text is None else read_text(args.text)
     prepare(args.output, WORD_FILES)
 
-    from energylang.runtime.wordstudy import WordStudy, examine_words
+    from energylang.studies.words import WordStudy, examine_words
 
     layers = None if args.layer is None else (args.layer,)
     study = WordStudy(patterns, args.damage, layers, args.seed)
@@ -239,7 +239,7 @@ def check_model(spec: str, layer: int | None, *, talks: bool = True) -> None:
 
 def prepare(folder: Path, names: Sequence[str] = FILES) -> None:
     """Create the folder, and make sure that the files of the report can be written into it."""
-    from energylang.storage import check_writable
+    from energylang.files.storage import check_writable
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -259,9 +259,9 @@ def prepare(folder: Path, names: Sequence[str] = FILES) -> None:
 
 def write(folder: Path, options: dict[str, Any], models: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Summarise, and write the three files; the summary."""
+    from energylang.files.storage import write_atomic
     from energylang.render.surgery import markdown, svg
-    from energylang.runtime.surgery_summary import summarise
-    from energylang.storage import write_atomic
+    from energylang.studies.surgery_summary import summarise
 
     study = _finite({"version": VERSION, "options": options, "models": list(models)})
     study["summary"] = summarise(study["models"])

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energylang.diagnostics import Diagnostic
+from energylang.diagnostics.source import Source, decode
 from energylang.errors import ElError
+from energylang.files.storage import MAX_SCRIPT_BYTES, MIB, not_utf8, read_bytes
 from energylang.render.diagnostics import render_diagnostics
-from energylang.storage import MAX_SCRIPT_BYTES, MIB, not_utf8, read_bytes
-from energylang.syntax.source import Source, decode
 
 if TYPE_CHECKING:
     from energylang.checker.scope import ModelState

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from energylang.diagnostics import Diagnostic
-from energylang.storage import write_atomic
-from energylang.syntax.source import Source
+from energylang.diagnostics.source import Source
+from energylang.files.storage import write_atomic
 
 from .shared import FAILED, OK, WRONG, read_source, report, starting_model
 

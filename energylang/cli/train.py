@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING
 from energylang.errors import ElError
 
 if TYPE_CHECKING:
-    from energylang.models import train as training
     from energylang.models.protocol import Model
-    from energylang.models.report import Report
+    from energylang.training import train as training
+    from energylang.training.report import Report
 
 INTERRUPTED = 130
 
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
     errors = Console(stderr=True)
     try:
-        from energylang.models import train as training
+        from energylang.training import train as training
 
         options = training.Options(
             size=args.size,
@@ -178,7 +178,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _checkpoints(output: Path, model: Model, count: int) -> list[str]:
     """The files that a training has kept on its way."""
-    from energylang.models.train import checkpoint_path, checkpoint_steps
+    from energylang.training.train import checkpoint_path, checkpoint_steps
 
     training = model.metadata["training"]
     assert isinstance(training, dict)

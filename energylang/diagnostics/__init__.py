@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from energylang.syntax.source import Span
+from energylang.diagnostics.source import Span
 
 from .codes import CODES
 

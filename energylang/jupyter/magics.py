@@ -20,13 +20,13 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import HTML, display
 
+from energylang.compat.surgeon import BasinSurgeon
+from energylang.diagnostics.source import Source
 from energylang.errors import ElError
 from energylang.render.html import problems_to_html, to_html
 from energylang.repl.suggest import suggest
-from energylang.runtime.run import ScriptError, check_in, run_checked
-from energylang.runtime.session import Session
-from energylang.surgeon import BasinSurgeon
-from energylang.syntax.source import Source
+from energylang.run.doors import ScriptError, check_in, run_checked
+from energylang.session import Session
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

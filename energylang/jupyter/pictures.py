@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from energylang import results
+from energylang.compat.surgeon import BasinSurgeon
 from energylang.errors import ElError
+from energylang.files.storage import write_atomic
 from energylang.results.answer import Answer
-from energylang.runtime.probing import probe_map
-from energylang.runtime.session import Session
-from energylang.storage import write_atomic
-from energylang.surgeon import BasinSurgeon
+from energylang.session import Session
+from energylang.work.probing import probe_map
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -28,12 +28,12 @@ import torch
 from torch import Tensor
 
 from energylang.errors import CheckpointError
+from energylang.files.storage import check_memory, opened, write_atomic
 from energylang.models import sandbox
 from energylang.models.header import header_of, is_pt, parse_spec
 from energylang.models.index import LAYOUT_VERSION, METADATA_KEY, read_index
 from energylang.models.protocol import Model, natural_key
 from energylang.models.wrapped import unwrapped
-from energylang.storage import check_memory, opened, write_atomic
 
 SUM_KEY = "sha256"
 _HALVES = (torch.float16, torch.bfloat16)
@@ -99,7 +99,7 @@ def save(
     """Write ``model`` with its live weights to ``path`` (.safetensors); returns the path.
 
     ``extra`` adds tensors (read back in ``Model.extra``), ``notes`` JSON values (read back in
-    ``Model.metadata["notes"]``). Atomic: see ``energylang.storage``.
+    ``Model.metadata["notes"]``). Atomic: see ``energylang.files.storage``.
     """
     target = Path(path).expanduser()
     if target.suffix != ".safetensors":

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Literal, cast
 
 from energylang.errors import CheckpointError
+from energylang.files.storage import located, opened, permitted
 from energylang.models.index import PT_SUFFIXES, Entry, Kind, check_file, read_index
 from energylang.models.wrapped import unwrapped
-from energylang.storage import located, opened, permitted
 
 #: Largest dimension of a layer that is accepted, from a specification or from a file.
 MAX_DIMENSION = 8192

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from energylang.errors import CheckpointError
-from energylang.storage import check_regular, opened
+from energylang.files.storage import check_regular, opened
 
 Kind = Literal["hlm", "transformer", "weights", "sandbox"]
 

@@ -28,9 +28,9 @@ import torch
 from torch import Tensor
 
 from energylang.errors import CheckpointError
+from energylang.files.storage import check_memory, opened
 from energylang.models.index import Entry
 from energylang.models.wrapped import STATE_KEYS, unwrapped
-from energylang.storage import check_memory, opened
 
 _DTYPES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",

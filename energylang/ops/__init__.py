@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from energylang.signature.declaration import Op
+
 from . import (
     algebra,
     causal,
@@ -23,7 +25,6 @@ from . import (
     text,
     two_models,
 )
-from .declaration import Op
 
 MODULES = (
     observe,

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from energylang import results
-from energylang import types as t
-
-from .declaration import Effect, Example, Flow, Param, operation
+from energylang.signature import types as t
+from energylang.signature.declaration import Effect, Example, Flow, Param, operation
 
 if TYPE_CHECKING:
-    from energylang.runtime.session import Session
-    from energylang.values import Concept
+    from energylang.session import Session
+    from energylang.signature.values import Concept
 
 FIRST = Param("first", t.CONCEPT, "a concept")
 SECOND = Param("second", t.CONCEPT, "another concept of the same layer")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from energylang import results
-from energylang import types as t
+from energylang.signature import types as t
+from energylang.signature.declaration import FORCE, Effect, Example, Param, operation
 
-from .declaration import FORCE, Effect, Example, Param, operation
 from .observe import BASIN, LAYER
 from .two_models import OTHER
 
 if TYPE_CHECKING:
-    from energylang.runtime.session import Session
-    from energylang.values import BasinRef
+    from energylang.session import Session
+    from energylang.signature.values import BasinRef
 
 THRESHOLD = Param("threshold", t.FLOAT, "drift from which there is an edge", 0.15, minimum=0, maximum=2)
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energylang import results
-from energylang import types as t
+from energylang.signature import types as t
+from energylang.signature.declaration import FORCE, Clash, Effect, Example, Flow, Param, operation
 
-from .declaration import FORCE, Clash, Effect, Example, Flow, Param, operation
 from .modify import STRENGTH, as_number
 from .observe import LAYER
 
 if TYPE_CHECKING:
-    from energylang.runtime.session import Session
-    from energylang.values import BasinRef, Concept, Seed
+    from energylang.session import Session
+    from energylang.signature.values import BasinRef, Concept, Seed
 
 ANY_LAYER = replace(LAYER, help="the layer, such as L0, or auto", choices=("auto",))
 CONCEPT = Param("concept", t.CONCEPT, "the concept's name")

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from energylang import results
-from energylang import types as t
 from energylang.errors import ElError
+from energylang.signature import types as t
+from energylang.signature.coerce import coerce
+from energylang.signature.declaration import Effect, Example, Flow, Param, operation
+from energylang.signature.settings import SETTINGS
 
-from .coerce import coerce
-from .declaration import Effect, Example, Flow, Param, operation
 from .observe import LAYER
-from .settings import SETTINGS
 
 if TYPE_CHECKING:
-    from energylang.runtime.session import Session
+    from energylang.session import Session
 
 
 @operation(

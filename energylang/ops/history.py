@@ -10,16 +10,15 @@ from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 from energylang import results
-from energylang import types as t
 from energylang.errors import ElError
-from energylang.values import Layer
-
-from .coerce import suggestion
-from .declaration import Effect, Example, Flow, Param, operation
+from energylang.signature import types as t
+from energylang.signature.coerce import suggestion
+from energylang.signature.declaration import Effect, Example, Flow, Param, operation
+from energylang.signature.values import Layer
 
 if TYPE_CHECKING:
-    from energylang.runtime.history import LogEntry, Node
-    from energylang.runtime.session import Session
+    from energylang.session import Session
+    from energylang.workspace.history import LogEntry, Node
 
 STEPS = Param("steps", t.INT, "how many changes", 1, minimum=1, maximum=1_000_000)
 NAME = Param("name", t.LABEL, "the checkpoint's name, such as before-cut")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from energylang import results
-from energylang import types as t
+from energylang.signature import types as t
+from energylang.signature.declaration import Clash, Effect, Example, Flow, FromSetting, Param, operation
 
 from .causal import placebo_count
-from .declaration import Clash, Effect, Example, Flow, FromSetting, Param, operation
 from .observe import BASIN, LAYER, TARGET
 
 if TYPE_CHECKING:
-    from energylang.runtime.session import Session
-    from energylang.values import BasinRef, Concept, Seed
+    from energylang.session import Session
+    from energylang.signature.values import BasinRef, Concept, Seed
 
 TOP = Param("top", t.INT, "how many to show", 5, minimum=1, maximum=1000)
 SAMPLING = (

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from energylang import results
-from energylang import types as t
+from energylang.signature import types as t
+from energylang.signature.declaration import FORCE, Effect, Example, Param, operation
 
-from .declaration import FORCE, Effect, Example, Param, operation
 from .observe import LAYER
 
 if TYPE_CHECKING:
-    from energylang.runtime.session import Session
+    from energylang.session import Session
 
 DEEPEN = Param(
     "strengthen", t.FLOAT, "what the fields of much used basins are multiplied by", 1.1, above=0, maximum=100

@@ -6,15 +6,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energylang import results
-from energylang import types as t
-from energylang.values import BasinRef
+from energylang.signature import types as t
+from energylang.signature.declaration import (
+    FORCE,
+    Clash,
+    Effect,
+    Example,
+    Flow,
+    FromSetting,
+    Param,
+    operation,
+)
+from energylang.signature.values import BasinRef
 
-from .declaration import FORCE, Clash, Effect, Example, Flow, FromSetting, Param, operation
 from .observe import LAYER, TARGET
 
 if TYPE_CHECKING:
-    from energylang.runtime.session import Session
-    from energylang.values import Concept, Seed
+    from energylang.session import Session
+    from energylang.signature.values import Concept, Seed
 
 STRENGTH = Param(
     "strength",

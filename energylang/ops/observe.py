@@ -8,15 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energylang import results
-from energylang import types as t
-
-from .declaration import Effect, Example, Flow, FromSetting, Param, operation
+from energylang.signature import types as t
+from energylang.signature.declaration import Effect, Example, Flow, FromSetting, Param, operation
 
 if TYPE_CHECKING:
     from energylang.landscape.survey import BasinSet
-    from energylang.runtime.observing import Surveyed
-    from energylang.runtime.session import Session
-    from energylang.values import BasinRef, Concept, Seed
+    from energylang.session import Session
+    from energylang.signature.values import BasinRef, Concept, Seed
+    from energylang.work.observing import Surveyed
 
 LAYER = Param("layer", t.LAYER, "the layer, such as L0")
 TARGET = Param("target", t.DIRECTION, "a basin (L0.B3), a concept, or the seed of a random direction")

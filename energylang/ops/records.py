@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from energylang import results
-from energylang import types as t
-
-from .declaration import Effect, Example, Flow, Param, operation
+from energylang.signature import types as t
+from energylang.signature.declaration import Effect, Example, Flow, Param, operation
 
 if TYPE_CHECKING:
-    from energylang.runtime.session import Session
+    from energylang.session import Session
 
 
 @operation(

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from energylang import results
-from energylang import types as t
-
-from .declaration import Effect, Example, Param, operation
+from energylang.signature import types as t
+from energylang.signature.declaration import Effect, Example, Param, operation
 
 if TYPE_CHECKING:
-    from energylang.runtime.session import Session
-    from energylang.values import BasinRef
+    from energylang.session import Session
+    from energylang.signature.values import BasinRef
 
 GUARDS = ("max-basins", "min-basins", "strength-cap", "cosine-drift", "perplexity-delta", "max-changed")
 

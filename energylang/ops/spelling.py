@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from energylang import types as t
+from energylang.signature import types as t
+from energylang.signature.declaration import Op
 from energylang.syntax import ast
 
 from . import TABLE
-from .declaration import Op
 
 ALIASES: Mapping[str, str] = {"surveyall": "survey-all", "restoreall": "restore-all", "gen": "generate"}
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from energylang import results
-from energylang import types as t
+from energylang.signature import types as t
+from energylang.signature.declaration import FORCE, Effect, Example, Param, operation
 
-from .declaration import FORCE, Effect, Example, Param, operation
 from .modify import STRENGTH, as_number
 from .observe import LAYER
 
 if TYPE_CHECKING:
-    from energylang.runtime.session import Session
-    from energylang.values import Concept
+    from energylang.session import Session
+    from energylang.signature.values import Concept
 
 OTHER = Param("model", t.MODEL, "the other model: a bundled name, random:D, planted:DxK, or a path")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from energylang.diagnostics import Diagnostic, Note
-from energylang.syntax.source import Source, Span
+from energylang.diagnostics.source import Source, Span
 
 MAX_SHOWN = 50
 MAX_LINE = 160

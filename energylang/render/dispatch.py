@@ -17,7 +17,7 @@ from .marks import table
 def render(value: Any) -> RenderableType:
     """A value as something rich can print."""
     if isinstance(value, list | tuple):
-        from energylang.runtime.calculate import shown
+        from energylang.run.arithmetic import shown
 
         return Text(shown(value))
     if isinstance(value, bool):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from energylang.diagnostics.codes import Code
-from energylang.ops.declaration import Op, default_text
+from energylang.signature.declaration import Op, default_text
 
 HEAD = """# The operations
 
@@ -128,8 +128,8 @@ def reference_pages() -> dict[str, str]:
     """Every generated page of ``docs/``, by its file's name."""
     from energylang.diagnostics.codes import CODES
     from energylang.ops import TABLE
-    from energylang.runtime.schema import RECORD
     from energylang.syntax.grammar import grammar_text
+    from energylang.workspace.schema import RECORD
 
     return {
         "operations.md": operations_page(TABLE),

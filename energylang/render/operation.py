@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from energylang.ops.declaration import Op, default_text
+from energylang.signature.declaration import Op, default_text
 
 _WIDTH = 100
 

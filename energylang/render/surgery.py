@@ -1,7 +1,7 @@
 """The report of a surgery study as a Markdown page (``markdown``) and as a picture (``svg``).
 
-A study is ``{"version": 1, "options": {…}, "models": […], "summary": {…}}``: what ``energylang.runtime.surgery``
-found for every model, and what ``energylang.runtime.surgery_summary`` makes of it. Nothing here depends on time.
+A study is ``{"version": 1, "options": {…}, "models": […], "summary": {…}}``: what ``energylang.studies.surgery``
+found for every model, and what ``energylang.studies.surgery_summary`` makes of it. Nothing here depends on time.
 """
 
 from __future__ import annotations

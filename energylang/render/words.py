@@ -1,4 +1,4 @@
-"""The report of a study of words in plain text (``energylang.runtime.wordstudy``) as a Markdown page. (PURE.)"""
+"""The report of a study of words in plain text (``energylang.studies.words``) as a Markdown page. (PURE.)"""
 
 from __future__ import annotations
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from energylang.diagnostics.codes import CODES
 from energylang.errors import ElError
+from energylang.files.storage import MAX_JSON_BYTES, located, read_bytes, write_atomic
 from energylang.ops import TABLE
-from energylang.ops.coerce import suggestion, type_name
 from energylang.render.marks import stable
-from energylang.storage import MAX_JSON_BYTES, located, read_bytes, write_atomic
-from energylang.values import BasinRef, parse_reference
+from energylang.signature.coerce import suggestion, type_name
+from energylang.signature.values import BasinRef, parse_reference
 
 from . import journal
 from .words import COMMANDS, HELP
 
 if TYPE_CHECKING:
-    from energylang.runtime.session import Session
+    from energylang.session import Session
 
     from .engine import Engine
 

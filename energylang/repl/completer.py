@@ -12,7 +12,7 @@ from .suggest import suggest
 from .words import COMMANDS
 
 if TYPE_CHECKING:
-    from energylang.runtime.session import Session
+    from energylang.session import Session
 
 EXPLORE = "explore "
 _LONGEST_NOTE = 60

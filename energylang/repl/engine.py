@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.completion import Completer
     from prompt_toolkit.lexers import Lexer
 
-    from energylang.runtime.session import Session
+    from energylang.session import Session
 
 
 class Engine:
@@ -63,7 +63,7 @@ class Engine:
     def make(self, events: list[dict[str, Any]] | None) -> Session:
         """A session that writes what it does into the journal, after taking up ``events``."""
         from energylang.checker import parser
-        from energylang.runtime.session import Session
+        from energylang.session import Session
 
         session = Session(base=self.base, threads=self.threads)
         parser()
@@ -95,7 +95,7 @@ class Engine:
 
 def watch(session: Session, tell: Callable[[Mapping[str, Any]], None]) -> None:
     """Tell about every operation that completes, the moment it is noted."""
-    from energylang.runtime.recording import Ledger
+    from energylang.run.recording import Ledger
 
     class Watched(Ledger):
         def note(self, *args: Any, **named: Any) -> None:

@@ -25,11 +25,11 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from energylang.errors import ElError, FileError
-from energylang.holding import claim, described, owner
-from energylang.storage import MAX_JSON_BYTES, opened, read_bytes, set_aside, sync_folder
+from energylang.files.holding import claim, described, owner
+from energylang.files.storage import MAX_JSON_BYTES, opened, read_bytes, set_aside, sync_folder
 
 if TYPE_CHECKING:
-    from energylang.runtime.session import Session
+    from energylang.session import Session
 
 FORMAT = "energylang session"
 KEPT = 5
@@ -263,7 +263,7 @@ def _lines(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _lasts(entry: Mapping[str, Any]) -> bool:
     from energylang.ops import TABLE
-    from energylang.ops.declaration import Effect
+    from energylang.signature.declaration import Effect
 
     op = TABLE.get(str(entry.get("operation")))
     lasting = Effect.EDITS | Effect.CHANGES | Effect.LOADS | Effect.TRAVELS
@@ -272,14 +272,14 @@ def _lasts(entry: Mapping[str, Any]) -> bool:
 
 def _writes_files(operations: list[dict[str, Any]]) -> bool:
     from energylang.ops import TABLE
-    from energylang.ops.declaration import Effect
+    from energylang.signature.declaration import Effect
 
     found = [TABLE.get(str(entry.get("operation"))) for entry in operations]
     return any(op is not None and Effect.FILES in op.effects for op in found)
 
 
 def _run(session: Session, text: str, notes: list[str], how: str) -> None:
-    from energylang.runtime.run import ScriptError, run_text
+    from energylang.run.doors import ScriptError, run_text
 
     try:
         run_text(session, text, name="<session>")
@@ -291,7 +291,7 @@ def _run(session: Session, text: str, notes: list[str], how: str) -> None:
 def _operations(session: Session, operations: list[dict[str, Any]], notes: list[str]) -> None:
     """The operations of a line that never ended, those that completed."""
     from energylang.ops import TABLE
-    from energylang.ops.declaration import Effect
+    from energylang.signature.declaration import Effect
 
     for entry in operations:
         op = TABLE.get(str(entry.get("operation")))

@@ -8,7 +8,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.styles import Style
 
 if TYPE_CHECKING:
-    from energylang.runtime.session import Session
+    from energylang.session import Session
 
 STYLE = Style.from_dict(
     {
@@ -53,7 +53,7 @@ def toolbar(text: str, loading: str, *, equipped: bool) -> StyleAndTextTuples:
     operations are there (``equipped``), what is being loaded."""
     if not equipped:
         return [("class:bottom-toolbar", f" {loading}")]
-    from energylang.ops.declaration import default_text
+    from energylang.signature.declaration import default_text
 
     from .suggest import hint
 

@@ -25,10 +25,10 @@ def run_line(
     ``show`` is given what it displays, ``begin`` every operation before it runs, ``complain`` what is wrong with it,
     ``count`` how many steps of an operation are done. An interrupt passes through, after the journal has noted it.
     """
+    from energylang.diagnostics.source import Source
     from energylang.ops.spelling import operation_named
-    from energylang.runtime.run import ScriptError, check_in, run_checked
+    from energylang.run.doors import ScriptError, check_in, run_checked
     from energylang.syntax.legacy import as_typed
-    from energylang.syntax.source import Source
 
     session = engine.session()
     if text.partition(" ")[0] not in session.variables:

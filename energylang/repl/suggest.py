@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from energylang import types as t
 from energylang.models.header import bundled_names
 from energylang.ops import TABLE
-from energylang.ops.declaration import Op, Param
-from energylang.ops.settings import SETTINGS
+from energylang.signature import types as t
+from energylang.signature.declaration import Op, Param
+from energylang.signature.settings import SETTINGS
 
 if TYPE_CHECKING:
-    from energylang.runtime.session import Session
+    from energylang.session import Session
 
 KEYWORDS = (
     "let print require assert attempt with return import pass if elif else for in def and or not true false"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .source import Span
+from energylang.diagnostics.source import Span
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from typing import Any, NoReturn, TypeVar
 
 from lark import Token
 
+from energylang.diagnostics.source import Source, Span
+
 from . import ast
-from .source import Source, Span
 from .texts import TextProblem, pieces
 
 # Names for the builtins that the grammar's rules ``list``, ``int`` and ``float`` hide inside of the class.

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 
 from lark import Token
 
+from energylang.diagnostics.source import Source
+
 from . import ast
 from .legacy import end_of_script
 from .parser import Parser
-from .source import Source
 
 INDENT = 4
 MAX_BLANK_LINES = 2

@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass
 
 from energylang.diagnostics import Diagnostic
+from energylang.diagnostics.source import Source, Span
 
 from .build import SyntaxProblem
-from .source import Source, Span
 
 INVISIBLE = ("_NL", "_INDENT", "_DEDENT", "$END")
 

@@ -22,6 +22,7 @@ from lark import Lark, Token, UnexpectedCharacters, UnexpectedInput, UnexpectedT
 from lark.lark import PostLex
 
 from energylang.diagnostics import Diagnostic
+from energylang.diagnostics.source import Source, Span
 
 from . import ast
 from .build import MAX_DEPTH, SyntaxProblem, TreeBuilder
@@ -29,7 +30,6 @@ from .grammar import grammar_text
 from .legacy import modernised
 from .messages import Stop, explain, explain_hole
 from .recovery import set_aside
-from .source import Source, Span
 
 MAX_ERRORS = 20
 MAX_CHARACTERS = 5_000_000

@@ -21,7 +21,7 @@ from energylang.models.raw import model_of
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (0, 1, 2)
-CORPUS = "-m energylang.models.corpus --seed 0 --documents 3000"
+CORPUS = "-m energylang.training.corpus --seed 0 --documents 3000"
 TRAIN = (
     "-m energylang train corpus.txt -o small_{seed}.safetensors --size micro --tokenizer word --turns user: bot: "
     "--steps 4000 --seed {seed} --threads 1 --precision float32 --keep-checkpoints 4"

@@ -36,7 +36,7 @@ def test_landscape(planted: BasinSurgeon):
 
 
 def test_ways_end_in_their_basins(planted: BasinSurgeon):
-    from energylang.runtime.probing import probe_map
+    from energylang.work.probing import probe_map
 
     found = probe_map(planted.session, 0, n_probes=40)
     places = {basin.id: (basin.x, basin.y) for basin in found.basins}

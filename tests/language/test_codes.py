@@ -11,9 +11,9 @@ import pytest
 import energylang
 from energylang.checker import check
 from energylang.diagnostics.codes import CODES, Code
-from energylang.runtime.interpreter import ScriptError
-from energylang.runtime.session import Session
-from energylang.syntax.source import Source
+from energylang.diagnostics.source import Source
+from energylang.run.interpreter import ScriptError
+from energylang.session import Session
 
 PACKAGE = Path(energylang.__file__).parent
 STATIC = [code for code in CODES.values() if code.code < "EL500"]

@@ -10,10 +10,10 @@ import pytest
 from energylang.checker import check
 from energylang.cli import main
 from energylang.cli.tools import watch
+from energylang.diagnostics.source import Source
 from energylang.ops import TABLE
 from energylang.ops.spelling import ALIASES, operation_named
-from energylang.runtime.session import Session
-from energylang.syntax.source import Source
+from energylang.session import Session
 
 
 @pytest.fixture(autouse=True)

@@ -13,16 +13,16 @@ from typing import NamedTuple
 
 import pytest
 
-from energylang import types as t
 from energylang.checker import check
 from energylang.checker.facts import UNKNOWN
 from energylang.checker.scope import NO_MODEL, ModelState
 from energylang.diagnostics import Diagnostic
+from energylang.diagnostics.source import Source
 from energylang.models.header import read_header
 from energylang.ops import TABLE
-from energylang.ops.declaration import Op, Param
 from energylang.render.diagnostics import columns, render_diagnostics, visible
-from energylang.syntax.source import Source
+from energylang.signature import types as t
+from energylang.signature.declaration import Op, Param
 
 HERE = Path(__file__).parent
 MODULES = HERE / "modules"
@@ -146,7 +146,7 @@ def test_an_operation_without_a_model(op: Op) -> None:
 
 @pytest.mark.parametrize("op", [op for op in OPS if op.needs_model], ids=_name)
 def test_an_operation_on_a_model_of_weights_only(op: Op) -> None:
-    from energylang.ops.declaration import Effect
+    from energylang.signature.declaration import Effect
 
     assert codes(command(op), "random:16") == (["EL250"] if Effect.TEXT in op.effects else [])
 

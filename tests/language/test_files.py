@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from energylang.cli import main
-from energylang.runtime.interpreter import ScriptError
-from energylang.runtime.session import Session
+from energylang.run.interpreter import ScriptError
+from energylang.session import Session
 
 
 @pytest.fixture(autouse=True)

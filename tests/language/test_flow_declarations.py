@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from energylang import types as t
 from energylang.ops import TABLE
-from energylang.ops.declaration import Effect, Op
+from energylang.signature import types as t
+from energylang.signature.declaration import Effect, Op
 
 
 def _name(op: Op) -> str:

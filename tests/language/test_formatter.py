@@ -14,7 +14,7 @@ from test_errors import CASES
 from energylang.checker import parser
 from energylang.cli import main
 from energylang.cli.tools import formatted
-from energylang.syntax.source import Source
+from energylang.diagnostics.source import Source
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,10 +20,10 @@ from typed import Writer
 from energylang.checker import check
 from energylang.diagnostics import Diagnostic
 from energylang.diagnostics.codes import CODES
+from energylang.diagnostics.source import Source
 from energylang.render.diagnostics import render_diagnostics
-from energylang.runtime.interpreter import ScriptError
-from energylang.runtime.session import Session
-from energylang.syntax.source import Source
+from energylang.run.interpreter import ScriptError
+from energylang.session import Session
 
 TIMES = int(os.environ.get("EL_FUZZ", "1"))
 HERE = Path(__file__).parent

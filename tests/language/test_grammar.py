@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from programs import programs
 
 from energylang.checker import parser
+from energylang.diagnostics.source import Source
 from energylang.ops import TABLE
 from energylang.syntax import ast
-from energylang.syntax.source import Source
 
 GOLDEN = [
     (

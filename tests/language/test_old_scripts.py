@@ -11,9 +11,9 @@ from energylang import BasinSurgeon, Session
 from energylang.checker import check
 from energylang.checker.old import DIFFERENCES
 from energylang.cli import main
+from energylang.diagnostics.source import Source
 from energylang.ops.spelling import operation_named
 from energylang.syntax.legacy import as_typed
-from energylang.syntax.source import Source
 
 CONCEPTS = "capture 3 kind Many thanks for all you did\ncapture 3 dry Done.\n"
 

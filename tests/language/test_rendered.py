@@ -10,10 +10,10 @@ from pathlib import Path
 
 from energylang.checker import check
 from energylang.diagnostics.codes import CODES
+from energylang.diagnostics.source import Source
 from energylang.render.diagnostics import render_diagnostics
-from energylang.runtime.interpreter import ScriptError
-from energylang.runtime.session import Session
-from energylang.syntax.source import Source
+from energylang.run.interpreter import ScriptError
+from energylang.session import Session
 
 GOLDEN = Path(__file__).parent / "rendered.txt"
 

@@ -45,7 +45,7 @@ def loaded(call: str, folder: Path) -> tuple[int, list[str]]:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a safetensors model in it."""
-    from energylang.runtime.session import Session
+    from energylang.session import Session
 
     folder = tmp_path_factory.mktemp("startup")
     Session("random:16", base=folder).run('save "model.safetensors"')

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from energylang.checker import check
 from energylang.cli.tools import formatted
-from energylang.runtime.interpreter import ScriptError
-from energylang.runtime.session import Session
-from energylang.syntax.source import Source
+from energylang.diagnostics.source import Source
+from energylang.run.interpreter import ScriptError
+from energylang.session import Session
 
 STDLIB = Path(__file__).parents[2] / "stdlib"
 MODULES = sorted(path.stem for path in STDLIB.glob("*.el"))

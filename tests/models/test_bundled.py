@@ -11,8 +11,8 @@ from torch import Tensor
 from energylang.models import TextModel, load, read_header
 from energylang.models import header as header_module
 from energylang.models.checkpoint import fingerprint
-from energylang.models.corpus import REGISTERS, classify, parse, sentences
 from energylang.models.protocol import Model
+from energylang.training.corpus import REGISTERS, classify, parse, sentences
 
 BUNDLED = Path(header_module.__file__).with_name("bundled")
 

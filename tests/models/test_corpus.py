@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from energylang.models.corpus import (
+from energylang.models.tokenizer import WordCodec, train_tokenizer
+from energylang.training.corpus import (
     INTENTS,
     MARKERS,
     REGISTERS,
@@ -30,12 +31,11 @@ from energylang.models.corpus import (
     sentences,
     understand,
 )
-from energylang.models.corpus.__main__ import main
-from energylang.models.corpus.sources import REPLY_SECTIONS, SourceError, Topic, read_world, world
-from energylang.models.corpus.templates import Choice, Slot, Template, spaced, words
-from energylang.models.corpus.understand import RESERVED_SHARE, is_reserved, readings
-from energylang.models.data import read_corpus
-from energylang.models.tokenizer import WordCodec, train_tokenizer
+from energylang.training.corpus.__main__ import main
+from energylang.training.corpus.sources import REPLY_SECTIONS, SourceError, Topic, read_world, world
+from energylang.training.corpus.templates import Choice, Slot, Template, spaced, words
+from energylang.training.corpus.understand import RESERVED_SHARE, is_reserved, readings
+from energylang.training.data import read_corpus
 
 FOLDER = Path(understand.__file__).parent
 SEEDS = st.integers(0, 2**32)
@@ -239,7 +239,7 @@ def test_the_seed_decides_every_byte(capsys: pytest.CaptureFixture[str]) -> None
     written = capsys.readouterr().out
     assert written == "".join(f"{text}\n" for text in documents(3, 20))
     assert written.count("\n\n") == 20
-    command = [sys.executable, "-m", "energylang.models.corpus", "--seed", "3", "--documents", "20"]
+    command = [sys.executable, "-m", "energylang.training.corpus", "--seed", "3", "--documents", "20"]
     for hash_seed in "12":
         environment = {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(FOLDER.parents[2])}
         done = subprocess.run(command, env=environment, capture_output=True, check=True)

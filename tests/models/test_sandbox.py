@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from energylang.models import fingerprint, load
-from energylang.models.report import representatives, settle_freely
+from energylang.training.report import representatives, settle_freely
 
 
 @pytest.mark.parametrize("spec", ["random:64", "random:31", "random:1", "planted:64x6", "planted:9x1"])

@@ -12,9 +12,9 @@ import pytest
 from energylang.cli import main
 from energylang.cli.concepts import read_patterns
 from energylang.errors import ElError
-from energylang.runtime import wordstudy
-from energylang.runtime.session import Session
-from energylang.runtime.wordstudy import WordStudy, examine_words
+from energylang.session import Session
+from energylang.studies import words as wordstudy
+from energylang.studies.words import WordStudy, examine_words
 
 PATTERNS = {"question": re.compile(r"\?"), "the": re.compile(r"(?i)\bthe\b"), "never": re.compile("zzzz")}
 

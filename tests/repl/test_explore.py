@@ -18,7 +18,7 @@ from energylang.repl.engine import Engine
 from energylang.repl.explore import explore, view
 from energylang.repl.explore.state import Exploration
 from energylang.repl.explore.worker import Job, Worker
-from energylang.runtime.overview import Overview
+from energylang.work.overview import Overview
 
 
 def point(id: int, x: float, y: float, population: int, energy: float) -> results.MapPoint:

@@ -25,8 +25,8 @@ from energylang.render.marks import bar
 from energylang.render.pace import Pace
 from energylang.repl import prompt
 from energylang.repl.running import run_line
-from energylang.runtime.overview import Overview
-from energylang.values import Layer, parse_reference
+from energylang.signature.values import Layer, parse_reference
+from energylang.work.overview import Overview
 
 from . import view
 from .keys import bindings

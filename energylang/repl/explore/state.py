@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from energylang import results
 
 if TYPE_CHECKING:
-    from energylang.runtime.overview import BasinFacts
+    from energylang.work.overview import BasinFacts
 
 ORDERS = ("tokens", "starts", "energy", "number")
 """Of the list; by tokens where the layer's basins hold any."""

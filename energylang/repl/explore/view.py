@@ -12,7 +12,7 @@ from energylang.render.terrain import COLOURS, Cell, axis_names, depth, draw, le
 
 if TYPE_CHECKING:
     from energylang.results import Context, TokenScore
-    from energylang.runtime.overview import BasinFacts
+    from energylang.work.overview import BasinFacts
 
     from .state import Exploration
 

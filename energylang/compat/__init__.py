@@ -1,0 +1,1 @@
+"""The published package's surgeon over a session."""

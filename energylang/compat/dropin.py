@@ -1,0 +1,350 @@
+"""What ``BasinSurgeon`` offers and the operations do not: tensors, files of the published layout, controls.
+
+* Ways of random starts and how fast directions settle, which the published surveys hand out as tensors.
+* Files of the published package: ``{"model_state": …, "concepts": {name: {"states", "centroid"}}}`` and a concept
+  as ``{"name", "states", "centroid"}``. They are read with ``weights_only``: nothing in them can run.
+* Controls of an intervention: the same prompt with other basins held at zero.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from energylang import results
+from energylang.errors import CheckpointError, ElError
+from energylang.files.storage import opened, write_atomic
+from energylang.landscape.assign import nearest
+from energylang.landscape.dynamics import settle, trajectory
+from energylang.landscape.energy import lyapunov
+from energylang.landscape.layer import Landscape
+from energylang.landscape.survey import survey
+from energylang.models import checkpoint
+from energylang.models.header import hopfield_blocks
+from energylang.models.index import check_file
+from energylang.models.published import load_plain, read_tensors
+from energylang.models.raw import model_of
+from energylang.signature.values import BasinRef, Seed
+from energylang.signature.values import Concept as ConceptName
+from energylang.work.concepts import keep
+from energylang.work.keeping import marks_of, there
+from energylang.work.observing import survey_starts
+from energylang.workspace.history import Concept, Holding
+
+if TYPE_CHECKING:
+    from energylang.session import Session
+    from energylang.work.workbench import Workbench
+
+CONTROLS = 3
+
+
+# ------------------------------------------------------------------------------------------- tensors
+
+
+@dataclass(frozen=True, eq=False)
+class Ways:
+    """The starts (n, d) of a survey, the random ones first, in the landscape as it was then; ``count`` are random."""
+
+    landscape: Landscape
+    starts: Tensor
+    count: int
+    eps: float
+    kicks: torch.Generator
+
+    def paths(self) -> list[list[Tensor]]:
+        """The states (d,) of every random start on its way, the start and the end included."""
+        way, end = trajectory(self.landscape, self.starts[: self.count], eps=self.eps)
+        return [[*way[: int(count) + 1, row].unbind(0)] for row, count in enumerate(end.iterations.tolist())]
+
+    def basins(self, centres: Sequence[Tensor]) -> list[int]:
+        """The place among the centres (d,) of a survey's basins of the one that each random start ends in; −1 where it
+        is none."""
+        found = survey(self.landscape, self.starts, eps=self.eps, generator=self.kicks)
+        if not len(found):
+            return [-1] * self.count
+        places = nearest(found.centres, torch.stack([*centres])).tolist()
+        ends = found.assignment[: self.count].tolist()
+        return [places[end] if end >= 0 else -1 for end in ends]
+
+
+def ways_of(session: Session, layer: int, inits: int, seed: int) -> Ways:
+    """The ways of the survey that would be made now."""
+    return Ways(
+        session.landscape_of(layer),
+        survey_starts(session, layer, inits, seed),
+        inits,
+        float(session.setting("eps")),
+        session.generator("survey kicks", layer, seed),
+    )
+
+
+def centres(session: Session, survey: results.Survey) -> list[Tensor]:
+    """The centres (d,) of a survey's basins, in its order."""
+    registry = session.registry(survey.layer)
+    known = {basin.id: basin.centre for basin in registry.basins}
+    return [known[basin.id].clone() for basin in survey.basins]
+
+
+def centre(session: Session, layer: int, basin: int) -> Tensor:
+    """The centre (d,) of a living basin."""
+    return session.basin(BasinRef(layer, basin)).clone()
+
+
+def centres_by_number(session: Session, layer: int) -> dict[int, Tensor]:
+    """The centres (d,) of the living basins."""
+    return {basin.id: basin.centre.clone() for basin in session.known_basins(layer).alive()}
+
+
+def energies_at(session: Session, layer: int, places: Mapping[int, Tensor]) -> dict[int, float]:
+    """The energy at each place, in the staged landscape."""
+    if not places:
+        return {}
+    landscape = session.landscape_of(layer)
+    together = torch.stack(list(places.values())).to(landscape.weight)
+    return dict(zip(places, lyapunov(landscape, together).tolist(), strict=True))
+
+
+def marks_found(session: Session, layer: int, key: str, marks: int) -> list[tuple[bool, float]]:
+    """Whether each of a key's marks is there, and the energy at it."""
+    landscape = session.landscape_of(layer)
+    patterns = marks_of(session, layer, key, marks)
+    present = there(landscape, patterns).tolist()
+    return list(zip(present, lyapunov(landscape, patterns).tolist(), strict=True))
+
+
+def first_tokens(session: Session, text: str, count: int | None) -> str:
+    """A text's first tokens, or all of it."""
+    ids = session.text.encode(text)
+    return text if count is None or len(ids) <= count else session.text.decode(ids[:count])
+
+
+def weight(session: Session, layer: int) -> Tensor:
+    """A copy of a layer's staged weight (d, d)."""
+    session.check_layer(layer)
+    return session.weight(session.staged(layer)).clone()
+
+
+def original(session: Session, layer: int) -> Tensor:
+    """A copy of the weight (d, d) that a layer was loaded with."""
+    session.check_layer(layer)
+    return session.weight(session.staged(layer).root).clone()
+
+
+def target_state(session: Session, layer: int, target: BasinRef | ConceptName | Seed) -> Tensor:
+    """The state (d,) from which a target is looked at: of a seed its pattern."""
+    direction = session.direction(layer, target)
+    return 0.9 * torch.sign(direction) if isinstance(target, Seed) else direction.clone()
+
+
+def settles(session: Session, layer: int, state: Tensor) -> tuple[Tensor, int]:
+    """Where a state (d,) comes to rest (d,), and after how many iterations."""
+    landscape = session.landscape_of(layer)
+    run = settle(landscape, state[None].to(landscape.weight), eps=float(session.setting("eps")))
+    return run.states[0], int(run.iterations[0])
+
+
+def text_state(session: Session, layer: int, text: str) -> Tensor:
+    """The state (d,) that a text leads to, as ``capture`` reads it."""
+    session.check_layer(layer)
+    state: Tensor = session.text.text_states((text,), layer, "decision")[0]
+    return state
+
+
+def without_known(session: Session, layer: int, name: str, top: int) -> list[results.Neighbour]:
+    """The basins nearest to a concept that text visits, without the one in which the concept itself settles."""
+    found = session.nearest_basins(layer, ConceptName(name), 100_000)
+    own = session.look(layer, ConceptName(name)).basin
+    near = [basin for basin in found.neighbours if basin.id != own]
+    visited = [basin for basin in near if basin.example_probe]
+    return (visited or near)[:top]
+
+
+# ------------------------------------------------------------------------------------------- controls
+
+
+def controls(
+    session: Session, layer: int, prompt: str, *, tokens: int, temp: float, topk: int, seed: int
+) -> list[results.Trajectory]:
+    """The same reply with random other basins under the interventions that are active, ``CONTROLS`` times.
+
+    The basins are drawn from those of the layer that no intervention concerns. Nothing is kept.
+    """
+    before = session.state
+    held = before.interventions
+    if not held:
+        return []
+    taken = {(holding.layer, holding.basin) for holding in held.values()}
+    generator = session.generator("control basins", layer, prompt)
+    found = []
+    try:
+        for _ in range(CONTROLS):
+            other = {key: _elsewhere(session, holding, taken, generator) for key, holding in held.items()}
+            session.state = replace(before, interventions=other)
+            found.append(session.trace_reply(layer, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed))
+    finally:
+        session.state = before
+    return found
+
+
+def _elsewhere(
+    session: Session, holding: Holding, taken: set[tuple[int, int]], generator: torch.Generator
+) -> Holding:
+    """The same intervention on a random other basin of its layer, a main one: most of the others hold a single token,
+    and nothing would be done."""
+    registry = session.registry(holding.layer)
+    alive, main = registry.alive(), {basin.id for basin in registry.main()}
+    free = [i for i, basin in enumerate(alive) if basin.id in main and (holding.layer, basin.id) not in taken]
+    if not free:
+        raise ElError(f"L{holding.layer} has no other basin to compare with", code="EL510")
+    index = free[int(torch.randint(len(free), (1,), generator=generator))]
+    together = torch.stack([basin.centre for basin in alive]).to(holding.centres)
+    return replace(holding, basin=alive[index].id, centres=together, index=index)
+
+
+# ---------------------------------------------------------------------------------------------- files
+
+
+def concept_data(session: Session, name: str) -> dict[str, Any]:
+    """A concept as plain data: what ``export-concept`` writes, as numbers."""
+    concept = session.concept(name)
+    return {
+        "name": concept.name,
+        "layer": concept.layer,
+        "position": concept.position,
+        "samples": len(concept.states),
+        "dim": int(concept.centroid.numel()),
+        "texts": list(concept.texts),
+        "contrasts": list(concept.contrasts),
+        "centroid": concept.centroid.tolist(),
+        "states": concept.states.tolist(),
+        "model": session.model.spec,
+        "checkpoint_hash": session.original_hash,
+    }
+
+
+def published_concept(concept: Concept) -> dict[str, Any]:
+    """A concept as the published package keeps it, with its layer and texts beside."""
+    return {
+        "states": list(concept.states.detach().cpu().unbind(0)),
+        "centroid": concept.centroid.detach().cpu(),
+        "layer": concept.layer,
+        "texts": list(concept.texts),
+        "position": concept.position,
+    }
+
+
+def keep_concept(session: Session, name: str, data: Mapping[str, Any], statement: str) -> None:
+    """Take a concept of the published layout into the session, as an undoable change.
+
+    Without a layer of its own it belongs to the first layer of its dimension.
+    """
+    rows = data.get("states")
+    given = list(rows) if isinstance(rows, list | tuple) and len(rows) else [data.get("centroid")]
+    if not all(isinstance(row, Tensor) and row.ndim == 1 and row.is_floating_point() for row in given):
+        raise CheckpointError(
+            f"the concept `{name}` holds no states", hint="states are tensors of shape (d,)"
+        )
+    states = torch.stack([row.detach() for row in given if isinstance(row, Tensor)])
+    dims = session.model.dims
+    layer = data.get("layer")
+    if layer is None:
+        layer = next((i for i, dim in enumerate(dims) if dim == states.shape[1]), None)
+    if not isinstance(layer, int) or not 0 <= layer < len(dims) or dims[layer] != states.shape[1]:
+        raise ElError(
+            f"the concept `{name}` has dimension {states.shape[1]}, and no layer of {session.model.spec} has",
+            code="EL511",
+        )
+    if not bool(torch.isfinite(states).all()):
+        raise CheckpointError(f"the concept `{name}` has entries that are not finite numbers")
+    texts = data.get("texts") or ()
+    concept = Concept(
+        name,
+        layer,
+        tuple(str(text) for text in texts),
+        states.to(session.model.weight(layer)),
+        position=str(data.get("position") or "decision"),
+    )
+    before = session.state
+    keep(session, concept)
+    session.timeline.record(statement, before, session.state, "OK", "", None)
+
+
+def write_published(session: Workbench, path: str, data: Mapping[str, Any]) -> int:
+    """Write a dictionary of tensors as .pt, whole or not at all; the size in bytes."""
+    raw = torch_bytes(data)
+    write_atomic(session.resolve(path), raw)
+    return len(raw)
+
+
+def torch_bytes(data: Mapping[str, Any]) -> bytes:
+    """A dictionary of tensors, numbers and texts as ``torch.save`` writes it."""
+    buffer = io.BytesIO()
+    torch.save(dict(data), buffer)
+    return buffer.getvalue()
+
+
+def bare_weights(session: Session, path: str) -> bool:
+    """Take the weights of a .pt file that holds no inverse temperatures, as the published package does: every layer is
+    read at β = 7. ``False`` for any other file, which ``load`` reads."""
+    source = session.resolve(path)
+    if source.suffix not in (".pt", ".pth") or not source.is_file():
+        return False
+    found = read_tensors(source)
+    blocks = hopfield_blocks(found)
+    if not blocks or any(f"blocks.{block}.hopfield.log_beta" in found for block in blocks):
+        return False
+    session.adopt(model_of([found[f"blocks.{block}.hopfield.W"] for block in blocks], spec=path))
+    return True
+
+
+def read_published(path: Path) -> dict[str, Any]:
+    """A .pt dictionary of tensors, numbers and texts. Anything else is refused before it ran."""
+    check_file(path)
+    read_tensors(path)  # refuses what claims more than the file holds, and code by its name
+    try:
+        with opened(path) as file:
+            found = load_plain(file, path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path} holds no dictionary")
+    return found
+
+
+def session_data(session: Workbench) -> dict[str, Any]:
+    """Staged weights and concepts in the published layout: ``model_state`` for whoever loads a model,
+    ``layer_N_W`` for whoever takes up a session."""
+    with session.model_with_staged_weights() as model:
+        state = {name: tensor.detach().cpu().clone() for name, tensor in model.tensors().items()}
+        layers = {f"layer_{i}_W": state[model.weight_key(i)] for i in range(model.num_layers)}
+    concepts = {name: published_concept(concept) for name, concept in session.state.concepts.items()}
+    return {"model_state": state, "concepts": concepts, **layers}
+
+
+def save_session(session: Session, path: str) -> None:
+    """Staged weights and concepts in one .safetensors file that ``load`` reads too."""
+    tensors = {
+        f"concept.{name}": concept.states.contiguous() for name, concept in session.state.concepts.items()
+    }
+    about = {
+        name: {"layer": concept.layer, "texts": list(concept.texts), "position": concept.position}
+        for name, concept in session.state.concepts.items()
+    }
+    with session.model_with_staged_weights() as model:
+        checkpoint.save(model, session.resolve(path), extra=tensors, notes={"concepts": about})
+
+
+def stored_concepts(session: Session) -> Iterable[tuple[str, dict[str, Any]]]:
+    """The concepts that the model's own file holds, by name, in the published layout."""
+    notes = session.model.metadata.get("notes")
+    about = notes.get("concepts") if isinstance(notes, dict) else None
+    for name, facts in about.items() if isinstance(about, dict) else ():
+        states = session.model.extra.get(f"concept.{name}")
+        if isinstance(states, Tensor) and isinstance(facts, dict):
+            yield str(name), {**facts, "states": list(states.unbind(0))}

@@ -1,0 +1,1 @@
+"""One door to the disk: atomic, inside the sandbox, locked."""

@@ -1,0 +1,1 @@
+"""Carrying out a checked program against a session; running a record again."""

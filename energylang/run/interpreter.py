@@ -1,0 +1,549 @@
+"""The interpreter: carries out a checked program against a session.
+
+It walks the tree in the order in which the checker did. What is displayed, and how, is the caller's
+business: every value that a statement shows is handed to ``show``. The first statement that fails ends the
+run with a ``ScriptError`` that says where in the script it happened, through which procedures, and in which
+rounds of which loops; with ``keep_going`` the run goes on with the next statement of the script, and all errors
+are reported at its end.
+
+``attempt`` is a transaction of the session and of the variables: what fails in it leaves nothing behind, except
+files. ``with`` is a scope of the session (``Session.scoped``). An interrupt undoes both on its way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import singledispatchmethod
+from typing import Any
+
+from energylang.checker import Checked
+from energylang.checker.binding import NO_CONSTANT, constant
+from energylang.checker.scope import Argument, Call, Given, LayerOf, Procedure, SeedOf
+from energylang.diagnostics import Diagnostic, Note
+from energylang.diagnostics.source import Span
+from energylang.errors import ElError
+from energylang.results import Attempted, Basin, Result
+from energylang.session import Session
+from energylang.signature import types as t
+from energylang.signature.coerce import as_statement, coerce, describe, type_name
+from energylang.signature.declaration import Op, Param
+from energylang.signature.values import BasinRef, Concept, Layer, Seed
+from energylang.syntax import ast
+
+from .arithmetic import MAX_ITEMS, MAX_TEXT, arithmetic, bounded, compare, is_number, shown
+
+Show = Callable[[Any, ast.Statement, str], None]
+"""Gets a value to display, its statement, and the statement's text with the values of variables filled in."""
+
+
+class ScriptError(Exception):
+    """A script that did not check, or failed while it ran. ``diagnostics`` says why and where."""
+
+    def __init__(self, diagnostics: list[Diagnostic], *, checked: bool) -> None:
+        self.diagnostics = diagnostics
+        self.checked = checked
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        lines = []
+        for item in self.diagnostics:
+            place = ""
+            if item.span is not None:
+                line, column = item.span.start_location()
+                place = f"{item.span.source.name}:{line}:{column}: "
+            lines.append(f"{place}[{item.code}] {item.message}" + (f" ({item.help})" if item.help else ""))
+        return "\n".join(lines)
+
+
+class _Return(Exception):
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Interpreter:
+    """Runs one program."""
+
+    def __init__(
+        self,
+        session: Session,
+        checked: Checked,
+        show: Show,
+        begin: Callable[[str], None] | None = None,
+        *,
+        keep_going: bool = False,
+    ) -> None:
+        self.begin = begin or (lambda line: None)
+        self.keep_going = keep_going
+        self.session = session
+        self.checked = checked
+        self.show = show
+        self.scopes: list[dict[str, Any]] = [session.variables]
+        self.calls = checked.calls
+        self.frames: list[Note] = []  # the procedures and loops around the statement, outermost first
+        self.line = ""  # the last command, as it goes into the history
+
+    def run(self) -> Any:
+        """Run every statement; the value of the last command that stands alone."""
+        last = None
+        failures: list[Diagnostic] = []
+        for statement in self.checked.program.statements:
+            try:
+                last = self.outermost(statement)
+            except ScriptError as error:
+                if not self.keep_going:
+                    raise
+                failures += error.diagnostics
+        if failures:
+            raise ScriptError(failures, checked=True)
+        return last
+
+    def outermost(self, statement: ast.Statement) -> Any:
+        """Run a statement of the script itself."""
+        try:
+            return self.statement(statement)
+        except RecursionError:
+            problem = ElError("calls and blocks are nested too deeply to be followed", code="EL521")
+            raise self.failure(problem, statement.span) from None
+
+    # -- errors -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _at(self, span: Span) -> Iterator[None]:
+        """Say where an error happened."""
+        try:
+            yield
+        except ElError as error:
+            raise self.failure(error, span) from error
+
+    def failure(self, error: ElError, span: Span) -> ScriptError:
+        notes = tuple(reversed(self.frames))
+        return ScriptError([Diagnostic(error.code, error.message, span, notes, error.hint)], checked=True)
+
+    # -- statements ---------------------------------------------------------------------------------
+
+    def block(self, statements: tuple[ast.Statement, ...], variables: dict[str, Any] | None = None) -> None:
+        self.scopes.append(dict(variables or {}))
+        try:
+            for statement in statements:
+                self.statement(statement)
+        finally:
+            self.scopes.pop()
+
+    @singledispatchmethod
+    def statement(self, node: ast.Statement) -> Any:
+        raise TypeError(f"no rule for {type(node).__name__}")
+
+    @statement.register
+    def _(self, node: ast.Do) -> Any:
+        expr = node.command
+        self.line = ""
+        if isinstance(expr, ast.Command) and id(expr) not in self.calls:
+            with self._at(expr.span):
+                value = self.variable(expr.name)
+        else:
+            value = self.value(expr)
+        if value is not None:
+            call = self.calls.get(id(expr))
+            command = call is not None and isinstance(call.target, Op)
+            self.show(value, node, self.line if command else " ".join(node.span.text.split()))
+        return value
+
+    @statement.register
+    def _(self, node: ast.Let) -> None:
+        value = self.value(node.value)
+        if node.new:
+            self.scopes[-1][node.name] = value
+            return
+        for scope in reversed(self.scopes):
+            if node.name in scope:
+                scope[node.name] = value
+                return
+        with self._at(node.name_span):
+            raise self.unset(node.name)
+
+    @statement.register
+    def _(self, node: ast.Print) -> None:
+        value = self.value(node.value)
+        self.show(value if isinstance(value, str) else shown(value), node, "")
+
+    @statement.register
+    def _(self, node: ast.Require) -> None:
+        condition, values = node.condition, ""
+        if isinstance(condition, ast.Compare) and len(condition.rest) == 1:
+            operator, operand = condition.rest[0]
+            left, right = self.value(condition.first), self.value(operand)
+            with self._at(condition.span):
+                met = compare(operator, left, right)
+            values = f" ({shown(left)} {operator} {shown(right)} is false)"
+        else:
+            met = self.condition(condition)
+        if not met:
+            message = str(self.value(node.message)) if node.message is not None else ""
+            text = f"`{' '.join(condition.span.text.split())}` does not hold{values}"
+            code = "EL520" if node.word == "require" else "EL522"
+            raise self.failure(ElError(text, code=code, hint=message), node.span)
+
+    @statement.register
+    def _(self, node: ast.Pass) -> None:
+        pass
+
+    @statement.register
+    def _(self, node: ast.If) -> None:
+        for condition, body in node.branches:
+            if self.condition(condition):
+                self.block(body)
+                return
+        self.block(node.otherwise)
+
+    @statement.register
+    def _(self, node: ast.For) -> None:
+        items = self.value(node.items)
+        if not isinstance(items, list | tuple):
+            with self._at(node.items.span):
+                raise ElError(f"`for` goes through a list, not through {type_name(items)}", code="EL201")
+        for item in items:
+            self.frames.append(Note(f"in the round with {node.name} = {_short(item)}", node.name_span))
+            try:
+                self.block(node.body, {node.name: item})
+            finally:
+                self.frames.pop()
+
+    @statement.register
+    def _(self, node: ast.Attempt) -> None:
+        name = self.value(node.name) if node.name is not None else ""
+        before = [(scope, dict(scope)) for scope in self.scopes]
+        at = self.session.timeline.current
+        returned: _Return | None = None
+        try:
+            with self.session.transaction():
+                try:
+                    self.block(node.body)
+                except _Return as early:
+                    returned = early
+                except ScriptError:
+                    undone = self.session.timeline.current.depth - at.depth
+                    raise
+        except ScriptError as error:
+            for scope, values in before:
+                scope.clear()
+                scope.update(values)
+            item = error.diagnostics[0]
+            said = item.help if item.code in ("EL520", "EL522") and item.help else item.message
+            line = item.span.start_location()[0] if item.span is not None else 0
+            head = f"attempt {describe(name)}" if name else "attempt"
+            self.show(Attempted(str(name), item.code, said, line, max(undone, 0)), node, head)
+            self.block(node.otherwise, {"error": said})
+            return
+        if returned is not None:
+            raise returned
+
+    @statement.register
+    def _(self, node: ast.With) -> None:
+        command = node.command
+        call = self.calls[id(command)]
+        if not isinstance(command, ast.Command) or not isinstance(call.target, Op):
+            raise TypeError("the checker lets operations through, nothing else")
+        with ExitStack() as scope:
+            with self._at(command.span):
+                values, statement = self.prepare(command, call.target, call)
+                self.begin(statement)
+                result = scope.enter_context(self.session.scoped(call.target, values, statement=statement))
+            self.show(result, node, f"with {statement}")
+            self.block(node.body)
+
+    @statement.register
+    def _(self, node: ast.Def) -> None:
+        pass
+
+    @statement.register
+    def _(self, node: ast.Return) -> None:
+        raise _Return(self.value(node.value) if node.value is not None else None)
+
+    @statement.register
+    def _(self, node: ast.Import) -> None:
+        for statement in self.checked.constants.get(id(node), ()):
+            self.statement(statement)
+
+    # -- commands --------------------------------------------------------------------------------------
+
+    def call(self, node: ast.Command | ast.Name, call: Call) -> Any:
+        if isinstance(call.target, Procedure):
+            return self.procedure(node, call.target, call)
+        with self._at(node.span):
+            return self.operation(node, call.target, call)
+
+    def operation(self, node: ast.Command | ast.Name, op: Op, call: Call) -> Any:
+        values, statement = self.prepare(node, op, call)
+        self.begin(statement)
+        result = self.session.execute(op, values, statement=statement)
+        self.line = statement
+        return result
+
+    def prepare(self, node: ast.Command | ast.Name, op: Op, call: Call) -> tuple[dict[str, Any], str]:
+        """The values of an operation's parameters, and the statement for the history."""
+        values: dict[str, Any] = {}
+        for param in op.params:
+            if param.name not in call.arguments:
+                continue
+            argument = call.arguments[param.name]
+            values[param.name] = value = self.argument(argument)
+            span = argument.span if isinstance(argument, ast.Expr) else node.span
+            layer = values.get("layer", 0)
+            with self._at(span):
+                coerce(param, value, layer=layer.index if isinstance(layer, Layer) else layer)
+        return values, self.written(node, call, op, values)
+
+    def written(self, node: ast.Command | ast.Name, call: Call, op: Op, values: dict[str, Any]) -> str:
+        """The statement for the history: as typed, or with the values in place of what was computed."""
+        if all(_written_out(argument) for argument in call.arguments.values()):
+            return " ".join(node.span.text.split())
+        return as_statement(op, values)
+
+    def argument(self, argument: Argument) -> Any:
+        if isinstance(argument, Given):
+            return argument.value
+        if isinstance(argument, LayerOf):
+            basin = self.value(argument.basin)
+            if isinstance(basin, BasinRef | Basin):
+                return Layer(basin.layer)
+            with self._at(argument.basin.span):
+                raise ElError(f"a layer is missing: {describe(basin)} is not a basin", code="EL202")
+        if isinstance(argument, SeedOf):
+            number = self.value(argument.number)
+            with self._at(argument.number.span):
+                return Seed(coerce(_SEED, number))
+        return self.value(argument)
+
+    def procedure(self, node: ast.Command | ast.Name, procedure: Procedure, call: Call) -> Any:
+        given = {name: self.argument(argument) for name, argument in call.arguments.items()}
+        scopes, self.scopes = self.scopes, [self.scopes[0]]
+        calls, self.calls = self.calls, procedure.calls
+        self.frames.append(Note(f"in `{procedure.name}`, called here", node.span))
+        try:
+            self.block(procedure.definition.body, self.parameters(node, procedure, given))
+        except _Return as result:
+            return result.value
+        finally:
+            self.frames.pop()
+            self.scopes, self.calls = scopes, calls
+        return None
+
+    def parameters(
+        self, node: ast.Command | ast.Name, procedure: Procedure, given: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The values of a procedure's parameters: what was given, else the defaults."""
+        variables: dict[str, Any] = {}
+        for parameter, (name, kind, _required) in zip(
+            procedure.definition.parameters, procedure.parameters, strict=True
+        ):
+            default = parameter.default
+            if name in given:
+                value = given[name]
+            elif isinstance(default, ast.Name) and id(default) not in procedure.calls:
+                value = default.name
+            else:
+                value = self.value(default) if default is not None else None
+            with self._at(node.span):
+                choices = ("auto",) if kind == t.STRENGTH else ()
+                fitting = coerce(Param(name, kind, "", choices=choices), value)
+            variables[name] = Layer(fitting) if kind == t.LAYER else fitting
+        return variables
+
+    # -- expressions ---------------------------------------------------------------------------------------
+
+    def variable(self, name: str) -> Any:
+        for scope in reversed(self.scopes):
+            if name in scope:
+                return scope[name]
+        raise self.unset(name)
+
+    @staticmethod
+    def unset(name: str) -> ElError:
+        """Only a run that goes on after an error gets here: the checker knows all names."""
+        return ElError(
+            f"`{name}` has no value, because the statement that sets it failed", code="EL523",
+            hint="without --keep-going the run ends at the first error",
+        )  # fmt: skip
+
+    def condition(self, node: ast.Expr) -> bool:
+        value = self.value(node)
+        if not isinstance(value, bool):
+            with self._at(node.span):
+                raise ElError(f"a condition is true or false, not {type_name(value)}", code="EL201")
+        return value
+
+    @singledispatchmethod
+    def value(self, node: ast.Expr) -> Any:
+        raise TypeError(f"no rule for {type(node).__name__}")
+
+    @value.register(ast.Int)
+    @value.register(ast.Float)
+    @value.register(ast.Bool)
+    def _(self, node: ast.Int | ast.Float | ast.Bool) -> Any:
+        return node.value
+
+    @value.register
+    def _(self, node: ast.Text) -> str:
+        parts = [part if isinstance(part, str) else self.hole(part) for part in node.parts]
+        with self._at(node.span):
+            if sum(map(len, parts)) > MAX_TEXT:
+                raise ElError(f"a text holds at most {MAX_TEXT:,} characters", code="EL521")
+        return "".join(parts)
+
+    def hole(self, hole: ast.Hole) -> str:
+        value = self.value(hole.value)
+        if not hole.format:
+            return shown(value)
+        with self._at(hole.span):
+            try:
+                plain = isinstance(value, int | float | str) and not isinstance(value, bool)
+                return format(value if plain else shown(value), hole.format)
+            except (ValueError, OverflowError):
+                raise ElError(
+                    f"the format `{hole.format}` does not fit {describe(value)}", code="EL210"
+                ) from None
+
+    @value.register
+    def _(self, node: ast.Word) -> Any:
+        with self._at(node.span):
+            return self.variable(node.value)
+
+    @value.register
+    def _(self, node: ast.Name) -> Any:
+        call = self.calls.get(id(node))
+        if call is not None:
+            return self.call(node, call)
+        with self._at(node.span):
+            return self.variable(node.name)
+
+    @value.register
+    def _(self, node: ast.ConceptName) -> Concept:
+        return Concept(node.name)
+
+    @value.register
+    def _(self, node: ast.LayerRef) -> Layer:
+        return Layer(node.index)
+
+    @value.register
+    def _(self, node: ast.LayersRef) -> list[Layer]:
+        with self._at(node.span):
+            return [Layer(index) for index in range(self.session.model.num_layers)]
+
+    @value.register
+    def _(self, node: ast.BasinRef) -> BasinRef:
+        return BasinRef(node.layer, node.basin)
+
+    @value.register
+    def _(self, node: ast.List) -> list[Any]:
+        items = [self.value(item) for item in node.items]
+        with self._at(node.span):
+            return bounded(items)
+
+    @value.register
+    def _(self, node: ast.Range) -> list[int]:
+        first, last = self.value(node.first), self.value(node.last)
+        with self._at(node.span):
+            if not is_number(first, int) or not is_number(last, int):
+                raise ElError("a range goes from a whole number to a whole number", code="EL201")
+            if last - first >= MAX_ITEMS:
+                raise ElError(f"a range holds at most {MAX_ITEMS:,} numbers", code="EL206")
+        return list(range(first, last + 1))
+
+    @value.register
+    def _(self, node: ast.Unary) -> Any:
+        value = self.value(node.operand)
+        with self._at(node.span):
+            if node.operator == "not":
+                if not isinstance(value, bool):
+                    raise ElError(f"`not` is not defined for {type_name(value)}", code="EL210")
+                return not value
+            if not is_number(value):
+                raise ElError(f"`-` is not defined for {type_name(value)}", code="EL210")
+            return -value
+
+    @value.register
+    def _(self, node: ast.Binary) -> Any:
+        spine = [node]  # a long sum leans far to the left: no recursion along it
+        while isinstance(spine[-1].left, ast.Binary):
+            spine.append(spine[-1].left)
+        result = self.value(spine[-1].left)
+        for part in reversed(spine):
+            right = self.value(part.right)
+            with self._at(part.span):
+                result = arithmetic(part.operator, result, right)
+        return result
+
+    @value.register
+    def _(self, node: ast.Logical) -> bool:
+        spine = [node]
+        while isinstance(spine[-1].left, ast.Logical):
+            spine.append(spine[-1].left)
+        result = self.condition(spine[-1].left)
+        for part in reversed(spine):
+            if result is not (part.operator == "or"):
+                result = self.condition(part.right)
+        return result
+
+    @value.register
+    def _(self, node: ast.Compare) -> bool:
+        left = self.value(node.first)
+        for operator, operand in node.rest:
+            right = self.value(operand)
+            with self._at(node.span):
+                if not compare(operator, left, right):
+                    return False
+            left = right
+        return True
+
+    @value.register
+    def _(self, node: ast.Field) -> Any:
+        value = self.value(node.value)
+        with self._at(node.name_span):
+            if isinstance(value, Result) and node.name in value:
+                return value[node.name]
+            if isinstance(value, list | tuple) and node.name == "count":
+                return len(value)
+            if isinstance(value, BasinRef) and node.name in ("layer", "id"):
+                return value.layer if node.name == "layer" else value.basin
+            if isinstance(value, Layer) and node.name[:1] == "B" and node.name[1:].isdecimal():
+                return BasinRef(value.index, int(node.name[1:]))
+            raise ElError(f"{type_name(value)} has no field `{node.name}`", code="EL205")
+
+    @value.register
+    def _(self, node: ast.Index) -> Any:
+        items, index = self.value(node.value), self.value(node.index)
+        with self._at(node.index.span):
+            if not isinstance(items, list | tuple) or not is_number(index, int):
+                raise ElError("a list is indexed by a whole number", code="EL210")
+            if not -len(items) <= index < len(items):
+                raise ElError(
+                    f"index {index} is outside of a list of {len(items)}",
+                    code="EL521",
+                    hint="items are counted from 0; -1 is the last one",
+                )
+            return items[index]
+
+    @value.register
+    def _(self, node: ast.Command) -> Any:
+        return self.call(node, self.calls[id(node)])
+
+
+_SEED = Param("seed", t.INT, "the number of a seed", minimum=0, maximum=2**63 - 1)
+
+
+def _short(value: Any) -> str:
+    try:
+        text = shown(value, 1000)
+    except ElError:
+        return f"a {type_name(value)}"
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def _written_out(argument: Argument) -> bool:
+    """Does an argument stand for itself, without variables?"""
+    if isinstance(argument, LayerOf):
+        argument = argument.basin
+    elif isinstance(argument, SeedOf):
+        argument = argument.number
+    return isinstance(argument, Given | ast.LayersRef) or constant(argument) is not NO_CONSTANT

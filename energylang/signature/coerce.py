@@ -1,0 +1,316 @@
+"""From a value in a script, or an argument in Python, to what an operation's parameter asks for.
+
+One place decides what fits: the interpreter and the Python methods both come through here, so that the same
+command means the same at the prompt and in a notebook.
+"""
+
+from __future__ import annotations
+
+import difflib
+import numbers
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from energylang import results
+from energylang.errors import ElError
+from energylang.signature import types as t
+from energylang.signature.values import BasinRef, Concept, Layer, Seed, parse_reference
+
+from .declaration import Op, Param
+
+_NAME = re.compile(r"[^\W\d]\w*(-\w+)*")
+RESERVED = frozenset(
+    "let print require assert attempt with return import pass if elif else for in def and or not "
+    "true false layers".split()
+)
+"""The words that the grammar takes for itself: no concept is called so."""
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """``did you mean …?`` when something known looks like ``word``, else an empty text."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean `{close[0]}`?" if close else ""
+
+
+def type_name(value: Any) -> str:
+    """The language's name for the type of a value."""
+    if isinstance(value, bool):
+        return "Bool"
+    if isinstance(value, numbers.Integral):
+        return "Int"
+    if isinstance(value, numbers.Real):
+        return "Float"
+    if isinstance(value, str):
+        return "Text"
+    if isinstance(value, BasinRef | results.Basin):
+        return "Basin"
+    if isinstance(value, list | tuple):
+        return "List"
+    if value is None:
+        return "Nothing"
+    return type(value).__name__
+
+
+def describe(value: Any) -> str:
+    """A value as it would be written."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'"{value}"' if len(value) <= 40 else f'"{value[:37]}…"'
+    if isinstance(value, list | tuple):
+        items = (f"@{item.name}" if isinstance(item, Concept) else describe(item) for item in value)
+        return f"[{', '.join(items)}]"
+    return str(value)
+
+
+def as_statement(op: Op, values: Mapping[str, Any]) -> str:
+    """An operation with these values, written as the statement it stands for."""
+    words = [op.name]
+    for param in op.params:
+        value = values.get(param.name)
+        if value is None or (
+            param.name == "layer" and op.takes_layer_and_target and _is_basin(values.get("target"))
+        ):
+            continue
+        if param.type in (t.LAYER, t.LAYERS) and isinstance(value, int):
+            shown = f"L{value}"
+        elif isinstance(value, str) and param.type == t.LABEL and not _NAME.fullmatch(value):
+            shown = describe(value)
+        elif isinstance(value, str) and param.type not in (t.TEXT, t.PATH, t.MODEL):
+            shown = value
+        else:
+            shown = describe(value)
+        words.append(shown if param.required else f"{param.name}={shown}")
+    return " ".join(words)
+
+
+def _is_basin(value: Any) -> bool:
+    return isinstance(value, BasinRef | results.Basin)
+
+
+def coerce(param: Param, value: Any, *, layer: int | None = None) -> Any:
+    """``value`` as ``param`` wants it. ``layer`` is the operation's layer, for a bare basin number.
+
+    Raises ``ElError`` with EL201 (type), EL206 (range) or EL208 (choice).
+    """
+    if value is None and param.default is None:
+        return None
+    if param.type == t.CHOICE:
+        return _choice(param, value)
+    converted = _converter(param.type)(value, layer)
+    if param.choices and isinstance(value, str) and (value in param.choices or converted is None):
+        return _choice(param, value)
+    if converted is None:
+        raise _wrong_type(param, value)
+    for number in converted if isinstance(converted, tuple) else (converted,):
+        if isinstance(number, int | float) and not isinstance(number, bool) and not param.allows(number):
+            raise ElError(
+                f"`{param.name}` is {number:g}, but must be {param.range_text()}"
+                if param.range_text()
+                else f"`{param.name}` is {number:g}, which is not a usable number",
+                code="EL206",
+                hint=param.help,
+            )
+    return converted
+
+
+def _wrong_type(param: Param, value: Any) -> ElError:
+    return ElError(
+        f"`{param.name}` must be {article(param.type)}, not {describe(value)} ({type_name(value)})",
+        code="EL201",
+        hint=param.help,
+    )
+
+
+def article(type: t.Type) -> str:
+    """The type in a sentence: "an Int", "a layer such as L0"."""
+    return {
+        t.INT: "a whole number",
+        t.FLOAT: "a number",
+        t.BOOL: "true or false",
+        t.TEXT: "a text",
+        t.PATH: "a path",
+        t.MODEL: "a model",
+        t.LAYER: "a layer such as L0",
+        t.LAYERS: "a layer such as L0, or layers",
+        t.BASIN: "a basin such as L0.B3",
+        t.CONCEPT: "a concept",
+        t.DIRECTION: "a basin, a concept or a seed",
+        t.STRENGTH: "a number or auto",
+        t.NUMBERS: "a list of numbers, such as [0.1, 0.2]",
+        t.VALUE: "a number or a word",
+        t.STEPS: "a number of changes, or a layer",
+        t.BASINS: "a basin, or a list of basins such as [L0.B3, L0.B5]",
+        t.CONCEPTS: "a concept, or a list of concepts such as [@polite, @formal]",
+        t.LABEL: "a name",
+    }.get(type, str(type))
+
+
+def _choice(param: Param, value: Any) -> Any:
+    if isinstance(value, str) and value in param.choices:
+        return value
+    word = value if isinstance(value, str) else describe(value)
+    raise ElError(
+        f"`{param.name}` cannot be `{word}`",
+        code="EL208",
+        hint=suggestion(word, param.choices) or f"it is {param.range_text()}",
+    )
+
+
+def _as_is(value: Any, layer: int | None) -> Any:
+    return value
+
+
+def _int(value: Any, layer: int | None) -> int | None:
+    return int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else None
+
+
+def _float(value: Any, layer: int | None) -> float | int | None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    return float(value)
+
+
+def _numbers(value: Any, layer: int | None) -> tuple[float, ...] | None:
+    items = value if isinstance(value, list | tuple) else [value]
+    found = [_float(item, layer) for item in items]
+    return None if not found or any(n is None for n in found) else tuple(n for n in found if n is not None)
+
+
+def _basins(value: Any, layer: int | None) -> tuple[BasinRef, ...] | None:
+    items = value if isinstance(value, list | tuple) else [value]
+    found = [as_basin(item, layer) for item in items]
+    return None if not found or any(b is None for b in found) else tuple(b for b in found if b is not None)
+
+
+def _concepts(value: Any, layer: int | None) -> tuple[Concept, ...] | None:
+    items = value if isinstance(value, list | tuple) else [value]
+    found = [_concept(item, layer) for item in items]
+    return None if not found or any(c is None for c in found) else tuple(c for c in found if c is not None)
+
+
+def _steps(value: Any, layer: int | None) -> int | Layer | None:
+    if isinstance(value, str):
+        reference = parse_reference(value)
+        return reference if isinstance(reference, Layer) else None
+    return value if isinstance(value, Layer) else _int(value, layer)
+
+
+def _bool(value: Any, layer: int | None) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _text(value: Any, layer: int | None) -> str | None:
+    return os.fspath(value) if isinstance(value, str | os.PathLike) else None
+
+
+def _layer(value: Any, layer: int | None) -> int | None:
+    if isinstance(value, str):
+        value = parse_reference(value)
+    if isinstance(value, Layer):
+        return value.index
+    return _int(value, layer)
+
+
+def _layers(value: Any, layer: int | None) -> tuple[int, ...] | None:
+    if isinstance(value, str) and value == "layers":
+        return ()
+    items = value if isinstance(value, list | tuple) else [value]
+    indices = [_layer(item, layer) for item in items]
+    return None if any(index is None for index in indices) else tuple(i for i in indices if i is not None)
+
+
+def as_basin(value: Any, layer: int | None) -> BasinRef | None:
+    if isinstance(value, results.Basin):
+        return BasinRef(value.layer, value.id)
+    if isinstance(value, BasinRef):
+        return value
+    if isinstance(value, str):
+        reference = parse_reference(value)
+        return reference if isinstance(reference, BasinRef) else None
+    number = _int(value, layer)
+    return BasinRef(layer, number) if number is not None and number >= 0 and layer is not None else None
+
+
+def _concept(value: Any, layer: int | None) -> Concept | None:
+    if isinstance(value, results.ConceptInfo):
+        return Concept(value.name)
+    if isinstance(value, str):
+        value = Concept(value.removeprefix("@"))
+    if isinstance(value, Concept):
+        check_name(value.name)
+        return value
+    return None
+
+
+def check_name(name: str) -> None:
+    """Raise ``ElError`` EL201 for a concept's name that no script can write: what Python may call something, every door
+    must be able to call so."""
+    if _NAME.fullmatch(name) and name not in RESERVED and parse_reference(name) is None:
+        return
+    why = (
+        "it is empty"
+        if not name
+        else "it is a reference"
+        if parse_reference(name)
+        else "it is a word of the language"
+    )
+    if name and not _NAME.fullmatch(name):
+        why = "a name is a letter, and then letters, digits, _ and single hyphens"
+    raise ElError(
+        f"a concept cannot be called {describe(name)}: {why}",
+        code="EL201",
+        hint="polite, very-polite and polite_2 are names",
+    )
+
+
+def _direction(value: Any, layer: int | None) -> BasinRef | Concept | Seed | None:
+    if isinstance(value, Concept | Seed):
+        return value
+    number = _int(value, layer)
+    if number is not None:
+        if number < 0:
+            raise ElError(f"a seed must be 0 or more, not {number}", code="EL206")
+        return Seed(number)
+    return as_basin(value, layer) or _concept(value, layer)
+
+
+def _converter(wanted: t.Type) -> Callable[[Any, int | None], Any]:
+    """The conversion for a type; lists and results are judged by what they hold."""
+    if isinstance(wanted, t.ListOf) and wanted not in _CONVERTERS:
+        return lambda value, layer: _list(wanted, value, layer)
+    if isinstance(wanted, t.Record):
+        return lambda value, layer: value if type(value).__name__ == wanted.name else None
+    return _CONVERTERS.get(wanted, _as_is)
+
+
+def _list(wanted: t.ListOf, value: Any, layer: int | None) -> list[Any] | None:
+    if not isinstance(value, list | tuple):
+        return None
+    items = [_converter(wanted.item)(item, layer) for item in value]
+    if any(item is None for item in items):
+        return None
+    return [Layer(item) for item in items] if wanted.item == t.LAYER else items
+
+
+_CONVERTERS: Mapping[t.Type, Callable[[Any, int | None], Any]] = {
+    t.INT: _int,
+    t.FLOAT: _float,
+    t.STRENGTH: _float,
+    t.NUMBERS: _numbers,
+    t.BOOL: _bool,
+    t.TEXT: _text,
+    t.PATH: _text,
+    t.MODEL: _text,
+    t.LAYER: _layer,
+    t.LAYERS: _layers,
+    t.BASIN: as_basin,
+    t.CONCEPT: _concept,
+    t.DIRECTION: _direction,
+    t.STEPS: _steps,
+    t.BASINS: _basins,
+    t.CONCEPTS: _concepts,
+    t.LABEL: _text,
+}

@@ -1,0 +1,302 @@
+"""How an operation is declared.
+
+One ``Op`` per operation, made by the ``@operation`` decorator on the function that carries it out. The
+parser's terminals, the checker, ``el ops``, the Python method and the tests are derived from it; nothing
+about an operation is written down twice.
+
+What the checker knows about an operation, it knows from the declaration:
+
+* ``params`` say what fits (types, ranges, choices). A parameter of type ``Concept`` or ``Direction`` is a *use*
+  of the concept it names (EL305 when that is not there on every path), one of type ``Basin`` or ``Direction`` a
+  use of the basin (EL303 on a layer that was never surveyed, EL304 when it was removed);
+* ``effects`` say whether it needs a model, a text model, or changes what undo restores: everything with
+  ``EDITS`` or ``CHANGES`` can stand in ``with … :`` and is a step for ``undo``;
+* ``flow`` says what becomes of layers, basins and concepts, in one word each. The default is "nothing", so an
+  operation without it checks, too:
+
+      flow=Flow(surveys="layer")            the layer in this parameter is surveyed from here on; "*": all layers
+      flow=Flow(ends="target")              the basin in this parameter is none afterwards (remove)
+      flow=Flow(ends="target", said="moved")   the same, said otherwise (move)
+      flow=Flow(revives="layer")            the basins of this layer that were removed are back (restore);
+                                            "*": those of all layers
+      flow=Flow(creates="concept", at="layer")   the concept named here exists afterwards, for this layer
+      flow=Flow(creates="new")              the same, for a layer that only the run knows (blend)
+      flow=Flow(applies="layer")            what is staged in this layer is live afterwards (apply)
+      flow=Flow(live=True)                  it runs the live model, so staged edits are not heard (generate)
+      flow=Flow(keeps=True)                 the edits made so far are written down (save, record)
+      flow=Flow(reads=True)                 it reads a concept's texts, not its direction: one of any layer (usage)
+
+  A concept that is created need not exist before, and may; ``at`` may be ``auto``. ``travels`` is for the
+  history's own operations.
+
+Names of two words (``causal scan``) are written with a blank; the parser knows them from the table. Where the
+first positional parameter is a text, a path or a model, or one of the first three is, the rest of the line may
+stand without quotes (``Op.tail``); behind a path further arguments may follow (``compare other.pt L0``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
+
+from energylang.results import Result
+from energylang.signature import types as t
+from energylang.syntax.parser import Tail
+
+if TYPE_CHECKING:
+    from energylang.session import Session
+
+
+class Effect(Flag):
+    """What an operation does to the world; the checker and the history read this."""
+
+    NONE = 0
+    READS = auto()  # looks at a layer of the model
+    EDITS = auto()  # proposes an edit of a layer's staged weight
+    CHANGES = auto()  # changes other state of the session (undoable)
+    TEXT = auto()  # needs a model that reads and writes text
+    FILES = auto()  # touches files
+    LOADS = auto()  # brings a model
+    TRAVELS = auto()  # moves through the history (undo, redo)
+    ALWAYS = auto()  # works without a model
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "required"
+
+
+REQUIRED = _Required()
+
+
+@dataclass(frozen=True)
+class FromSetting:
+    """A default that is the session's setting of this name (``set inits 400``)."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter: its name, type, meaning, default and what values it allows.
+
+    ``minimum`` and ``maximum`` are allowed values, ``above`` is not. ``choices`` are the words of a
+    parameter of type ``Choice``. ``keyword_only`` parameters are always written with their name.
+    What a ``secret`` parameter is given stays out of history and records.
+    """
+
+    name: str
+    type: t.Type
+    help: str
+    default: Any = REQUIRED
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    choices: tuple[str, ...] = ()
+    keyword_only: bool = False
+    secret: bool = False
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+    def range_text(self) -> str:
+        """The allowed values in words, or an empty text."""
+        if self.type == t.CHOICE:
+            return "one of " + ", ".join(self.choices)
+        low, high = self.minimum, self.maximum
+        text = ""
+        if low is not None:
+            text = f"{low:,} to {high:,}" if high is not None and high < 2**62 else f"{low:,} or more"
+        elif self.above is not None:
+            text = f"more than {self.above:g}" + (f", at most {high:,g}" if high else "")
+        elif high is not None:
+            text = f"at most {high:,g}"
+        return " or ".join([*self.choices, text] if text else self.choices)
+
+    def allows(self, value: float) -> bool:
+        """Is the number within the parameter's range? (NaN never is.)"""
+        if self.minimum is not None and not value >= self.minimum:
+            return False
+        if self.maximum is not None and not value <= self.maximum:
+            return False
+        return (self.above is None or value > self.above) and value == value
+
+
+@dataclass(frozen=True)
+class Clash:
+    """Two parameters that do not go together: ``one`` with a value of its own, and ``other``, too, or (``words``) with
+    one of these words, be it only as its default. What only a setting says clashes with nothing. EL202."""
+
+    one: str
+    other: str
+    message: str
+    hint: str
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Example:
+    """A script that shows the operation at work, and an expression about its outcome that must be true.
+
+    ``on`` is the model to load first. The last command's result is the variable ``it`` in ``check``.
+    """
+
+    script: str
+    check: str
+    on: str = "planted:64x4"
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What an operation does to layers, basins and concepts, as far as the checker can follow it.
+
+    All values are names of parameters (``"*"``: all layers); empty: nothing of the kind. See the module.
+    """
+
+    surveys: str = ""
+    ends: str = ""
+    said: str = "removed"
+    revives: str = ""
+    creates: str = ""
+    at: str = ""
+    applies: str = ""
+    live: bool = False
+    keeps: bool = False
+    reads: bool = False
+    travels: Literal["", "undo", "redo", "checkpoint", "rollback", "goto"] = ""
+
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters that are named, for the test that they exist."""
+        named = (self.surveys, self.ends, self.revives, self.creates, self.at, self.applies)
+        return tuple(name for name in named if name not in ("", "*"))
+
+
+NO_FLOW = Flow()
+UNKNOWN_VALUE = object()
+_NOT_GIVEN = (None, "auto", False)
+
+
+@dataclass(frozen=True)
+class Op:
+    """An operation."""
+
+    name: str
+    category: str
+    summary: str
+    params: tuple[Param, ...]
+    effects: Effect
+    result: type[Result]
+    examples: tuple[Example, ...]
+    run: Callable[..., Result]
+    details: str = ""
+    flow: Flow = NO_FLOW
+    clashes: tuple[Clash, ...] = ()
+
+    @property
+    def method(self) -> str:
+        """The name of the Python method."""
+        return self.name.replace("-", "_").replace(" ", "_")
+
+    @property
+    def result_type(self) -> t.Type:
+        return t.record(self.result)
+
+    @property
+    def needs_model(self) -> bool:
+        return not self.effects & (Effect.LOADS | Effect.ALWAYS)
+
+    @property
+    def tail(self) -> Tail | None:
+        """How the arguments end, for the parser: in unquoted text, in an unquoted path, or neither."""
+        for index, param in enumerate(self.positional[:3]):
+            if param.type == t.TEXT:
+                return Tail("text", index)
+            if param.type in (t.PATH, t.MODEL):
+                return Tail("path", index)
+        return None
+
+    def clash(self, given: Mapping[str, Any]) -> Clash | None:
+        """The first clash among the values that are given (``UNKNOWN_VALUE`` for those that only the run knows)."""
+        for clash in self.clashes:
+            if given.get(clash.one) in _NOT_GIVEN:
+                continue
+            param = self.param(clash.other)
+            value = given.get(clash.other, param.default if param and clash.words else None)
+            if value in clash.words if clash.words else value not in _NOT_GIVEN:
+                return clash
+        return None
+
+    def param(self, name: str) -> Param | None:
+        return next((param for param in self.params if param.name == name), None)
+
+    @property
+    def positional(self) -> tuple[Param, ...]:
+        return tuple(param for param in self.params if not param.keyword_only)
+
+    @property
+    def takes_layer_and_target(self) -> bool:
+        """True for ``L D`` and ``L B``: there, a basin alone stands for both."""
+        first = self.positional[:2]
+        return len(first) == 2 and first[0].type == t.LAYER and first[1].type in (t.DIRECTION, t.BASIN)
+
+    def usage(self) -> str:
+        """The operation with its parameters, as it would be typed."""
+        words = [self.name]
+        for param in self.params:
+            if param.required:
+                words.append(f"<{param.name}>")
+            elif param.keyword_only or isinstance(param.default, FromSetting) or param.default is not None:
+                words.append(f"[{param.name}={default_text(param)}]")
+            else:
+                words.append(f"[{param.name}]")
+        return " ".join(words)
+
+
+def default_text(param: Param) -> str:
+    """A parameter's default as it would be typed."""
+    if isinstance(param.default, FromSetting):
+        return f"setting {param.default.name}"
+    if param.default is None:
+        return "none"
+    if isinstance(param.default, bool):
+        return "true" if param.default else "false"
+    return str(param.default)
+
+
+P = ParamSpec("P")
+R = TypeVar("R", bound=Result)
+
+
+def operation(
+    name: str,
+    *,
+    category: str,
+    summary: str,
+    params: tuple[Param, ...] = (),
+    effects: Effect = Effect.NONE,
+    result: type[R],
+    examples: tuple[Example, ...],
+    details: str = "",
+    flow: Flow = NO_FLOW,
+    clashes: tuple[Clash, ...] = (),
+) -> Callable[[Callable[Concatenate[Session, P], R]], Op]:
+    """Declare an operation. The decorated function gets the session and one argument per parameter."""
+
+    def declare(function: Callable[Concatenate[Session, P], R]) -> Op:
+        return Op(
+            name, category, summary, params, effects, result, examples, function, details, flow, clashes
+        )
+
+    return declare
+
+
+FORCE = (
+    Param(
+        "force", t.BOOL, "keep the edit even if the gate refuses it; needs a reason", False, keyword_only=True
+    ),
+    Param("reason", t.TEXT, "why a refused edit is kept; goes into the history", "", keyword_only=True),
+)
+"""The two parameters that every gated edit has."""

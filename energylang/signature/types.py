@@ -1,0 +1,180 @@
+"""The static types of the language.
+
+Simple types stand for themselves. A record type is named after a class of ``energylang.results`` and has
+that class's fields, with types derived from the annotations. ``ANY`` is the type of what is not known
+before the script runs (an unannotated parameter); it fits everywhere and is checked when it runs.
+"""
+
+from __future__ import annotations
+
+import types as pytypes
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+
+from energylang import results
+
+
+@dataclass(frozen=True)
+class Type:
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class ListOf(Type):
+    """A list; its items have the type ``item``."""
+
+    item: Type
+
+
+@dataclass(frozen=True)
+class Record(Type):
+    """The record type of a result class."""
+
+    @property
+    def fields(self) -> Mapping[str, Type]:
+        return record_fields(self.name)
+
+
+INT = Type("Int")
+FLOAT = Type("Float")
+BOOL = Type("Bool")
+TEXT = Type("Text")
+PATH = Type("Path")
+MODEL = Type("Model")
+LAYER = Type("Layer")
+LAYERS = Type("Layers")  # a layer, or all of them
+BASIN = Type("Basin")
+CONCEPT = Type("Concept")
+DIRECTION = Type("Direction")  # Basin | Concept | Seed
+SEED = Type("Seed")
+STRENGTH = Type("Strength")  # a positive number, or auto
+CHOICE = Type("Choice")  # one of a parameter's words
+VALUE = Type("Value")  # a number or a word, judged by the operation (set)
+STEPS = Type("Steps")  # how many changes, or a layer (undo)
+LABEL = Type("Label")  # a name that is no variable and no concept (checkpoint)
+NOTHING = Type("Nothing")
+ANY = Type("Any")
+
+ANNOTATIONS: Mapping[str, Type] = {
+    type.name: type
+    for type in (INT, FLOAT, BOOL, TEXT, PATH, LAYER, BASIN, CONCEPT, DIRECTION, STRENGTH, MODEL)
+}
+"""The types that a procedure's parameters can be declared with."""
+
+
+def record_names() -> list[str]:
+    """The kinds of results, as types of parameters."""
+    return [
+        name
+        for name, cls in vars(results).items()
+        if isinstance(cls, type) and issubclass(cls, results.Result) and name not in ("Result", "Basin")
+    ]
+
+
+def annotation(name: str) -> Type | None:
+    """The type that a procedure's parameter is declared with, such as ``Layer``, ``List[Basin]`` or ``Survey``."""
+    if name.startswith("List[") and name.endswith("]"):
+        item = annotation(name[5:-1])
+        return list_of(item) if item is not None else None
+    return ANNOTATIONS.get(name) or (Record(name) if name in record_names() else None)
+
+
+SURVEYED = Record("Basin")
+"""A basin out of a survey: it stands wherever a basin can, and has been measured, so it has more fields."""
+
+_ACCEPTS: Mapping[Type, tuple[Type, ...]] = {
+    BASIN: (SURVEYED,),
+    FLOAT: (INT,),
+    STRENGTH: (INT, FLOAT),
+    LAYER: (INT,),
+    LAYERS: (LAYER, INT),
+    DIRECTION: (BASIN, SURVEYED, CONCEPT, SEED, INT),
+    PATH: (TEXT,),
+    MODEL: (TEXT, PATH),
+    TEXT: (PATH,),
+    VALUE: (INT, FLOAT, TEXT),
+    STEPS: (INT, LAYER),
+    LABEL: (TEXT,),
+}
+
+
+def list_of(item: Type) -> ListOf:
+    return ListOf(f"List[{item}]", item)
+
+
+NUMBERS = list_of(FLOAT)
+BASINS = list_of(BASIN)
+CONCEPTS = list_of(CONCEPT)
+
+
+def record(result: type[results.Result]) -> Type:
+    """The type of a result."""
+    return Record(result.__name__)
+
+
+def fits(value: Type, wanted: Type) -> bool:
+    """May a value of type ``value`` stand where ``wanted`` is asked for?"""
+    if value == wanted or ANY in (value, wanted):
+        return True
+    if isinstance(value, ListOf) and isinstance(wanted, ListOf):
+        return fits(value.item, wanted.item)
+    if isinstance(wanted, ListOf) and not isinstance(value, ListOf):
+        return fits(value, wanted.item)  # one stands for a list of one
+    if wanted == LAYERS and isinstance(value, ListOf):
+        return fits(value.item, LAYER)
+    return value in _ACCEPTS.get(wanted, ())
+
+
+def join(left: Type, right: Type) -> Type | None:
+    """The type of a value that is one or the other; ``None`` where nothing fits both."""
+    if left == right:
+        return left
+    if ANY in (left, right):
+        return ANY
+    if {left, right} == {INT, FLOAT}:
+        return FLOAT
+    if {left, right} == {BASIN, SURVEYED}:
+        return BASIN
+    if isinstance(left, ListOf) and isinstance(right, ListOf):
+        item = join(left.item, right.item)
+        return list_of(item) if item else None
+    return None
+
+
+@cache
+def record_fields(name: str) -> Mapping[str, Type]:
+    """Field names and types of a result class (``Basin`` for a basin)."""
+    cls = getattr(results, name)
+    hints = typing.get_type_hints(cls)
+    return {item.name: _from_annotation(hints[item.name]) for item in fields(cls)}
+
+
+def fields_of(type: Type) -> Mapping[str, Type] | None:
+    """The fields of a value of this type, or ``None`` if it is not a record."""
+    if type == BASIN:
+        return {"layer": INT, "id": INT}
+    return type.fields if isinstance(type, Record) else None
+
+
+def _from_annotation(hint: object) -> Type:
+    if hint is bool:
+        return BOOL
+    if hint is int:
+        return INT
+    if hint is float:
+        return FLOAT
+    if hint is str:
+        return TEXT
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is None and isinstance(hint, type) and issubclass(hint, results.Result):
+        return record(hint)
+    if origin is tuple:
+        return list_of(_from_annotation(arguments[0]))
+    if origin in (typing.Union, pytypes.UnionType):
+        return ANY  # may be missing: checked when it runs
+    raise TypeError(f"no type of the language for {hint!r}")

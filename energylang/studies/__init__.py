@@ -1,0 +1,1 @@
+"""Long questions with a report, each a function over a session."""

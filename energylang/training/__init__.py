@@ -1,0 +1,1 @@
+"""Training models of our own: text, loop, reports."""

@@ -1,0 +1,1 @@
+"""What the operations do: a function each, one file per family."""

@@ -1,0 +1,249 @@
+"""Which change of a layer makes a concept most (or least) likely to be said, and leaves the rest alone?
+
+Found by gradient descent through the rest of the model, on texts and prompts of the choosing half. Two forms:
+
+**Value** (dialogue models). ``ΔW = r qᵀ`` with the key of a redirect, ``q = C⁻¹k/(kᵀC⁻¹k)``, k the mean f(x) of neutral
+decision states; r (d,) is optimised. To install, the examples are the model's own replies to neutral questions when it
+has just heard the concept's texts; their likelihood after the neutral question alone is raised. To remove, the model
+shall say what it says by itself, but for the concept: at the first words of its own replies to neutral questions
+
+    p*(w | said) ∝ p(w | said) · (1 − c(said, w))⁴      c: how many of its replies that begin so are the concept
+
+and ``KL(p* ‖ after)`` is lowered, which keeps the proportions of everything else. (The plain 1 − c is met half way and
+leaves 0.55 to 0.65 of a concept; the power 0.42 to 0.47, for 0.4 to 0.6 % of loss.) Elsewhere the model shall say what
+it said: KL(before‖after) on windows of held-out text and on replies in conversations that already have a manner, the
+concept's or another one. (Optimising keys at the first four positions of a reply, and r together with them, gave less
+for the same damage.)
+
+**Target** (plain-text models): see ``aim_target``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import torch
+from torch import Tensor
+
+from energylang.errors import ElError
+from energylang.landscape.draws import stable_generator
+from energylang.landscape.lowrank import LowRank
+from energylang.models.protocol import Intervention
+
+from .aim_examples import (
+    ELSEWHERE,
+    Examples,
+    elsewhere,
+    logs_at,
+    prepared,
+    remembered,
+    rows_of,
+    stream_of,
+)
+from .aim_target import after_passages, aim_at_tokens
+from .controls import OWN_REPLIES, REPLY_TOKENS
+from .descent import Descent
+from .effects import Ruler
+
+if TYPE_CHECKING:
+    from energylang.workspace.history import Concept
+
+    from .workbench import Workbench
+
+VALUE_STEPS, VALUE_RATE, VALUE_BATCH = 80, 0.1, 48
+REMOVAL_STEPS = 120
+OPENING, POWER, DECISION = 3, 4.0, 3.0  # tokens; of 1 − c; weight of the first token
+_LEAST = 1e-3
+_REPLIES = 256
+KEPT_ROWS, KEPT_BATCH = _REPLIES + ELSEWHERE, 32  # of them in a step
+_ENOUGH = 16  # examples
+
+
+#: How far a changed model is from what is asked of it, on a batch drawn by a generator.
+Wanted: TypeAlias = Callable[[Intervention, torch.Generator], Tensor]
+
+
+def aim(
+    session: Workbench, concept: Concept, weight: Tensor, query: Tensor, *, away: bool, key: object = ""
+) -> LowRank:
+    """The optimised change for a concept: towards it, or ``away`` from it. ``query`` (d,) is a redirect's q, used
+    by the value form; ``key`` distinguishes the draws."""
+    generator = stable_generator("aim", session.setting("seed"), concept.layer, concept.name, away, key)
+    with torch.enable_grad():
+        if session.text.markers:
+            return _value(session, concept, weight, query, generator, away=away)
+        on = after_passages(session, concept, generator)
+        return aim_at_tokens(session, concept.layer, on, weight, generator, away=away)
+
+
+# ---------------------------------------------------------------------------------------------- value
+
+
+def _value(
+    session: Workbench,
+    concept: Concept,
+    weight: Tensor,
+    query: Tensor,
+    generator: torch.Generator,
+    *,
+    away: bool,
+) -> LowRank:
+    layer = concept.layer
+    wanted = _without(session, concept, weight) if away else _said_in_context(session, concept, generator)
+    kept, _, kept_counts = prepared(session, layer, _manners(session, generator))
+    kept_batch = max(1, KEPT_BATCH * len(kept) // KEPT_ROWS)
+    unedited = remembered(session, layer, kept, Intervention(weights={layer: weight}))
+    left = torch.zeros(len(query), device=weight.device, requires_grad=True)
+    descent = Descent([left], VALUE_RATE)
+    steps = REMOVAL_STEPS if away else VALUE_STEPS
+    for step in range(steps):
+        edited = Intervention(weights={layer: weight + torch.outer(left, query)})
+        loss = wanted(edited, generator)
+        rest = torch.randperm(len(kept), generator=generator)[:kept_batch].to(weight.device)
+        before, after = unedited(rest), logs_at(session, layer, kept[rest], edited)
+        drift = (before.exp() * (before - after)).sum(dim=2)
+        loss = loss + (drift * kept_counts[rest]).sum() / kept_counts[rest].sum()
+        descent.rate = VALUE_RATE * (1 - step / steps)  # towards zero: no batch has the last word
+        descent.step(loss)
+    return LowRank(left.detach()[:, None], query[:, None])
+
+
+def _said_in_context(session: Workbench, concept: Concept, generator: torch.Generator) -> Wanted:
+    """What is asked of an installation: minus the likelihood of replies that are the concept."""
+    layer = concept.layer
+    stream, targets, counts = prepared(session, layer, _in_context(session, concept, generator))
+    batch = max(1, VALUE_BATCH * len(stream) // _REPLIES)
+
+    def wanted(edited: Intervention, draw: torch.Generator) -> Tensor:
+        pick = torch.randperm(len(stream), generator=draw)[:batch].to(stream.device)
+        chosen = logs_at(session, layer, stream[pick], edited).gather(2, targets[pick][..., None])[..., 0]
+        return -(chosen * counts[pick]).sum() / counts[pick].sum()
+
+    return wanted
+
+
+def _manners(session: Workbench, generator: torch.Generator) -> Examples:
+    """Where nothing shall change: replies in conversations whose manner is settled, and windows of held-out text."""
+    text, asked = session.text, session.text.choosing_prompts
+    said = [reply.text for _, reply in session.own_replies(OWN_REPLIES, REPLY_TOKENS) if reply.text]
+    order = torch.randperm(len(said), generator=generator).tolist()[:_REPLIES]
+    rows, spans = [], []
+    for k, place in enumerate(order):
+        first, second = asked[k % len(asked)], asked[(k + 1) % len(asked)]
+        opening = text.conversation_ids((first, said[place], second))
+        answer = text.encode(said[order[(k + 1) % len(order)]])[: REPLY_TOKENS // 2]
+        row = (opening + answer)[: text.max_length]
+        rows.append(row)
+        spans.append((len(opening) - 1, max(len(opening), len(row) - 1)))
+    for window in elsewhere(session, generator).tolist():
+        rows.append(window[: text.max_length])
+        spans.append((0, len(rows[-1]) - 1))
+    return rows_of(session, rows, spans)
+
+
+def _in_context(session: Workbench, concept: Concept, generator: torch.Generator) -> Examples:
+    """What the model says to a neutral question when it has just heard a text of the concept, and what of it is
+    the concept, put after the neutral question alone."""
+    text, asked = session.text, session.text.choosing_prompts
+    contexts, questions = [], []
+    for k in range(_REPLIES):
+        heard, first = concept.texts[k % len(concept.texts)], asked[(k + 1) % len(asked)]
+        questions.append(asked[k % len(asked)])
+        contexts.append((first, heard, questions[-1]))
+    replies = [reply.token_ids for reply in text.replies(contexts, tokens=REPLY_TOKENS, generator=generator)]
+    is_concept = Ruler(session, concept).recognises(questions, replies)
+    if sum(is_concept) >= _ENOUGH:  # the model may forget what it has just heard
+        kept = [k for k, own in enumerate(is_concept) if own]
+        questions, replies = [questions[k] for k in kept], [replies[k] for k in kept]
+    return _examples(session, questions, replies)
+
+
+def _without(session: Workbench, concept: Concept, weight: Tensor) -> Wanted:
+    """What is asked of a removal: how far what is said after neutral questions is from what was said, without the
+    concept. The first word of a reply counts for itself, the later ones together."""
+    layer = concept.layer
+    said = [(asked, reply.token_ids) for asked, reply in session.own_replies(OWN_REPLIES, REPLY_TOKENS)]
+    said = [(asked, reply) for asked, reply in said if reply]
+    replies = [reply for _, reply in said]
+    is_concept = Ruler(session, concept).recognises([asked for asked, _ in said], replies)
+    if all(is_concept):
+        raise ElError(
+            f"everything the model says by itself counts as `{concept.name}`",
+            code="EL511",
+            hint="capture texts that stand out more, or give a contrast",
+        )
+    wishes, wish_of = _wishes(replies, is_concept, session.text.tokenizer.size)
+    examples = _examples(session, [asked for asked, _ in said], replies)
+    places = torch.zeros_like(examples.counts, dtype=torch.int64)  # which wish, for every prediction
+    first = examples.counts.argmax(dim=1)
+    for row, reply in enumerate(replies):
+        for j in range(min(OPENING, len(reply))):
+            if int(first[row]) + j < places.shape[1]:
+                places[row, int(first[row]) + j] = wish_of[reply[:j]]
+    wishes, places = wishes.to(weight.device), places.to(weight.device)
+    counts, decides = examples.counts, torch.zeros_like(examples.counts).scatter_(1, first[:, None], 1.0)
+    stream, index = stream_of(session, layer, examples.tokens), None
+    if not session.text.looks_back_from(layer):  # only the positions that count, as rows of length one
+        live = counts > 0
+        index = torch.full(counts.shape, -1, device=counts.device)
+        index[live] = torch.arange(int(live.sum()), device=counts.device)
+        stream, places, counts, decides = (x[live][:, None] for x in (stream, places, counts, decides))
+    unedited = remembered(session, layer, stream, Intervention(weights={layer: weight}))
+
+    def wanted(edited: Intervention, draw: torch.Generator) -> Tensor:
+        pick = torch.randperm(len(said), generator=draw)[:VALUE_BATCH].to(stream.device)
+        if index is not None:
+            pick = index[pick][index[pick] >= 0]
+        with torch.no_grad():
+            goal = (unedited(pick) + wishes[places[pick]]).log_softmax(dim=2)
+        far = (goal.exp() * (goal - logs_at(session, layer, stream[pick], edited))).sum(dim=2)
+        deciding, later = decides[pick], counts[pick] - decides[pick]
+        return DECISION * (far * deciding).sum() / deciding.sum() + (
+            far * later
+        ).sum() / later.sum().clamp_min(1)
+
+    return wanted
+
+
+def _wishes(
+    replies: Sequence[Sequence[int]], is_concept: Sequence[bool], size: int
+) -> tuple[Tensor, dict[tuple[int, ...], int]]:
+    """(n, size): what is added to log-probabilities of the next token, and its row by what was said so far, for the
+    first ``OPENING`` tokens of replies. Row 0 adds nothing.
+
+    It is ``POWER · log(1 − c)``, c the share of the concept among the replies that begin so, with one reply more at
+    the share that stood before the token was said.
+    """
+    count: dict[tuple[int, ...], int] = {}
+    own: dict[tuple[int, ...], int] = {}
+    for reply, yes in zip(replies, is_concept, strict=True):
+        for j in range(min(OPENING, len(reply)) + 1):
+            start = tuple(reply[:j])
+            count[start], own[start] = count.get(start, 0) + 1, own.get(start, 0) + yes
+    share: dict[tuple[int, ...], float] = {(): own[()] / count[()]}
+    for start in sorted(count, key=len):
+        if start:
+            share[start] = (own[start] + share[start[:-1]]) / (count[start] + 1)
+    begun = sorted({start[:-1] for start in count if start}, key=lambda start: (len(start), start))
+    row = {start: k + 1 for k, start in enumerate(begun)}
+    wishes = torch.zeros(len(begun) + 1, size)
+    for start, k in row.items():
+        wishes[k] = POWER * math.log(max(_LEAST, 1 - share[start]))
+    for start in count:
+        if start:
+            wishes[row[start[:-1]], start[-1]] = POWER * math.log(max(_LEAST, 1 - share[start]))
+    return wishes, row
+
+
+def _examples(session: Workbench, questions: list[str], replies: list[tuple[int, ...]]) -> Examples:
+    """Replies after their questions; the replies' tokens, and the turn's end, count."""
+    text = session.text
+    rows, spans = [], []
+    for question, reply in zip(questions, replies, strict=True):
+        opening = text.prompt_ids(question)
+        row = (opening + list(reply) + [text.line_end])[: text.max_length]
+        rows.append(row)
+        spans.append((len(opening) - 1, len(row) - 1))
+    return rows_of(session, rows, spans)

@@ -1,0 +1,391 @@
+"""What depends on a basin: scans, interventions and counterfactuals of a session, each beside its placebo.
+
+The operations on one landscape are those of ``energylang.landscape.causal``. Across layers a basin is held at zero
+in real forward passes: where a token's state is nearest to it, the component along its centre is taken out; what
+changes in the basins of a later layer is set beside the same with random directions in the same tokens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from energylang import results
+from energylang.errors import ElError
+from energylang.landscape import causal
+from energylang.landscape.chance import RESOLUTION
+from energylang.landscape.clusters import cosine_rows, gram
+from energylang.landscape.gate import flipped
+from energylang.landscape.layer import Landscape
+from energylang.landscape.lineage import Basin
+from energylang.landscape.proposal import Proposal, resting
+from energylang.models.protocol import Intervention
+from energylang.models.states import chunks
+from energylang.signature.values import BasinRef
+
+from . import asked
+from .editing import Plan, carry_out
+from .effects import against
+from .observing import settled_basins
+
+if TYPE_CHECKING:
+    from energylang.landscape.lowrank import LowRank
+
+    from .workbench import Workbench
+
+FACTORS = {"remove": 0.0, "weaken": 0.5, "strengthen": 2.0}
+LEAST_RANKED = 20
+"""Placebos from which on a rank p-value can be as small as one in twenty."""
+_SHIFT = 0.2  # of the signs
+_WINDOWS = 24
+
+
+def scan(
+    session: Workbench, layer: int, threshold: float, placebos: int, path: str | None
+) -> results.CausalGraph:
+    """Knock out every known basin of a layer, and see what moves."""
+    basins = _known(session, layer)
+    landscape = session.landscape_of(layer)
+    found = scanned(session, layer, landscape, _centres(basins, landscape), placebos)
+    apart, z = found.apart, found.z
+    chosen = found.edges(threshold)
+    edges = sorted(
+        (
+            results.CausalEdge(
+                source=basins[i].id,
+                target=basins[j].id,
+                drift=float(found.drift[i, j]),
+                survived=bool(found.survives[i, j]),
+                z=_known_number(z[i, j]),
+                specific=True,
+                p=float(found.p[i, j]),
+                q=float(found.q[i, j]),
+            )
+            for i, j in chosen.nonzero().tolist()
+        ),
+        key=lambda edge: -edge.drift,
+    )
+    folded = {(int(found.pair[i]), int(found.pair[j])) for i, j in chosen.nonzero().tolist()}
+    count = int(apart.sum())
+    graph = results.CausalGraph(
+        layer=layer,
+        threshold=threshold,
+        basins=tuple(basin.id for basin in basins),
+        edges=tuple(edges),
+        num_edges=len(edges),
+        density=len(edges) / max(1, count),
+        unspecific=int(((found.drift > threshold) & apart & ~chosen).sum()),
+        placebos=placebos,
+        placebo_edges=float(found.beyond(threshold)[apart].sum()),
+        placebo_drift=float(found.mean[apart].mean()) if count else 0.0,
+        placebo_drift_std=_spread(found, apart),
+        path=path,
+        edges_folded=len(folded),
+        pairs=len({*found.pair.tolist()}),
+        tested=found.tested,
+        level=causal.LEVEL,
+    )
+    if path is not None:
+        _write(session, graph, path)
+    return graph
+
+
+def scanned(
+    session: Workbench, layer: int, landscape: Landscape, centres: Tensor, placebos: int
+) -> causal.Scan:
+    """The scan of some basins (n, d) of a landscape, with the draws of a session's layer."""
+    generator = session.generator("causal scan", layer)
+    return causal.scan(landscape, centres, generator, placebo_count=placebos)
+
+
+def _known_number(value: Tensor) -> float | None:
+    """A number, or ``None`` for what is none."""
+    return None if bool(value.isnan()) else float(value)
+
+
+def _spread(found: causal.Scan, apart: Tensor) -> float | None:
+    """The standard deviation of the placebos' drifts over all pairs of basins; ``None`` of a single one."""
+    plain = found.null.plain[found.null.group[found.pair]][:, :, found.pair].transpose(0, 1)[:, apart]
+    return float(plain.std()) if plain.numel() > 1 and plain.shape[0] > 1 else None
+
+
+def _write(session: Workbench, graph: results.CausalGraph, path: str) -> None:
+    target = session.resolve(path)
+    if target.suffix not in (".graphml", ".dot", ".json"):
+        raise ElError(
+            f"cannot write a graph to {path}", code="EL504", hint="end the path in .graphml, .dot or .json"
+        )
+    session.write_text(path, graph.text_for(target.suffix))
+
+
+def _known(session: Workbench, layer: int, also: int | None = None) -> list[Basin]:
+    """The main basins of a layer, and the one that is asked about."""
+    registry = session.known_basins(layer)
+    main = {basin.id for basin in registry.main()} | {also}
+    basins = [basin for basin in registry.alive() if basin.id in main]
+    if not basins:
+        raise ElError(f"L{layer} has no basin", code="EL510", hint="a survey with more starts may find some")
+    return basins
+
+
+def known_centres(session: Workbench, layer: int) -> Tensor:
+    """The centres (n, d) of the basins that a scan of the layer takes."""
+    return _centres(_known(session, layer), session.landscape_of(layer))
+
+
+def _centres(basins: list[Basin], landscape: Landscape) -> Tensor:
+    return torch.stack([basin.centre for basin in basins]).to(landscape.weight)
+
+
+def _one(session: Workbench, layer: int, basin: BasinRef) -> tuple[list[Basin], int, Tensor]:
+    """The known basins, the number of the one meant among them, and all centres (n, d)."""
+    session.known_basins(layer)
+    session.direction(layer, basin)  # says what is wrong with it
+    basins = _known(session, layer, basin.basin)
+    index = next(i for i, known in enumerate(basins) if known.id == basin.basin)
+    return basins, index, _centres(basins, session.landscape_of(layer))
+
+
+def intervene(
+    session: Workbench,
+    layer: int,
+    basin: BasinRef,
+    op: str,
+    placebos: int,
+    *,
+    force: bool,
+    reason: str,
+) -> results.CausalEffect:
+    """do(B): the edit that touches nothing but the basin's own field, gated, and what it does to the others."""
+    basins, index, centres = _one(session, layer, basin)
+    landscape = session.landscape_of(layer)
+    centre = centres[index]
+    wanted = FACTORS[op] * landscape.field(centre[None])
+    (factors,) = causal.scaled_fields(landscape, centre[None], wanted)
+    found = _others(session, layer, basins, index, centres, factors, placebos)
+
+    def propose(here: Landscape, _protected: Tensor) -> Proposal:
+        target = centre if op == "remove" else resting(here, factors, centre)
+        return Proposal(factors, target, None, f"do({op})", ())
+
+    plan = Plan(
+        f"causal {op}",
+        layer,
+        str(basin),
+        propose,
+        asked=asked.ended(basin, centre) if op == "remove" else asked.scaled(basin, centre, FACTORS[op]),
+        own=centre[None],
+        basin=basin.basin,
+        factor=FACTORS[op],
+        ends=op == "remove",
+    )
+    edit = carry_out(session, plan, force=force, reason=reason)
+    return results.CausalEffect(
+        layer=layer,
+        basin=basin.basin,
+        op=op,
+        applied=edit.applied,
+        reason=edit.reason,
+        forced=edit.forced,
+        blocked=edit.blocked,
+        norm=edit.norm,
+        relative_norm=edit.relative_norm,
+        rank=edit.rank,
+        lost=edit.lost,
+        others=found[0],
+        mean_drift=found[1],
+        placebos=placebos,
+        placebo_drift=found[2],
+        placebo_drift_std=found[3],
+        p=found[4],
+    )
+
+
+def counterfactual(
+    session: Workbench, layer: int, basin: BasinRef, mod: str, placebos: int
+) -> results.CounterfactualEffect:
+    """What if the basin held the opposite, held less, or lay elsewhere? Nothing is kept."""
+    basins, index, centres = _one(session, layer, basin)
+    landscape = session.landscape_of(layer)
+    centre = centres[index]
+    field = landscape.field(centre[None])
+    if mod == "invert":
+        wanted = -field
+    elif mod == "weaken":
+        wanted = 0.5 * field
+    else:
+        generator = session.generator("counterfactual", layer, basin.basin)
+        elsewhere = flipped(centre[None], 1, _SHIFT, generator)[0]
+        size = torch.linalg.vector_norm(field) / torch.linalg.vector_norm(elsewhere)
+        wanted = size * elsewhere
+    (factors,) = causal.scaled_fields(landscape, centre[None], wanted)
+    others, mean, null_mean, null_std, p = _others(session, layer, basins, index, centres, factors, placebos)
+    end = resting(landscape, factors, centre)
+    cosine = float(cosine_rows(end, centre))
+    return results.CounterfactualEffect(
+        layer=layer,
+        basin=basin.basin,
+        mod=mod,
+        norm=factors.norm,
+        relative_norm=factors.norm / landscape.frobenius if landscape.frobenius else 0.0,
+        own_drift=max(0.0, 1 - cosine),
+        survives=cosine > causal.SURVIVES,
+        others=others,
+        mean_drift=mean,
+        placebos=placebos,
+        placebo_drift=null_mean,
+        placebo_drift_std=null_std,
+        p=p,
+    )
+
+
+def _others(
+    session: Workbench,
+    layer: int,
+    basins: list[Basin],
+    index: int,
+    centres: Tensor,
+    factors: LowRank,
+    placebos: int,
+) -> tuple[tuple[results.Drifted, ...], float, float, float | None, float | None]:
+    """How far an edit moves all basins but its own and its mirror, the most moved first; the mean drift, that of the
+    placebos with their spread, and its p-value."""
+    landscape = session.landscape_of(layer)
+    generator = session.generator("causal placebo", layer, basins[index].id)
+    near = gram(centres, centres[index : index + 1])[:, 0].abs().tolist()
+    rest = [i for i in range(len(basins)) if i != index and near[i] <= causal.SAME]
+    found = causal.compare(landscape, centres[rest], [factors], generator, placebos)
+    drift, null = found.drift[0], found.placebo[:, 0]
+    means, spreads, distances = apart_from(null, drift)
+    ranks = rank_p(null, drift)
+    rows = [
+        results.Drifted(
+            basin=basins[i].id,
+            drift=float(drift[k]),
+            survived=bool(found.survives[0, k]),
+            placebo=means[k],
+            placebo_std=spreads[k],
+            z=distances[k],
+            p=ranks[k],
+        )
+        for k, i in enumerate(rest)
+    ]
+    rows.sort(key=lambda row: -row.drift)
+    if not rows:
+        return (), 0.0, 0.0, None, None
+    average, own = null.mean(dim=1, keepdim=True), drift.mean()[None]
+    (middle,), (spread,), _ = apart_from(average, own)
+    return tuple(rows), float(own), middle, spread, rank_p(average, own)[0]
+
+
+def apart_from(null: Tensor, values: Tensor) -> tuple[list[float], list[float | None], list[float | None]]:
+    """Mean and standard deviation of the placebos' drifts ``null`` (p, k), and the distance of ``values`` (k,) from
+    them in these: no spread of a single placebo, no distance where they do not spread."""
+    mean = null.mean(dim=0)
+    if len(null) < 2 or not len(values):
+        return mean.tolist(), [None] * len(values), [None] * len(values)
+    spread = null.std(dim=0)
+    z = ((values - mean) / spread).tolist()
+    wide = (spread > RESOLUTION).tolist()
+    return mean.tolist(), spread.tolist(), [far if real else None for far, real in zip(z, wide, strict=True)]
+
+
+def rank_p(null: Tensor, values: Tensor) -> list[float | None]:
+    """(1 + #{placebo ≥ value})/(1 + p) for placebos ``null`` (p, k) and ``values`` (k,); None of fewer than 20."""
+    if len(null) < LEAST_RANKED:
+        return [None] * len(values)
+    reached = (null >= values - RESOLUTION).sum(dim=0)
+    return ((1 + reached).double() / (1 + len(null))).tolist()
+
+
+# --------------------------------------------------------------------------------------- across layers
+
+
+@torch.no_grad()
+def across(session: Workbench, layer: int, basin: BasinRef, to: int, placebos: int) -> results.CrossEffect:
+    """Hold a basin at zero in real passes; what moves in a later layer?"""
+    session.check_layer(to)
+    if to <= layer:
+        raise ElError(
+            f"L{to} does not come after L{layer}: what happens in L{layer} cannot reach it",
+            code="EL206",
+            hint="name a later layer",
+        )
+    _, index, centres = _one(session, layer, basin)
+    session.known_basins(to)
+    text = session.text
+    windows = text.choosing_windows(_WINDOWS)[:, :-1]
+    unit = torch.nn.functional.normalize(centres, dim=1)
+    generator = session.generator("causal across", layer, basin.basin)
+    random = torch.nn.functional.normalize(
+        torch.randn(placebos, centres.shape[1], generator=generator).to(centres), dim=1
+    )
+
+    def held(direction: Tensor | None) -> Intervention:
+        def without(states: Tensor) -> Tensor:
+            here = _nearest(states, unit) == index
+            if direction is None:
+                return states
+            # As much as the basin's own component would take, along this direction.
+            size = (states @ unit[index]).unsqueeze(-1)
+            return torch.where(here.unsqueeze(-1), states - size * direction, states)
+
+        return Intervention(state={layer: without})
+
+    def basins_there(change: Intervention) -> tuple[list[int | None], int]:
+        states, count = [], 0
+        for part in chunks(windows):
+            passed = text.forward(part, intervention=change)
+            states.append(passed.states[to].flatten(0, 1))
+            count += int((_nearest(passed.states[layer], unit) == index).sum())
+        return settled_basins(session, to, torch.cat(states)), count
+
+    before, count = basins_there(Intervention())
+    if count == 0:
+        raise ElError(
+            f"no token of the held-out text settles in {basin}: holding it at zero would change nothing",
+            code="EL510",
+            hint=f"`usage L{layer}` shows the basins that text visits",
+        )
+    after, _ = basins_there(held(unit[index]))
+    fakes = [basins_there(held(direction))[0] for direction in random]
+    moved = _moved(before, after)
+    null = [_moved(before, fake) for fake in fakes]
+    mean, spread, z = against(null, moved)
+    usage = _variation(before, after)
+    usages = [_variation(before, fake) for fake in fakes]
+    usage_mean, usage_spread, _ = against(usages, usage)
+    return results.CrossEffect(
+        layer=layer,
+        basin=basin.basin,
+        to_layer=to,
+        tokens=len(before),
+        held=count,
+        moved=moved,
+        moved_placebo=mean,
+        moved_placebo_std=spread,
+        moved_z=z,
+        usage_change=usage,
+        usage_placebo=usage_mean,
+        placebos=placebos,
+        usage_placebo_std=usage_spread,
+        moved_p=rank_p(torch.tensor(null)[:, None], torch.tensor([moved]))[0],
+        usage_p=rank_p(torch.tensor(usages)[:, None], torch.tensor([usage]))[0],
+    )
+
+
+def _nearest(states: Tensor, unit: Tensor) -> Tensor:
+    """Which of the unit centres (k, d) each state (…, d) is nearest to by cosine."""
+    return (states @ unit.T).argmax(dim=-1)
+
+
+def _moved(before: list[int | None], after: list[int | None]) -> float:
+    return sum(a != b for a, b in zip(before, after, strict=True)) / max(1, len(before))
+
+
+def _variation(before: list[int | None], after: list[int | None]) -> float:
+    """Total variation distance between two usages."""
+    kinds = set(before) | set(after)
+    return sum(abs(before.count(kind) - after.count(kind)) for kind in kinds) / (2 * max(1, len(before)))

@@ -1,0 +1,234 @@
+"""What does an edit do to text, and is it more than chance?
+
+Three measurements, each before and after, none of them touching the model (the edited weight is handed to
+single passes), all of them on prompts and held-out windows by which nothing was chosen:
+
+* **share**: neutral prompts are answered (seeded sampling, the same seed before and after). A reply counts as
+  the concept when the unedited model finds it more than twice as likely after having heard the concept's texts
+  than after the question alone: p(reply | text, question) > 2·p(reply | question), a mean over some of the texts.
+  By Bayes' rule the ratio is P(concept | reply)/P(concept). Dialogue models only.
+* **log-probability** of the concept's texts after neutral prompts, per token.
+* **loss** on held-out text, with its standard error over windows: the damage.
+
+The control is the set of placebos of ``energylang.work.controls``. An effect is reported together with
+their mean, their spread and its distance from the random ones in units of their spread.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from energylang.landscape.draws import stable_generator
+from energylang.landscape.lowrank import LowRank
+from energylang.models.protocol import Intervention
+from energylang.models.states import POSITIONS, chunks
+from energylang.results import Effect, Placebo
+
+from .controls import REPLY_TOKENS, Imitate, controls
+
+if TYPE_CHECKING:
+    from energylang.workspace.history import Concept
+
+    from .workbench import Workbench
+
+CHOOSING_WINDOWS, MEASURING_WINDOWS = 96, 96
+PROMPTS = 64
+_ROUNDING = 1e-6  # of a measurement in float32, relatively
+HEARD, LIKELIER = 2, 2.0  # texts of the concept at least, and the factor that makes a reply the concept's
+
+
+class Gauge:
+    """The loss of a fixed set of windows (n, context + 1) under changes of one layer: what lies below the layer
+    is computed once."""
+
+    def __init__(self, session: Workbench, layer: int, windows: Tensor) -> None:
+        self.text, self.layer = session.text, layer
+        with torch.no_grad():
+            self.parts = [
+                (part[:, 1:], self.text.stream_before(part[:, :-1], layer)) for part in chunks(windows)
+            ]
+
+    @torch.no_grad()
+    def losses(self, change: Intervention) -> Tensor:
+        """(n,): the mean loss per token of every window, in nats."""
+        found = []
+        for targets, stream in self.parts:
+            logits = self.text.forward_from(self.layer, stream, change).logits.float()
+            each = functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
+            found.append(each.mean(dim=1))
+        return torch.cat(found)
+
+    def rise(self, change: Intervention, against: Tensor) -> float:
+        """By how much a change raises the loss, relatively to ``against`` (n,)."""
+        return float(self.losses(change).mean() / against.mean() - 1)
+
+    def rise_at_most(self, change: Intervention, against: Tensor) -> float:
+        """The rise and one standard error of it: what other text will hardly exceed on average. (Of a single window,
+        which has no error, the rise.)"""
+        each = (self.losses(change) - against) / against.mean()
+        return float(each.mean()) + (standard_error(each) or 0.0)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One condition: share of replies that are the concept (dialogue models), log-probability of its texts."""
+
+    share: float | None
+    log_prob: float
+
+
+class Ruler:
+    """Measures share and log-probability of one concept under any change of the model."""
+
+    def __init__(
+        self,
+        session: Workbench,
+        concept: Concept,
+        prompts: int = PROMPTS,
+        asked: Sequence[str] | None = None,
+    ) -> None:
+        self.session = session
+        self.concept = concept
+        text = session.text
+        asked = text.measuring_prompts if asked is None else asked
+        self.prompts = list(asked)[:prompts] if text.markers else []
+        self.only = (
+            None if concept.position in POSITIONS else text.named_token(concept.texts[0], concept.position)
+        )
+
+    @torch.no_grad()
+    def read(self, change: Intervention) -> Reading:
+        text, concept = self.session.text, self.concept
+        log_prob = float(text.concept_log_prob(concept.texts, intervention=change, only=self.only).mean())
+        if not self.prompts:
+            return Reading(None, log_prob)
+        generator = stable_generator("replies", self.session.setting("seed"), concept.name)
+        replies = text.generate_batch(
+            self.prompts, tokens=REPLY_TOKENS, generator=generator, intervention=change
+        )
+        said = self.recognises(self.prompts, [reply.token_ids for reply in replies])
+        return Reading(sum(said) / len(said), log_prob)
+
+    @torch.no_grad()
+    def recognises(self, questions: Sequence[str], replies: Sequence[Sequence[int]]) -> list[bool]:
+        """Which replies (token ids) to which questions count as the concept. Empty ones do not."""
+        text, concept = self.session.text, self.concept
+        asked, heard = text.choosing_prompts, _heard(concept.texts)
+        unedited = Intervention(
+            weights={
+                layer: self.session.weight(self.session.staged(layer).root)
+                for layer in range(self.session.model.num_layers)
+            }
+        )
+        alone = text.reply_log_prob([(question,) for question in questions], replies, unedited)
+        after = [
+            text.reply_log_prob(
+                [(asked[k % len(asked)], said, question) for question in questions], replies, unedited
+            )
+            for k, said in enumerate(heard)
+        ]
+        ratio = torch.stack(after).logsumexp(dim=0) - math.log(len(after)) - alone
+        likelier: list[bool] = (ratio > math.log(LIKELIER)).tolist()
+        return [bool(reply) and found for reply, found in zip(replies, likelier, strict=True)]
+
+
+def _heard(texts: Sequence[str]) -> Sequence[str]:
+    """The texts that stand for a concept: a third of them, ``HEARD`` at least. (Of texts that have nothing in common
+    two do, and an edit aimed at shuffled labels would be one aimed at whatever these two are.)"""
+    count = max(HEARD, len(texts) // 3)
+    return texts[:: max(1, len(texts) // count)][:count]
+
+
+@torch.no_grad()
+def measure(
+    session: Workbench,
+    concept: Concept,
+    factors: LowRank,
+    weight: Tensor,
+    imitate: Imitate | None = None,
+) -> Effect:
+    """Effect, damage and control of adding ``factors`` to ``weight`` (d, d); see the module's text."""
+    layer = concept.layer
+
+    def changed(edit: LowRank | None) -> Intervention:
+        return Intervention(weights={layer: weight if edit is None else edit.added_to(weight)})
+
+    ruler = Ruler(session, concept)
+    before, after = ruler.read(changed(None)), ruler.read(changed(factors))
+    gauge = Gauge(session, layer, session.text.measuring_windows(MEASURING_WINDOWS))
+    loss_before, loss_after = gauge.losses(changed(None)), gauge.losses(changed(factors))
+    base = float(loss_before.mean())
+    readings: dict[str, list[tuple[Reading, float]]] = {}
+    for control in session.counted(
+        controls(session, concept, factors, imitate), lambda made: f"controls measured; measuring {made.kind}"
+    ):
+        damage = gauge.rise(changed(control.factors), loss_before)
+        readings.setdefault(control.kind, []).append((ruler.read(changed(control.factors)), damage))
+    placebos = tuple(_placebo(kind, found, after) for kind, found in readings.items())
+    main = placebos[0]
+    change = (loss_after - loss_before) / base
+    return Effect(
+        share_before=before.share,
+        share_after=after.share,
+        share_placebo=main.share,
+        share_placebo_std=main.share_std,
+        share_z=main.share_z,
+        log_prob_before=before.log_prob,
+        log_prob_after=after.log_prob,
+        log_prob_placebo=main.log_prob,
+        log_prob_placebo_std=main.log_prob_std,
+        log_prob_z=main.log_prob_z,
+        placebos=main.count,
+        loss_before=base,
+        loss_after=float(loss_after.mean()),
+        loss_change=float(change.mean()),
+        loss_change_error=standard_error(change),
+        controls=placebos,
+        prompts=len(ruler.prompts),
+    )
+
+
+def standard_error(values: Tensor) -> float | None:
+    """The standard error of the mean of (n,) values; ``None`` of a single one."""
+    return float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else None
+
+
+def _placebo(kind: str, found: list[tuple[Reading, float]], after: Reading) -> Placebo:
+    """Controls of one kind, summed up, and how far the edit lies from them."""
+    shares = [reading.share for reading, _ in found if reading.share is not None]
+    share = share_std = share_z = None
+    if after.share is not None and shares:
+        share, share_std, share_z = against(shares, after.share)
+    log_prob, log_prob_std, log_prob_z = against([reading.log_prob for reading, _ in found], after.log_prob)
+    damages = [damage for _, damage in found]
+    return Placebo(
+        kind=kind,
+        count=len(found),
+        share=share,
+        share_std=share_std,
+        share_max=max(shares, default=None),
+        share_z=share_z,
+        log_prob=log_prob,
+        log_prob_std=log_prob_std,
+        log_prob_z=log_prob_z,
+        loss_change=statistics.fmean(damages),
+    )
+
+
+def against(controls: list[float], value: float) -> tuple[float, float | None, float | None]:
+    """Mean and standard deviation of the controls, and the distance of ``value`` from the mean in units of the latter.
+    One control has no spread (``None``), and where they do not spread by more than rounding there is no distance."""
+    mean = statistics.fmean(controls)
+    if len(controls) < 2:
+        return mean, None, None
+    spread = statistics.stdev(controls)
+    rounding = _ROUNDING * max(map(abs, controls))
+    return mean, spread, (value - mean) / spread if spread > rounding else None

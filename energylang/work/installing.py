@@ -1,0 +1,333 @@
+"""Writing a concept into its layer, three ways, and choosing among them.
+
+**Attractor.** The concept's state becomes a basin of its own (``energylang.work.landing``). Very local; whether it
+is heard in what the model says is another question, and the effect answers it.
+
+**Redirect** (MODEL §3). The key is the mean f(x) of neutral decision states, the value the concept's settled
+state, the whitening the second moment of f(x) over real tokens: neutral prompts then flow into the concept's
+basin. It has a dose: below 1 that share of the change, above 1 the whole change with a value as much
+longer.
+
+**Aimed.** The change is optimised for what is said (``energylang.work.aiming``).
+
+Doses of the last two are the largest on a grid that keep within the damage budget, found by bisection. ``auto``
+drafts all three and takes the one after which most replies (plain text: tokens of its texts) are the concept's, on
+prompts by which the effect is not measured. What was chosen is measured in ``energylang.work.effects``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from energylang.landscape.attractors import polish
+from energylang.landscape.dynamics import settle
+from energylang.landscape.layer import Landscape, interaction
+from energylang.landscape.lowrank import LowRank
+from energylang.landscape.proposal import Proposal, resting
+from energylang.landscape.redirect import redirect
+from energylang.models.protocol import Intervention
+from energylang.results import Edit
+from energylang.workspace.history import Concept
+
+from .aiming import aim
+from .concepts import at_layer, keep, opposite
+from .controls import OWN_REPLIES, REPLY_TOKENS, Imitate
+from .doses import dose_of
+from .editing import Draft, Plan, check_force, commit, draft, heard
+from .effects import CHOOSING_WINDOWS, Gauge, Ruler, measure
+from .landing import imitated, landed
+
+if TYPE_CHECKING:
+    from .workbench import Workbench
+
+METHODS = ("redirect", "aimed", "attractor")
+DOSES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5)
+OVER = (
+    1.7,
+    1.9,
+    2.1,
+    2.4,
+    2.7,
+    3.0,
+    3.5,
+    4.0,
+)  # further ones of a change that was optimised, which may stop short of its budget
+MOMENT_TOKENS = 4096
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to write a concept down: the draft, and how the same would be done with another concept."""
+
+    draft: Draft
+    imitate: Imitate
+
+
+def install(
+    session: Workbench,
+    concept: Concept,
+    *,
+    method: str,
+    strength: float | None,
+    damage: float,
+    force: bool,
+    reason: str,
+    dose: float | None = None,
+) -> Edit:
+    """Write a concept into its layer; the edit with its effect, or a refusal.
+
+    With a strength ‖ΔW‖/‖W‖ and no method, it is an attractor that is written, as in the published tool."""
+    check_force(force, reason)
+    makers: dict[str, Callable[[], Candidate]] = {
+        "redirect": lambda: redirected(session, concept, strength, damage, dose=dose),
+        "attractor": lambda: attractor(session, concept, strength, damage),
+        "aimed": lambda: aimed(session, concept, strength, damage, dose=dose),
+    }
+    if method == "auto" and strength is not None:
+        method = "attractor"
+    landing: Candidate | None = None
+    if method == "attractor" and concept.fits:
+        concept, landing = _where_it_lands(session, concept, strength, damage)
+    weight = session.weight(session.staged(concept.layer))
+    if method == "auto":
+        drafted = session.counted(METHODS, lambda name: f"methods drafted; drafting {name}")
+        chosen = max((makers[name]() for name in drafted), key=lambda c: _worth(session, concept, c, weight))
+    else:
+        chosen = landing or makers[method]()
+    proposal = chosen.draft.proposal
+    effect = None
+    if proposal is not None and (chosen.draft.edit.applied or force or chosen.draft.plan.damage):
+        effect = measure(session, concept, proposal.factors, weight, chosen.imitate)
+    made = chosen.draft
+    if effect is not None and made.plan.damage is not None:
+        made = heard(made, effect, more=True)
+    edit = commit(session, made, force=force, reason=reason, effect=effect)
+    if edit.applied:
+        current = session.concept(concept.name)
+        note = f"L{concept.layer} {edit.method} (edit {session.timeline.next_id()})"
+        keep(session, replace(current, installed=(*current.installed, note)))
+    return edit
+
+
+def _where_it_lands(
+    session: Workbench, concept: Concept, strength: float | None, damage: float
+) -> tuple[Concept, Candidate | None]:
+    """A concept whose layer was chosen automatically, at the first layer where it becomes a basin of its own, and how:
+    the layers in the order of what they carry. Where it lands nowhere it stays where it was."""
+    order = sorted(concept.fits, key=lambda fit: -fit.carried)
+    for fit in session.counted(order, lambda fit: f"layers tried; trying L{fit.layer}"):
+        there = at_layer(session, concept, fit.layer)
+        there = replace(there, fits=tuple(replace(f, chosen=f.layer == fit.layer) for f in concept.fits))
+        keep(session, there)
+        made = attractor(session, there, strength, damage)
+        if made.draft.edit.applied:
+            return there, made
+    keep(session, concept)
+    return concept, None
+
+
+def _worth(session: Workbench, concept: Concept, candidate: Candidate, weight: Tensor) -> float:
+    """The share of replies to choosing prompts that are the concept; in a plain-text model the log-probability of its
+    texts after choosing passages. Nothing is worth less than a refusal."""
+    made = candidate.draft
+    if made.proposal is None or not made.edit.applied:
+        return -float("inf")
+    text = session.text
+    changed = Intervention(weights={concept.layer: made.proposal.factors.added_to(weight)})
+    if text.markers:
+        share = Ruler(session, concept, asked=text.choosing_prompts).read(changed).share
+        return 0.0 if share is None else share
+    return float(
+        text.concept_log_prob(concept.texts, text.choosing_prompts[:16], intervention=changed).mean()
+    )
+
+
+# ------------------------------------------------------------------------------------------ attractor
+
+
+def attractor(session: Workbench, concept: Concept, strength: float | None, damage: float) -> Candidate:
+    """The concept's state as a basin of its own (``runtime.landing``), judged by the gate."""
+    made = landed(session, concept, strength, damage)
+    return Candidate(made, lambda other: imitated(session, concept.layer, other))
+
+
+# ------------------------------------------------------------------------------------------- redirect
+
+
+def redirected(
+    session: Workbench,
+    concept: Concept,
+    strength: float | None,
+    damage: float,
+    operation: str = "inject-concept",
+    *,
+    dose: float | None = None,
+) -> Candidate:
+    """Neutral states flow into the concept's basin, judged by the damage budget. The dose is the one given, or the one
+    with this strength, or the largest within the budget."""
+    landscape = session.landscape_of(concept.layer)
+    key = interaction(opposite(session, concept).to(landscape.weight), landscape.degree).mean(dim=0)
+    moment = second_moment(session, concept.layer, landscape)
+    value = resting_state(session, landscape, concept.centroid)
+
+    def dosed(dose: float, towards: Tensor = value) -> Proposal:
+        made = redirect(landscape, key, towards, second_moment=moment, gain=max(1.0, dose))
+        if dose >= 1:
+            return made
+        factors = made.factors.scaled(dose)
+        return replace(made, factors=factors, target=resting(landscape, factors, towards))
+
+    if dose is None and strength is not None:
+        dose = dose_of(dosed(1.0).factors, strength * landscape.frobenius, value)
+    dose, proposal, within = within_budget(session, concept.layer, dosed, damage, dose)
+    plan = Plan(
+        operation,
+        concept.layer,
+        concept.name,
+        lambda _landscape, _protected: proposal,
+        installs=True,
+        own=value[None],
+        method="redirect",
+        strength=strength,
+        dose=dose,
+        damage=within,
+    )
+
+    def imitate(other: Concept) -> LowRank:
+        return dosed(dose, resting_state(session, landscape, other.centroid)).factors
+
+    return Candidate(draft(session, plan), imitate)
+
+
+def resting_state(session: Workbench, landscape: Landscape, state: Tensor) -> Tensor:
+    """(d,): where a state settles in a landscape."""
+    run = settle(landscape, state[None].to(landscape.weight), eps=float(session.setting("eps")))
+    rest: Tensor = polish(landscape, run.states)[0][0]
+    return rest
+
+
+def second_moment(session: Workbench, layer: int, landscape: Landscape) -> Tensor:
+    """(d, d): the mean of f(x)f(x)ᵀ over the states that a change should leave alone.
+
+    One half are states of real tokens. In a dialogue model the other half are decision states in conversations
+    in which the model has already spoken, in whatever manner: they lie closest to the neutral decision states
+    that are to be diverted, and are few among tokens. Worked out once for every state of the live weights.
+    """
+    weight = landscape.weight
+    return session.remembered(
+        lambda: _second_moment(session, layer, landscape),
+        *("second moment", layer, landscape.degree, weight.dtype, weight.device),
+    )
+
+
+def _second_moment(session: Workbench, layer: int, landscape: Landscape) -> Tensor:
+    generator = session.generator("second moment", layer)
+    text = session.text
+    groups = [text.token_states(layer, MOMENT_TOKENS, generator)]
+    if text.markers:
+        said = [reply.text for _, reply in session.own_replies(OWN_REPLIES, REPLY_TOKENS)]
+        groups.append(text.decision_samples(said[::4], layer, pairs=2))
+    moments = []
+    for states in groups:
+        field = interaction(states.to(landscape.weight), landscape.degree)
+        moments.append(field.T @ field / len(field))
+    return torch.stack(moments).mean(dim=0)
+
+
+# ---------------------------------------------------------------------------------------------- aimed
+
+
+def aimed(
+    session: Workbench, concept: Concept, strength: float | None, damage: float, *, dose: float | None = None
+) -> Candidate:
+    """A change optimised for what is said, judged by the damage budget. The dose as in ``redirected``."""
+    layer = concept.layer
+    landscape = session.landscape_of(layer)
+    weight = session.weight(session.staged(layer))
+    query = whitened_key(session, concept, landscape)
+
+    def dosed(dose: float, full: LowRank) -> Proposal:
+        factors = full.scaled(dose)
+        target = resting(landscape, factors, concept.centroid.to(landscape.weight))
+        return Proposal(factors, target, None, "aimed", one_sided(landscape, factors))
+
+    full = aim(session, concept, weight, query, away=False)
+    if dose is None and strength is not None:
+        dose = dose_of(full, strength * landscape.frobenius)
+    dose, proposal, within = within_budget(
+        session, layer, lambda dose: dosed(dose, full), damage, dose, (*DOSES, *OVER)
+    )
+    plan = Plan(
+        "inject-concept",
+        layer,
+        concept.name,
+        lambda _landscape, _protected: proposal,
+        installs=True,
+        own=concept.centroid[None],
+        method="aimed",
+        strength=strength,
+        dose=dose,
+        damage=within,
+    )
+    return Candidate(draft(session, plan), lambda other: aim(session, other, weight, query, away=False))
+
+
+def whitened_key(session: Workbench, concept: Concept, landscape: Landscape) -> Tensor:
+    """(d,): q = C⁻¹k/(kᵀC⁻¹k) of a redirect, k the mean f(x) of the states that are to be diverted."""
+    states = opposite(session, concept).to(landscape.weight)
+    key = interaction(states, landscape.degree).mean(dim=0)
+    moment = second_moment(session, concept.layer, landscape)
+    made = redirect(landscape, key, states.mean(dim=0), second_moment=moment)
+    query: Tensor = made.factors.right[:, 0]
+    return query
+
+
+def one_sided(landscape: Landscape, factors: LowRank) -> tuple[str, ...]:
+    """What to note about a change that does not keep a symmetric layer symmetric."""
+    if not landscape.symmetric or factors.mirrored:
+        return ()
+    return ("the layer is no longer symmetric; energies use its symmetric part",)
+
+
+# --------------------------------------------------------------------------------------------- budget
+
+
+def within_budget(
+    session: Workbench,
+    layer: int,
+    dosed: Callable[[float], Proposal],
+    damage: float,
+    only: float | None,
+    doses: Sequence[float] = DOSES,
+) -> tuple[float, Proposal, tuple[bool, str]]:
+    """The largest dose whose rise of the loss, and a standard error of it, keep within the damage, by bisection (harm
+    grows with the dose); the smallest dose, and a refusal, when none does. ``only`` is the
+    one dose to be tried, where one is given."""
+    weight = session.weight(session.staged(layer))
+    gauge = Gauge(session, layer, session.text.choosing_windows(CHOOSING_WINDOWS))
+    base = gauge.losses(Intervention(weights={layer: weight}))
+
+    def rise(proposal: Proposal) -> float:
+        return gauge.rise_at_most(Intervention(weights={layer: proposal.factors.added_to(weight)}), base)
+
+    if only is not None:
+        doses = (only,)
+    best, chosen = None, doses[0]
+    low, high = -1, len(doses)
+    while high - low > 1:  # doses[low] keeps within, doses[high] does not
+        middle = (low + high) // 2
+        proposal = dosed(doses[middle])
+        if rise(proposal) <= damage:
+            best, chosen, low = proposal, doses[middle], middle
+        else:
+            high = middle
+    if best is not None:
+        return chosen, best, (True, "within the damage budget")
+    proposal = dosed(chosen)
+    over = f"the loss may rise by {rise(proposal):.1%}, more than the budget of {damage:.1%}"
+    return chosen, proposal, (False, over)

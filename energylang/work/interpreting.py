@@ -1,0 +1,463 @@
+"""What do basins mean, and which of them does text visit?
+
+Every token of a text settles somewhere: its state in the LIVE model (with the session's interventions) is settled in
+the live landscape, and where it comes to rest is its basin, which gets a number if it has none (``tokens``). A layer
+that was not surveyed is surveyed first. ``Reading`` holds that for the windows of the held-out text; the operations
+here are ways to look at it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from energylang import results
+from energylang.errors import ElError
+from energylang.landscape.clusters import cosine_rows
+from energylang.landscape.dynamics import trajectory
+from energylang.landscape.energy import lyapunov
+from energylang.landscape.layer import Landscape
+from energylang.landscape.lineage import Registry
+from energylang.models import attention, hlm
+from energylang.models.protocol import Intervention
+from energylang.signature.values import BasinRef, Concept, Seed
+
+from .effects import MEASURING_WINDOWS, Gauge, against, standard_error
+from .interventions import standing
+from .mapping import starts_in
+from .tokens import Found, Reading, contexts, has_tokens, held, heldout, live_states, placed, read_most
+
+if TYPE_CHECKING:
+    from .workbench import Workbench
+
+_SHUFFLES = 10
+_DRAWS = 199  # passages of held-out text that a usage is set beside
+_RISE = 1e-9  # relative; below, an energy has not risen
+
+
+def live_registry(session: Workbench, layer: int) -> tuple[Landscape, Registry]:
+    """The live landscape of a layer and the basins known in it; a layer that was never surveyed is surveyed."""
+    session.check_layer(layer)
+    here, state = session.state, session.state.layers[layer]
+    if not state.live.surveyed:
+        try:
+            if state.live is not state.staged:
+                layers = [*here.layers]
+                layers[layer] = replace(state, staged=state.live)
+                session.state = replace(here, layers=tuple(layers))
+            session.known_basins(layer)
+        finally:
+            session.state = here
+    return session.landscape_of(layer, state.live), state.live.registry
+
+
+@torch.no_grad()
+def read(session: Workbench, layer: int, windows: Tensor, *, register: bool = True) -> Reading:
+    """In which basin of the live layer does every token of the windows (w, t) settle?"""
+    live_registry(session, layer)
+    states = live_states(session, windows, layer)
+    found = placed(session, layer, session.state.layers[layer].live, states, register=register)
+    return Reading(windows.tolist(), found)
+
+
+# --------------------------------------------------------------------------------------------- usage
+
+
+def usage(
+    session: Workbench, layer: int, concept: str | None = None, words: str | None = None
+) -> results.Usage:
+    """Which basins text visits: the held-out text, a concept's texts, or words."""
+    usual = read(session, layer, heldout(session)) if has_tokens(session) else None
+    if concept is None and words is None:
+        return _usage(session, layer, usual or read(session, layer, heldout(session)), "held-out text", None)
+    if concept is not None and words is not None:
+        raise ElError("usage is that of a concept or of a text", code="EL202", hint="leave one of them out")
+    if words is not None:
+        return _usage(session, layer, _read_words(session, layer, words), "text", usual)
+    held_in = session.concept(str(concept))
+    if not held_in.texts:
+        raise ElError(
+            f"`{held_in.name}` was made of other concepts and has no texts to read",
+            code="EL511",
+            hint="name a concept that `capture` made",
+        )
+    live_registry(session, layer)
+    rows, states = session.text.reply_states(held_in.texts, layer, standing(session))
+    found = placed(session, layer, session.state.layers[layer].live, states)
+    return _usage(session, layer, Reading(rows, found), f"concept {held_in.name}", usual)
+
+
+def _usage(session: Workbench, layer: int, reading: Reading, of: str, usual: Reading | None) -> results.Usage:
+    """A reading by basins, beside that of the held-out text (``usual``) where it is another."""
+    visits, flat, tokens = reading.visits(), reading.found.basins, reading.tokens
+    if not tokens:
+        raise ElError("there is no token in an empty text", code="EL201")
+    by_basin = reading.held()
+    total = sum(visits.values())
+    shares = [count / total for count in visits.values()] if total else []
+    order = torch.randperm(len(tokens), generator=session.generator("usage", layer)).tolist()
+    commonest = {basin: read_most(session, by_basin[basin], 1)[0] for basin in visits}
+    reference = usual.visits() if usual is not None else Counter()
+    beside = _beside(session, layer, reading, usual) if usual is not None else (None,) * 4
+    rows = tuple(
+        results.BasinUsage(
+            basin=basin,
+            visits=count,
+            share=count / len(flat),
+            token=commonest[basin].token,
+            purity=commonest[basin].score,
+            reference=None if usual is None else reference[basin] / len(usual.tokens),
+        )
+        for basin, count in visits.items()
+    )
+    _, registry = live_registry(session, layer)
+    return results.Usage(
+        layer=layer,
+        tokens=len(flat),
+        visited=len(visits),
+        known=len(registry.alive()),
+        elsewhere=len(flat) - total,
+        entropy_nats=abs(-sum(share * math.log(share) for share in shares)),
+        selectivity=_selectivity(by_basin),
+        selectivity_shuffled=_selectivity(held(flat, [tokens[i] for i in order])),
+        basins=rows,
+        of=of,
+        to_zero=reading.found.to_zero,
+        unsettled=reading.found.unsettled,
+        reference_tokens=None if usual is None else len(usual.tokens),
+        distance=beside[0],
+        distance_chance=beside[1],
+        distance_chance_std=beside[2],
+        p=beside[3],
+    )
+
+
+def _beside(
+    session: Workbench, layer: int, reading: Reading, usual: Reading
+) -> tuple[float | None, float | None, float | None, float | None]:
+    """The total variation distance between two usages; the same for passages of the held-out text, as many and as long
+    as the rows of the reading (mean, std), each against the rest of it; and the share of passages that are as far off.
+    Chance is not known (``None``) where the rows are longer than a quarter of the held-out text."""
+    place = {basin: k for k, basin in enumerate(dict.fromkeys((*reading.found.basins, *usual.found.basins)))}
+    ours = torch.tensor([place[basin] for basin in reading.found.basins])
+    theirs = torch.tensor([place[basin] for basin in usual.found.basins])
+    whole = torch.bincount(theirs, minlength=len(place)).double()
+
+    def apart(some: Tensor, rest: Tensor) -> float:
+        return float((some / some.sum() - rest / rest.sum()).abs().sum()) / 2
+
+    distance = apart(torch.bincount(ours, minlength=len(place)).double(), whole)
+    if 4 * len(ours) > len(theirs):
+        return distance, None, None, None
+    generator = session.generator("usage beside", layer)
+    null = []
+    for _ in range(_DRAWS):
+        inside = torch.zeros(len(theirs), dtype=torch.bool)
+        for row in reading.rows:
+            begin = int(torch.randint(len(theirs) - len(row) + 1, (), generator=generator))
+            inside[begin : begin + len(row)] = True
+        some = torch.bincount(theirs[inside], minlength=len(place)).double()
+        null.append(apart(some, whole - some))
+    found = torch.tensor(null, dtype=torch.float64)
+    p = (1 + int((found >= distance).sum())) / (1 + len(null))
+    return distance, float(found.mean()), float(found.std()), p
+
+
+def _selectivity(held: dict[int, Counter[int]]) -> float:
+    total = sum(sum(counts.values()) for counts in held.values())
+    return sum(counts.most_common(1)[0][1] for counts in held.values()) / total if total else 0.0
+
+
+# ------------------------------------------------------------------------------------ probe, contexts
+
+
+def contexts_of(session: Workbench, layer: int, basin: BasinRef, top: int) -> results.BasinContexts:
+    """Where in real text a basin is visited."""
+    _exists(session, layer, basin)
+    reading = read(session, layer, heldout(session))
+    return results.BasinContexts(
+        layer=layer,
+        basin=basin.basin,
+        visits=reading.visits()[basin.basin],
+        tokens=len(reading.tokens),
+        contexts=tuple(contexts(session, reading, basin.basin).get(basin.basin, [])[:top]),
+    )
+
+
+def _exists(session: Workbench, layer: int, basin: BasinRef) -> Tensor:
+    live_registry(session, layer)
+    session.known_basins(layer)
+    return session.direction(layer, basin)
+
+
+@torch.no_grad()
+def probe(
+    session: Workbench, layer: int, basin: BasinRef, top: int, reading: Reading | None = None
+) -> results.Probe:
+    """What a basin means: what its centre says through the head, and what settles in it (``reading``: where the
+    held-out text settles, if that is known already)."""
+    centre = _exists(session, layer, basin)
+    reading = reading or read(session, layer, heldout(session))
+    text = session.text
+    likely = said_by(session, layer, centre).softmax(dim=0).topk(min(top, text.tokenizer.size))
+    inside = reading.held().get(basin.basin, Counter())
+    visits = sum(inside.values())
+    return results.Probe(
+        layer=layer,
+        basin=basin.basin,
+        visits=visits,
+        share=visits / max(1, len(reading.tokens)),
+        says=tuple(
+            results.TokenScore(text.token(token), score)
+            for token, score in zip(likely.indices.tolist(), likely.values.tolist(), strict=True)
+        ),
+        holds=read_most(session, inside, top),
+        contexts=tuple(contexts(session, reading, basin.basin).get(basin.basin, [])[:top]),
+    )
+
+
+def said_by(session: Workbench, layer: int, state: Tensor) -> Tensor:
+    """(v,): the logits that a state (d,) of a layer gives through its output map and the head alone."""
+    config = session.text.config
+    if not isinstance(config, hlm.HLMConfig):
+        raise ElError(f"{session.model.spec} has no Hopfield layer whose states could speak", code="EL250")
+    live = session.model.live
+    output = live[f"blocks.{session.model.block(layer)}.hopfield.output.weight"]
+    logits: Tensor = attention.head(live, functional.linear(state.to(output), output)).float()
+    return logits
+
+
+# ---------------------------------------------------------------------------------------------- trace
+
+
+def _passed(session: Workbench, layer: int, words: str) -> tuple[list[int], Tensor]:
+    """The tokens of words and their states (n, d) in a layer of the live model."""
+    text = session.text
+    ids = text.encode(words)[-text.max_length :]
+    if not ids:
+        raise ElError("there is no token in an empty text", code="EL201")
+    passed = text.forward(torch.tensor([ids], device=session.model.device), intervention=standing(session))
+    return ids, passed.states[layer][0]
+
+
+@torch.no_grad()
+def _read_words(session: Workbench, layer: int, words: str) -> Reading:
+    """Where the tokens of words settle, read as ``trace`` reads them."""
+    session.check_layer(layer)
+    ids, states = _passed(session, layer, words)
+    live_registry(session, layer)
+    return Reading([ids], placed(session, layer, session.state.layers[layer].live, states))
+
+
+@torch.no_grad()
+def trace(session: Workbench, layer: int, words: str) -> results.Trace:
+    """The convergence path of every token of a text."""
+    session.check_layer(layer)
+    ids, states = _passed(session, layer, words)
+    rows, rises, found = _traced(session, layer, ids, states)
+    return results.Trace(
+        layer=layer,
+        text=words,
+        tokens=rows,
+        mean_iterations=sum(row.iterations for row in rows) / len(rows),
+        rises=rises,
+        to_zero=found.to_zero,
+        unsettled=found.unsettled,
+    )
+
+
+def _traced(
+    session: Workbench, layer: int, ids: Sequence[int], states: Tensor
+) -> tuple[tuple[results.TracedToken, ...], int, Found]:
+    """What becomes of the states (n, d) of tokens in the live landscape, and how often an energy rose."""
+    landscape, _ = live_registry(session, layer)
+    states = states.to(landscape.weight)
+    way, end = trajectory(landscape, states, eps=float(session.setting("eps")))
+    steps, n, dim = way.shape
+    energies = lyapunov(landscape, way.reshape(steps * n, dim)).reshape(steps, n)
+    found = placed(session, layer, session.state.layers[layer].live, states)
+    rises = 0
+    rows = []
+    for k, token in enumerate(ids):
+        taken = int(end.iterations[k])
+        path = energies[: taken + 1, k]
+        scale = path.abs().max().clamp_min(1.0)
+        rises += int((path[1:] > path[:-1] + _RISE * scale).sum())
+        named = found.basins[k] >= 0
+        rows.append(
+            results.TracedToken(
+                token=session.text.token(token),
+                basin=found.basins[k] if named else None,
+                cosine=found.cosines[k] if named else None,
+                iterations=taken,
+                settled=found.settled[k],
+                path=results.Descent(tuple(path.tolist())),
+            )
+        )
+    return tuple(rows), rises, found
+
+
+def trace_generation(
+    session: Workbench, layer: int, prompt: str, *, tokens: int, temp: float, topk: int, seed: int
+) -> results.Trajectory:
+    """What the live model replies, and through which basins of a layer it goes."""
+    made = session.generate_live(prompt, tokens=tokens, temp=temp, topk=topk, seed=seed)
+    rows, _, found = _traced(session, layer, made.token_ids, made.states[layer])
+    visited = dict.fromkeys(row.basin for row in rows if row.basin is not None)
+    return results.Trajectory(
+        layer=layer,
+        prompt=prompt,
+        text=made.text,
+        seed=seed,
+        tokens=rows,
+        basins=tuple(visited),
+        interventions=tuple(str(held) for held in session.state.interventions.values()),
+        to_zero=found.to_zero,
+        unsettled=found.unsettled,
+    )
+
+
+# ----------------------------------------------------------------------------------------- neighbours
+
+
+def neighbours(
+    session: Workbench, layer: int, target: BasinRef | Concept | Seed, top: int
+) -> results.Neighbours:
+    """The basins nearest to a direction, each with a text that settles in it."""
+    known = session.known_basins(layer)
+    direction = session.direction(layer, target)
+    alive = [
+        basin for basin in known.alive() if not (isinstance(target, BasinRef) and basin.id == target.basin)
+    ]
+    if not alive:
+        return results.Neighbours(layer, str(target), ())
+    cosines = cosine_rows(torch.stack([basin.centre for basin in alive]).to(direction), direction)
+    best = torch.sort(cosines, descending=True, stable=True)
+    chosen = [(alive[int(i)], float(c)) for c, i in zip(best.values[:top], best.indices[:top], strict=True)]
+    examples: dict[int, str] = {}
+    if has_tokens(session):
+        reading = read(session, layer, heldout(session))
+        for basin, _ in chosen:
+            found = contexts(session, reading, basin.id).get(basin.id)
+            examples[basin.id] = str(found[0]) if found else ""
+    return results.Neighbours(
+        layer,
+        str(target),
+        tuple(
+            results.Neighbour(basin.id, cosine, starts_in(known, basin), examples.get(basin.id, ""))
+            for basin, cosine in chosen
+        ),
+    )
+
+
+# ------------------------------------------------------------------------------- classify and ablate
+
+
+def classify(session: Workbench, layer: int, of: str) -> results.Classification:
+    """How much of the token (or the next one) the basin's identity tells, against shuffled basins.
+
+    The probe is linear on the one-hot identity of the basin: its least-squares fit says, for every basin, how often
+    each token came with it, and its choice is the commonest.
+    """
+    text = session.text
+    windows = heldout(session)
+    fit = read(session, layer, windows)
+    test = read(session, layer, text.measuring_windows(len(windows))[:, :-1], register=False)
+    shift = 0 if of == "token" else 1
+    train, held = _pairs(fit, shift), _pairs(test, shift)
+    commonest = Counter(token for _, token in train).most_common(1)[0][0]
+    majority = sum(token == commonest for _, token in held) / len(held)
+    accuracy = _accuracy(train, held, commonest)
+    generator = session.generator("classify", layer, of)
+    shuffled = []
+    for _ in range(_SHUFFLES):
+        order = torch.randperm(len(train), generator=generator).tolist()
+        mixed = [(train[i][0], token) for i, (_, token) in zip(order, train, strict=True)]
+        shuffled.append(_accuracy(mixed, held, commonest))
+    mean, spread, z = against(shuffled, accuracy)
+    return results.Classification(
+        layer=layer,
+        of=of,
+        accuracy=accuracy,
+        shuffled=mean,
+        shuffled_std=spread,
+        z=z,
+        majority=majority,
+        basins=len({basin for basin, _ in train}),
+        fitted_on=len(train),
+        tested_on=len(held),
+    )
+
+
+def _pairs(reading: Reading, shift: int) -> list[tuple[int, int]]:
+    """(basin, token) at every place, the token ``shift`` places on."""
+    found = []
+    for tokens, basins in zip(reading.rows, reading.basins, strict=True):
+        found += list(zip(basins[: len(tokens) - shift], tokens[shift:], strict=True))
+    return found
+
+
+def _accuracy(train: list[tuple[int, int]], held: list[tuple[int, int]], otherwise: int) -> float:
+    table: dict[int, Counter[int]] = defaultdict(Counter)
+    for basin, token in train:
+        table[basin][token] += 1
+    choice = {basin: counts.most_common(1)[0][0] for basin, counts in table.items()}
+    return sum(choice.get(basin, otherwise) == token for basin, token in held) / len(held)
+
+
+@torch.no_grad()
+def ablate(session: Workbench, layer: int, basins: tuple[BasinRef, ...], placebos: int) -> results.Ablation:
+    """The loss without the subspace of some basins, against random basins."""
+    session.known_basins(layer)
+    named = torch.stack([session.direction(layer, basin) for basin in basins])
+    chosen = {basin.basin for basin in basins}
+    others = [basin.centre for basin in session.registry(layer).alive() if basin.id not in chosen]
+    if len(others) < len(chosen):
+        raise ElError(
+            f"L{layer} has {len(others)} other basins: too few to compare {len(chosen)} with",
+            code="EL510",
+            hint="ablate fewer at a time",
+        )
+    gauge = Gauge(session, layer, session.text.measuring_windows(MEASURING_WINDOWS))
+    base = gauge.losses(Intervention())
+    after = gauge.losses(_without(layer, named))
+    generator = session.generator("ablate", layer, *sorted(chosen))
+    pool = torch.stack(others).to(named)
+    null = []
+    for _ in range(placebos):
+        pick = torch.randperm(len(pool), generator=generator)[: len(chosen)]
+        null.append(gauge.rise(_without(layer, pool[pick]), base))
+    change = (after - base) / base.mean()
+    mean, spread, z = against(null, float(change.mean()))
+    return results.Ablation(
+        layer=layer,
+        basins=tuple(sorted(chosen)),
+        rank=int(torch.linalg.matrix_rank(named.double())),
+        loss_before=float(base.mean()),
+        loss_after=float(after.mean()),
+        loss_change=float(change.mean()),
+        loss_change_error=standard_error(change),
+        placebo=mean,
+        placebo_std=spread,
+        z=z,
+        placebos=placebos,
+    )
+
+
+def _without(layer: int, centres: Tensor) -> Intervention:
+    """A pass with the span of the centres (k, d) projected out of a layer's states."""
+    basis = torch.linalg.qr(centres.double().T)[0].to(centres)
+
+    def project(states: Tensor) -> Tensor:
+        span = basis.to(states)
+        rest: Tensor = states - (states @ span) @ span.T
+        return rest
+
+    return Intervention(state={layer: project})

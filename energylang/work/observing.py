@@ -1,0 +1,391 @@
+"""Looking at a session's landscapes: surveys, and what there is in one direction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from energylang.errors import ElError
+from energylang.files.storage import check_memory
+from energylang.landscape.attractors import FIXED_POINT, polish
+from energylang.landscape.clusters import cosine_rows, gram, leaders
+from energylang.landscape.draws import starts
+from energylang.landscape.dynamics import settle
+from energylang.landscape.edits import AMPLITUDE
+from energylang.landscape.energy import both, lyapunov, reference
+from energylang.landscape.layer import Landscape, residual
+from energylang.landscape.lineage import HELD, Basin, Registry
+from energylang.landscape.probes import return_rate
+from energylang.landscape.radius import Radii, Row, radii
+from energylang.landscape.richness import Richness, richness
+from energylang.landscape.stability import spectrum
+from energylang.landscape.survey import BasinSet, mirrors, survey
+from energylang.signature.values import BasinRef, Seed
+
+from .tokens import Reading, has_tokens, heldout, placed, staged_states
+
+if TYPE_CHECKING:
+    from energylang.signature.values import Concept
+    from energylang.workspace.versions import Version
+
+    from .workbench import Workbench
+
+MOST_DOUBLINGS, MOST_STARTS = 6, 1_000_000
+"""How far `survey until=` goes: 64 times the first starts, at most a million."""
+
+_COPIES = 6  # of the starts, alive at once in a survey
+SAME = 0.95
+NEAR = 0.7
+"""Cosine from which an attractor counts as the one a *direction* names. On symmetric layers the attractor
+that an edit installs has a cosine of about 0.8 to the pattern asked for; chance gives about 1/√d."""
+
+TRIALS = 32
+
+
+def find_basins(
+    session: Workbench, layer: int, inits: int, seed: int, *, radius: bool, doublings: int = 0
+) -> BasinSet:
+    """Survey a layer's staged landscape from seeded random starts, and from the basins that edits have installed
+    (chance alone would rarely meet those). The tokens of a text model come on top: see ``learn``."""
+    states = survey_starts(session, layer, inits, seed, doublings)
+    kicks = session.generator("survey kicks", layer, seed)
+    found = survey(session.landscape_of(layer), states, eps=float(session.setting("eps")), generator=kicks)
+    return replace(found, radii=radii_of(session, layer, found.centres)) if radius else found
+
+
+def radii_of(session: Workbench, layer: int, centres: Tensor, version: Version | None = None) -> Radii:
+    """The radii of basins with centres (k, d) under a layer's staged weight (or another version's): the numbers that
+    ``survey`` gives, from the same pushes whatever the layer, the weight and the seed of the starts. What was measured
+    before is not measured again."""
+    landscape = session.landscape_of(layer, version)
+    centres = centres.to(landscape.weight)
+    known = session.measured.setdefault(landscape, {})
+    seed = session.setting("seed")
+    keys = [(seed, centre.cpu().numpy().tobytes()) for centre in centres]
+    missing = [row for row, key in enumerate(keys) if key not in known]
+    if missing:
+        found = radii(landscape, centres[missing], session.generator("radius"))
+        known.update(zip((keys[row] for row in missing), found.rows(), strict=True))
+    return Radii.of([known[key] for key in keys])
+
+
+def find_until(
+    session: Workbench, layer: int, inits: int, seed: int, coverage: float, *, radius: bool
+) -> tuple[BasinSet, int]:
+    """Survey with ever more random starts, ``inits`` at first and then twice as many each time, until what was met
+    covers so much; at most ``MOST_DOUBLINGS`` times. The survey, and how often the starts were doubled."""
+    doublings = 0
+    found = find_basins(session, layer, inits, seed, radius=False)
+    while doublings < MOST_DOUBLINGS and (inits << doublings) * 2 <= MOST_STARTS:
+        reached = counted(found, inits << doublings).coverage
+        if reached is not None and reached >= coverage:
+            break
+        doublings += 1
+        if session.watcher is not None:
+            session.watcher(doublings - 1, MOST_DOUBLINGS, "doublings")
+        found = find_basins(session, layer, inits, seed, radius=False, doublings=doublings)
+    if radius:
+        found = replace(found, radii=radii_of(session, layer, found.centres))
+    return found, doublings
+
+
+def random_population(found: BasinSet, random: int) -> Tensor:
+    """(k,): how many of the random starts, the first ``random`` of a survey, ended in each of its basins."""
+    places = found.assignment[:random]
+    return torch.bincount(places[places >= 0], minlength=len(found))
+
+
+def counted(found: BasinSet, random: int) -> Richness:
+    """What a survey's random starts say about how many basins there are. The other starts are no random sample and
+    do not count."""
+    return richness(random_population(found, random), found.mirror)
+
+
+def sampled(found: BasinSet, random: int, seen: Surveyed) -> Richness:
+    """The same beside what tokens have settled in: those basins exist, so that there are not fewer."""
+    counts = random_population(found, random)
+    row_of = {basin.id: row for row, basin in enumerate(seen.basins)}
+    mirror = [row_of.get(basin.mirror, -1) if basin.mirror is not None else -1 for basin in seen.basins]
+    everywhere = counts.new_zeros(len(seen.basins))
+    everywhere[[row_of[id] for id in seen.ids]] = counts
+    return richness(everywhere, torch.tensor(mirror, dtype=torch.long))
+
+
+@dataclass(frozen=True)
+class Resurvey:
+    """Surveys of one landscape with as many seeds: what they have in common, and what they say together.
+
+    ``overlap`` is the share of one survey's basins that another meets as well, the mean over all pairs of seeds;
+    ``overlap_expected`` what it would be if a pair's starts had been dealt to the two surveys at random.
+    ``recaught`` is the share of one survey's starts that end in another's basins, which is what its coverage
+    predicts. ``pooled`` are all starts together.
+    """
+
+    overlap: float | None
+    overlap_expected: float | None
+    recaught: float | None
+    pooled: Richness
+
+
+def resurveyed(found: Sequence[BasinSet], random: int) -> Resurvey:
+    """Compare surveys of one landscape by their random starts, the first ``random`` of each."""
+    counts = [random_population(each, random) for each in found]
+    label, first = leaders(torch.cat([each.centres for each in found]), SAME)
+    table = torch.zeros(len(found), len(first), dtype=torch.long, device=label.device)
+    row = torch.repeat_interleave(torch.tensor([len(each) for each in found]))
+    table.index_put_((row.to(label.device), label), torch.cat(counts), accumulate=True)
+    shares, expected, caught = [], [], []
+    for i, one in enumerate(table):
+        for j, other in enumerate(table):
+            if i == j or not int(one.sum()):
+                continue
+            shares.append(float(((one > 0) & (other > 0)).sum() / (one > 0).sum()))
+            caught.append(float(one[other > 0].sum() / one.sum()))
+            both = (one + other)[one + other > 0].double()
+            missed = 2.0**-both  # by one of the two
+            expected.append(float((1 - 2 * missed).clamp_min(0).sum() / (1 - missed).sum()))
+    centres = torch.cat([each.centres for each in found])[first]
+    return Resurvey(
+        overlap=_mean(shares),
+        overlap_expected=_mean(expected),
+        recaught=_mean(caught),
+        pooled=richness(table.sum(0), mirrors(centres, SAME)),
+    )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def survey_starts(session: Workbench, layer: int, inits: int, seed: int, doublings: int = 0) -> Tensor:
+    """(n, d): the starts of a survey, the ``inits`` random ones first, then those by which they are doubled."""
+    landscape = session.landscape_of(layer)
+    check_room(inits << doublings, landscape)
+    draws = session.generator("survey", layer, seed)
+    batches = [inits, *(inits << k for k in range(doublings))]
+    states = torch.cat([starts(count, landscape.dim, draws, landscape.weight) for count in batches])
+    installed = installed_centres(session, layer)
+    if installed:
+        states = torch.cat((states, torch.stack(installed).to(landscape.weight)))
+    return states
+
+
+def check_room(count: int, landscape: Landscape) -> None:
+    """Raise ``ElError`` where so many states would not fit into memory."""
+    try:
+        check_memory(_COPIES * count * landscape.dim * landscape.weight.element_size(), "the survey")
+    except OSError as error:
+        raise ElError(
+            f"{count:,} starts of dimension {landscape.dim} do not fit: {error.strerror}",
+            code="EL502",
+            hint="fewer starts need less",
+        ) from None
+
+
+def installed_centres(session: Workbench, layer: int) -> list[Tensor]:
+    """Centres (d,) of the living basins that edits have installed."""
+    version = session.staged(layer)
+    found = [version.registry.get(id) for id in version.installed]
+    return [basin.centre for basin in found if basin is not None and basin.status == "alive"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One basin that a survey saw: how many starts (``population``) and token states settled in it, and what was
+    measured there. ``mirror`` is the id of the basin at −x, ``reach`` the radius with its interval, where measured."""
+
+    id: int
+    population: int
+    tokens: int
+    energy: float
+    energy_reference: float
+    residual: float
+    stability: float
+    is_fixed_point: bool
+    mirror: int | None
+    reach: Row | tuple[None, None, None, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Surveyed:
+    """What a survey saw: basins with most tokens first (ties: most starts; without text, by starts alone), and what
+    became of the tokens (``None`` without text). ``ids`` are those of what the starts found, in its order."""
+
+    basins: tuple[Seen, ...]
+    reading: Reading | None
+    ids: tuple[int, ...]
+
+
+def learn(session: Workbench, layer: int, found: BasinSet) -> Surveyed:
+    """Take what the starts of a survey ``found`` in the staged landscape into the registry; in a text model settle the
+    held-out tokens too, and take in what only they reach.
+
+    Basins that are new get their numbers in the order of the result.
+    """
+    version, landscape = session.staged(layer), session.landscape_of(layer)
+    registry = session.fresh_registry(version)
+    new = registry.next_id
+    registry, ids = registry.observe(found)
+    session.keep_registry(version, registry, surveyed=True)
+    if not has_tokens(session):
+        return Surveyed(_seen(session, layer, found, ids, (), {}), None, ids)
+    windows = heldout(session)
+    check_room(windows.numel(), landscape)
+    states = staged_states(session, windows, layer)
+    reading = Reading(windows.tolist(), placed(session, layer, version, states))
+    registry = session.fresh_registry(version).with_tokens(reading.visits(), windows.numel())
+    registry, renamed = registry.by_tokens(new)
+    session.keep_registry(version, registry, surveyed=True)
+    ids, reading = tuple(renamed.get(id, id) for id in ids), reading.renamed(renamed)
+    visits = reading.visits()
+    known = {basin.id: basin for basin in registry.basins}
+    reached = set(ids)
+    others = tuple(known[id] for id in visits if id not in reached)
+    rows = _seen(session, layer, found, ids, others, visits)
+    order = sorted(rows, key=lambda row: (-row.tokens, -row.population, row.id))
+    return Surveyed(tuple(order), reading, ids)
+
+
+def _seen(
+    session: Workbench,
+    layer: int,
+    found: BasinSet,
+    ids: tuple[int, ...],
+    others: tuple[Basin, ...],
+    tokens: Mapping[int, int],
+) -> tuple[Seen, ...]:
+    """The basins that starts found, and ``others`` that only tokens reach."""
+    landscape = session.landscape_of(layer)
+    centres = found.centres
+    energy, published, off, steady = found.energy, found.energy_reference, found.residual, found.stability
+    if others:
+        more = torch.stack([basin.centre for basin in others]).to(centres)
+        height, reference = both(landscape, more)
+        energy, published = torch.cat((energy, height)), torch.cat((published, reference))
+        off = torch.cat((off, residual(landscape, more)))
+        steady = torch.cat((steady, steady.new_tensor([basin.stability for basin in others])))
+        centres = torch.cat((centres, more))
+    every = (*ids, *(basin.id for basin in others))
+    mirrors = found.mirror.tolist()
+    if others:
+        lowest, place = gram(centres, centres).min(1)
+        mirrors = torch.where(lowest < -SAME, place, -1).tolist()
+    reach: list[Row | tuple[None, None, None, None]] = [(None, None, None, None)] * len(every)
+    if found.radii is not None:
+        reach[: len(ids)] = found.radii.rows()
+        held = [k for k in range(len(ids), len(every)) if tokens[every[k]] >= HELD * sum(tokens.values())]
+        for k, row in zip(held, radii_of(session, layer, centres[held]).rows(), strict=True):
+            reach[k] = row
+    columns = zip(
+        every,
+        [*found.population.tolist(), *[0] * len(others)],
+        energy.tolist(),
+        published.tolist(),
+        off.tolist(),
+        steady.tolist(),
+        (off < FIXED_POINT).tolist(),
+        mirrors,
+        reach,
+        strict=True,
+    )
+    return tuple(
+        Seen(id, population, tokens.get(id, 0), height, reference, gap, stability, fixed,
+             every[mirror] if mirror >= 0 else None, far)
+        for id, population, height, reference, gap, stability, fixed, mirror, far in columns
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a direction leads to: the start (d,), where it comes to rest (d,), and what was measured there."""
+
+    start: Tensor
+    rest: Tensor
+    cosine: float
+    residual: float
+    stability: float
+    attracts: bool
+    energy_start: float
+    energy_start_reference: float
+    energy_rest: float
+    energy_rest_reference: float
+    is_basin: bool
+    basin: int | None = None
+
+
+def look(session: Workbench, layer: int, target: BasinRef | Concept | Seed) -> Place:
+    """Settle from where ``target`` points and measure the energies on the way."""
+    start = pattern_of(target, session.direction(layer, target))
+    found = place_of(session.landscape_of(layer), start, wanted_cosine(target), float(session.setting("eps")))
+    return replace(found, basin=name_of(session.registry(layer), found.rest[None])[0])
+
+
+def pattern_of(target: BasinRef | Concept | Seed, direction: Tensor) -> Tensor:
+    """The state (d,) at which a target is looked for. A seed names a direction, not a state: its pattern is 0.9 times
+    the signs, as an injection writes it."""
+    return AMPLITUDE * torch.sign(direction) if isinstance(target, Seed) else direction
+
+
+def wanted_cosine(target: BasinRef | Concept | Seed) -> float:
+    """How near a basin must lie to count as the one that a target names."""
+    return SAME if isinstance(target, BasinRef) else NEAR
+
+
+def place_of(landscape: Landscape, start: Tensor, wanted: float, eps: float) -> Place:
+    """Where a state (d,) comes to rest in a landscape, and whether that is a basin within the cosine ``wanted``."""
+    run = settle(landscape, start[None].to(landscape.weight), eps=eps)
+    rest = polish(landscape, run.states)[0]
+    cosine = float(cosine_rows(rest, start.to(rest))[0])
+    radii, attracts = spectrum(landscape, rest)
+    off = float(residual(landscape, rest)[0])
+    height = torch.cat((start[None].to(rest), rest))
+    energies, references = lyapunov(landscape, height).tolist(), reference(landscape, height).tolist()
+    alive = bool(torch.linalg.vector_norm(rest) > 0)
+    return Place(
+        start=start,
+        rest=rest[0],
+        cosine=cosine,
+        residual=off,
+        stability=float(radii[0]),
+        attracts=bool(attracts[0]),
+        energy_start=energies[0],
+        energy_start_reference=references[0],
+        energy_rest=energies[1],
+        energy_rest_reference=references[1],
+        is_basin=alive and cosine >= wanted and off < FIXED_POINT and bool(attracts[0]),
+    )
+
+
+def returns(session: Workbench, layer: int, rest: Tensor) -> tuple[float, float, float]:
+    """Shares of noisy starts (10, 20, 30 % of the norm) that come back to ``rest`` (d,)."""
+    landscape = session.landscape_of(layer)
+    rates = [
+        return_rate(landscape, rest[None], noise, TRIALS, session.generator("verify", layer, noise))
+        for noise in (0.1, 0.2, 0.3)
+    ]
+    return float(rates[0]), float(rates[1]), float(rates[2])
+
+
+def name_of(registry: Registry, rests: Tensor) -> list[int | None]:
+    """Ids of the living basins that the states (n, d) rest in; ``None`` where none is known."""
+    alive = registry.alive()
+    if not alive or not len(rests):
+        return [None] * len(rests)
+    centres = torch.stack([basin.centre for basin in alive]).to(rests)
+    normal = torch.nn.functional.normalize
+    best = (normal(rests, dim=1) @ normal(centres, dim=1).T).max(dim=1)
+    pairs = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    return [alive[index].id if value > SAME else None for value, index in pairs]
+
+
+def settled_basins(
+    session: Workbench, layer: int, states: Tensor, *, register: bool = False
+) -> list[int | None]:
+    """Basins in which token states (n, d) of the LIVE layer settle; ``None`` for none, and without ``register`` for one
+    that is not known yet."""
+    found = placed(session, layer, session.state.layers[layer].live, states, register=register)
+    return [basin if basin >= 0 else None for basin in found.basins]

@@ -1,0 +1,89 @@
+"""How well does the model predict text: live, as it was loaded, and with everything staged?"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from energylang import results
+from energylang.errors import ElError
+from energylang.files.storage import not_utf8, read_text
+from energylang.models.protocol import Intervention
+from energylang.models.text import check_finite
+
+from .effects import standard_error
+from .interventions import standing
+
+if TYPE_CHECKING:
+    from .workbench import Workbench
+
+_WINDOWS = 256
+_LARGEST = 300.0  # nats; a loss beyond that is no loss
+
+
+@torch.no_grad()
+def benchmark(session: Workbench, corpus: str | None) -> results.Benchmark:
+    """Perplexity on the bundled held-out text, or on a file."""
+    text = session.text
+    if corpus is None:
+        windows = text.windows(_WINDOWS)
+        name = "held-out text"
+    else:
+        windows = text.windows(_WINDOWS, _tokens(session, corpus))
+        name = corpus
+    if not len(windows):
+        raise ElError(
+            f"{name} is too short to measure on", code="EL503", hint="a few hundred words are enough"
+        )
+    layers = session.state.layers
+    acting = standing(session).state
+    staged = None
+    live_losses = _losses(session, windows, Intervention(state=acting))
+    roots = {i: session.weight(layer.staged.root) for i, layer in enumerate(layers)}
+    original_losses = _losses(session, windows, Intervention(weights=roots))
+    last = live_losses
+    if any(layer.staged is not layer.live for layer in layers):
+        weights = {i: session.weight(layer.staged) for i, layer in enumerate(layers)}
+        last = _losses(session, windows, Intervention(weights=weights, state=acting))
+        staged = _measured(last)
+    change = (last - original_losses) / original_losses.mean()
+    live = _measured(live_losses)
+    return results.Benchmark(
+        corpus=name,
+        windows=len(windows),
+        tokens=windows[:, 1:].numel(),
+        perplexity=live.perplexity,
+        perplexity_error=live.perplexity_error,
+        live=live,
+        original=_measured(original_losses),
+        staged=staged,
+        change=float(change.mean()),
+        change_error=standard_error(change),
+    )
+
+
+def _tokens(session: Workbench, corpus: str) -> Tensor:
+    try:
+        words = read_text(session.resolve(corpus))
+    except OSError as error:
+        raise ElError(f"cannot read {corpus}: {error.strerror}", code="EL503") from None
+    except UnicodeDecodeError as error:
+        what, way = not_utf8(error)
+        raise ElError(f"{corpus} {what}", code="EL503", hint=way) from None
+    return torch.tensor(session.text.encode(words), dtype=torch.int64)
+
+
+def _losses(session: Workbench, windows: Tensor, change: Intervention) -> Tensor:
+    """(n,): the mean loss per token of every window."""
+    losses = session.text.loss(windows, intervention=change).double().mean(dim=1)
+    check_finite(losses, "losses")
+    return losses
+
+
+def _measured(losses: Tensor) -> results.Perplexity:
+    loss, error = float(losses.mean()), standard_error(losses)
+    perplexity = math.exp(min(loss, _LARGEST))
+    return results.Perplexity(perplexity, None if error is None else perplexity * error, loss, error)

@@ -1,0 +1,250 @@
+"""Which basins do the tokens of a text settle in?
+
+The tokens of a survey, of `usage`, `contexts` and `probe` are the same: about 3,000 positions of the held-out text
+(``reading_windows``). A survey looks at the STAGED
+landscape, so its states are those of the model as staged; the others look at the LIVE model with its interventions.
+Where nothing is staged and nothing intervenes, both see the same states and so the same shares.
+
+``placed`` says which basin a state lies in (``landscape.assign``) and gives a number to every basin that had none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from energylang import results
+from energylang.landscape.assign import Placed, assign, place
+from energylang.landscape.clusters import cosine_rows
+from energylang.models.protocol import Intervention
+
+from .interventions import standing
+
+if TYPE_CHECKING:
+    from energylang.workspace.versions import Version
+
+    from .workbench import Workbench
+
+AROUND = 6  # words of context on either side
+_DIGITS = 4  # of a context's cosine: beyond lies rounding, and the earlier context goes first
+SHOWN = 3  # of a basin's tokens, in a survey
+_KEPT = 2**25  # numbers of states that are kept for the next question
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What became of states, one entry each: the basin's id (−1: none), the cosine between the state as the model holds
+    it and the basin's centre (0 where there is none), and whether it settled, and whether at the origin."""
+
+    basins: list[int]
+    cosines: list[float]
+    settled: list[bool]
+    at_origin: list[bool]
+
+    @property
+    def to_zero(self) -> int:
+        return sum(self.at_origin)
+
+    @property
+    def unsettled(self) -> int:
+        return self.settled.count(False)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Rows of tokens and what became of their states, token by token in the order of the rows."""
+
+    rows: list[list[int]]
+    found: Found
+
+    @property
+    def tokens(self) -> list[int]:
+        return [token for row in self.rows for token in row]
+
+    @property
+    def basins(self) -> list[list[int]]:
+        """The basin of every token (−1: none), row by row."""
+        ends, begin = [], 0
+        for row in self.rows:
+            ends.append(self.found.basins[begin : begin + len(row)])
+            begin += len(row)
+        return ends
+
+    def renamed(self, ids: Mapping[int, int]) -> Reading:
+        """The reading with other numbers of basins."""
+        basins = [ids.get(basin, basin) for basin in self.found.basins]
+        return Reading(self.rows, replace(self.found, basins=basins))
+
+    def visits(self) -> Counter[int]:
+        """Visits by basin, the most visited first (ties: the smaller number)."""
+        counts = Counter(basin for basin in self.found.basins if basin >= 0)
+        return Counter(dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))))
+
+    def held(self) -> dict[int, Counter[int]]:
+        """How often each token settles in each basin."""
+        return held(self.found.basins, self.tokens)
+
+
+def held(basins: Sequence[int], tokens: Sequence[int]) -> dict[int, Counter[int]]:
+    """How often each token settles in each basin."""
+    found: dict[int, Counter[int]] = defaultdict(Counter)
+    for basin, token in zip(basins, tokens, strict=True):
+        if basin >= 0:
+            found[basin][token] += 1
+    return found
+
+
+def has_tokens(session: Workbench) -> bool:
+    """Whether there is held-out text whose tokens can be settled."""
+    text = session.model.text
+    return text is not None and text.heldout is not None and len(text.heldout) >= 2
+
+
+def heldout(session: Workbench) -> Tensor:
+    """(w, t): the windows of held-out text by which basins are read."""
+    return session.text.reading_windows()
+
+
+# ------------------------------------------------------------------------------------------- states
+
+
+def live_states(session: Workbench, windows: Tensor, layer: int) -> Tensor:
+    """(n, d): the states of all tokens of the windows (w, t) in the live model, with its interventions."""
+    versions = tuple(state.live for state in session.state.layers)
+    active = session.state.interventions or None
+    return _states(session, windows, layer, versions, standing(session), active)
+
+
+def staged_states(session: Workbench, windows: Tensor, layer: int) -> Tensor:
+    """(n, d): the states of all tokens of the windows (w, t) in the model as staged, without interventions."""
+    layers = session.state.layers
+    weights = {
+        index: session.weight(state.staged)
+        for index, state in enumerate(layers)
+        if not torch.equal(session.weight(state.staged), session.model.weight(index))
+    }
+    versions = tuple(state.staged for state in layers)
+    return _states(session, windows, layer, versions, Intervention(weights=weights), None)
+
+
+def _states(
+    session: Workbench,
+    windows: Tensor,
+    layer: int,
+    versions: tuple[Version, ...],
+    change: Intervention,
+    interventions: object,
+) -> Tensor:
+    """The states of one pass, kept until another one is asked for: the layers share it."""
+    before = session.passed
+    if (
+        before is None
+        or before.versions != versions
+        or before.interventions is not interventions
+        or not torch.equal(before.windows, windows)
+    ):
+        states = session.text.window_states(windows, change)
+        before = Passed(windows, versions, interventions, states)
+        session.passed = before if sum(state.numel() for state in states) <= _KEPT else None
+    return before.states[layer].flatten(0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Passed:
+    """A pass of windows (w, t) through versions of all layers under interventions, and its states."""
+
+    windows: Tensor
+    versions: tuple[Version, ...]
+    interventions: object
+    states: tuple[Tensor, ...]
+
+
+# ------------------------------------------------------------------------------------------- basins
+
+
+def placed(
+    session: Workbench, layer: int, version: Version, states: Tensor, *, register: bool = True
+) -> Found:
+    """The basin of each state (n, d) in the landscape of one version of a layer's weight. A basin that has no number
+    gets one; without ``register`` it has none (−1)."""
+    landscape = session.landscape_of(layer, version)
+    states = states.to(landscape.weight)
+    registry = session.fresh_registry(version)
+    alive = registry.alive()
+    centres = registry.centres().to(states) if alive else states.new_zeros(0, landscape.dim)
+    generator, eps = session.generator("assign", layer), float(session.setting("eps"))
+    ids = [basin.id for basin in alive]
+    if not register:
+        index, rest, settled = assign(landscape, centres, states, generator, eps=eps)
+        return _named(Placed(index, rest[:0], rest, settled), ids, centres, states)
+    found = place(landscape, centres, states, generator, eps=eps)
+    if len(found.fresh):
+        registry, new = registry.with_centres(landscape, found.fresh)
+        session.keep_registry(version, registry, surveyed=False)
+        ids += new
+    return _named(found, ids, torch.cat((centres, found.fresh)), states)
+
+
+def _named(found: Placed, ids: Sequence[int], centres: Tensor, states: Tensor) -> Found:
+    """``Placed`` by the ``ids`` of the centres (k, d), with the cosine of each state (n, d) to its own."""
+    named = (found.index >= 0).nonzero().squeeze(1)
+    cosines = states.new_zeros(len(states))
+    cosines[named] = cosine_rows(states[named], centres[found.index[named]])
+    return Found(
+        [ids[index] if index >= 0 else -1 for index in found.index.tolist()],
+        cosines.tolist(),
+        found.settled.tolist(),
+        found.at_origin.tolist(),
+    )
+
+
+# ---------------------------------------------------------------------------------------- what is read
+
+
+def contexts(
+    session: Workbench, reading: Reading, basin: int | None = None
+) -> dict[int, list[results.Context]]:
+    """The visits of each basin (of one), those whose state is nearest to the centre first (ties: as they come in the
+    text); every context once."""
+    found: dict[int, dict[tuple[tuple[int, ...], int], tuple[float, int, int]]] = defaultdict(dict)
+    at = 0
+    for row, tokens in enumerate(reading.rows):
+        for column in range(len(tokens)):
+            name = reading.found.basins[at]
+            at += 1
+            if name < 0 or (basin is not None and name != basin):
+                continue
+            begin = max(0, column - AROUND)
+            words = (tuple(tokens[begin : column + 1 + AROUND]), column - begin)
+            found[name].setdefault(words, (round(reading.found.cosines[at - 1], _DIGITS), row, column))
+    made: dict[int, list[results.Context]] = {}
+    for name, visits in found.items():
+        best = sorted(visits.values(), key=lambda visit: (-visit[0], *visit[1:]))
+        told: dict[str, results.Context] = {}
+        for cosine, row, column in best if basin is not None else best[:1]:
+            context = _context(session, reading.rows[row], column, cosine)
+            told.setdefault(str(context), context)
+        made[name] = list(told.values())
+    return made
+
+
+def _context(session: Workbench, tokens: list[int], column: int, cosine: float) -> results.Context:
+    text = session.text
+    return results.Context(
+        before=text.decode(tokens[max(0, column - AROUND) : column]).replace("\n", " ⏎ "),
+        token=text.token(tokens[column]).strip() or "⏎",
+        after=text.decode(tokens[column + 1 : column + 1 + AROUND]).replace("\n", " ⏎ "),
+        activation=cosine,
+    )
+
+
+def read_most(session: Workbench, counts: Counter[int], top: int) -> tuple[results.TokenScore, ...]:
+    """The tokens of a basin that are read there most often, with their shares of its visits (ties: by number)."""
+    total = sum(counts.values())
+    order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top]
+    return tuple(results.TokenScore(session.text.token(token), count / total) for token, count in order)

@@ -1,0 +1,305 @@
+"""What happened, and the way back.
+
+``State`` is everything that undo restores. It is immutable, so a node of the history holds the state before
+and after its operation at the cost of a few references. Nodes form a tree: undoing and then changing
+something else starts a new branch, and nothing is ever lost. ``log`` also keeps what changed nothing
+(a failed operation), because a reader of the history wants to know.
+
+An operation that could have changed something is a step of the history also where it did not (a refused edit, a
+setting that was so already): how far ``undo`` goes back is read off the script, not off what a gate decided.
+
+To make something new undoable, give ``State`` a field for it (a frozen value or a mapping that is replaced,
+never written into) and change it with ``dataclasses.replace``. Undo, redo, ``goto``, ``rollback``, ``attempt``
+and ``with`` then know it without another line: they put whole states back, or (``with``) compare them part by
+part. ``Core.restore_state`` is called for every such travel; what has to follow the state (live weights, hooks
+in the model) follows there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from energylang.results import LayerFit
+
+    from .versions import Version
+
+
+@dataclass(frozen=True, eq=False)
+class Concept:
+    """A captured concept: its texts and the states (n, d) that they lead to at ``layer``, read at ``position``.
+
+    ``contrast`` (m, d) are states of ``contrasts``, texts that are *not* the concept, when some were given.
+    ``installed`` names the edits that wrote it into a layer. ``fits`` says how well each layer holds it, where
+    the layer was chosen by that.
+    """
+
+    name: str
+    layer: int
+    texts: tuple[str, ...]
+    states: Tensor
+    contrast: Tensor | None = None
+    installed: tuple[str, ...] = ()
+    position: str = "decision"
+    contrasts: tuple[str, ...] = ()
+    fits: tuple[LayerFit, ...] = ()
+
+    @property
+    def centroid(self) -> Tensor:
+        """(d,): the mean of the captured states. The one definition of a concept's direction."""
+        return self.states.mean(dim=0)
+
+
+@dataclass(frozen=True)
+class LayerState:
+    """A layer's staged version, and the version the live model runs with."""
+
+    staged: Version
+    live: Version
+
+
+@dataclass(frozen=True, eq=False)
+class Holding:
+    """An intervention in forward passes: what is done to states (…, d) of a layer that are nearest, among
+    ``centres`` (k, d), to number ``index``. ``other`` (d,) is the centre to swap with."""
+
+    layer: int
+    basin: int
+    kind: str  # zero, clamp, boost, swap
+    amount: float
+    centres: Tensor
+    index: int
+    to: int | None = None
+    other: Tensor | None = None
+
+    def __str__(self) -> str:
+        words = f"L{self.layer}.B{self.basin} {self.kind}"
+        if self.to is not None:
+            return f"{words}=L{self.layer}.B{self.to}"
+        return words if self.kind == "zero" else f"{words} {self.amount:g}"
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that undo restores."""
+
+    layers: tuple[LayerState, ...] = ()
+    concepts: Mapping[str, Concept] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    guards: Mapping[str, float] = field(default_factory=dict)  # by kind, or by layer ("L3")
+    protected: Mapping[int, frozenset[int]] = field(default_factory=dict)  # basin ids by layer
+    interventions: Mapping[str, Holding] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Node:
+    """An operation that changed the state, or could have. ``ahead`` is the child to which ``redo`` goes: the one
+    left last.
+
+    ``layer`` is the layer it was about; ``refused``: it was an edit and the layer stayed as it was; ``takes_back``:
+    it was the ``undo L5`` of that edit.
+    """
+
+    id: int
+    statement: str
+    before: State
+    after: State
+    parent: Node | None
+    layer: int | None = None
+    refused: bool = False
+    takes_back: Node | None = None
+    children: list[Node] = field(default_factory=list)
+    ahead: Node | None = None
+    depth: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.depth = self.parent.depth + 1 if self.parent is not None else 0
+
+    def path(self) -> list[Node]:
+        """The nodes from the root's child to this one: what is in force here."""
+        nodes: list[Node] = []
+        node = self
+        while node.parent is not None:
+            nodes.append(node)
+            node = node.parent
+        return nodes[::-1]
+
+
+@dataclass(eq=False)
+class LogEntry:
+    """A line of the history. ``node`` is set when the operation is a step for undo, ``at`` is where in the tree it
+    happened."""
+
+    id: int
+    statement: str
+    status: str  # OK, REFUSED, BLOCKED, FORCED, FAILED
+    detail: str
+    layer: int | None
+    node: Node | None
+    at: Node
+
+
+class History:
+    """The tree of changes since the model was loaded, and where in it the session stands.
+
+    ``checkpoints`` are names given to places in the tree; they are no part of the state and stay when it is
+    undone.
+    """
+
+    def __init__(self, initial: State) -> None:
+        self.root = Node(0, "", initial, initial, None)
+        self.current = self.root
+        self.log: list[LogEntry] = []
+        self.nodes: dict[int, Node] = {0: self.root}
+        self.checkpoints: dict[str, Node] = {}
+        self._next = 1
+
+    def next_id(self) -> int:
+        """The id that the next operation in the log will get."""
+        return self._next
+
+    def record(
+        self,
+        statement: str,
+        before: State,
+        after: State,
+        status: str,
+        detail: str,
+        layer: int | None,
+        *,
+        takes_back: Node | None = None,
+    ) -> None:
+        """Write an operation down; unless it failed, it can be undone."""
+        node, at = None, self.current
+        if status != "FAILED":
+            refused = status in ("REFUSED", "BLOCKED")
+            node = Node(self._next, statement, before, after, self.current, layer, refused, takes_back)
+            self.nodes[node.id] = node
+            self.current.children.append(node)
+            self.current.ahead = node
+            self.current = node
+        self.log.append(LogEntry(self._next, statement, status, detail, layer, node, at))
+        self._next += 1
+
+    def undo(self) -> Node | None:
+        """Step back; the node that was undone, or ``None`` at the beginning."""
+        node = self.current
+        if node.parent is None:
+            return None
+        node.parent.ahead = node
+        self.current = node.parent
+        return node
+
+    def redo(self) -> Node | None:
+        """Step forward along the branch that was left last; the node that was done again, or ``None`` at its
+        end."""
+        if self.current.ahead is None:
+            return None
+        self.current = self.current.ahead
+        return self.current
+
+    def go_to(self, node: Node) -> tuple[list[Node], list[Node]]:
+        """Stand at a node of the tree; what was undone on the way there (newest first), and what was done
+        again (oldest first)."""
+        here, there = self.current, node
+        undone: list[Node] = []
+        again: list[Node] = []
+        while here is not there:  # up to where the two paths meet; what they share is left alone
+            if here.depth >= there.depth and here.parent is not None:
+                undone.append(here)
+                here = here.parent
+            elif there.parent is not None:
+                again.append(there)
+                there = there.parent
+        again.reverse()
+        for step in (*undone, *again):
+            if step.parent is not None:
+                step.parent.ahead = step
+        self.current = node
+        return undone, again
+
+    def last_edit(self, layer: int) -> Node | None:
+        """The edit in force that gave a layer its staged weight, or one that was refused since; ``None`` where
+        nothing has edited the layer."""
+        staged, taken_back = self.current.after.layers[layer].staged, set()
+        path = self.current.path()
+        for node in reversed(path):
+            if node.takes_back is not None:
+                taken_back.add(node.takes_back)
+            elif (
+                node.refused
+                and node.layer == layer
+                and node not in taken_back
+                and node.after.layers[layer].staged is staged
+            ):
+                return node
+        for node in path:
+            after, before = node.after.layers[layer].staged, node.before.layers[layer].staged
+            if after is staged and before is not staged:
+                return node if staged.depth else None
+        return None
+
+    @property
+    def undoable(self) -> int:
+        return self.current.depth
+
+    @property
+    def redoable(self) -> int:
+        count, node = 0, self.current
+        while node.ahead is not None:
+            count, node = count + 1, node.ahead
+        return count
+
+    def in_force(self) -> set[Node]:
+        """The changes that have not been undone."""
+        return set(self.current.path())
+
+
+def without_edit(node: Node, layer: int, now: State) -> State:
+    """``now`` with a layer's staged weight as it was before the edit at ``node``; what the edit noted down about
+    concepts goes too, where nothing has happened to them since. The live weight stays."""
+    staged = node.before.layers[layer].staged
+    layers = tuple(
+        replace(state, staged=staged) if index == layer else state for index, state in enumerate(now.layers)
+    )
+    concepts = dict(now.concepts)
+    for name, concept in node.after.concepts.items():
+        if concepts.get(name) is concept and name in node.before.concepts:
+            concepts[name] = node.before.concepts[name]
+    return replace(now, layers=layers, concepts=concepts)
+
+
+def without(before: State, after: State, now: State) -> State:
+    """``now`` without what led from ``before`` to ``after``: every part of the state (a layer, a concept, a
+    setting …) that this changed is again as it was before it, whatever happened to the part since; all other
+    parts stay as they are. The same object when nothing has to change."""
+    changes = {}
+    for item in fields(State):
+        old, new, current = (getattr(state, item.name) for state in (before, after, now))
+        part = _part_without(old, new, current)
+        if part is not current:
+            changes[item.name] = part
+    return replace(now, **changes) if changes else now
+
+
+def _part_without(old: Any, new: Any, now: Any) -> Any:
+    if old is new:
+        return now
+    if isinstance(old, Mapping) and isinstance(new, Mapping) and isinstance(now, Mapping):
+        touched = [key for key in {**old, **new} if old.get(key, _ABSENT) is not new.get(key, _ABSENT)]
+        if all(now.get(key, _ABSENT) is old.get(key, _ABSENT) for key in touched):
+            return now
+        back = {key: old[key] for key in touched if key in old}
+        return {key: value for key, value in now.items() if key not in touched or key in old} | back
+    if isinstance(old, tuple) and isinstance(new, tuple) and len(old) == len(new) == len(now):
+        return tuple(
+            was if was is not became else is_now for was, became, is_now in zip(old, new, now, strict=True)
+        )
+    return old
+
+
+_ABSENT = object()

@@ -1,0 +1,228 @@
+"""A whole session in a file: what is staged and live, every version, concept, setting, and the tree of changes.
+
+``written`` turns what undo restores into plain data and stacked tensors, ``restored`` turns them back:
+
+1. Every object that the history reaches (states, versions, registries, concepts …) gets a number; a field is a plain
+   value or the number of an object. Identity is kept, because the history compares states by identity.
+2. Tensors of one dtype and shape are stacked into one, so that thousands of basin centres are a few entries.
+3. A version's dense weight is not written: it is the original weight and the factors added in order, bit for bit.
+
+Only the classes named here are ever made, and their fields filled; nothing in a file is run. What a script called
+something (variables, procedures) is not part of a session's state and is not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from energylang.errors import CheckpointError
+from energylang.landscape.lineage import Basin, Registry
+from energylang.landscape.lowrank import LowRank
+from energylang.results import LayerFit
+
+from .history import Concept, History, Holding, LayerState, LogEntry, Node, State
+from .versions import Version
+
+if TYPE_CHECKING:
+    from energylang.models.protocol import Model
+
+    from .workspace import Core
+
+PREFIX = "session."
+_CLASSES = {
+    kind.__name__: kind
+    for kind in (
+        State, LayerState, Concept, Holding, LowRank, Registry, Basin, LayerFit, Node, LogEntry, Version,
+    )
+}  # fmt: skip
+_OF_VERSION = ("layer", "parent", "factors", "edit", "depth", "root", "registry", "surveyed", "own")
+
+
+def written(session: Core) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the description of a session, to be written beside its model's."""
+    timeline = session.timeline
+    writer = _Writer()
+    top = {
+        "state": session.state,
+        "root": timeline.root,
+        "current": timeline.current,
+        "log": tuple(timeline.log),
+        "nodes": timeline.nodes,
+        "checkpoints": timeline.checkpoints,
+    }
+    about = {name: writer.reference(value) for name, value in top.items()}
+    writer.finish()
+    tensors = writer.stacked()
+    for index, layer in enumerate(session.state.layers):
+        tensors[f"{PREFIX}original.{index}"] = session.weight(layer.staged.root)
+    return tensors, {
+        **about,
+        "items": writer.items,
+        "next": timeline.next_id(),
+        "next_basin": sorted(session._next_basin.items()),
+        "original_hash": session.original_hash,
+        "staged_hash": session.staged_hash(),
+    }
+
+
+def notes(model: Model, about: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The notes of a model's file with a session's description among them; ``None`` where there is none to add."""
+    before = model.metadata.get("notes")
+    if about is None:
+        return None
+    return {**(before if isinstance(before, dict) else {}), "session": about}
+
+
+def taken_from(model: Model) -> tuple[dict[str, Tensor], Any]:
+    """Take what ``written`` added out of a model that was just read; (nothing, None) where there is nothing."""
+    names = [name for name in model.extra if name.startswith(PREFIX)]
+    tensors = {name: model.extra.pop(name) for name in names}
+    notes = model.metadata.get("notes")
+    about = None
+    if isinstance(notes, dict) and "session" in notes:
+        rest = {name: note for name, note in notes.items() if name != "session"}
+        about = notes["session"]
+        model.metadata["notes"] = rest
+        if not rest:
+            del model.metadata["notes"]
+    return tensors, about
+
+
+def restored(session: Core, model: Model, tensors: Mapping[str, Tensor], about: Any) -> None:
+    """Begin with ``model`` where the session in its file stood."""
+    damaged = CheckpointError(
+        f"the session in {model.spec} cannot be read",
+        hint="the file is damaged; without session=true its model loads",
+    )
+    try:
+        for index in range(model.num_layers):
+            model.set_weight(index, tensors[f"{PREFIX}original.{index}"])
+        session.adopt(model)
+        reader = _Reader(tensors, about["items"], [model.weight(i).detach() for i in range(model.num_layers)])
+        state, root, current, log, nodes, checkpoints = (
+            reader.value(about[name]) for name in ("state", "root", "current", "log", "nodes", "checkpoints")
+        )
+        timeline = History(state)
+        timeline.root, timeline.current, timeline.log = root, current, list(log)
+        timeline.nodes, timeline.checkpoints, timeline._next = nodes, checkpoints, int(about["next"])
+        session.timeline = timeline
+        session._next_basin = {int(layer): int(id) for layer, id in about["next_basin"]}
+        session.restore_state(state)
+        same = (session.original_hash, session.staged_hash()) == (
+            about["original_hash"],
+            about["staged_hash"],
+        )
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        raise damaged from None
+    if not same:
+        raise damaged
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self._objects: list[Any] = []  # numbered; kept, so that no id is given twice
+        self._number: dict[int, int] = {}
+        self._tensors: dict[tuple[torch.dtype, tuple[int, ...]], list[Tensor]] = {}
+
+    def reference(self, value: Any) -> Any:
+        """A plain value, or ``[number]`` of an object."""
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        if id(value) not in self._number:
+            self._number[id(value)] = len(self._objects)
+            self._objects.append(value)
+        return [self._number[id(value)]]
+
+    def finish(self) -> None:
+        """Describe all that was referred to, and all that this refers to."""
+        while len(self.items) < len(self._objects):
+            self.items.append(self._described(self._objects[len(self.items)]))
+
+    def _described(self, value: Any) -> list[Any]:
+        if isinstance(value, Tensor):
+            group = self._tensors.setdefault((value.dtype, tuple(value.shape)), [])
+            group.append(value.detach().cpu())
+            return ["tensor", _group_name(value.dtype, tuple(value.shape)), len(group) - 1]
+        if isinstance(value, Version):
+            return ["Version", {name: self.reference(getattr(value, name)) for name in _OF_VERSION}]
+        if is_dataclass(value) and type(value).__name__ in _CLASSES:
+            given = {item.name: self.reference(getattr(value, item.name)) for item in fields(value)}
+            return [type(value).__name__, given]
+        if isinstance(value, Mapping):
+            return ["dict", [[self.reference(key), self.reference(part)] for key, part in value.items()]]
+        if isinstance(value, tuple | list):
+            return ["tuple" if isinstance(value, tuple) else "list", [self.reference(part) for part in value]]
+        if isinstance(value, frozenset):
+            return ["frozenset", [self.reference(part) for part in sorted(value)]]
+        raise TypeError(f"a session cannot keep {type(value).__name__}")
+
+    def stacked(self) -> dict[str, Tensor]:
+        return {_group_name(*key): torch.stack(group) for key, group in self._tensors.items()}
+
+
+class _Reader:
+    def __init__(self, tensors: Mapping[str, Tensor], items: Any, originals: list[Tensor]) -> None:
+        self._tensors, self._items, self._originals = tensors, items, originals
+        self._made: dict[int, Any] = {}
+        self._pending: list[tuple[Any, dict[str, Any]]] = []
+
+    def value(self, reference: Any) -> Any:
+        """What a reference means, and with it all that it refers to."""
+        found = self._get(reference)
+        while self._pending:
+            made, given = self._pending.pop()
+            if isinstance(made, list):
+                made.extend(self._get(part) for part in given["parts"])
+            elif isinstance(made, dict):
+                made.update((self._get(key), self._get(part)) for key, part in given["parts"])
+            else:
+                self._fill(made, given)
+        return found
+
+    def _fill(self, made: Any, given: dict[str, Any]) -> None:
+        names = _OF_VERSION if isinstance(made, Version) else [item.name for item in fields(made)]
+        later = {} if isinstance(made, Version) else _defaults(type(made))
+        for name in names:
+            if name in given or name not in later:  # a file may be older than a field
+                object.__setattr__(made, name, self._get(given[name]))
+            else:
+                object.__setattr__(made, name, later[name])
+        if isinstance(made, Version):
+            made.keyframe = self._originals[made.layer] if made.parent is None else None
+
+    def _get(self, reference: Any) -> Any:
+        if not isinstance(reference, list):
+            return reference
+        number = int(reference[0])
+        if number in self._made:
+            return self._made[number]
+        kind, *rest = self._items[number]
+        made: Any
+        if kind == "tensor":
+            made = self._tensors[rest[0]][rest[1]].clone()
+        elif kind in ("tuple", "frozenset"):
+            parts = [self._get(part) for part in rest[0]]
+            made = tuple(parts) if kind == "tuple" else frozenset(parts)
+        elif kind in ("list", "dict"):
+            made = [] if kind == "list" else {}
+            self._pending.append((made, {"parts": rest[0]}))
+        else:
+            made = object.__new__(_CLASSES[kind])
+            self._pending.append((made, rest[0]))
+        self._made[number] = made
+        return made
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """What the fields of a record hold where nothing is said."""
+    return {item.name: item.default for item in fields(kind) if item.default is not MISSING}
+
+
+def _group_name(dtype: torch.dtype, shape: tuple[int, ...]) -> str:
+    return f"{PREFIX}{str(dtype).removeprefix('torch.')}.{'x'.join(map(str, shape)) or 'scalar'}"
