@@ -31,7 +31,6 @@ from safetensors.torch import save as to_bytes
 
 from energylang import Session
 from energylang.cli.concepts import read_concepts
-from energylang.compat import dropin
 from energylang.errors import ElError
 from energylang.files.storage import sealed
 from energylang.models import header, load
@@ -43,6 +42,7 @@ from energylang.models.tokenizer import Tokenizer, train_tokenizer
 from energylang.repl import journal
 from energylang.training.data import read_corpus
 from energylang.training.train import Options, Trainer
+from energylang.work import published
 
 SLOW = 20.0  # seconds for one file, on a busy machine
 GROWTH = 2**30  # bytes that one file of a few kilobytes may not take
@@ -277,7 +277,7 @@ def samples(folder: Path) -> list[Kind]:
         Kind("weights", ".safetensors", to_bytes(weights), model),
         Kind("weights .pt", ".pt", take("new.pt"), model),
         Kind("weights .pt, old format", ".pt", take("old.pt"), model),
-        Kind("published .pt", ".pt", take("published.pt"), dropin.read_published),
+        Kind("published .pt", ".pt", take("published.pt"), published.read_published),
         Kind("concept .json", ".json", take("concept.json"), lambda path: text.import_concept(str(path)), resealed),
         Kind("concept .safetensors", ".safetensors", take("concept.safetensors"),
              lambda path: text.import_concept(str(path))),

@@ -145,7 +145,7 @@ def edits(rounds: int) -> tuple[list[tuple[str, ...]], dict[str, float]]:
     base = Session(spec)
     base.survey(0)
     weight, layer = base.model.weight(0), base.landscape_of(0)
-    centres = torch.stack([basin.centre for basin in base.registry(0).alive()])
+    centres = torch.stack([basin.centre for basin in base.staged(0).registry.alive()])
     patterns = 0.9 * base.model.patterns.to(weight)
     surgeon = published()
     direction = torch.randn(256, generator=stable_generator("direction"))
@@ -215,7 +215,7 @@ def causal_scans(rounds: int, sizes: tuple[int, ...]) -> tuple[list[tuple[str, .
         base = Session("planted:256x20")
         base.run("survey L0 inits=2000")
         layer = base.landscape_of(0)
-        centres = torch.stack([basin.centre for basin in base.registry(0).alive()])[:n]
+        centres = torch.stack([basin.centre for basin in base.staged(0).registry.alive()])[:n]
         mine, other, theirs_n = [], [], 0
         for _ in range(rounds):
             mine.append(seconds(lambda layer=layer, centres=centres:

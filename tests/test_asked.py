@@ -42,13 +42,13 @@ def test_a_verdict_agrees_with_what_is_there(spec: str, statement: str, loose: b
     session = surveyed(spec)
     if loose:  # more edits pass, and what they were asked for is still measured
         session.set("max_changed", 1.0)
-    known = {basin.id for basin in session.registry(0).alive()}
+    known = {basin.id for basin in session.staged(0).registry.alive()}
     word, target = statement.split()[0], statement.split()[1:]
     if word != "inject" and int(target[0].removeprefix("L0.B")) not in known:
         return
     before = session.status()
     edit = edit_of(session, statement)
-    alive = {basin.id for basin in session.registry(0).alive()}
+    alive = {basin.id for basin in session.staged(0).registry.alive()}
 
     if not edit.applied:
         assert edit.reason
@@ -93,7 +93,7 @@ def test_what_is_made_shallower_is_not_destroyed() -> None:
     edit = session.weaken(0, "L0.B0")
     assert not edit.applied
     assert "stays" in edit.reason
-    assert session.registry(0).get(0).status == "alive"  # type: ignore[union-attr]
+    assert session.staged(0).registry.get(0).status == "alive"  # type: ignore[union-attr]
     held = float(edit.reason.split("factor of ")[1].split()[0])
     session.set("max_changed", 1.0)
     assert session.weaken(0, "L0.B0", factor=held).applied

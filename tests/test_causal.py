@@ -86,7 +86,7 @@ def test_placebos_have_the_norm_and_the_form_of_the_knock_outs():
     session = Session("planted:64x4")
     session.survey(0)
     layer = session.landscape_of(0)
-    centres = torch.stack([basin.centre for basin in session.registry(0).alive()])
+    centres = torch.stack([basin.centre for basin in session.staged(0).registry.alive()])
     assert {edit.rank for edit in causal.knock_outs(layer, centres)} == {1}
     edits = causal.scaled_fields(layer, centres, torch.zeros_like(centres))
     fake = causal.placebos(layer, edits, 2, stable_generator("p"))

@@ -115,7 +115,7 @@ def test_the_automatic_layer_carries_most_and_states_that_say_nothing_new_carry_
 
 @pytest.mark.slow
 def test_an_aimed_edit_is_a_function_of_the_session_and_does_what_it_is_for(captured: Session) -> None:
-    concept, text = captured.concept("polite"), captured.text
+    concept, text = captured.state.concepts["polite"], captured.text
     first, second = (aimed(captured, concept, None, 1.0, dose=1.0).draft.proposal for _ in range(2))
     assert first is not None
     assert second is not None
@@ -129,7 +129,7 @@ def test_an_aimed_edit_is_a_function_of_the_session_and_does_what_it_is_for(capt
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [redirected, aimed])
 def test_controls_have_the_norm_of_the_edit_and_the_random_ones_its_key(captured: Session, make) -> None:  # type: ignore[no-untyped-def]
-    concept = captured.concept("polite")
+    concept = captured.state.concepts["polite"]
     candidate = make(captured, concept, 0.3, 1.0)
     factors = candidate.draft.proposal.factors
     found = controls(captured, concept, factors, candidate.imitate)

@@ -8,6 +8,7 @@ import torch
 from energylang.landscape.lineage import survivors
 from energylang.session import Session
 from energylang.work import observing
+from energylang.workspace.named import keep_registry
 
 
 @pytest.fixture
@@ -17,9 +18,9 @@ def session() -> Session:
 
 def naive(session: Session, seed: int) -> int:
     """How many basins a survey with this seed meets that were not known."""
-    before = {basin.id for basin in session.registry(0).alive()}
+    before = {basin.id for basin in session.staged(0).registry.alive()}
     session.survey(0, seed=seed)
-    return len({basin.id for basin in session.registry(0).alive()} - before)
+    return len({basin.id for basin in session.staged(0).registry.alive()} - before)
 
 
 def test_a_survey_says_what_its_count_is_worth(session: Session):
@@ -43,8 +44,8 @@ def test_more_starts_find_more_and_cover_more(session: Session):
 def test_the_coverage_is_the_share_of_other_starts_that_end_in_what_was_met(session: Session):
     """Another seed's starts are a sample that the estimate has not seen."""
     found = session.survey(0)
-    known = session.find_basins(0, 200, 0, radius=False).centres
-    other = session.find_basins(0, 4000, 99, radius=False)
+    known = observing.find_basins(session, 0, 200, 0, radius=False).centres
+    other = observing.find_basins(session, 0, 4000, 99, radius=False)
     near = torch.nn.functional.normalize(other.centres, dim=1) @ torch.nn.functional.normalize(known, dim=1).T
     places = other.assignment[other.assignment >= 0]
     truth = float((near.amax(dim=1) > 0.95)[places].double().mean())
@@ -55,7 +56,7 @@ def test_only_random_starts_are_the_sample(session: Session):
     before = session.survey(0)
     session.run("set max_changed 100%")
     assert session.inject(0, 42).applied
-    found = session.find_basins(0, 200, 0, radius=False)
+    found = observing.find_basins(session, 0, 200, 0, radius=False)
     counts = observing.random_population(found, 200)
     after = session.survey(0)
     assert after.installed_starts == 1
@@ -175,11 +176,11 @@ def test_a_layer_that_was_first_surveyed_after_its_edit_has_gained_what_is_new(s
     session.run("set max_changed 100%")
     made = session.inject(0, 42)
     base = session.staged(0).root
-    session.keep_registry(base, type(base.registry)(), surveyed=False)  # as if it had never been looked at
+    keep_registry(session, base, type(base.registry)(), surveyed=False)  # as if it had never been looked at
     session.survey(0)
     found = session.diff(0)
     old = session.landscape_of(0, base)
-    for basin in session.registry(0).alive():
+    for basin in session.staged(0).registry.alive():
         rests = survivors(old, basin.centre[None])[0]
         assert (basin.id in found.basins_met) == rests
         assert (basin.id in found.basins_gained) == (not rests)

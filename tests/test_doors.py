@@ -121,7 +121,7 @@ def test_lines_are_read_in_one_pass_and_equal_one_by_one(tiny: Session, tmp_path
     assert calls == 1
     for line in lines:
         tiny.capture(3, "single", line)
-    one, other = tiny.concept("lines"), tiny.concept("single")
+    one, other = tiny.state.concepts["lines"], tiny.state.concepts["single"]
     assert one.texts == other.texts
     assert (one.states - other.states).abs().max() < 1e-4
 

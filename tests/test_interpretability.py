@@ -7,7 +7,8 @@ import torch
 
 from energylang import ElError, Session
 from energylang.work.effects import against, standard_error
-from energylang.work.interventions import standing
+from energylang.work.held import standing
+from energylang.workspace.named import concept_named
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_neighbours_are_sorted_and_not_the_basin_itself(session: Session):
 def test_interventions_change_passes_and_undo_takes_them_back(session: Session, words: str):
     basin = most_used(session)
     if words.startswith("swap"):
-        words = f"swap=L3.B{next(b.id for b in session.registry(3).alive() if b.id != basin)}"
+        words = f"swap=L3.B{next(b.id for b in session.staged(3).registry.alive() if b.id != basin)}"
     tokens = session.text.choosing_windows(4)[:, :-1]
     with torch.no_grad():
         before = session.text.forward(tokens, intervention=standing(session)).logits
@@ -151,7 +152,7 @@ def test_concepts_survive_a_file_and_other_dimensions_are_refused(tmp_path):
     for path in ("a.safetensors", "a.json"):
         session.export_concept("a", path)
         session.import_concept(path, name="back")
-        assert torch.allclose(session.concept("back").states, session.concept("a").states)
+        assert torch.allclose(concept_named(session, "back").states, concept_named(session, "a").states)
     other = Session("random:16", base=tmp_path)
     with pytest.raises(ElError, match="dimension"):
         other.import_concept("a.json", layer=0)

@@ -22,6 +22,7 @@ from energylang.models import load, save
 from energylang.models.raw import model_of
 from energylang.ops import TABLE
 from energylang.run.doors import ScriptError
+from energylang.work import model
 from energylang.workspace.versions import DenseCache, Version
 
 
@@ -151,7 +152,7 @@ def test_an_edit_that_leaves_no_numbers_is_undone_and_named(
 
 def test_a_result_with_a_number_that_is_none_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     session = Session("planted:16x2")
-    monkeypatch.setattr(Session, "relative_change", lambda self, layer: float("nan"))
+    monkeypatch.setattr(model, "relative_change", lambda ws, layer: float("nan"))
     with pytest.raises(ElError, match=r"`status` calculated something that is no number: layers\.0\."):
         session.status()
 

@@ -10,8 +10,10 @@ import torch
 from energylang import Session, results
 from energylang.landscape.radius import radii
 from energylang.signature.values import BasinRef
+from energylang.work import observing
 from energylang.work.overview import Overview
 from energylang.work.probing import probe_map
+from energylang.workspace.named import centre_of
 
 MODELS = ["planted:64x6", "random:24x2", "tiny"]
 
@@ -46,15 +48,17 @@ def test_the_map_shows_the_last_survey_and_adds_up(model: str) -> None:
 def test_probes_are_assigned_as_a_survey_assigns_its_starts(model: str) -> None:
     session = Session(model)
     session.survey(0, inits=60)
-    before = {basin.id for basin in session.known_basins(0).alive()}
-    last = session.known_basins(0).last
+    before = {basin.id for basin in observing.known_basins(session, 0).alive()}
+    last = observing.known_basins(session, 0).last
     found = probe_map(session, 0, n_probes=90)
     assert sum(basin.probes for basin in found.basins) + found.to_zero + found.unsettled == 90
     assert {basin.id for basin in found.basins if basin.is_new} == (
         {basin.id for basin in found.basins} - before
     )
-    assert session.known_basins(0).last == last, "a picture is no survey"
-    assert {basin.id for basin in session.known_basins(0).alive()} == before, "a look leaves no trace"
+    assert observing.known_basins(session, 0).last == last, "a picture is no survey"
+    assert {basin.id for basin in observing.known_basins(session, 0).alive()} == before, (
+        "a look leaves no trace"
+    )
     again = probe_map(session, 0, n_probes=90)
     assert [basin.probes for basin in again.basins] == [basin.probes for basin in found.basins]
 
@@ -134,7 +138,7 @@ def _measured(session: Session) -> dict[int, tuple[float, float]]:
     """The intervals of the radii that a survey measures, by basin; the mirror images have the same radii."""
     survey = session.survey(0, inits=30, radius=True)
     measured = [basin for basin in survey.basins if basin.radius_low is not None]
-    centres = torch.stack([session.basin(BasinRef(0, basin.id)) for basin in measured[:12]])
+    centres = torch.stack([centre_of(session, BasinRef(0, basin.id)) for basin in measured[:12]])
     mirrored = radii(session.landscape_of(0), -centres, session.generator("radius")).rows()
     assert [row[0] for row in mirrored] == [basin.radius for basin in measured[:12]]
     return {basin.id: (basin.radius_low or 0.0, basin.radius_high or 9.0) for basin in measured}

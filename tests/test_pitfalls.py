@@ -76,7 +76,7 @@ def test_pitfall_05_surveys_are_deterministic_and_seeds_give_a_spread(planted: S
 
 def test_pitfall_06_basin_numbers_persist(planted: Session):
     def centres() -> dict[int, torch.Tensor]:
-        return {basin.id: basin.centre for basin in planted.registry(0).basins}
+        return {basin.id: basin.centre for basin in planted.staged(0).registry.basins}
 
     planted.survey(0, seed=0)
     before = centres()
@@ -176,8 +176,8 @@ def test_pitfall_14_guards_stand_in_front_of_every_weight_edit(planted: Session)
         'watermark inject "k"',
     ):
         assert planted.run(f'{line} --force --reason "try"').blocked, line
-    runtime = ROOT / "energylang" / "runtime"
-    doors = [path.name for path in runtime.glob("*.py") if ".after(" in path.read_text(encoding="utf-8")]
+    work = ROOT / "energylang" / "work"
+    doors = [path.name for path in work.glob("*.py") if ".after(" in path.read_text(encoding="utf-8")]
     assert doors == ["editing.py"]
 
 
@@ -349,7 +349,7 @@ def test_pitfall_24_capture_has_one_definition():
     script, python = Session("tiny"), Session("tiny")
     script.run('capture L2 polite "Thank you"')
     python.capture(2, "polite", "Thank you")
-    assert torch.equal(script.concept("polite").centroid, python.concept("polite").centroid)
+    assert torch.equal(script.state.concepts["polite"].centroid, python.state.concepts["polite"].centroid)
 
 
 def test_pitfall_26_noise_is_relative_to_the_norm():

@@ -20,7 +20,7 @@ from energylang.cli import main
 from energylang.files.storage import json_bytes, sealed
 from energylang.landscape.draws import normal, stable_generator
 from energylang.results.rounding import REAL, TOLERANCES, Tolerance, compared
-from energylang.run.recording import digest
+from energylang.workspace.ledger import digest
 from energylang.workspace.sketch import apart
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -304,7 +304,7 @@ def test_the_terminal_shows_steps_as_a_bar():
 def test_the_largest_changes_come_in_an_order_that_rounding_does_not_decide():
     import torch
 
-    from energylang.work.workbench import _largest
+    from energylang.work.observe import _largest
 
     change = torch.zeros(4, 4, dtype=torch.float64)
     change[1, 1], change[3, 0], change[0, 3], change[2, 2] = 3.0, -2.0, 2.0, 0.5

@@ -10,6 +10,7 @@ import torch
 
 from energylang import BasinSurgeon, ElError, Session
 from energylang.compat.surgeon import SurgeonError, UngatedSurgeon
+from energylang.workspace.named import centre_of
 
 PLANTED = "planted:64x4"
 
@@ -295,13 +296,13 @@ def test_neighbours_leave_the_concept_s_own_basin_out(spoken: BasinSurgeon):
 def test_zeroing_a_basin_takes_its_direction_out_of_every_state(spoken: BasinSurgeon):
     spoken.survey(layer=2)
     number = spoken.find_basin_neighbours(layer=2, concept="polite", top_k=1)[0]["id"]
-    centre = spoken.session.basin(_ref(2, number))
+    centre = centre_of(spoken.session, _ref(2, number))
     text = spoken.session.text
     ids = torch.tensor([text.encode("Hello there")])
     before = spoken.trace_generation("Hi, can you help me?", layer=2)
     assert before["controls"] == []
     found = spoken.intervene(layer=2, basin_id=number)
-    from energylang.work.interventions import standing
+    from energylang.work.held import standing
 
     states = text.forward(ids, intervention=standing(spoken.session)).states[2][0]
     along = states @ (centre / centre.norm())

@@ -117,7 +117,7 @@ def test_without_text_there_are_no_tokens_and_starts_decide():
     assert all(row.tokens == 0 and row.token_share is None and row.context is None for row in found.basins)
     populations = [row.population for row in found.basins]
     assert populations == sorted(populations, reverse=True)
-    assert session.registry(0).main() == session.registry(0).alive()
+    assert session.staged(0).registry.main() == session.staged(0).registry.alive()
 
 
 # ----------------------------------------------------------------------------- texts, traces, replies
@@ -132,7 +132,7 @@ def test_a_trace_and_the_usage_of_its_text_name_the_same_basins(surveyed, layer:
     assert missing == trace.to_zero + trace.unsettled == usage.elsewhere
     assert all((token.cosine is None) == (token.basin is None) for token in trace.tokens)
     assert all(-1.001 <= token.cosine <= 1.001 for token in trace.tokens if token.cosine is not None)
-    known = {basin.id for basin in session.registry(layer).alive()}
+    known = {basin.id for basin in session.staged(layer).registry.alive()}
     assert {token.basin for token in trace.tokens if token.basin is not None} <= known
 
 
@@ -246,7 +246,7 @@ def test_names_leave_no_trace_in_weights_and_edits_keep_them():
 
 def test_the_gate_keeps_the_main_basins_and_not_every_basin_with_a_token(surveyed):
     session, found = surveyed[0], surveyed[1][3]
-    main = {basin.id for basin in session.registry(3).main()}
+    main = {basin.id for basin in session.staged(3).registry.main()}
     wanted = {row.id for row in found.basins if row.population or row.tokens >= HELD * found.token_states}
     assert main == wanted and len(main) < found.num_basins
     edit = session.inject(3, 42, strength=1e-4)
@@ -261,15 +261,15 @@ def test_a_session_is_written_with_its_tokens_and_an_older_one_can_be_read(tmp_p
     session.run(f'save "{tmp_path / "one.safetensors"}" session=true')
     again = Session()
     again.run(f'load "{tmp_path / "one.safetensors"}" session=true')
-    assert [basin.tokens for basin in again.registry(2).alive()] == [row.tokens for row in found.basins]
+    assert [basin.tokens for basin in again.staged(2).registry.alive()] == [row.tokens for row in found.basins]
     tensors, about = whole.written(session)
     for kind, *rest in about["items"]:
         if kind in ("Basin", "Registry"):
             rest[0].pop("tokens", None)
             rest[0].pop("token_states", None)
     whole.restored(again, session.model, tensors, about)
-    assert {basin.tokens for basin in again.registry(2).alive()} == {0}
-    assert len(again.registry(2).alive()) == found.num_basins
+    assert {basin.tokens for basin in again.staged(2).registry.alive()} == {0}
+    assert len(again.staged(2).registry.alive()) == found.num_basins
 
 
 # ------------------------------------------------------------------------------------ the assignment

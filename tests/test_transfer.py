@@ -11,10 +11,12 @@ from energylang.cli.concepts import micro_world
 from energylang.landscape.lineage import HELD
 from energylang.models import Model, load, save
 from energylang.models.conversations import heldout_conversations
-from energylang.session import Session, with_threads
-from energylang.studies.surgery import Bench, Options, Study
+from energylang.session import Session
+from energylang.studies.bench import Bench, Options, Study
 from energylang.studies.transfer import carry, transfer
 from energylang.work.two_models import shared_states
+from energylang.workspace.execution import with_threads
+from energylang.workspace.named import concept_named
 
 LAYER, NAMES = 3, ("rude",)
 
@@ -80,8 +82,8 @@ def test_without_conversations_passages_are_compared():
 def test_the_order_of_the_units_is_found_and_concepts_come_over(twin: Path):
     with with_threads(1):
         donor, here = bench(str(twin)), bench("tiny")
-        own = donor.session.concept("rude").centroid
-        assert torch.cosine_similarity(own, here.session.concept("rude").centroid, dim=0) < 0.5
+        own = concept_named(donor.session, "rude").centroid
+        assert torch.cosine_similarity(own, concept_named(here.session, "rude").centroid, dim=0) < 0.5
         loss = here.loss(here.changed())
         before = here.shares(here.changed())
         found = transfer(here, carry(donor), before, loss)
@@ -101,7 +103,7 @@ def test_a_comparison_finds_the_order_too(twin: Path):
     assert found.fit is not None and found.fit_shuffled is not None
     assert found.fit > 0.99 > 0 > found.fit_shuffled
     # Random starts are not in the other order: they meet other rare basins there. What tokens settle in is the same.
-    registry = session.registry(LAYER)
+    registry = session.staged(LAYER).registry
     used = {basin.id for basin in registry.main() if basin.tokens >= HELD * registry.token_states}
     exact = {match.here for match in found.matches if match.cosine > 0.999}
     assert len(used) > 10

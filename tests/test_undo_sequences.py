@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energylang import ElError, ScriptError, Session
+from energylang.workspace.named import travel_to
 
 basins = st.integers(0, 5).map(lambda basin: f"L0.B{basin}")
 seeds = st.integers(0, 30).map(str)
@@ -69,5 +70,5 @@ def test_undo_all_after_any_sequence_is_the_identical_hash(statements: list[str]
         assert session.undo(session.timeline.undoable).is_original
     assert session.staged_hash() == session.live_hash() == session.original_hash == beginning
     assert session.state is state
-    session.travel_to(node)
+    travel_to(session, node)
     assert (session.staged_hash(), session.live_hash()) == there

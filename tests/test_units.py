@@ -159,7 +159,7 @@ def spoken() -> Session:
 
 @pytest.mark.slow
 def test_a_concept_s_redirect_has_a_dose_and_a_strength(spoken: Session) -> None:
-    concept = spoken.concept("polite")
+    concept = spoken.state.concepts["polite"]
     first = redirected(spoken, concept, None, 1.0, dose=0.3).draft.edit
     assert first.dose == 0.3 and first.strength == first.relative_norm
     second = redirected(spoken, concept, first.strength, 1.0).draft.edit
@@ -167,7 +167,7 @@ def test_a_concept_s_redirect_has_a_dose_and_a_strength(spoken: Session) -> None
 
 
 def test_a_concept_s_attractor_has_a_strength_that_can_be_given_back(spoken: Session) -> None:
-    concept = spoken.concept("polite")
+    concept = spoken.state.concepts["polite"]
     first = attractor(spoken, concept, None, 1.0).draft
     assert first.proposal is not None and first.edit.dose is None
     second = attractor(spoken, concept, first.edit.strength, 1.0).draft

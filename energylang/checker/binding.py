@@ -21,7 +21,7 @@ from energylang.signature import types as t
 from energylang.signature.coerce import article, coerce, suggestion
 from energylang.signature.declaration import UNKNOWN_VALUE, Op, Param
 from energylang.signature.settings import SETTINGS
-from energylang.signature.values import BasinRef, Concept, Layer, parse_reference
+from energylang.signature.values import BasinRef, ConceptName, Layer, parse_reference
 from energylang.syntax import ast
 
 from .scope import Argument, Call, Given, LayerOf, Procedure, SeedOf
@@ -210,16 +210,16 @@ def argument(checker: Checker, op: Op, param: Param, expr: ast.Expr, bound: dict
         param = Param(known.name, known.type, known.help, known.default, known.minimum, known.maximum,
                       known.above, known.choices)  # fmt: skip
     if param.type == t.CONCEPT and (concept := _concept(checker, expr)):
-        return Given(Concept(concept))
+        return Given(ConceptName(concept))
     if param.type == t.LABEL and (label := _bare(expr)):
         return Given(label)
     word = _word(checker, expr)
     if param.type == t.CHOICE or (param.choices and word is not None):
         return _choice(checker, param, expr, word)
     if param.type == t.CONCEPT and isinstance(expr, ast.Text) and expr.constant is not None:
-        return Given(Concept(expr.constant))
+        return Given(ConceptName(expr.constant))
     if param.type == t.DIRECTION and word is not None:
-        return Given(Concept(word))
+        return Given(ConceptName(word))
     if isinstance(expr, ast.Word):
         if checker.scope.find(expr.value) is None:
             return Given(expr.value)
@@ -228,7 +228,7 @@ def argument(checker: Checker, op: Op, param: Param, expr: ast.Expr, bound: dict
         return Given("layers")
     value = constant(expr)
     if isinstance(value, str) and param.type == t.DIRECTION and parse_reference(value) is None:
-        return Given(Concept(value))
+        return Given(ConceptName(value))
     if isinstance(value, str) and param.type in REFERENCES:
         checker.problems.add("EL201", f"`{param.name}` must be {article(param.type)}, not a text", expr.span,
                              help=f"without quotes: `{value}`" if parse_reference(value) else param.help)  # fmt: skip
@@ -336,9 +336,9 @@ def bind_procedure(checker: Checker, command: ast.Command, procedure: Procedure)
 
 def _procedure_argument(checker: Checker, name: str, kind: t.Type, expr: ast.Expr) -> Argument:
     if kind == t.CONCEPT and (concept := _concept(checker, expr)):
-        return Given(Concept(concept))
+        return Given(ConceptName(concept))
     if kind == t.DIRECTION and (word := _word(checker, expr)):
-        return Given(Concept(word))
+        return Given(ConceptName(word))
     if kind == t.STRENGTH and _bare(expr) == "auto":
         return Given("auto")
     found = checker.type_of(expr)

@@ -9,11 +9,11 @@ from energylang.diagnostics.source import Span
 from energylang.errors import ElError
 from energylang.models.header import read_header
 from energylang.ops import TABLE
-from energylang.ops.control import unsavable
 from energylang.ops.spelling import operation_named
 from energylang.signature import types as t
 from energylang.signature.coerce import suggestion
 from energylang.signature.declaration import UNKNOWN_VALUE, Effect, Op
+from energylang.signature.saving import unsavable
 from energylang.syntax import ast
 
 from .binding import NO_CONSTANT, bind, bind_procedure, constant, known

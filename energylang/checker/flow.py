@@ -16,7 +16,7 @@ from energylang.errors import ElError
 from energylang.signature import types as t
 from energylang.signature.coerce import coerce, suggestion
 from energylang.signature.declaration import Effect, Op, Param
-from energylang.signature.values import BasinRef, Concept, Layer
+from energylang.signature.values import BasinRef, ConceptName, Layer
 from energylang.syntax import ast
 
 from .facts import ALL, Facts, Loss, Made, OneOf, Place, Symbol, Undoable, basin_layer, layer_index, replace
@@ -129,13 +129,13 @@ class Flows(Known):
                 if layer
                 else None
             )
-        if param.type == t.CONCEPT and isinstance(value, Concept):
+        if param.type == t.CONCEPT and isinstance(value, ConceptName):
             if param.name == op.flow.creates:
                 self._recapture(op, value.name, place, layer)
             else:
                 # Where only its texts are read, a concept of any layer will do.
                 self.concept_used(value.name, place, None if op.flow.reads else layer)
-        elif param.type == t.DIRECTION and isinstance(value, Concept):
+        elif param.type == t.DIRECTION and isinstance(value, ConceptName):
             self.concept_used(value.name, place, layer)
         elif param.type in DIRECTIONS and isinstance(value, BasinRef | Symbol):
             self.basin_used(op, value, place)
@@ -341,7 +341,7 @@ class Flows(Known):
             concept = self.argument_value(call.arguments.get(flow.creates))
             name = (
                 concept.name
-                if isinstance(concept, Concept)
+                if isinstance(concept, ConceptName)
                 else concept
                 if isinstance(concept, str)
                 else None

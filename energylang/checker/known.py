@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from energylang.signature.values import BasinRef, Concept, Layer
+from energylang.signature.values import BasinRef, ConceptName, Layer
 from energylang.syntax import ast
 
 from .expressions import BASIN_NAME, Expressions
@@ -115,8 +115,8 @@ class Known(Expressions):
         return self.facts.value(home.level, name) if home is not None else None
 
     @_value
-    def _(self, node: ast.ConceptName) -> Concept:
-        return Concept(node.name)
+    def _(self, node: ast.ConceptName) -> ConceptName:
+        return ConceptName(node.name)
 
     @_value
     def _(self, node: ast.LayerRef) -> Layer:
@@ -191,7 +191,7 @@ class Known(Expressions):
         for sign, operand in node.rest:
             right = self.known(operand)
             alike = (_is_number(left) and _is_number(right)) or (
-                type(left) is type(right) and isinstance(left, str | bool | Layer | BasinRef | Concept)
+                type(left) is type(right) and isinstance(left, str | bool | Layer | BasinRef | ConceptName)
             )
             if not alike or (sign not in ("==", "!=") and not isinstance(left, int | float | str)):
                 return None

@@ -16,7 +16,7 @@ from energylang.diagnostics.source import Span
 from energylang.ops import TABLE
 from energylang.signature import types as t
 from energylang.signature.coerce import suggestion
-from energylang.signature.values import BasinRef, Concept, Layer
+from energylang.signature.values import BasinRef, ConceptName, Layer
 from energylang.syntax import ast
 
 from .commands import Commands
@@ -136,7 +136,9 @@ class Procedures(Commands):
             if argument is None and default is not None and binding is not None:
                 named = isinstance(default, ast.Name) and kind in (t.CONCEPT, t.DIRECTION)
                 value = (
-                    Concept(default.name) if named and isinstance(default, ast.Name) else self.known(default)
+                    ConceptName(default.name)
+                    if named and isinstance(default, ast.Name)
+                    else self.known(default)
                 )
             if kind == t.LAYER and isinstance(value, int):
                 value = Layer(value)
@@ -225,7 +227,7 @@ class Procedures(Commands):
         value = given[0] if given and all(same(item, given[0]) for item in given) else None
         if result != t.NOTHING and not _always_returns(procedure.definition.body):
             result, value = t.ANY, None
-        if not isinstance(value, Layer | BasinRef | Concept | int | str):
+        if not isinstance(value, Layer | BasinRef | ConceptName | int | str):
             value = None
         return Outcome(end, result, reads, writes, height, value)
 

@@ -18,7 +18,7 @@ from typing import Any
 from energylang.signature import types as t
 from energylang.signature.coerce import suggestion
 from energylang.signature.declaration import Effect, Op
-from energylang.signature.values import Concept
+from energylang.signature.values import ConceptName
 from energylang.syntax import ast
 
 from .facts import ALL, UNKNOWN, Place, Symbol, either, replace, without_layer
@@ -317,7 +317,7 @@ class Checker(Procedures):
         concepts = dict(now.concepts)
         if call is not None and isinstance(call.target, Op) and call.target.flow.creates:
             made = self.argument_value(call.arguments.get(call.target.flow.creates))
-            if isinstance(made, Concept):
+            if isinstance(made, ConceptName):
                 concepts.pop(made.name, None)
                 if made.name in before.now.concepts:
                     concepts[made.name] = before.now.concepts[made.name]

@@ -10,7 +10,7 @@ from energylang import results
 from energylang.models.header import ModelHeader
 from energylang.signature import types as t
 from energylang.signature.declaration import Op
-from energylang.signature.values import BasinRef, Concept, Layer, Seed
+from energylang.signature.values import BasinRef, ConceptName, Layer, Seed
 from energylang.syntax import ast
 
 from .facts import NOTHING, UNKNOWN, Facts, replace
@@ -239,7 +239,7 @@ def type_of_value(value: Any) -> t.Type:
         str: t.TEXT,
         Layer: t.LAYER,
         BasinRef: t.BASIN,
-        Concept: t.CONCEPT,
+        ConceptName: t.CONCEPT,
         Seed: t.SEED,
     }
     return simple.get(type(value), t.ANY)

@@ -20,7 +20,7 @@ from energylang.errors import ElError
 from energylang.files.storage import MAX_TEXT_BYTES, not_utf8, read_bytes
 
 if TYPE_CHECKING:
-    from energylang.studies.surgery import Study
+    from energylang.studies.bench import Study
 
 CONTEXTS = 16
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
@@ -31,7 +31,7 @@ _PATTERNS = '{"question": "\\\\?", "love": "\\\\b(love|heart)\\\\b"}'
 
 def micro_world(seed: int) -> Study:
     """The registers of the bundled corpus, captured from sentences that are no templates of it."""
-    from energylang.studies.surgery import Study
+    from energylang.studies.bench import Study
     from energylang.training import corpus
 
     draw = random.Random(seed)
@@ -51,7 +51,7 @@ def micro_world(seed: int) -> Study:
 
 def study_from(found: Mapping[str, Mapping[str, list[str]]]) -> Study:
     """The study of concepts that ``read_concepts`` found."""
-    from energylang.studies.surgery import Study
+    from energylang.studies.bench import Study
 
     return Study(
         texts={name: at["texts"] for name, at in found.items()},

@@ -79,15 +79,15 @@ def plain(value: Any) -> Any:
 
 
 def list_operations(table: Mapping[str, Op]) -> None:
-    category = ""
+    family = ""
     width = max(len(name) for name in table)
     for op in sorted(
         table.values(),
-        key=lambda op: list(dict.fromkeys(o.category for o in table.values())).index(op.category),
+        key=lambda op: list(dict.fromkeys(o.family for o in table.values())).index(op.family),
     ):
-        if op.category != category:
-            print(("\n" if category else "") + op.category)
-            category = op.category
+        if op.family != family:
+            print(("\n" if family else "") + op.family.title())
+            family = op.family
         print(f"  {op.name:<{width}}  {op.summary}")
     print("\n`el ops NAME` explains one.")
 
@@ -96,7 +96,7 @@ def operation_dict(op: Op) -> dict[str, object]:
     """A declaration as JSON data."""
     return {
         "name": op.name,
-        "category": op.category,
+        "family": op.family,
         "summary": op.summary,
         "details": op.details,
         "usage": op.usage(),

@@ -115,7 +115,8 @@ def surgery(args: argparse.Namespace) -> int:
         check_model(model, args.layer)
     prepare(args.output)
 
-    from energylang.studies.surgery import Options, examine
+    from energylang.studies.bench import Options
+    from energylang.studies.surgery import examine
 
     study = micro_world(args.seed) if concepts is None else study_from(concepts)
     options = Options(

@@ -11,7 +11,9 @@ from energylang.compat import dropin
 from energylang.errors import ElError
 from energylang.results.answer import Answer
 from energylang.session import Session
-from energylang.signature.values import BasinRef, Concept, Seed
+from energylang.signature.values import BasinRef, ConceptName, Seed
+from energylang.work import observing, published
+from energylang.workspace.workspace import check_layer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,15 +51,15 @@ class Surgeon:
 
     def get_beta(self, layer: int = 0) -> float:
         """The inverse temperature at which a layer is read."""
-        self.session.check_layer(layer)
+        check_layer(self.session.model, layer)
         return float(self.session.landscape_of(layer).beta)
 
     def _target(
         self, layer: int, seed: int, basin: int | None, concept: str | None
-    ) -> BasinRef | Concept | Seed:
+    ) -> BasinRef | ConceptName | Seed:
         if basin is not None:
             return BasinRef(layer, basin)
-        return Seed(seed) if concept is None else Concept(self._concept(concept, None))
+        return Seed(seed) if concept is None else ConceptName(self._concept(concept, None))
 
     def _concept(self, name: str | None, other: str | None) -> str:
         """The name of a captured concept, given by either keyword."""
@@ -79,7 +81,7 @@ class Surgeon:
             return {"force": True, "reason": reason or UNGATED}
         return {"force": force, "reason": reason or (UNSAID if force else "")}
 
-    def _iterations(self, layer: int, target: BasinRef | Concept | Seed) -> int:
+    def _iterations(self, layer: int, target: BasinRef | ConceptName | Seed) -> int:
         return dropin.settles(self.session, layer, dropin.target_state(self.session, layer, target))[1]
 
     def _retention(self, edit: results.Edit | results.CausalEffect) -> dict[str, Any]:
@@ -89,16 +91,16 @@ class Surgeon:
         if num_inits is not None:
             self.session.survey(layer, inits=num_inits)
         else:
-            self.session.known_basins(layer)
+            observing.known_basins(self.session, layer)
 
     def _alive(self, layer: int) -> int:
-        return len(self.session.known_basins(layer).alive())
+        return len(observing.known_basins(self.session, layer).alive())
 
     def _edited(
         self,
         edit: results.Edit,
         before: results.Verdict | None,
-        target: BasinRef | Concept | Seed | None,
+        target: BasinRef | ConceptName | Seed | None,
         extra: Mapping[str, Any],
     ) -> Answer:
         """An edit under the published keys; ``target`` is looked at again after it."""
@@ -113,7 +115,7 @@ class Surgeon:
     def _nothing_there(
         self,
         layer: int,
-        target: BasinRef | Concept | Seed,
+        target: BasinRef | ConceptName | Seed,
         place: results.Verdict,
         extra: Mapping[str, Any] | None = None,
     ) -> Answer:
@@ -151,7 +153,7 @@ class ConceptTable(MutableMapping[str, Any]):
         self.session = session
 
     def __getitem__(self, name: str) -> dict[str, Any]:
-        return dropin.published_concept(self.session.state.concepts[name])
+        return published.published_concept(self.session.state.concepts[name])
 
     def __setitem__(self, name: str, data: Any) -> None:
         dropin.keep_concept(self.session, name, data, f"concept {name}")

@@ -7,8 +7,11 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from energylang.compat import dropin
+from energylang.files.storage import located
 from energylang.results.answer import Answer
-from energylang.signature.values import Concept
+from energylang.signature.values import ConceptName
+from energylang.work import published
+from energylang.workspace.named import concept_named
 
 from .base import Surgeon, SurgeonError, auto
 
@@ -34,7 +37,7 @@ class Concepts(Surgeon):
             info, state = None, dropin.text_state(session, layer, text)
         else:
             info = session.capture(layer, name, text, contrast=contrast, position=position)
-            state = session.concept(name).states[-1]
+            state = concept_named(session, name).states[-1]
         end, count = dropin.settles(session, layer, state)
         cosine = float(end @ state / (end.norm() * state.norm()).clamp_min(1e-12))
         extra = {} if info is None else {"concept": name, "num_samples": info.samples}
@@ -78,12 +81,12 @@ class Concepts(Surgeon):
         """Make a concept's state a basin of its own (``method="attractor"``), judged by the gate. The other methods of
         ``inject-concept`` change what is said instead: redirect, aimed, auto."""
         name = self._concept(concept_name, concept)
-        target = Concept(name)
+        target = ConceptName(name)
         before = self.session.verify(layer, target)
         edit = self.session.inject_concept(
             layer, name, strength=auto(strength), method=method, **self._forced(force, reason)
         )
-        samples = len(self.session.concept(name).states)
+        samples = len(concept_named(self.session, name).states)
         return self._edited(edit, before, target, {"concept": name, "num_samples": samples})
 
     def remove_concept(
@@ -99,7 +102,7 @@ class Concepts(Surgeon):
     ) -> Answer:
         """Remove the basin in which a concept settles; ``method="aimed"`` makes it less likely to be said."""
         name = self._concept(concept_name, concept)
-        target = Concept(name)
+        target = ConceptName(name)
         before = self.session.verify(layer, target)
         edit = self.session.remove_concept(
             layer, name, strength=auto(strength), method=method, **self._forced(force, reason)
@@ -126,10 +129,10 @@ class Concepts(Surgeon):
             edit = self.session.transplant(
                 source_surgeon, layer, concept_name, strength=auto(strength), **self._forced(force, reason)
             )
-            return self._edited(edit, None, Concept(concept_name), {"concept": concept_name})
+            return self._edited(edit, None, ConceptName(concept_name), {"concept": concept_name})
         source_surgeon._concept(concept_name, None)
         with self.session.transaction():
-            data = dropin.published_concept(source_surgeon.session.concept(concept_name))
+            data = published.published_concept(concept_named(source_surgeon.session, concept_name))
             dropin.keep_concept(
                 self.session, concept_name, {**data, "layer": layer}, f"transplant {concept_name} to L{layer}"
             )
@@ -176,7 +179,7 @@ class Concepts(Surgeon):
     def concept_interpolate(self, concept_a: str, concept_b: str, num_steps: int = 5) -> Answer:
         """The way from one concept to another, and the basins on it."""
         found = self.session.interpolate(*self._both(concept_a, concept_b), num_steps)
-        ends = [float(self.session.concept(name).centroid.norm()) for name in (concept_a, concept_b)]
+        ends = [float(concept_named(self.session, name).centroid.norm()) for name in (concept_a, concept_b)]
         steps = [
             {
                 "ratio": point.t,
@@ -197,12 +200,16 @@ class Concepts(Surgeon):
         name = self._concept(concept_name, None)
         if path is None:
             return Answer(None, {"concept": name, **dropin.concept_data(self.session, name)})
-        where, samples = fspath(path), len(self.session.concept(name).states)
+        where, samples = fspath(path), len(concept_named(self.session, name).states)
         if not where.endswith((".pt", ".pth")):
             stored = self.session.export_concept(name, where)
             return Answer(stored, {"path": where, "concept": name, "samples": samples})
-        data = {"name": name, **dropin.published_concept(self.session.concept(name)), "num_samples": samples}
-        dropin.write_published(self.session, where, data)
+        data = {
+            "name": name,
+            **published.published_concept(concept_named(self.session, name)),
+            "num_samples": samples,
+        }
+        published.write_published(self.session, where, data)
         return Answer(None, {"path": where, "concept": name, "samples": samples})
 
     def import_concept(self, path: str | PathLike[str]) -> Answer:
@@ -211,7 +218,7 @@ class Concepts(Surgeon):
         if not where.endswith((".pt", ".pth")):
             info = self.session.import_concept(where)
             return Answer(info, {"concept": info.name, "samples": info.samples})
-        found = dropin.read_published(self.session.resolve(where))
+        found = published.read_published(located(where, self.session.base))
         name = str(found.get("name") or Path(where).stem)
         dropin.keep_concept(self.session, name, found, f'import-concept "{where}"')
-        return Answer(None, {"concept": name, "samples": len(self.session.concept(name).states)})
+        return Answer(None, {"concept": name, "samples": len(concept_named(self.session, name).states)})

@@ -8,10 +8,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,7 +17,7 @@ from torch import Tensor
 
 from energylang import results
 from energylang.errors import CheckpointError, ElError
-from energylang.files.storage import opened, write_atomic
+from energylang.files.storage import located
 from energylang.landscape.assign import nearest
 from energylang.landscape.dynamics import settle, trajectory
 from energylang.landscape.energy import lyapunov
@@ -27,19 +25,19 @@ from energylang.landscape.layer import Landscape
 from energylang.landscape.survey import survey
 from energylang.models import checkpoint
 from energylang.models.header import hopfield_blocks
-from energylang.models.index import check_file
-from energylang.models.published import load_plain, read_tensors
+from energylang.models.published import read_tensors
 from energylang.models.raw import model_of
-from energylang.signature.values import BasinRef, Seed
-from energylang.signature.values import Concept as ConceptName
+from energylang.signature.values import BasinRef, ConceptName, Seed
+from energylang.work import interpreting, observing
 from energylang.work.concepts import keep
 from energylang.work.keeping import marks_of, there
 from energylang.work.observing import survey_starts
 from energylang.workspace.history import Concept, Holding
+from energylang.workspace.named import centre_of, concept_named, staged_made_live, state_of
+from energylang.workspace.workspace import check_layer
 
 if TYPE_CHECKING:
     from energylang.session import Session
-    from energylang.work.workbench import Workbench
 
 CONTROLS = 3
 
@@ -86,19 +84,19 @@ def ways_of(session: Session, layer: int, inits: int, seed: int) -> Ways:
 
 def centres(session: Session, survey: results.Survey) -> list[Tensor]:
     """The centres (d,) of a survey's basins, in its order."""
-    registry = session.registry(survey.layer)
+    registry = session.staged(survey.layer).registry
     known = {basin.id: basin.centre for basin in registry.basins}
     return [known[basin.id].clone() for basin in survey.basins]
 
 
 def centre(session: Session, layer: int, basin: int) -> Tensor:
     """The centre (d,) of a living basin."""
-    return session.basin(BasinRef(layer, basin)).clone()
+    return centre_of(session, BasinRef(layer, basin)).clone()
 
 
 def centres_by_number(session: Session, layer: int) -> dict[int, Tensor]:
     """The centres (d,) of the living basins."""
-    return {basin.id: basin.centre.clone() for basin in session.known_basins(layer).alive()}
+    return {basin.id: basin.centre.clone() for basin in observing.known_basins(session, layer).alive()}
 
 
 def energies_at(session: Session, layer: int, places: Mapping[int, Tensor]) -> dict[int, float]:
@@ -126,19 +124,19 @@ def first_tokens(session: Session, text: str, count: int | None) -> str:
 
 def weight(session: Session, layer: int) -> Tensor:
     """A copy of a layer's staged weight (d, d)."""
-    session.check_layer(layer)
+    check_layer(session.model, layer)
     return session.weight(session.staged(layer)).clone()
 
 
 def original(session: Session, layer: int) -> Tensor:
     """A copy of the weight (d, d) that a layer was loaded with."""
-    session.check_layer(layer)
+    check_layer(session.model, layer)
     return session.weight(session.staged(layer).root).clone()
 
 
 def target_state(session: Session, layer: int, target: BasinRef | ConceptName | Seed) -> Tensor:
     """The state (d,) from which a target is looked at: of a seed its pattern."""
-    direction = session.direction(layer, target)
+    direction = state_of(session, layer, target)
     return 0.9 * torch.sign(direction) if isinstance(target, Seed) else direction.clone()
 
 
@@ -151,15 +149,15 @@ def settles(session: Session, layer: int, state: Tensor) -> tuple[Tensor, int]:
 
 def text_state(session: Session, layer: int, text: str) -> Tensor:
     """The state (d,) that a text leads to, as ``capture`` reads it."""
-    session.check_layer(layer)
+    check_layer(session.model, layer)
     state: Tensor = session.text.text_states((text,), layer, "decision")[0]
     return state
 
 
 def without_known(session: Session, layer: int, name: str, top: int) -> list[results.Neighbour]:
     """The basins nearest to a concept that text visits, without the one in which the concept itself settles."""
-    found = session.nearest_basins(layer, ConceptName(name), 100_000)
-    own = session.look(layer, ConceptName(name)).basin
+    found = interpreting.neighbours(session, layer, ConceptName(name), 100_000)
+    own = observing.look(session, layer, ConceptName(name)).basin
     near = [basin for basin in found.neighbours if basin.id != own]
     visited = [basin for basin in near if basin.example_probe]
     return (visited or near)[:top]
@@ -186,7 +184,11 @@ def controls(
         for _ in range(CONTROLS):
             other = {key: _elsewhere(session, holding, taken, generator) for key, holding in held.items()}
             session.state = replace(before, interventions=other)
-            found.append(session.trace_reply(layer, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed))
+            found.append(
+                interpreting.trace_generation(
+                    session, layer, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed
+                )
+            )
     finally:
         session.state = before
     return found
@@ -197,7 +199,7 @@ def _elsewhere(
 ) -> Holding:
     """The same intervention on a random other basin of its layer, a main one: most of the others hold a single token,
     and nothing would be done."""
-    registry = session.registry(holding.layer)
+    registry = session.staged(holding.layer).registry
     alive, main = registry.alive(), {basin.id for basin in registry.main()}
     free = [i for i, basin in enumerate(alive) if basin.id in main and (holding.layer, basin.id) not in taken]
     if not free:
@@ -212,7 +214,7 @@ def _elsewhere(
 
 def concept_data(session: Session, name: str) -> dict[str, Any]:
     """A concept as plain data: what ``export-concept`` writes, as numbers."""
-    concept = session.concept(name)
+    concept = concept_named(session, name)
     return {
         "name": concept.name,
         "layer": concept.layer,
@@ -225,17 +227,6 @@ def concept_data(session: Session, name: str) -> dict[str, Any]:
         "states": concept.states.tolist(),
         "model": session.model.spec,
         "checkpoint_hash": session.original_hash,
-    }
-
-
-def published_concept(concept: Concept) -> dict[str, Any]:
-    """A concept as the published package keeps it, with its layer and texts beside."""
-    return {
-        "states": list(concept.states.detach().cpu().unbind(0)),
-        "centroid": concept.centroid.detach().cpu(),
-        "layer": concept.layer,
-        "texts": list(concept.texts),
-        "position": concept.position,
     }
 
 
@@ -275,24 +266,10 @@ def keep_concept(session: Session, name: str, data: Mapping[str, Any], statement
     session.timeline.record(statement, before, session.state, "OK", "", None)
 
 
-def write_published(session: Workbench, path: str, data: Mapping[str, Any]) -> int:
-    """Write a dictionary of tensors as .pt, whole or not at all; the size in bytes."""
-    raw = torch_bytes(data)
-    write_atomic(session.resolve(path), raw)
-    return len(raw)
-
-
-def torch_bytes(data: Mapping[str, Any]) -> bytes:
-    """A dictionary of tensors, numbers and texts as ``torch.save`` writes it."""
-    buffer = io.BytesIO()
-    torch.save(dict(data), buffer)
-    return buffer.getvalue()
-
-
 def bare_weights(session: Session, path: str) -> bool:
     """Take the weights of a .pt file that holds no inverse temperatures, as the published package does: every layer is
     read at β = 7. ``False`` for any other file, which ``load`` reads."""
-    source = session.resolve(path)
+    source = located(path, session.base)
     if source.suffix not in (".pt", ".pth") or not source.is_file():
         return False
     found = read_tensors(source)
@@ -301,30 +278,6 @@ def bare_weights(session: Session, path: str) -> bool:
         return False
     session.adopt(model_of([found[f"blocks.{block}.hopfield.W"] for block in blocks], spec=path))
     return True
-
-
-def read_published(path: Path) -> dict[str, Any]:
-    """A .pt dictionary of tensors, numbers and texts. Anything else is refused before it ran."""
-    check_file(path)
-    read_tensors(path)  # refuses what claims more than the file holds, and code by its name
-    try:
-        with opened(path) as file:
-            found = load_plain(file, path)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path} holds no dictionary")
-    return found
-
-
-def session_data(session: Workbench) -> dict[str, Any]:
-    """Staged weights and concepts in the published layout: ``model_state`` for whoever loads a model,
-    ``layer_N_W`` for whoever takes up a session."""
-    with session.model_with_staged_weights() as model:
-        state = {name: tensor.detach().cpu().clone() for name, tensor in model.tensors().items()}
-        layers = {f"layer_{i}_W": state[model.weight_key(i)] for i in range(model.num_layers)}
-    concepts = {name: published_concept(concept) for name, concept in session.state.concepts.items()}
-    return {"model_state": state, "concepts": concepts, **layers}
 
 
 def save_session(session: Session, path: str) -> None:
@@ -336,8 +289,8 @@ def save_session(session: Session, path: str) -> None:
         name: {"layer": concept.layer, "texts": list(concept.texts), "position": concept.position}
         for name, concept in session.state.concepts.items()
     }
-    with session.model_with_staged_weights() as model:
-        checkpoint.save(model, session.resolve(path), extra=tensors, notes={"concepts": about})
+    with staged_made_live(session) as model:
+        checkpoint.save(model, located(path, session.base), extra=tensors, notes={"concepts": about})
 
 
 def stored_concepts(session: Session) -> Iterable[tuple[str, dict[str, Any]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from energylang.compat import dropin
 from energylang.results.answer import Answer
-from energylang.signature.values import BasinRef, Concept, Seed
+from energylang.signature.values import BasinRef, ConceptName, Seed
 
 from .base import Surgeon, auto
 
@@ -111,7 +111,7 @@ class Editing(Surgeon):
         self,
         name: str,
         layer: int,
-        target: BasinRef | Seed | Concept,
+        target: BasinRef | Seed | ConceptName,
         factor: float,
         force: bool,
         reason: str,

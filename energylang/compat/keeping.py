@@ -10,8 +10,10 @@ from typing import Any
 
 from energylang import results
 from energylang.compat import dropin
+from energylang.files.storage import located
 from energylang.results.answer import Answer
 from energylang.signature.values import BasinRef
+from energylang.work import observing, published
 from energylang.work.consolidation import consolidation
 
 from .base import Surgeon, SurgeonError
@@ -30,7 +32,7 @@ class Keeping(Surgeon):
         """Limits that every edit keeps: how many of a layer's basins it may lose and (for all layers) how many
         decisions it may change, in percent; ``protected`` are numbers of basins that none may lose."""
         session = self.session
-        session.known_basins(layer)
+        observing.known_basins(session, layer)
         with session.transaction():
             found = session.guard(layer, float(max_remove_pct) / 100)
             if max_changed_pct is not None:
@@ -244,7 +246,7 @@ class Keeping(Surgeon):
         where, session = fspath(path), self.session
         session.model  # noqa: B018 - says that none is loaded
         if where.endswith((".pt", ".pth")):
-            dropin.write_published(session, where, dropin.session_data(session))
+            published.write_published(session, where, published.session_data(session))
         else:
             dropin.save_session(session, where)
         return self._file(where)
@@ -256,7 +258,7 @@ class Keeping(Surgeon):
             if not dropin.bare_weights(session, where):
                 session.load(where)
             if where.endswith((".pt", ".pth")):
-                found = dropin.read_published(session.resolve(where)).get("concepts")
+                found = published.read_published(located(where, session.base)).get("concepts")
                 stored = list(found.items()) if isinstance(found, dict) else []
             else:
                 stored = list(dropin.stored_concepts(session))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from energylang.compat import dropin
 from energylang.results.answer import Answer, Later
 from energylang.signature.values import BasinRef
+from energylang.work.model import write_model
+from energylang.workspace.workspace import check_layer
 
 from .base import Surgeon
 
@@ -23,7 +25,7 @@ class Observing(Surgeon):
     def survey(self, layer: int = 0, *, inits: int | None = None, seed: int = 0) -> Answer:
         """The basins of a layer: ``basins`` are their centres (d,), ``ids`` their numbers."""
         session = self.session
-        session.check_layer(layer)
+        check_layer(session.model, layer)
         count = int(session.setting("inits")) if inits is None else inits
         ways = dropin.ways_of(session, layer, count, seed)
         found = session.survey(layer, inits=count, seed=seed)
@@ -156,7 +158,7 @@ class WrittenModel:
             return self.other
         self.folder = tempfile.TemporaryDirectory()
         path = str(Path(self.folder.name) / "other.safetensors")
-        self.other.session.write_model(path)
+        write_model(self.other.session, path)
         return path
 
     def __exit__(self, *error: object) -> None:

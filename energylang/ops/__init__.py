@@ -1,12 +1,14 @@
-"""The operations of the language: one declaration with its body each, one file per category.
+"""The operations of the language: one declaration each, one file per family.
 
-``TABLE`` maps every name to its declaration, in the order of the modules listed here. To add an operation,
-write it in the file of its category; a new category is one more module in ``MODULES``.
+``TABLE`` maps every name to its declaration, in the order of the modules listed here. To add an operation, declare it
+in the file of its family, and write the function that carries it out in the file of the same name under
+``energylang.work``. A new family is one more module in ``MODULES``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from energylang.signature.declaration import Op
 
@@ -14,34 +16,39 @@ from . import (
     algebra,
     causal,
     concept,
-    control,
+    consolidate,
+    data,
+    edit,
     history,
-    interpret,
-    keeping,
-    modify,
+    meaning,
+    model,
     observe,
-    records,
+    pair,
+    record,
     safety,
-    text,
-    two_models,
+    watermark,
 )
 
 MODULES = (
     observe,
-    modify,
+    edit,
     concept,
     algebra,
-    control,
+    data,
     causal,
+    meaning,
     safety,
+    consolidate,
+    watermark,
+    pair,
     history,
-    text,
-    interpret,
-    keeping,
-    two_models,
-    records,
+    model,
+    record,
 )
 
 TABLE: Mapping[str, Op] = {
-    value.name: value for module in MODULES for value in vars(module).values() if isinstance(value, Op)
+    op.name: replace(op, family=module.__name__.rpartition(".")[2])
+    for module in MODULES
+    for op in vars(module).values()
+    if isinstance(op, Op)
 }

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from energylang import results
 from energylang.signature import types as t
-from energylang.signature.declaration import Effect, Example, Flow, Param, operation
-
-if TYPE_CHECKING:
-    from energylang.session import Session
-    from energylang.signature.values import Concept
+from energylang.signature.declaration import Effect, Example, Flow, Op, Param
 
 FIRST = Param("first", t.CONCEPT, "a concept")
+
 SECOND = Param("second", t.CONCEPT, "another concept of the same layer")
+
 NEW = Param("new", t.CONCEPT, "the name of the new concept")
+
 _TWO = 'capture L3 polite "Thank you so much"\ncapture L3 rude "Go away, you fool"\n'
 
-
-@operation(
+blend = Op(
     "blend",
-    category="Concept algebra",
     summary="A concept between two others.",
     params=(
         FIRST,
@@ -47,15 +42,9 @@ _TWO = 'capture L3 polite "Thank you so much"\ncapture L3 rude "Go away, you foo
         ),
     ),
 )
-def blend(
-    session: Session, first: Concept, second: Concept, new: Concept, ratio: float
-) -> results.ConceptInfo:
-    return session.combine([(ratio, first.name), (1 - ratio, second.name)], new.name)
 
-
-@operation(
+similarity = Op(
     "similarity",
-    category="Concept algebra",
     summary="The cosine of two concepts, as they are and without what all states share.",
     params=(FIRST, SECOND),
     effects=Effect.READS,
@@ -64,13 +53,9 @@ def blend(
         Example(_TWO + "similarity polite rude", "it.cosine < 1 and it.centred < it.cosine", on="tiny"),
     ),
 )
-def similarity(session: Session, first: Concept, second: Concept) -> results.Similarity:
-    return session.compare_concepts(first.name, second.name)
 
-
-@operation(
+add = Op(
     "add",
-    category="Concept algebra",
     summary="The sum of two concepts' directions.",
     params=(FIRST, SECOND, NEW),
     effects=Effect.CHANGES,
@@ -78,13 +63,9 @@ def similarity(session: Session, first: Concept, second: Concept) -> results.Sim
     result=results.ConceptInfo,
     examples=(Example(_TWO + "add polite rude both", "(similarity both polite).cosine > 0.5", on="tiny"),),
 )
-def add(session: Session, first: Concept, second: Concept, new: Concept) -> results.ConceptInfo:
-    return session.combine([(1.0, first.name), (1.0, second.name)], new.name)
 
-
-@operation(
+subtract = Op(
     "subtract",
-    category="Concept algebra",
     summary="What the first concept has and the second has not.",
     params=(FIRST, SECOND, NEW),
     effects=Effect.CHANGES,
@@ -98,13 +79,9 @@ def add(session: Session, first: Concept, second: Concept, new: Concept) -> resu
         ),
     ),
 )
-def subtract(session: Session, first: Concept, second: Concept, new: Concept) -> results.ConceptInfo:
-    return session.combine([(1.0, first.name), (-1.0, second.name)], new.name)
 
-
-@operation(
+analogy = Op(
     "analogy",
-    category="Concept algebra",
     summary="The first is to the second as the third is to the new one: third + second − first.",
     params=(FIRST, SECOND, Param("third", t.CONCEPT, "a third concept"), NEW),
     effects=Effect.CHANGES,
@@ -118,15 +95,9 @@ def subtract(session: Session, first: Concept, second: Concept, new: Concept) ->
         ),
     ),
 )
-def analogy(
-    session: Session, first: Concept, second: Concept, third: Concept, new: Concept
-) -> results.ConceptInfo:
-    return session.combine([(-1.0, first.name), (1.0, second.name), (1.0, third.name)], new.name)
 
-
-@operation(
+compose = Op(
     "compose",
-    category="Concept algebra",
     summary="A weighted sum of any number of concepts.",
     params=(
         Param("concepts", t.CONCEPTS, "a list of concepts: [@polite, @formal]"),
@@ -144,15 +115,9 @@ def analogy(
         ),
     ),
 )
-def compose(
-    session: Session, concepts: tuple[Concept, ...], new: Concept, weights: tuple[float, ...] | None
-) -> results.ConceptInfo:
-    return session.compose_concepts([concept.name for concept in concepts], weights, new.name)
 
-
-@operation(
+interpolate = Op(
     "interpolate",
-    category="Concept algebra",
     summary="The way from one concept to another, and the basins on it.",
     params=(
         FIRST,
@@ -169,13 +134,9 @@ def compose(
         ),
     ),
 )
-def interpolate(session: Session, first: Concept, second: Concept, steps: int) -> results.Interpolation:
-    return session.interpolate_concepts(first.name, second.name, steps)
 
-
-@operation(
+export_concept = Op(
     "export-concept",
-    category="Concept",
     summary="Write a concept into a file.",
     params=(
         Param("concept", t.CONCEPT, "the concept's name"),
@@ -191,13 +152,9 @@ def interpolate(session: Session, first: Concept, second: Concept, steps: int) -
         ),
     ),
 )
-def export_concept(session: Session, concept: Concept, path: str) -> results.Stored:
-    return session.store_concept(concept.name, path)
 
-
-@operation(
+import_concept = Op(
     "import-concept",
-    category="Concept",
     summary="Read a concept from a file.",
     details="The states must have the layer's dimension. Of a .pt file tensors, numbers and texts are read; one that "
     "asks for code is refused, and nothing in it runs.",
@@ -221,44 +178,3 @@ def export_concept(session: Session, concept: Concept, path: str) -> results.Sto
         ),
     ),
 )
-def import_concept(
-    session: Session, path: str, name: Concept | None, layer: int | None
-) -> results.ConceptInfo:
-    return session.fetch_concept(path, None if name is None else name.name, layer)
-
-
-@operation(
-    "capture-file",
-    category="Concept",
-    summary="Add every example in a file to a concept: a line of text, or a field of a record.",
-    details="A .json, .jsonl, .csv or .tsv file holds records (or texts, in JSON): column= names the field. "
-    "The examples are read in one pass.",
-    params=(
-        Param("layer", t.LAYER, "the layer, such as L0"),
-        Param("concept", t.CONCEPT, "the concept's name"),
-        Param("path", t.PATH, "a text file with an example on every line, or a file of records"),
-        Param(
-            "position",
-            t.TEXT,
-            "where the state is read: decision, last, mean, or a token",
-            None,
-            keyword_only=True,
-        ),
-        Param("column", t.TEXT, "the field of a record that holds the text", None, keyword_only=True),
-    ),
-    effects=Effect.CHANGES | Effect.TEXT | Effect.FILES,
-    flow=Flow(creates="concept", at="layer"),
-    result=results.ConceptInfo,
-    examples=(
-        Example(
-            'capture L3 a "Thank you"\ncapture L3 a "You are kind"\nexport-concept a "a.json"\n'
-            'capture-file L3 b "a.json" column="texts" position="mean"',
-            'it.samples == 2 and it.texts[1] == "You are kind" and it.position == "mean"',
-            on="tiny",
-        ),
-    ),
-)
-def capture_file(
-    session: Session, layer: int, concept: Concept, path: str, position: str | None, column: str | None
-) -> results.ConceptInfo:
-    return session.capture_lines(layer, concept.name, path, position, column)

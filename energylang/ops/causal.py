@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from energylang import results
 from energylang.signature import types as t
-from energylang.signature.declaration import FORCE, Effect, Example, Param, operation
+from energylang.signature.declaration import FORCE, Effect, Example, Op, Param
 
 from .observe import BASIN, LAYER
-from .two_models import OTHER
-
-if TYPE_CHECKING:
-    from energylang.session import Session
-    from energylang.signature.values import BasinRef
+from .pair import OTHER
 
 THRESHOLD = Param("threshold", t.FLOAT, "drift from which there is an edge", 0.15, minimum=0, maximum=2)
 
@@ -24,9 +18,8 @@ def placebo_count(default: int) -> Param:
     )
 
 
-@operation(
+causal_scan = Op(
     "causal scan",
-    category="Causal",
     summary="Knock out every basin and see which others move.",
     details="An edge means that the basin's loss moves the other by more than the threshold, and by more than random "
     "edits of the same norm do: of the edges at most 5 % are expected to be chance (p-values from placebos matched to "
@@ -53,15 +46,9 @@ def placebo_count(default: int) -> Param:
         ),
     ),
 )
-def causal_scan(
-    session: Session, layer: int, threshold: float, placebos: int, save: str | None
-) -> results.CausalGraph:
-    return session.scan_causes(layer, threshold, placebos, save)
 
-
-@operation(
+causal_compare = Op(
     "causal compare",
-    category="Causal",
     summary="Is the causal graph over basins the same in another model?",
     details="Basins are matched as compare does it (by=direction), or by the held-out tokens that settle in them "
     "(by=tokens, text models with one tokenizer); both layers are scanned on the basins that match. The overlap of the "
@@ -91,15 +78,9 @@ def causal_scan(
         ),
     ),
 )
-def causal_compare(
-    session: Session, model: str, layer: int, by: str, threshold: float, placebos: int, shuffles: int
-) -> results.CausalComparison:
-    return session.compare_causes(model, layer, by, threshold, placebos, shuffles)
 
-
-@operation(
+causal_intervene = Op(
     "causal intervene",
-    category="Causal",
     summary="do(B): change one basin's own field, and see what that does to the others.",
     details="Unlike remove, weaken and strengthen it does not keep the fields of the others: what leans on the basin "
     "moves with it. The edit is gated and staged, or refused, like any other; what it would do to the others is said "
@@ -123,15 +104,9 @@ def causal_compare(
         ),
     ),
 )
-def causal_intervene(
-    session: Session, layer: int, basin: BasinRef, op: str, placebos: int, force: bool, reason: str
-) -> results.CausalEffect:
-    return session.intervene_causally(layer, basin, op, placebos, force=force, reason=reason)
 
-
-@operation(
+causal_counterfactual = Op(
     "causal counterfactual",
-    category="Causal",
     summary="What if a basin held the opposite, held less, or lay elsewhere? Nothing is kept.",
     params=(
         LAYER,
@@ -146,15 +121,9 @@ def causal_intervene(
         Example("survey L0\ncausal counterfactual L0.B0 mod=shift", "it.norm > 0"),
     ),
 )
-def causal_counterfactual(
-    session: Session, layer: int, basin: BasinRef, mod: str, placebos: int
-) -> results.CounterfactualEffect:
-    return session.suppose(layer, basin, mod, placebos)
 
-
-@operation(
+causal_across = Op(
     "causal across",
-    category="Causal",
     summary="Hold a basin at zero in real passes: which basins of a later layer change?",
     details="In every token of held-out text that is in the basin, the component along its centre is taken out; the "
     "placebos take as much out along random directions.",
@@ -174,7 +143,3 @@ def causal_counterfactual(
         ),
     ),
 )
-def causal_across(
-    session: Session, layer: int, basin: BasinRef, to: int, placebos: int
-) -> results.CrossEffect:
-    return session.look_across(layer, basin, to, placebos)

@@ -4,51 +4,21 @@ what that does to what is said."""
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from energylang import results
 from energylang.signature import types as t
-from energylang.signature.declaration import FORCE, Clash, Effect, Example, Flow, Param, operation
+from energylang.signature.declaration import FORCE, Clash, Effect, Example, Flow, Op, Param
 
-from .modify import STRENGTH, as_number
+from .edit import DAMAGE, DOSE, HOW_MUCH, ONE_SIZE
 from .observe import LAYER
 
-if TYPE_CHECKING:
-    from energylang.session import Session
-    from energylang.signature.values import BasinRef, Concept, Seed
-
 ANY_LAYER = replace(LAYER, help="the layer, such as L0, or auto", choices=("auto",))
+
 CONCEPT = Param("concept", t.CONCEPT, "the concept's name")
-HOW_MUCH = replace(
-    STRENGTH,
-    help="‖ΔW‖ relative to ‖W‖; auto: the smallest edit that holds (attractor, basin), the largest within the damage "
-    "(redirect, aimed)",
-)
-DOSE = Param(
-    "dose",
-    t.FLOAT,
-    "how much of the change of a redirect or an aimed edit is made: 1 is the whole of it; instead of a strength",
-    None,
-    above=0,
-    maximum=1e6,
-    keyword_only=True,
-)
-ONE_SIZE = Clash(
-    "dose", "strength", "the dose and the strength both say how much is changed", "leave one of them out"
-)
-DAMAGE = Param(
-    "damage", t.FLOAT, "by how much the loss may rise", 0.02, minimum=0, maximum=1, keyword_only=True
-)
 
 
-def as_layer(layer: int | str) -> int | None:
-    """``None`` for auto."""
-    return None if isinstance(layer, str) else layer
-
-
-@operation(
+capture = Op(
     "capture",
-    category="Concept",
     summary="Add an example text to a concept.",
     details="The state that is kept is, by default, the one from which the model is about to speak, having just "
     "heard the text. With layer auto every layer is asked how well it separates the concept and how much of it it "
@@ -78,33 +48,18 @@ def as_layer(layer: int | str) -> int | None:
         Example('capture L3 moon "the moon" position="moon"', 'it.position == "moon"', on="tiny"),
     ),
 )
-def capture(
-    session: Session,
-    layer: int | str,
-    concept: Concept,
-    text: str,
-    contrast: str | None,
-    position: str | None,
-) -> results.ConceptInfo:
-    return session.capture_text(as_layer(layer), concept.name, text, contrast, position)
 
-
-@operation(
+concepts = Op(
     "concepts",
-    category="Concept",
     summary="The captured concepts.",
     result=results.Concepts,
     examples=(
         Example('capture L1 polite "Thank you"\nconcepts', 'it.concepts[0].name == "polite"', on="tiny"),
     ),
 )
-def concepts(session: Session) -> results.Concepts:
-    return results.Concepts(tuple(session.describe_concept(name) for name in session.state.concepts))
 
-
-@operation(
+inject_concept = Op(
     "inject-concept",
-    category="Concept",
     summary="Write a concept into its layer and say what that does to text.",
     details="redirect: neutral prompts flow into the concept's basin, by one edit of rank one; aimed: an edit "
     "optimised for what is said; attractor: the concept's state becomes a basin of its own; auto: with a strength an "
@@ -141,32 +96,9 @@ def concepts(session: Session) -> results.Concepts:
         ),
     ),
 )
-def inject_concept(
-    session: Session,
-    layer: int | str,
-    concept: Concept,
-    strength: float | str,
-    method: str,
-    damage: float,
-    dose: float | None,
-    force: bool,
-    reason: str,
-) -> results.Edit:
-    return session.install_concept(
-        as_layer(layer),
-        concept.name,
-        as_number(strength) if dose is None else None,
-        method=method,
-        damage=damage,
-        dose=dose,
-        force=force,
-        reason=reason,
-    )
 
-
-@operation(
+remove_concept = Op(
     "remove-concept",
-    category="Concept",
     summary="Make a concept less likely to be said, or remove the basin in which it settles.",
     details="aimed: an edit optimised so that what is said stays as it is, without the concept; basin: the basin "
     "in which the concept settles is removed, judged by the gate. They are two different findings: a basin can go "
@@ -201,73 +133,9 @@ def inject_concept(
         ),
     ),
 )
-def remove_concept(
-    session: Session,
-    layer: int | str,
-    concept: Concept,
-    strength: float | str,
-    method: str,
-    damage: float,
-    dose: float | None,
-    force: bool,
-    reason: str,
-) -> results.Edit:
-    return session.remove_concept_from(
-        as_layer(layer),
-        concept.name,
-        as_number(strength) if dose is None else None,
-        method=method,
-        damage=damage,
-        dose=dose,
-        force=force,
-        reason=reason,
-    )
 
-
-@operation(
-    "redirect",
-    category="Concept",
-    summary="Let what settles in a basin flow into another basin, or into a concept's.",
-    details="A hetero-associative edit of rank one. In a text model the dose is the largest within the damage on "
-    "held-out text; elsewhere it is the smallest at which nine tenths of the basin's states arrive, and the gate "
-    "judges it. `arrived` is the share of them that settle at the destination afterwards.",
-    params=(
-        LAYER,
-        Param("basin", t.BASIN, "the basin to divert, such as L0.B3"),
-        Param("to", t.DIRECTION, "where to: a basin or a concept", keyword_only=True),
-        replace(HOW_MUCH, help="‖ΔW‖ relative to ‖W‖; auto: the largest that is allowed"),
-        DAMAGE,
-        DOSE,
-        *FORCE,
-    ),
-    effects=Effect.EDITS,
-    result=results.Edit,
-    examples=(
-        Example("survey L0\nredirect L0.B0 to=L0.B2", "it.arrived >= 0.9"),
-        Example("survey L3\nredirect L3.B0 to=L3.B2", "it.dose > 0", on="tiny"),
-    ),
-    clashes=(ONE_SIZE,),
-)
-def redirect(
-    session: Session,
-    layer: int,
-    basin: BasinRef,
-    to: BasinRef | Concept | Seed,
-    strength: float | str,
-    damage: float,
-    dose: float | None,
-    force: bool,
-    reason: str,
-) -> results.Edit:
-    number = as_number(strength) if dose is None else None
-    return session.redirect_basin(
-        layer, basin, to, number, damage=damage, dose=dose, force=force, reason=reason
-    )
-
-
-@operation(
+steer = Op(
     "steer",
-    category="Concept",
     summary="What is said under a push of growing strength towards a concept.",
     details="A tilt: an external field along the concept is added to the layer's drive in every pass. The model is "
     "not changed. Every strength stands beside ten random fields of the same norm.",
@@ -295,16 +163,9 @@ def redirect(
         ),
     ),
 )
-def steer(
-    session: Session, layer: int | str, concept: Concept, strengths: tuple[float, ...] | str, damage: float
-) -> results.Steering:
-    given = None if isinstance(strengths, str) else strengths
-    return session.dose_response(as_layer(layer), concept.name, given, damage)
 
-
-@operation(
+effect = Op(
     "effect",
-    category="Concept",
     summary="What everything staged in a layer does to a concept, against placebos.",
     params=(ANY_LAYER, CONCEPT),
     effects=Effect.READS | Effect.TEXT,
@@ -318,5 +179,3 @@ def steer(
         ),
     ),
 )
-def effect(session: Session, layer: int | str, concept: Concept) -> results.Effect:
-    return session.staged_effect(as_layer(layer), concept.name)

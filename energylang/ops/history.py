@@ -6,27 +6,16 @@ it, ``checkpoint`` gives a place a name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
-from typing import TYPE_CHECKING
-
 from energylang import results
-from energylang.errors import ElError
 from energylang.signature import types as t
-from energylang.signature.coerce import suggestion
-from energylang.signature.declaration import Effect, Example, Flow, Param, operation
-from energylang.signature.values import Layer
-
-if TYPE_CHECKING:
-    from energylang.session import Session
-    from energylang.workspace.history import LogEntry, Node
+from energylang.signature.declaration import Effect, Example, Flow, Op, Param
 
 STEPS = Param("steps", t.INT, "how many changes", 1, minimum=1, maximum=1_000_000)
+
 NAME = Param("name", t.LABEL, "the checkpoint's name, such as before-cut")
 
-
-@operation(
+undo = Op(
     "undo",
-    category="History",
     summary="Take back the last changes, bit for bit; with a layer, the last edit of that layer alone.",
     details="A step is an operation that changed the session or could have: an edit that was refused is one too, so "
     "that how far this goes does not depend on the gate. undo L5 takes back the last edit of L5 that is in force, "
@@ -44,36 +33,9 @@ NAME = Param("name", t.LABEL, "the checkpoint's name, such as before-cut")
         Example("inject L0 42\nset inits 50\nundo L0", "it.is_original and (survey L0).inits == 50"),
     ),
 )
-def undo(session: Session, steps: int | Layer) -> results.Undone:
-    timeline = session.timeline
-    if isinstance(steps, Layer):
-        return _undo_layer(session, steps)
-    if timeline.undoable == 0:
-        raise ElError("there is nothing to undo", code="EL512", hint="`history` shows what was done")
-    target = timeline.current
-    for _ in range(steps):
-        if target.parent is None:
-            break
-        target = target.parent
-    undone, _ = session.travel_to(target)
-    return _travelled(session, "undo", undone, [], steps - len(undone))
 
-
-def _undo_layer(session: Session, layer: Layer) -> results.Undone:
-    session.check_layer(layer.index)
-    node = session.take_back(layer.index, f"undo {layer}")
-    if node is None:
-        raise ElError(
-            f"no edit of {layer} is in force",
-            code="EL512",
-            hint="`undo` takes back the last change, whatever it was",
-        )
-    return _travelled(session, "undo", [node], [])
-
-
-@operation(
+redo = Op(
     "redo",
-    category="History",
     summary="Make undone changes again, along the branch that was left last.",
     params=(STEPS,),
     effects=Effect.TRAVELS,
@@ -86,21 +48,9 @@ def _undo_layer(session: Session, layer: Layer) -> results.Undone:
         ),
     ),
 )
-def redo(session: Session, steps: int) -> results.Undone:
-    node = session.timeline.current
-    for _ in range(steps):
-        if node.ahead is None:
-            break
-        node = node.ahead
-    if node is session.timeline.current:
-        raise ElError("there is nothing to redo", code="EL512", hint="only undone changes can be made again")
-    _, again = session.travel_to(node)
-    return _travelled(session, "redo", [], again, steps - len(again))
 
-
-@operation(
+checkpoint = Op(
     "checkpoint",
-    category="History",
     summary="Give the present place in the history a name.",
     details="A name that exists already moves here. Names are no part of the state: they stay when it is undone, and "
     "end when another model is loaded.",
@@ -113,16 +63,9 @@ def redo(session: Session, steps: int) -> results.Undone:
         Example("checkpoint here\ninject L0 42\ncheckpoint here", "it.moved_from == 0"),
     ),
 )
-def checkpoint(session: Session, name: str) -> results.Checkpoint:
-    timeline = session.timeline
-    before = timeline.checkpoints.get(name)
-    timeline.checkpoints[name] = timeline.current
-    return results.Checkpoint(name, timeline.current.id, before.id if before is not None else None)
 
-
-@operation(
+rollback = Op(
     "rollback",
-    category="History",
     summary="Go back (or forward) to a checkpoint, bit for bit.",
     params=(NAME,),
     effects=Effect.TRAVELS,
@@ -136,21 +79,9 @@ def checkpoint(session: Session, name: str) -> results.Checkpoint:
         ),
     ),
 )
-def rollback(session: Session, name: str) -> results.Undone:
-    node = session.timeline.checkpoints.get(name)
-    if node is None:
-        known = session.timeline.checkpoints
-        hint = suggestion(name, known) or (
-            f"there are: {', '.join(known)}" if known else f"`checkpoint {name}` makes it"
-        )
-        raise ElError(f"there is no checkpoint `{name}`", code="EL514", hint=hint)
-    undone, again = session.travel_to(node)
-    return _travelled(session, f"rollback {name}", undone, again)
 
-
-@operation(
+goto = Op(
     "goto",
-    category="History",
     summary="Go to any place in the history by the id that `history` shows; 0 is the beginning.",
     params=(Param("id", t.INT, "an id out of `history`", minimum=0, maximum=10**12),),
     effects=Effect.TRAVELS,
@@ -161,37 +92,9 @@ def rollback(session: Session, name: str) -> results.Undone:
         Example("inject L0 42\nundo\nset inits 50\ngoto 1", "(verify L0 42).is_basin and it.at == 1"),
     ),
 )
-def goto(session: Session, id: int) -> results.Undone:
-    undone, again = session.travel_to(session.node_at(id))
-    return _travelled(session, f"goto {id}", undone, again)
 
-
-def _travelled(
-    session: Session, direction: str, undone: Sequence[Node], again: Sequence[Node], missing: int = 0
-) -> results.Undone:
-    staged = session.staged_hash()
-    original = staged == session.original_hash == session.live_hash()
-    return results.Undone(
-        direction,
-        tuple(node.statement for node in undone),
-        tuple(node.statement for node in again),
-        session.timeline.current.id,
-        staged,
-        original,
-        sum(node.refused for node in (*undone, *again)),
-        missing,
-    )
-
-
-def _was_undone(entry: LogEntry, in_force: Set[Node]) -> bool:
-    """Whether an operation had an effect that is not in force; what was refused had none that could be undone."""
-    node = entry.node
-    return node is not None and not node.refused and node not in in_force
-
-
-@operation(
+history = Op(
     "history",
-    category="History",
     summary="Every operation that changed, or tried to change, the session; as a list or as a tree.",
     params=(Param("tree", t.BOOL, "draw the branches: history tree", False, choices=("tree",)),),
     effects=Effect.ALWAYS,
@@ -201,26 +104,3 @@ def _was_undone(entry: LogEntry, in_force: Set[Node]) -> bool:
         Example("inject L0 42\nundo\nset inits 50\nhistory tree", "it.tree and it.entries[1].parent == 0"),
     ),
 )
-def history(session: Session, tree: bool | str) -> results.History:
-    timeline = session.timeline
-    in_force = timeline.in_force()
-    names: dict[int, tuple[str, ...]] = {}
-    for name, node in timeline.checkpoints.items():
-        names[node.id] = (*names.get(node.id, ()), name)
-    return results.History(
-        tuple(
-            results.HistoryEntry(
-                id=entry.id,
-                statement=entry.statement,
-                state="UNDONE" if _was_undone(entry, in_force) else entry.status,
-                detail=entry.detail,
-                parent=entry.at.id,
-                here=entry.node is timeline.current,
-                checkpoints=names.get(entry.id, ()),
-            )
-            for entry in timeline.log
-        ),
-        at=timeline.current.id,
-        beginning=names.get(0, ()),
-        tree=bool(tree),
-    )

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from energylang import results
 from energylang.signature import types as t
-from energylang.signature.declaration import Effect, Example, Param, operation
-
-if TYPE_CHECKING:
-    from energylang.session import Session
-    from energylang.signature.values import BasinRef
+from energylang.signature.declaration import Effect, Example, Op, Param
 
 GUARDS = ("max-basins", "min-basins", "strength-cap", "cosine-drift", "perplexity-delta", "max-changed")
 
-
-@operation(
+guard = Op(
     "guard",
-    category="Safety",
     summary="Set a limit that every edit of a weight has to keep.",
     details="max-basins, min-basins: how many basins a survey of the edited layer finds\n"
     "strength-cap: the edit's norm relative to the weight's\n"
@@ -37,24 +29,16 @@ GUARDS = ("max-basins", "min-basins", "strength-cap", "cosine-drift", "perplexit
         Example("guard L0 10", "it.value == 0.1 and it.layer == 0"),
     ),
 )
-def guard(session: Session, what: int | str, value: float) -> results.Guard:
-    return session.set_guard(what, value)
 
-
-@operation(
+guards = Op(
     "guards",
-    category="Safety",
     summary="The limits in force, and the protected basins.",
     result=results.Guards,
     examples=(Example("guard max-changed 5%\nguards", "it.guards[0].value == 0.05"),),
 )
-def guards(session: Session) -> results.Guards:
-    return session.list_guards()
 
-
-@operation(
+protect = Op(
     "protect",
-    category="Safety",
     summary="Pin basins: no edit may lose them, and edits keep their fields exactly.",
     params=(Param("basins", t.BASINS, "a basin, or a list of basins of one layer"),),
     effects=Effect.CHANGES,
@@ -64,13 +48,9 @@ def guards(session: Session) -> results.Guards:
         Example("survey L0\nprotect [L0.B0, L0.B1]", "it.all.count == 2"),
     ),
 )
-def protect(session: Session, basins: tuple[BasinRef, ...]) -> results.Protected:
-    return session.pin_basins(basins)
 
-
-@operation(
+benchmark = Op(
     "benchmark",
-    category="Safety",
     summary="Perplexity of the live model and, where edits are staged, with them; beside the model as it was loaded.",
     params=(Param("corpus", t.PATH, "a text file; the bundled held-out text without it", None),),
     effects=Effect.READS | Effect.TEXT | Effect.FILES,
@@ -84,5 +64,3 @@ def protect(session: Session, basins: tuple[BasinRef, ...]) -> results.Protected
         ),
     ),
 )
-def benchmark(session: Session, corpus: str | None) -> results.Benchmark:
-    return session.measure_perplexity(corpus)

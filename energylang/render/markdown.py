@@ -21,7 +21,7 @@ def operations_page(table: Mapping[str, Op]) -> str:
     """All operations, by category."""
     categories: dict[str, list[Op]] = {}
     for op in table.values():
-        categories.setdefault(op.category, []).append(op)
+        categories.setdefault(op.family.title(), []).append(op)
     parts = [HEAD]
     for category, ops in categories.items():
         parts.append(f"## {category}\n")

@@ -14,6 +14,9 @@ from energylang.ops import TABLE
 from energylang.render.marks import stable
 from energylang.signature.coerce import suggestion, type_name
 from energylang.signature.values import BasinRef, parse_reference
+from energylang.work import concepts
+from energylang.workspace.named import centre_of
+from energylang.workspace.workspace import check_layer
 
 from . import journal
 from .words import COMMANDS, HELP
@@ -51,9 +54,9 @@ def answer(text: str, engine: Engine) -> str | None:
 def operations() -> str:
     """All operations by category."""
     lines: list[str] = []
-    for category in dict.fromkeys(op.category for op in TABLE.values()):
+    for category in dict.fromkeys(op.family.title() for op in TABLE.values()):
         lines.append(category)
-        lines += [f"  {op.name:<22}{op.summary}" for op in TABLE.values() if op.category == category]
+        lines += [f"  {op.name:<22}{op.summary}" for op in TABLE.values() if op.family.title() == category]
     return "\n".join(lines) + "\n"
 
 
@@ -82,15 +85,15 @@ def about(name: str, session: Session) -> str:
     if name in session.procedures:
         return f"{name} is a procedure: {session.procedures[name].usage()}\n"
     if name.lstrip("@") in session.state.concepts:
-        return _shown(session.describe_concept(name.lstrip("@")))
+        return _shown(concepts.describe(session, session.state.concepts[name.lstrip("@")]))
     reference = parse_reference(name)
     if isinstance(reference, BasinRef) and session.has_model:
-        session.check_layer(reference.layer)
-        session.basin(reference)
-        registry = session.registry(reference.layer)
+        check_layer(session.model, reference.layer)
+        centre_of(session, reference)
+        registry = session.staged(reference.layer).registry
         basin = registry.get(reference.basin)
         assert basin is not None
-        tokens = f"{basin.tokens} tokens, " if session.registry(reference.layer).token_states else ""
+        tokens = f"{basin.tokens} tokens, " if session.staged(reference.layer).registry.token_states else ""
         return (
             f"{name}: energy {basin.energy:.4f}, {tokens}{registry.counted(basin)}, "
             f"stability {stable(basin.stability)}, "

@@ -95,7 +95,7 @@ class Engine:
 
 def watch(session: Session, tell: Callable[[Mapping[str, Any]], None]) -> None:
     """Tell about every operation that completes, the moment it is noted."""
-    from energylang.run.recording import Ledger
+    from energylang.workspace.ledger import Ledger
 
     class Watched(Ledger):
         def note(self, *args: Any, **named: Any) -> None:

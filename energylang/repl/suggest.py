@@ -200,7 +200,7 @@ def _layers(typed: str, session: Session | None, *, basins: bool) -> Iterator[Su
             yield from _basins(typed, "", session)
         return
     for index in range(session.model.num_layers):
-        count = len(session.registry(index).alive())
+        count = len(session.staged(index).registry.alive())
         note = f"d = {session.model.dims[index]}, " + (f"{count} known basins" if count else "not surveyed")
         yield from _matching([(f"L{index}", note)], typed)
 
@@ -214,7 +214,7 @@ def _basins(typed: str, layer: str, session: Session | None) -> Iterator[Suggest
     for index in chosen:
         if not 0 <= index < session.model.num_layers:
             continue
-        registry = session.registry(index)
+        registry = session.staged(index).registry
         for basin in sorted(registry.alive(), key=lambda known: (-known.tokens, -known.population)):
             tokens = f"{basin.tokens} tokens, " if registry.token_states else ""
             note = f"energy {basin.energy:.2f}, {tokens}{registry.counted(basin)}"

@@ -10,15 +10,15 @@ from energylang.checker import Checked, check
 from energylang.checker.facts import ALL, Facts, Loss, Made, Past, Place, Undoable
 from energylang.checker.scope import ModelState, type_of_value
 from energylang.diagnostics.source import Source
-from energylang.session import Session
-from energylang.signature.values import BasinRef, Concept, Layer
+from energylang.signature.values import BasinRef, ConceptName, Layer
+from energylang.workspace.workspace import Workspace
 
 from .interpreter import Interpreter, ScriptError, Show
 
 __all__ = ["ScriptError", "check_in", "model_state", "run_checked", "run_source", "run_text"]
 
 
-def model_state(session: Session) -> ModelState:
+def model_state(session: Workspace) -> ModelState:
     """What the checker may know about a session: its model, which layers are surveyed, which basins are lost, its
     concepts, checkpoints and variables."""
     values = {
@@ -59,11 +59,11 @@ def _known(value: Any) -> Any:
     """A value of the session as the checker knows values."""
     if isinstance(value, results.Basin):
         return BasinRef(value.layer, value.id)
-    plain = isinstance(value, Layer | BasinRef | Concept | int | float | str)
+    plain = isinstance(value, Layer | BasinRef | ConceptName | int | float | str)
     return value if plain and not isinstance(value, bool) else None
 
 
-def check_in(session: Session, source: Source) -> Checked:
+def check_in(session: Workspace, source: Source) -> Checked:
     """Check a script that continues a session."""
     return check(
         source,
@@ -74,7 +74,7 @@ def check_in(session: Session, source: Source) -> Checked:
     )
 
 
-def run_source(session: Session, source: Source, show: Show) -> Any:
+def run_source(session: Workspace, source: Source, show: Show) -> Any:
     """Check and run a script in a session. Raises ``ScriptError``."""
     with session.lock:
         checked = check_in(session, source)
@@ -84,7 +84,7 @@ def run_source(session: Session, source: Source, show: Show) -> Any:
 
 
 def run_checked(
-    session: Session,
+    session: Workspace,
     checked: Checked,
     show: Show,
     begin: Callable[[str], None] | None = None,
@@ -103,6 +103,6 @@ def run_checked(
         return Interpreter(session, checked, show, begin, keep_going=keep_going).run()
 
 
-def run_text(session: Session, text: str, *, name: str = "<input>") -> Any:
+def run_text(session: Workspace, text: str, *, name: str = "<input>") -> Any:
     """Check and run a text; nothing is displayed."""
     return run_source(session, Source(text, name, session.base), lambda value, statement, line: None)

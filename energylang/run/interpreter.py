@@ -24,12 +24,12 @@ from energylang.diagnostics import Diagnostic, Note
 from energylang.diagnostics.source import Span
 from energylang.errors import ElError
 from energylang.results import Attempted, Basin, Result
-from energylang.session import Session
 from energylang.signature import types as t
 from energylang.signature.coerce import as_statement, coerce, describe, type_name
 from energylang.signature.declaration import Op, Param
-from energylang.signature.values import BasinRef, Concept, Layer, Seed
+from energylang.signature.values import BasinRef, ConceptName, Layer, Seed
 from energylang.syntax import ast
+from energylang.workspace.workspace import Workspace
 
 from .arithmetic import MAX_ITEMS, MAX_TEXT, arithmetic, bounded, compare, is_number, shown
 
@@ -66,7 +66,7 @@ class Interpreter:
 
     def __init__(
         self,
-        session: Session,
+        session: Workspace,
         checked: Checked,
         show: Show,
         begin: Callable[[str], None] | None = None,
@@ -418,8 +418,8 @@ class Interpreter:
             return self.variable(node.name)
 
     @value.register
-    def _(self, node: ast.ConceptName) -> Concept:
-        return Concept(node.name)
+    def _(self, node: ast.ConceptName) -> ConceptName:
+        return ConceptName(node.name)
 
     @value.register
     def _(self, node: ast.LayerRef) -> Layer:

@@ -1,1 +1,1 @@
-"""What an operation is: its declaration, the types of the language, its values, coercion, settings. (PURE: no torch.)"""
+"""What an operation is: declaration, types, values, coercion, settings. (PURE: no torch.)"""

@@ -16,7 +16,7 @@ from typing import Any
 from energylang import results
 from energylang.errors import ElError
 from energylang.signature import types as t
-from energylang.signature.values import BasinRef, Concept, Layer, Seed, parse_reference
+from energylang.signature.values import BasinRef, ConceptName, Layer, Seed, parse_reference
 
 from .declaration import Op, Param
 
@@ -60,7 +60,7 @@ def describe(value: Any) -> str:
     if isinstance(value, str):
         return f'"{value}"' if len(value) <= 40 else f'"{value[:37]}…"'
     if isinstance(value, list | tuple):
-        items = (f"@{item.name}" if isinstance(item, Concept) else describe(item) for item in value)
+        items = (f"@{item.name}" if isinstance(item, ConceptName) else describe(item) for item in value)
         return f"[{', '.join(items)}]"
     return str(value)
 
@@ -185,7 +185,7 @@ def _basins(value: Any, layer: int | None) -> tuple[BasinRef, ...] | None:
     return None if not found or any(b is None for b in found) else tuple(b for b in found if b is not None)
 
 
-def _concepts(value: Any, layer: int | None) -> tuple[Concept, ...] | None:
+def _concepts(value: Any, layer: int | None) -> tuple[ConceptName, ...] | None:
     items = value if isinstance(value, list | tuple) else [value]
     found = [_concept(item, layer) for item in items]
     return None if not found or any(c is None for c in found) else tuple(c for c in found if c is not None)
@@ -234,12 +234,12 @@ def as_basin(value: Any, layer: int | None) -> BasinRef | None:
     return BasinRef(layer, number) if number is not None and number >= 0 and layer is not None else None
 
 
-def _concept(value: Any, layer: int | None) -> Concept | None:
+def _concept(value: Any, layer: int | None) -> ConceptName | None:
     if isinstance(value, results.ConceptInfo):
-        return Concept(value.name)
+        return ConceptName(value.name)
     if isinstance(value, str):
-        value = Concept(value.removeprefix("@"))
-    if isinstance(value, Concept):
+        value = ConceptName(value.removeprefix("@"))
+    if isinstance(value, ConceptName):
         check_name(value.name)
         return value
     return None
@@ -266,8 +266,8 @@ def check_name(name: str) -> None:
     )
 
 
-def _direction(value: Any, layer: int | None) -> BasinRef | Concept | Seed | None:
-    if isinstance(value, Concept | Seed):
+def _direction(value: Any, layer: int | None) -> BasinRef | ConceptName | Seed | None:
+    if isinstance(value, ConceptName | Seed):
         return value
     number = _int(value, layer)
     if number is not None:

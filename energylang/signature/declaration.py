@@ -1,8 +1,8 @@
 """How an operation is declared.
 
-One ``Op`` per operation, made by the ``@operation`` decorator on the function that carries it out. The
-parser's terminals, the checker, ``el ops``, the Python method and the tests are derived from it; nothing
-about an operation is written down twice.
+One ``Op`` per operation, in the file of its family under ``energylang.ops``; the function that carries it out has its
+name, in the file of the same name under ``energylang.work``. The parser's terminals, the checker, ``el ops``, the
+Python method and the tests are derived from the declaration; nothing about an operation is written down twice.
 
 What the checker knows about an operation, it knows from the declaration:
 
@@ -39,14 +39,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Flag, auto
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
+from importlib import import_module
+from typing import Any, Literal
 
 from energylang.results import Result
 from energylang.signature import types as t
 from energylang.syntax.parser import Tail
-
-if TYPE_CHECKING:
-    from energylang.session import Session
 
 
 class Effect(Flag):
@@ -181,19 +179,26 @@ _NOT_GIVEN = (None, "auto", False)
 
 @dataclass(frozen=True)
 class Op:
-    """An operation."""
+    """An operation. ``family`` is the file that declares it (``energylang.ops``)."""
 
     name: str
-    category: str
     summary: str
-    params: tuple[Param, ...]
-    effects: Effect
     result: type[Result]
     examples: tuple[Example, ...]
-    run: Callable[..., Result]
+    params: tuple[Param, ...] = ()
+    effects: Effect = Effect.NONE
     details: str = ""
     flow: Flow = NO_FLOW
     clashes: tuple[Clash, ...] = ()
+    family: str = ""
+
+    @property
+    def run(self) -> Callable[..., Result]:
+        """What carries the operation out, given a workspace and one argument per parameter: the function of its name in
+        the file of its family under ``energylang.work``."""
+        work = import_module(f"energylang.work.{self.family}")
+        found: Callable[..., Result] = getattr(work, f"{self.method}_", None) or getattr(work, self.method)
+        return found
 
     @property
     def method(self) -> str:
@@ -264,33 +269,6 @@ def default_text(param: Param) -> str:
     if isinstance(param.default, bool):
         return "true" if param.default else "false"
     return str(param.default)
-
-
-P = ParamSpec("P")
-R = TypeVar("R", bound=Result)
-
-
-def operation(
-    name: str,
-    *,
-    category: str,
-    summary: str,
-    params: tuple[Param, ...] = (),
-    effects: Effect = Effect.NONE,
-    result: type[R],
-    examples: tuple[Example, ...],
-    details: str = "",
-    flow: Flow = NO_FLOW,
-    clashes: tuple[Clash, ...] = (),
-) -> Callable[[Callable[Concatenate[Session, P], R]], Op]:
-    """Declare an operation. The decorated function gets the session and one argument per parameter."""
-
-    def declare(function: Callable[Concatenate[Session, P], R]) -> Op:
-        return Op(
-            name, category, summary, params, effects, result, examples, function, details, flow, clashes
-        )
-
-    return declare
 
 
 FORCE = (

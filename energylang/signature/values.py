@@ -27,7 +27,7 @@ class BasinRef:
 
 
 @dataclass(frozen=True)
-class Concept:
+class ConceptName:
     name: str
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ class Seed:
         return f"seed {self.seed}"
 
 
-Direction = BasinRef | Concept | Seed
+Direction = BasinRef | ConceptName | Seed
 
 _LAYER = re.compile(r"L(\d{1,9})\Z")
 _BASIN = re.compile(r"L(\d{1,9})\.B(\d{1,9})\Z")

@@ -18,11 +18,11 @@ from torch import Tensor
 from energylang.landscape.alignment import align
 from energylang.models.conversations import shared_conversations
 from energylang.work.installing import redirected
+from energylang.work.two_models import PROBES
+from energylang.workspace.named import concept_named
 
 if TYPE_CHECKING:
-    from .surgery import Bench
-
-PROBES = 800
+    from energylang.studies.bench import Bench
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ def carry(bench: Bench) -> Carried:
         model=bench.session.model.spec,
         conversations=read,
         states=bench.text.turn_states(read, bench.layer),
-        centroids={name: bench.session.concept(name).centroid for name in bench.study.texts},
+        centroids={name: concept_named(bench.session, name).centroid for name in bench.study.texts},
     )
 
 
@@ -58,7 +58,7 @@ def transfer(bench: Bench, donor: Carried, before: Mapping[str, float], loss: Te
         "concepts": {},
     }
     for name, centroid in donor.centroids.items():
-        own = bench.session.concept(name)
+        own = concept_named(bench.session, name)
         carried = replace(own, states=alignment(centroid[None]))
         candidate = redirected(bench.session, carried, None, bench.options.damage)
         assert candidate.draft.proposal is not None  # a redirect never lacks room

@@ -36,10 +36,11 @@ from energylang.landscape.layer import interaction
 from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
 from energylang.models.states import chunks
-from energylang.session import Session, with_threads
+from energylang.session import Session
 from energylang.work.aim_examples import Examples
 from energylang.work.aim_target import ROWS, aim_at_tokens, inverse_moment
 from energylang.work.effects import Gauge, against, standard_error
+from energylang.workspace.execution import with_threads
 
 RANDOM, TOKEN_STATES, SHUFFLED = 10, 6, 6
 DOSES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)

@@ -6,16 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from energylang.models.protocol import Intervention
 from energylang.models.states import chunks
-
-if TYPE_CHECKING:
-    from .workbench import Workbench
+from energylang.workspace.workspace import Workspace
 
 ELSEWHERE = 24  # windows where nothing shall change
 _REMEMBERED = 1 << 25  # numbers
@@ -29,7 +26,7 @@ class Examples:
     counts: Tensor
 
 
-def rows_of(session: Workbench, rows: list[list[int]], spans: list[tuple[int, int]]) -> Examples:
+def rows_of(ws: Workspace, rows: list[list[int]], spans: list[tuple[int, int]]) -> Examples:
     """Rows, padded; of the predictions of each those from its span's first place up to its second count."""
     width = max(len(row) for row in rows)
     tokens = torch.zeros(len(rows), width, dtype=torch.int64)
@@ -37,42 +34,40 @@ def rows_of(session: Workbench, rows: list[list[int]], spans: list[tuple[int, in
     for k, (row, (low, high)) in enumerate(zip(rows, spans, strict=True)):
         tokens[k, : len(row)] = torch.tensor(row)
         counts[k, low:high] = 1
-    device = session.model.device
+    device = ws.model.device
     return Examples(tokens.to(device), counts.to(device))
 
 
 @torch.no_grad()
-def stream_of(session: Workbench, layer: int, tokens: Tensor) -> Tensor:
+def stream_of(ws: Workspace, layer: int, tokens: Tensor) -> Tensor:
     """(n, t − 1, m): what enters the layer; the rest of the model is all that the descent has to pass."""
-    return torch.cat([session.text.stream_before(part[:, :-1], layer) for part in chunks(tokens)])
+    return torch.cat([ws.text.stream_before(part[:, :-1], layer) for part in chunks(tokens)])
 
 
-def prepared(session: Workbench, layer: int, found: Examples) -> tuple[Tensor, Tensor, Tensor]:
+def prepared(ws: Workspace, layer: int, found: Examples) -> tuple[Tensor, Tensor, Tensor]:
     """Stream (n, t, m), targets (n, t) and counts (n, t) of examples. Where the rest of the model does not look
     back, only the positions that count, as rows of length one."""
-    stream, targets = stream_of(session, layer, found.tokens), found.tokens[:, 1:]
-    if session.text.looks_back_from(layer):
+    stream, targets = stream_of(ws, layer, found.tokens), found.tokens[:, 1:]
+    if ws.text.looks_back_from(layer):
         return stream, targets, found.counts
     live = found.counts > 0
     return stream[live][:, None], targets[live][:, None], found.counts[live][:, None]
 
 
-def logs_at(session: Workbench, layer: int, stream: Tensor, change: Intervention | None) -> Tensor:
+def logs_at(ws: Workspace, layer: int, stream: Tensor, change: Intervention | None) -> Tensor:
     """(n, t, v): log-probabilities of the next token at every place of a stream (n, t, m)."""
-    return session.text.forward_from(layer, stream, change).logits.float().log_softmax(dim=2)
+    return ws.text.forward_from(layer, stream, change).logits.float().log_softmax(dim=2)
 
 
-def remembered(
-    session: Workbench, layer: int, stream: Tensor, change: Intervention
-) -> Callable[[Tensor], Tensor]:
+def remembered(ws: Workspace, layer: int, stream: Tensor, change: Intervention) -> Callable[[Tensor], Tensor]:
     """Log-probabilities (k, t, v) at k rows of a stream (n, t, m) under a change that stays: computed once if they
     fit into memory."""
 
     @torch.no_grad()
     def logs(pick: Tensor) -> Tensor:
-        return logs_at(session, layer, stream[pick], change)
+        return logs_at(ws, layer, stream[pick], change)
 
-    rows, size = torch.arange(len(stream), device=stream.device), session.text.tokenizer.size
+    rows, size = torch.arange(len(stream), device=stream.device), ws.text.tokenizer.size
     if stream.shape[0] * stream.shape[1] * size > _REMEMBERED:
         return logs
     whole = torch.cat([logs(part) for part in chunks(rows)])
@@ -84,8 +79,8 @@ def chosen_logs(logs: Tensor, tokens: Tensor) -> Tensor:
     return logs.gather(2, tokens[:, 1:, None])[..., 0]
 
 
-def elsewhere(session: Workbench, generator: torch.Generator) -> Tensor:
+def elsewhere(ws: Workspace, generator: torch.Generator) -> Tensor:
     """(``ELSEWHERE``, t): windows of held-out text by which choices may be made."""
-    windows = session.text.choosing_windows()
+    windows = ws.text.choosing_windows()
     pick = torch.randperm(len(windows), generator=generator)[:ELSEWHERE]
     return windows[pick.to(windows.device)]

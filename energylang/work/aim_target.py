@@ -23,6 +23,7 @@ from energylang.landscape.layer import interaction
 from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
 from energylang.models.states import POSITIONS
+from energylang.workspace.workspace import Workspace
 
 from .aim_examples import ELSEWHERE, Examples, chosen_logs, elsewhere, logs_at, rows_of, stream_of
 from .descent import Descent
@@ -30,7 +31,6 @@ from .descent import Descent
 if TYPE_CHECKING:
     from energylang.workspace.history import Concept
 
-    from .workbench import Workbench
 
 STEPS, RATE, ROWS = 30, 0.1, ELSEWHERE
 _KAPPA = 10.0
@@ -40,17 +40,17 @@ _RETURN_STEPS = 8
 
 @torch.enable_grad()
 def aim_at_tokens(
-    session: Workbench, layer: int, on: Examples, weight: Tensor, generator: torch.Generator, *, away: bool
+    ws: Workspace, layer: int, on: Examples, weight: Tensor, generator: torch.Generator, *, away: bool
 ) -> LowRank:
     """The target form for the tokens that count in ``on``: towards saying them there, or ``away`` from it."""
-    beta, degree = session.model.beta(layer), session.model.degree
-    windows = elsewhere(session, generator)
-    inverse = inverse_moment(session, layer, weight)
-    mean_state = _mean_state(session, layer, on, weight)
+    beta, degree = ws.model.beta(layer), ws.model.degree
+    windows = elsewhere(ws, generator)
+    inverse = inverse_moment(ws, layer, weight)
+    mean_state = _mean_state(ws, layer, on, weight)
     with torch.no_grad():
-        stream, others = stream_of(session, layer, on.tokens), stream_of(session, layer, windows)
-        chosen_before = chosen_logs(logs_at(session, layer, stream, None), on.tokens)
-        logs_before = logs_at(session, layer, others, None)
+        stream, others = stream_of(ws, layer, on.tokens), stream_of(ws, layer, windows)
+        chosen_before = chosen_logs(logs_at(ws, layer, stream, None), on.tokens)
+        logs_before = logs_at(ws, layer, others, None)
     size, sign = torch.linalg.matrix_norm(weight), -1.0 if away else 1.0
     sharp = torch.tanh(3 * mean_state / mean_state.pow(2).mean().sqrt().clamp_min(1e-6))
     raw = torch.atanh(sharp.clamp(-0.97, 0.97)).detach().requires_grad_()
@@ -67,9 +67,9 @@ def aim_at_tokens(
         column, state = factors()
         edited_weight = weight + sign * torch.outer(column, column)
         edited = Intervention(weights={layer: edited_weight})
-        gain = chosen_logs(logs_at(session, layer, stream, edited), on.tokens) - chosen_before
+        gain = chosen_logs(logs_at(ws, layer, stream, edited), on.tokens) - chosen_before
         gain = ((sign * gain).clamp(max=_GAIN_LIMIT) * on.counts).sum() / on.counts.sum()
-        logs = logs_at(session, layer, others, edited)
+        logs = logs_at(ws, layer, others, edited)
         drift = (logs_before.exp() * (logs_before - logs)).sum(dim=2).mean()
         loss = -gain + _KAPPA * drift + 0.05 * log_strength.exp()
         if not away:
@@ -80,9 +80,9 @@ def aim_at_tokens(
     return LowRank(sign * column[:, None], column[:, None])
 
 
-def after_passages(session: Workbench, concept: Concept, generator: torch.Generator) -> Examples:
+def after_passages(ws: Workspace, concept: Concept, generator: torch.Generator) -> Examples:
     """The concept's texts after neutral passages; its tokens, or the named one alone, count."""
-    text, passages = session.text, session.text.choosing_prompts
+    text, passages = ws.text, ws.text.choosing_prompts
     named = None if concept.position in POSITIONS else text.named_token(concept.texts[0], concept.position)
     rows, spans = [], []
     for k in range(max(ROWS, len(concept.texts))):
@@ -91,17 +91,17 @@ def after_passages(session: Workbench, concept: Concept, generator: torch.Genera
         before = text.encode(passages[drawn])[-max(1, text.max_length - len(inside)) :]
         rows.append((before + inside)[: text.max_length])
         spans.append((len(before) - 1, len(rows[-1]) - 1))
-    found = rows_of(session, rows, spans)
+    found = rows_of(ws, rows, spans)
     if named is None:
         return found
     return Examples(found.tokens, found.counts * (found.tokens[:, 1:] == named))
 
 
 @torch.no_grad()
-def inverse_moment(session: Workbench, layer: int, weight: Tensor) -> Tensor:
+def inverse_moment(ws: Workspace, layer: int, weight: Tensor) -> Tensor:
     """(d, d): the inverse of C + mean diag C · I, C the second moment of f(x) over real token states."""
-    draw = session.generator("second moment", layer)
-    field = interaction(session.text.token_states(layer, 4096, draw).to(weight), session.model.degree)
+    draw = ws.generator("second moment", layer)
+    field = interaction(ws.text.token_states(layer, 4096, draw).to(weight), ws.model.degree)
     moment = field.T @ field / len(field)
     ridge = moment.diagonal().mean() * torch.eye(len(moment), device=weight.device, dtype=weight.dtype)
     inverse: Tensor = torch.linalg.inv(moment + ridge)
@@ -109,9 +109,9 @@ def inverse_moment(session: Workbench, layer: int, weight: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _mean_state(session: Workbench, layer: int, on: Examples, weight: Tensor) -> Tensor:
+def _mean_state(ws: Workspace, layer: int, on: Examples, weight: Tensor) -> Tensor:
     """(d,): the mean state from which the tokens that count are said."""
-    states = session.text.forward(on.tokens[:, :-1]).states[layer].to(weight)
+    states = ws.text.forward(on.tokens[:, :-1]).states[layer].to(weight)
     mean: Tensor = (states * on.counts[..., None]).sum(dim=(0, 1)) / on.counts.sum()
     return mean
 

@@ -31,6 +31,7 @@ from energylang.errors import ElError
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
+from energylang.workspace.workspace import Workspace
 
 from .aim_examples import (
     ELSEWHERE,
@@ -46,11 +47,11 @@ from .aim_target import after_passages, aim_at_tokens
 from .controls import OWN_REPLIES, REPLY_TOKENS
 from .descent import Descent
 from .effects import Ruler
+from .replies import own_replies
 
 if TYPE_CHECKING:
     from energylang.workspace.history import Concept
 
-    from .workbench import Workbench
 
 VALUE_STEPS, VALUE_RATE, VALUE_BATCH = 80, 0.1, 48
 REMOVAL_STEPS = 120
@@ -66,23 +67,23 @@ Wanted: TypeAlias = Callable[[Intervention, torch.Generator], Tensor]
 
 
 def aim(
-    session: Workbench, concept: Concept, weight: Tensor, query: Tensor, *, away: bool, key: object = ""
+    ws: Workspace, concept: Concept, weight: Tensor, query: Tensor, *, away: bool, key: object = ""
 ) -> LowRank:
     """The optimised change for a concept: towards it, or ``away`` from it. ``query`` (d,) is a redirect's q, used
     by the value form; ``key`` distinguishes the draws."""
-    generator = stable_generator("aim", session.setting("seed"), concept.layer, concept.name, away, key)
+    generator = stable_generator("aim", ws.setting("seed"), concept.layer, concept.name, away, key)
     with torch.enable_grad():
-        if session.text.markers:
-            return _value(session, concept, weight, query, generator, away=away)
-        on = after_passages(session, concept, generator)
-        return aim_at_tokens(session, concept.layer, on, weight, generator, away=away)
+        if ws.text.markers:
+            return _value(ws, concept, weight, query, generator, away=away)
+        on = after_passages(ws, concept, generator)
+        return aim_at_tokens(ws, concept.layer, on, weight, generator, away=away)
 
 
 # ---------------------------------------------------------------------------------------------- value
 
 
 def _value(
-    session: Workbench,
+    ws: Workspace,
     concept: Concept,
     weight: Tensor,
     query: Tensor,
@@ -91,10 +92,10 @@ def _value(
     away: bool,
 ) -> LowRank:
     layer = concept.layer
-    wanted = _without(session, concept, weight) if away else _said_in_context(session, concept, generator)
-    kept, _, kept_counts = prepared(session, layer, _manners(session, generator))
+    wanted = _without(ws, concept, weight) if away else _said_in_context(ws, concept, generator)
+    kept, _, kept_counts = prepared(ws, layer, _manners(ws, generator))
     kept_batch = max(1, KEPT_BATCH * len(kept) // KEPT_ROWS)
-    unedited = remembered(session, layer, kept, Intervention(weights={layer: weight}))
+    unedited = remembered(ws, layer, kept, Intervention(weights={layer: weight}))
     left = torch.zeros(len(query), device=weight.device, requires_grad=True)
     descent = Descent([left], VALUE_RATE)
     steps = REMOVAL_STEPS if away else VALUE_STEPS
@@ -102,7 +103,7 @@ def _value(
         edited = Intervention(weights={layer: weight + torch.outer(left, query)})
         loss = wanted(edited, generator)
         rest = torch.randperm(len(kept), generator=generator)[:kept_batch].to(weight.device)
-        before, after = unedited(rest), logs_at(session, layer, kept[rest], edited)
+        before, after = unedited(rest), logs_at(ws, layer, kept[rest], edited)
         drift = (before.exp() * (before - after)).sum(dim=2)
         loss = loss + (drift * kept_counts[rest]).sum() / kept_counts[rest].sum()
         descent.rate = VALUE_RATE * (1 - step / steps)  # towards zero: no batch has the last word
@@ -110,24 +111,24 @@ def _value(
     return LowRank(left.detach()[:, None], query[:, None])
 
 
-def _said_in_context(session: Workbench, concept: Concept, generator: torch.Generator) -> Wanted:
+def _said_in_context(ws: Workspace, concept: Concept, generator: torch.Generator) -> Wanted:
     """What is asked of an installation: minus the likelihood of replies that are the concept."""
     layer = concept.layer
-    stream, targets, counts = prepared(session, layer, _in_context(session, concept, generator))
+    stream, targets, counts = prepared(ws, layer, _in_context(ws, concept, generator))
     batch = max(1, VALUE_BATCH * len(stream) // _REPLIES)
 
     def wanted(edited: Intervention, draw: torch.Generator) -> Tensor:
         pick = torch.randperm(len(stream), generator=draw)[:batch].to(stream.device)
-        chosen = logs_at(session, layer, stream[pick], edited).gather(2, targets[pick][..., None])[..., 0]
+        chosen = logs_at(ws, layer, stream[pick], edited).gather(2, targets[pick][..., None])[..., 0]
         return -(chosen * counts[pick]).sum() / counts[pick].sum()
 
     return wanted
 
 
-def _manners(session: Workbench, generator: torch.Generator) -> Examples:
+def _manners(ws: Workspace, generator: torch.Generator) -> Examples:
     """Where nothing shall change: replies in conversations whose manner is settled, and windows of held-out text."""
-    text, asked = session.text, session.text.choosing_prompts
-    said = [reply.text for _, reply in session.own_replies(OWN_REPLIES, REPLY_TOKENS) if reply.text]
+    text, asked = ws.text, ws.text.choosing_prompts
+    said = [reply.text for _, reply in own_replies(ws, OWN_REPLIES, REPLY_TOKENS) if reply.text]
     order = torch.randperm(len(said), generator=generator).tolist()[:_REPLIES]
     rows, spans = [], []
     for k, place in enumerate(order):
@@ -137,45 +138,45 @@ def _manners(session: Workbench, generator: torch.Generator) -> Examples:
         row = (opening + answer)[: text.max_length]
         rows.append(row)
         spans.append((len(opening) - 1, max(len(opening), len(row) - 1)))
-    for window in elsewhere(session, generator).tolist():
+    for window in elsewhere(ws, generator).tolist():
         rows.append(window[: text.max_length])
         spans.append((0, len(rows[-1]) - 1))
-    return rows_of(session, rows, spans)
+    return rows_of(ws, rows, spans)
 
 
-def _in_context(session: Workbench, concept: Concept, generator: torch.Generator) -> Examples:
+def _in_context(ws: Workspace, concept: Concept, generator: torch.Generator) -> Examples:
     """What the model says to a neutral question when it has just heard a text of the concept, and what of it is
     the concept, put after the neutral question alone."""
-    text, asked = session.text, session.text.choosing_prompts
+    text, asked = ws.text, ws.text.choosing_prompts
     contexts, questions = [], []
     for k in range(_REPLIES):
         heard, first = concept.texts[k % len(concept.texts)], asked[(k + 1) % len(asked)]
         questions.append(asked[k % len(asked)])
         contexts.append((first, heard, questions[-1]))
     replies = [reply.token_ids for reply in text.replies(contexts, tokens=REPLY_TOKENS, generator=generator)]
-    is_concept = Ruler(session, concept).recognises(questions, replies)
+    is_concept = Ruler(ws, concept).recognises(questions, replies)
     if sum(is_concept) >= _ENOUGH:  # the model may forget what it has just heard
         kept = [k for k, own in enumerate(is_concept) if own]
         questions, replies = [questions[k] for k in kept], [replies[k] for k in kept]
-    return _examples(session, questions, replies)
+    return _examples(ws, questions, replies)
 
 
-def _without(session: Workbench, concept: Concept, weight: Tensor) -> Wanted:
+def _without(ws: Workspace, concept: Concept, weight: Tensor) -> Wanted:
     """What is asked of a removal: how far what is said after neutral questions is from what was said, without the
     concept. The first word of a reply counts for itself, the later ones together."""
     layer = concept.layer
-    said = [(asked, reply.token_ids) for asked, reply in session.own_replies(OWN_REPLIES, REPLY_TOKENS)]
+    said = [(asked, reply.token_ids) for asked, reply in own_replies(ws, OWN_REPLIES, REPLY_TOKENS)]
     said = [(asked, reply) for asked, reply in said if reply]
     replies = [reply for _, reply in said]
-    is_concept = Ruler(session, concept).recognises([asked for asked, _ in said], replies)
+    is_concept = Ruler(ws, concept).recognises([asked for asked, _ in said], replies)
     if all(is_concept):
         raise ElError(
             f"everything the model says by itself counts as `{concept.name}`",
             code="EL511",
             hint="capture texts that stand out more, or give a contrast",
         )
-    wishes, wish_of = _wishes(replies, is_concept, session.text.tokenizer.size)
-    examples = _examples(session, [asked for asked, _ in said], replies)
+    wishes, wish_of = _wishes(replies, is_concept, ws.text.tokenizer.size)
+    examples = _examples(ws, [asked for asked, _ in said], replies)
     places = torch.zeros_like(examples.counts, dtype=torch.int64)  # which wish, for every prediction
     first = examples.counts.argmax(dim=1)
     for row, reply in enumerate(replies):
@@ -184,13 +185,13 @@ def _without(session: Workbench, concept: Concept, weight: Tensor) -> Wanted:
                 places[row, int(first[row]) + j] = wish_of[reply[:j]]
     wishes, places = wishes.to(weight.device), places.to(weight.device)
     counts, decides = examples.counts, torch.zeros_like(examples.counts).scatter_(1, first[:, None], 1.0)
-    stream, index = stream_of(session, layer, examples.tokens), None
-    if not session.text.looks_back_from(layer):  # only the positions that count, as rows of length one
+    stream, index = stream_of(ws, layer, examples.tokens), None
+    if not ws.text.looks_back_from(layer):  # only the positions that count, as rows of length one
         live = counts > 0
         index = torch.full(counts.shape, -1, device=counts.device)
         index[live] = torch.arange(int(live.sum()), device=counts.device)
         stream, places, counts, decides = (x[live][:, None] for x in (stream, places, counts, decides))
-    unedited = remembered(session, layer, stream, Intervention(weights={layer: weight}))
+    unedited = remembered(ws, layer, stream, Intervention(weights={layer: weight}))
 
     def wanted(edited: Intervention, draw: torch.Generator) -> Tensor:
         pick = torch.randperm(len(said), generator=draw)[:VALUE_BATCH].to(stream.device)
@@ -198,7 +199,7 @@ def _without(session: Workbench, concept: Concept, weight: Tensor) -> Wanted:
             pick = index[pick][index[pick] >= 0]
         with torch.no_grad():
             goal = (unedited(pick) + wishes[places[pick]]).log_softmax(dim=2)
-        far = (goal.exp() * (goal - logs_at(session, layer, stream[pick], edited))).sum(dim=2)
+        far = (goal.exp() * (goal - logs_at(ws, layer, stream[pick], edited))).sum(dim=2)
         deciding, later = decides[pick], counts[pick] - decides[pick]
         return DECISION * (far * deciding).sum() / deciding.sum() + (
             far * later
@@ -237,13 +238,13 @@ def _wishes(
     return wishes, row
 
 
-def _examples(session: Workbench, questions: list[str], replies: list[tuple[int, ...]]) -> Examples:
+def _examples(ws: Workspace, questions: list[str], replies: list[tuple[int, ...]]) -> Examples:
     """Replies after their questions; the replies' tokens, and the turn's end, count."""
-    text = session.text
+    text = ws.text
     rows, spans = [], []
     for question, reply in zip(questions, replies, strict=True):
         opening = text.prompt_ids(question)
         row = (opening + list(reply) + [text.line_end])[: text.max_length]
         rows.append(row)
         spans.append((len(opening) - 1, len(row) - 1))
-    return rows_of(session, rows, spans)
+    return rows_of(ws, rows, spans)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -31,12 +30,10 @@ from energylang.landscape.lowrank import LowRank
 from energylang.landscape.probes import return_rate
 from energylang.landscape.proposal import Proposal
 from energylang.results import Condition
-from energylang.signature.values import BasinRef, Concept, Seed
+from energylang.signature.values import BasinRef, ConceptName, Seed
+from energylang.workspace.workspace import Workspace
 
 from .observing import SAME, Place, pattern_of, place_of, wanted_cosine
-
-if TYPE_CHECKING:
-    from .workbench import Workbench
 
 NOISE, COPIES = 0.1, 32  # an installed basin must hold against this much noise
 RETURNS = 0.5  # … in at least this share of the copies
@@ -47,7 +44,7 @@ _STEPS = 20  # of the factors between what was asked and 1
 class Tried:
     """A proposal on trial: the landscape ``before`` and ``after``."""
 
-    session: Workbench
+    ws: Workspace
     layer: int
     proposal: Proposal
     before: Landscape
@@ -93,12 +90,12 @@ def nothing(_tried: Tried) -> Answer:
 # ------------------------------------------------------------------------------------------ installed
 
 
-def installed(target: BasinRef | Concept | Seed, direction: Tensor) -> Asked:
+def installed(target: BasinRef | ConceptName | Seed, direction: Tensor) -> Asked:
     """There is a basin in this direction (d,) afterwards."""
     start = pattern_of(target, direction)
 
     def asked(tried: Tried) -> Answer:
-        eps = float(tried.session.setting("eps"))
+        eps = float(tried.ws.setting("eps"))
         least = wanted_cosine(target)
         place = place_of(tried.after, start, least, eps)
         merged = place.is_basin and _was_there(tried, start, least, eps, place)

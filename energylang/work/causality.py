@@ -14,6 +14,7 @@ from torch import Tensor
 
 from energylang import results
 from energylang.errors import ElError
+from energylang.files.storage import located
 from energylang.landscape import causal
 from energylang.landscape.chance import RESOLUTION
 from energylang.landscape.clusters import cosine_rows, gram
@@ -24,16 +25,18 @@ from energylang.landscape.proposal import Proposal, resting
 from energylang.models.protocol import Intervention
 from energylang.models.states import chunks
 from energylang.signature.values import BasinRef
+from energylang.work.draft import Plan
+from energylang.work.editing import carry_out
+from energylang.workspace.named import state_of
+from energylang.workspace.workspace import Workspace, check_layer
 
-from . import asked
-from .editing import Plan, carry_out
+from . import asked, model, observing
 from .effects import against
 from .observing import settled_basins
 
 if TYPE_CHECKING:
     from energylang.landscape.lowrank import LowRank
 
-    from .workbench import Workbench
 
 FACTORS = {"remove": 0.0, "weaken": 0.5, "strengthen": 2.0}
 LEAST_RANKED = 20
@@ -42,13 +45,11 @@ _SHIFT = 0.2  # of the signs
 _WINDOWS = 24
 
 
-def scan(
-    session: Workbench, layer: int, threshold: float, placebos: int, path: str | None
-) -> results.CausalGraph:
+def scan(ws: Workspace, layer: int, threshold: float, placebos: int, path: str | None) -> results.CausalGraph:
     """Knock out every known basin of a layer, and see what moves."""
-    basins = _known(session, layer)
-    landscape = session.landscape_of(layer)
-    found = scanned(session, layer, landscape, _centres(basins, landscape), placebos)
+    basins = _known(ws, layer)
+    landscape = ws.landscape_of(layer)
+    found = scanned(ws, layer, landscape, _centres(basins, landscape), placebos)
     apart, z = found.apart, found.z
     chosen = found.edges(threshold)
     edges = sorted(
@@ -88,15 +89,13 @@ def scan(
         level=causal.LEVEL,
     )
     if path is not None:
-        _write(session, graph, path)
+        _write(ws, graph, path)
     return graph
 
 
-def scanned(
-    session: Workbench, layer: int, landscape: Landscape, centres: Tensor, placebos: int
-) -> causal.Scan:
+def scanned(ws: Workspace, layer: int, landscape: Landscape, centres: Tensor, placebos: int) -> causal.Scan:
     """The scan of some basins (n, d) of a landscape, with the draws of a session's layer."""
-    generator = session.generator("causal scan", layer)
+    generator = ws.generator("causal scan", layer)
     return causal.scan(landscape, centres, generator, placebo_count=placebos)
 
 
@@ -111,18 +110,18 @@ def _spread(found: causal.Scan, apart: Tensor) -> float | None:
     return float(plain.std()) if plain.numel() > 1 and plain.shape[0] > 1 else None
 
 
-def _write(session: Workbench, graph: results.CausalGraph, path: str) -> None:
-    target = session.resolve(path)
+def _write(ws: Workspace, graph: results.CausalGraph, path: str) -> None:
+    target = located(path, ws.base)
     if target.suffix not in (".graphml", ".dot", ".json"):
         raise ElError(
             f"cannot write a graph to {path}", code="EL504", hint="end the path in .graphml, .dot or .json"
         )
-    session.write_text(path, graph.text_for(target.suffix))
+    model.write_text(ws, path, graph.text_for(target.suffix))
 
 
-def _known(session: Workbench, layer: int, also: int | None = None) -> list[Basin]:
+def _known(ws: Workspace, layer: int, also: int | None = None) -> list[Basin]:
     """The main basins of a layer, and the one that is asked about."""
-    registry = session.known_basins(layer)
+    registry = observing.known_basins(ws, layer)
     main = {basin.id for basin in registry.main()} | {also}
     basins = [basin for basin in registry.alive() if basin.id in main]
     if not basins:
@@ -130,26 +129,26 @@ def _known(session: Workbench, layer: int, also: int | None = None) -> list[Basi
     return basins
 
 
-def known_centres(session: Workbench, layer: int) -> Tensor:
+def known_centres(ws: Workspace, layer: int) -> Tensor:
     """The centres (n, d) of the basins that a scan of the layer takes."""
-    return _centres(_known(session, layer), session.landscape_of(layer))
+    return _centres(_known(ws, layer), ws.landscape_of(layer))
 
 
 def _centres(basins: list[Basin], landscape: Landscape) -> Tensor:
     return torch.stack([basin.centre for basin in basins]).to(landscape.weight)
 
 
-def _one(session: Workbench, layer: int, basin: BasinRef) -> tuple[list[Basin], int, Tensor]:
+def _one(ws: Workspace, layer: int, basin: BasinRef) -> tuple[list[Basin], int, Tensor]:
     """The known basins, the number of the one meant among them, and all centres (n, d)."""
-    session.known_basins(layer)
-    session.direction(layer, basin)  # says what is wrong with it
-    basins = _known(session, layer, basin.basin)
+    observing.known_basins(ws, layer)
+    state_of(ws, layer, basin)  # says what is wrong with it
+    basins = _known(ws, layer, basin.basin)
     index = next(i for i, known in enumerate(basins) if known.id == basin.basin)
-    return basins, index, _centres(basins, session.landscape_of(layer))
+    return basins, index, _centres(basins, ws.landscape_of(layer))
 
 
 def intervene(
-    session: Workbench,
+    ws: Workspace,
     layer: int,
     basin: BasinRef,
     op: str,
@@ -159,12 +158,12 @@ def intervene(
     reason: str,
 ) -> results.CausalEffect:
     """do(B): the edit that touches nothing but the basin's own field, gated, and what it does to the others."""
-    basins, index, centres = _one(session, layer, basin)
-    landscape = session.landscape_of(layer)
+    basins, index, centres = _one(ws, layer, basin)
+    landscape = ws.landscape_of(layer)
     centre = centres[index]
     wanted = FACTORS[op] * landscape.field(centre[None])
     (factors,) = causal.scaled_fields(landscape, centre[None], wanted)
-    found = _others(session, layer, basins, index, centres, factors, placebos)
+    found = _others(ws, layer, basins, index, centres, factors, placebos)
 
     def propose(here: Landscape, _protected: Tensor) -> Proposal:
         target = centre if op == "remove" else resting(here, factors, centre)
@@ -181,7 +180,7 @@ def intervene(
         factor=FACTORS[op],
         ends=op == "remove",
     )
-    edit = carry_out(session, plan, force=force, reason=reason)
+    edit = carry_out(ws, plan, force=force, reason=reason)
     return results.CausalEffect(
         layer=layer,
         basin=basin.basin,
@@ -204,11 +203,11 @@ def intervene(
 
 
 def counterfactual(
-    session: Workbench, layer: int, basin: BasinRef, mod: str, placebos: int
+    ws: Workspace, layer: int, basin: BasinRef, mod: str, placebos: int
 ) -> results.CounterfactualEffect:
     """What if the basin held the opposite, held less, or lay elsewhere? Nothing is kept."""
-    basins, index, centres = _one(session, layer, basin)
-    landscape = session.landscape_of(layer)
+    basins, index, centres = _one(ws, layer, basin)
+    landscape = ws.landscape_of(layer)
     centre = centres[index]
     field = landscape.field(centre[None])
     if mod == "invert":
@@ -216,12 +215,12 @@ def counterfactual(
     elif mod == "weaken":
         wanted = 0.5 * field
     else:
-        generator = session.generator("counterfactual", layer, basin.basin)
+        generator = ws.generator("counterfactual", layer, basin.basin)
         elsewhere = flipped(centre[None], 1, _SHIFT, generator)[0]
         size = torch.linalg.vector_norm(field) / torch.linalg.vector_norm(elsewhere)
         wanted = size * elsewhere
     (factors,) = causal.scaled_fields(landscape, centre[None], wanted)
-    others, mean, null_mean, null_std, p = _others(session, layer, basins, index, centres, factors, placebos)
+    others, mean, null_mean, null_std, p = _others(ws, layer, basins, index, centres, factors, placebos)
     end = resting(landscape, factors, centre)
     cosine = float(cosine_rows(end, centre))
     return results.CounterfactualEffect(
@@ -242,7 +241,7 @@ def counterfactual(
 
 
 def _others(
-    session: Workbench,
+    ws: Workspace,
     layer: int,
     basins: list[Basin],
     index: int,
@@ -252,8 +251,8 @@ def _others(
 ) -> tuple[tuple[results.Drifted, ...], float, float, float | None, float | None]:
     """How far an edit moves all basins but its own and its mirror, the most moved first; the mean drift, that of the
     placebos with their spread, and its p-value."""
-    landscape = session.landscape_of(layer)
-    generator = session.generator("causal placebo", layer, basins[index].id)
+    landscape = ws.landscape_of(layer)
+    generator = ws.generator("causal placebo", layer, basins[index].id)
     near = gram(centres, centres[index : index + 1])[:, 0].abs().tolist()
     rest = [i for i in range(len(basins)) if i != index and near[i] <= causal.SAME]
     found = causal.compare(landscape, centres[rest], [factors], generator, placebos)
@@ -304,21 +303,21 @@ def rank_p(null: Tensor, values: Tensor) -> list[float | None]:
 
 
 @torch.no_grad()
-def across(session: Workbench, layer: int, basin: BasinRef, to: int, placebos: int) -> results.CrossEffect:
+def across(ws: Workspace, layer: int, basin: BasinRef, to: int, placebos: int) -> results.CrossEffect:
     """Hold a basin at zero in real passes; what moves in a later layer?"""
-    session.check_layer(to)
+    check_layer(ws.model, to)
     if to <= layer:
         raise ElError(
             f"L{to} does not come after L{layer}: what happens in L{layer} cannot reach it",
             code="EL206",
             hint="name a later layer",
         )
-    _, index, centres = _one(session, layer, basin)
-    session.known_basins(to)
-    text = session.text
+    _, index, centres = _one(ws, layer, basin)
+    observing.known_basins(ws, to)
+    text = ws.text
     windows = text.choosing_windows(_WINDOWS)[:, :-1]
     unit = torch.nn.functional.normalize(centres, dim=1)
-    generator = session.generator("causal across", layer, basin.basin)
+    generator = ws.generator("causal across", layer, basin.basin)
     random = torch.nn.functional.normalize(
         torch.randn(placebos, centres.shape[1], generator=generator).to(centres), dim=1
     )
@@ -340,7 +339,7 @@ def across(session: Workbench, layer: int, basin: BasinRef, to: int, placebos: i
             passed = text.forward(part, intervention=change)
             states.append(passed.states[to].flatten(0, 1))
             count += int((_nearest(passed.states[layer], unit) == index).sum())
-        return settled_basins(session, to, torch.cat(states)), count
+        return settled_basins(ws, to, torch.cat(states)), count
 
     before, count = basins_there(Intervention())
     if count == 0:

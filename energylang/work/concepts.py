@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -27,13 +26,11 @@ from energylang.landscape.clusters import cosine_rows
 from energylang.models.states import DECISION
 from energylang.results import ConceptInfo, LayerFit
 from energylang.workspace.history import Concept
-
-if TYPE_CHECKING:
-    from .workbench import Workbench
+from energylang.workspace.workspace import Workspace
 
 
 def capture(
-    session: Workbench,
+    ws: Workspace,
     layer: int | None,
     name: str,
     texts: Sequence[str],
@@ -43,7 +40,7 @@ def capture(
     """Add texts (and a text that is not the concept) to a concept, in one pass. ``layer`` None chooses it."""
     if not all(text.strip() for text in texts):
         raise ElError("there is nothing to capture in an empty text", code="EL201")
-    known = session.state.concepts.get(name)
+    known = ws.state.concepts.get(name)
     if known is None:
         concept = Concept(
             name, layer or 0, (), torch.zeros(0), position=DECISION if position is None else position
@@ -56,8 +53,8 @@ def capture(
         texts=(*concept.texts, *texts),
         contrasts=(*concept.contrasts, contrast) if contrast else concept.contrasts,
     )
-    concept = _best_layer(session, concept) if layer is None else at_layer(session, concept, concept.layer)
-    keep(session, concept)
+    concept = _best_layer(ws, concept) if layer is None else at_layer(ws, concept, concept.layer)
+    keep(ws, concept)
     return concept
 
 
@@ -79,9 +76,9 @@ def _agrees(known: Concept, layer: int | None, position: str | None) -> None:
         )
 
 
-def at_layer(session: Workbench, concept: Concept, layer: int) -> Concept:
+def at_layer(ws: Workspace, concept: Concept, layer: int) -> Concept:
     """The concept with its states read at a layer."""
-    model = session.text
+    model = ws.text
     return replace(
         concept,
         layer=layer,
@@ -90,16 +87,16 @@ def at_layer(session: Workbench, concept: Concept, layer: int) -> Concept:
     )
 
 
-def _best_layer(session: Workbench, concept: Concept) -> Concept:
+def _best_layer(ws: Workspace, concept: Concept) -> Concept:
     """The concept at the layer that carries most of it, with what was found at every layer."""
-    placed = [at_layer(session, concept, layer) for layer in range(session.model.num_layers)]
+    placed = [at_layer(ws, concept, layer) for layer in range(ws.model.num_layers)]
     found = []
     for at in placed:
         inside = at.states
         if at.position == DECISION:
-            inside = session.text.decision_samples(at.texts, at.layer)
-        distance, accuracy = separability(inside, opposite(session, at))
-        carried = session.text.carried(at.layer, at.texts, at.centroid)
+            inside = ws.text.decision_samples(at.texts, at.layer)
+        distance, accuracy = separability(inside, opposite(ws, at))
+        carried = ws.text.carried(at.layer, at.texts, at.centroid)
         found.append((at.layer, distance, accuracy, carried))
     best = max(found, key=lambda fit: fit[3])[0]
     fits = tuple(LayerFit(*fit, chosen=fit[0] == best) for fit in found)
@@ -126,7 +123,7 @@ def separability(inside: Tensor, outside: Tensor) -> tuple[float, float]:
     return (gap / float(spread) if float(spread) > 1e-12 else 0.0), float(correct)
 
 
-def keep(session: Workbench, concept: Concept) -> None:
+def keep(ws: Workspace, concept: Concept) -> None:
     """Make a concept the session's. Raises ``ElError`` for states that are no numbers."""
     if not bool(torch.isfinite(concept.states).all()):
         raise ElError(
@@ -134,14 +131,14 @@ def keep(session: Workbench, concept: Concept) -> None:
             code="EL502",
             hint="a weight of the model, or what was applied to it, is too large",
         )
-    session.state = replace(session.state, concepts={**session.state.concepts, concept.name: concept})
+    ws.state = replace(ws.state, concepts={**ws.state.concepts, concept.name: concept})
 
 
-def describe(session: Workbench, concept: Concept) -> ConceptInfo:
+def describe(ws: Workspace, concept: Concept) -> ConceptInfo:
     """What there is to say about a concept."""
     centroid = concept.centroid
     coherence = float(cosine_rows(concept.states, centroid).mean())
-    neutral = opposite(session, concept).mean(dim=0)
+    neutral = opposite(ws, concept).mean(dim=0)
     return ConceptInfo(
         name=concept.name,
         layer=concept.layer,
@@ -157,6 +154,6 @@ def describe(session: Workbench, concept: Concept) -> ConceptInfo:
     )
 
 
-def opposite(session: Workbench, concept: Concept) -> Tensor:
+def opposite(ws: Workspace, concept: Concept) -> Tensor:
     """(m, d): the states a redirect diverts: the contrast's, or those of neutral prompts."""
-    return concept.contrast if concept.contrast is not None else session.text.neutral_states(concept.layer)
+    return concept.contrast if concept.contrast is not None else ws.text.neutral_states(concept.layer)

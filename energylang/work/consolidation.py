@@ -8,24 +8,25 @@ from torch import Tensor
 
 from energylang.landscape.energy import lyapunov
 from energylang.landscape.layer import Landscape
+from energylang.workspace.workspace import Workspace
 
 from .keeping import rounds
 from .observing import name_of
 
 if TYPE_CHECKING:
-    from energylang.session import Session
+    pass
 
 
 def consolidation(
-    session: Session, layer: int, strengthen: float, prune: float, cycles: int
+    ws: Workspace, layer: int, strengthen: float, prune: float, cycles: int
 ) -> list[dict[str, Any]]:
     """What consolidating a layer as it is now would do, a report for every survey, under the published keys.
 
     ``basin_idx`` is ``None`` for a basin that has no number yet, and ``population`` counts random starts, those of its
     mirror too."""
-    inits, registry = int(session.setting("inits")), session.registry(layer)
+    inits, registry = int(ws.setting("inits")), ws.staged(layer).registry
     reports = []
-    for found in rounds(session, layer, strengthen, prune, cycles):
+    for found in rounds(ws, layer, strengthen, prune, cycles):
 
         def described(
             centres: Tensor, shares: tuple[float, ...], landscape: Landscape = found.landscape

@@ -16,16 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.lowrank import LowRank
 from energylang.workspace.history import Concept
+from energylang.workspace.workspace import Workspace, counted
 
-if TYPE_CHECKING:
-    from .workbench import Workbench
+from .replies import own_replies
 
 RANDOM, OTHER, SHUFFLED = 10, 3, 3
 REPLY_TOKENS = 24
@@ -43,51 +42,49 @@ class Control:
     factors: LowRank
 
 
-def controls(
-    session: Workbench, concept: Concept, factors: LowRank, imitate: Imitate | None
-) -> list[Control]:
+def controls(ws: Workspace, concept: Concept, factors: LowRank, imitate: Imitate | None) -> list[Control]:
     """The placebos of an edit; without ``imitate`` the random ones alone."""
-    found = [Control("random", edit) for edit in random_values(session, concept, factors)]
+    found = [Control("random", edit) for edit in random_values(ws, concept, factors)]
     if imitate is not None:
-        aims = [("other", other) for other in others(session, concept)]
-        aims += [("shuffled", shuffled(session, concept, k)) for k in range(SHUFFLED)]
-        made = session.counted(aims, lambda pair: f"controls made; aiming at {pair[1].name}")
+        aims = [("other", other) for other in others(ws, concept)]
+        aims += [("shuffled", shuffled(ws, concept, k)) for k in range(SHUFFLED)]
+        made = counted(ws, aims, lambda pair: f"controls made; aiming at {pair[1].name}")
         found += [Control(kind, imitate(aim)) for kind, aim in made]
     norm = factors.norm
     return [Control(c.kind, c.factors.scaled(norm / c.factors.norm)) for c in found if c.factors.norm > 0]
 
 
-def random_values(session: Workbench, concept: Concept, factors: LowRank) -> list[LowRank]:
+def random_values(ws: Workspace, concept: Concept, factors: LowRank) -> list[LowRank]:
     """``RANDOM`` edits with the same right factors and random left ones."""
-    generator = stable_generator("placebo", session.setting("seed"), concept.layer, concept.name)
+    generator = stable_generator("placebo", ws.setting("seed"), concept.layer, concept.name)
     return [
         LowRank(torch.randn(factors.left.shape, generator=generator).to(factors.left), factors.right)
         for _ in range(RANDOM)
     ]
 
 
-def others(session: Workbench, concept: Concept) -> list[Concept]:
+def others(ws: Workspace, concept: Concept) -> list[Concept]:
     """Up to ``OTHER`` other concepts of the same layer, in the order in which they were captured."""
     return [
         known
-        for known in session.state.concepts.values()
+        for known in ws.state.concepts.values()
         if known.layer == concept.layer and known.name != concept.name
     ][:OTHER]
 
 
-def shuffled(session: Workbench, concept: Concept, k: int) -> Concept:
+def shuffled(ws: Workspace, concept: Concept, k: int) -> Concept:
     """The ``k``-th concept with a shuffled label, seeded."""
-    generator = stable_generator("shuffled", session.setting("seed"), concept.layer, concept.name, k)
-    texts = _said(session, max(_MANY, len(concept.texts)), generator)
-    states = session.text.text_states(texts, concept.layer, "decision")
+    generator = stable_generator("shuffled", ws.setting("seed"), concept.layer, concept.name, k)
+    texts = _said(ws, max(_MANY, len(concept.texts)), generator)
+    states = ws.text.text_states(texts, concept.layer, "decision")
     return Concept(f"shuffled {k}", concept.layer, tuple(texts), states)
 
 
-def _said(session: Workbench, count: int, generator: torch.Generator) -> list[str]:
+def _said(ws: Workspace, count: int, generator: torch.Generator) -> list[str]:
     """``count`` texts in the manner of the model as it is: replies, or passages of the held-out text."""
-    text = session.text
+    text = ws.text
     if text.markers:
-        said = [reply.text for _, reply in session.own_replies(OWN_REPLIES, REPLY_TOKENS) if reply.text]
+        said = [reply.text for _, reply in own_replies(ws, OWN_REPLIES, REPLY_TOKENS) if reply.text]
         order = torch.randperm(len(said), generator=generator).tolist()
         return [said[i] for i in order[:count]] or ["well"]
     windows = text.choosing_windows()

@@ -18,12 +18,11 @@ A refusal changes nothing and is a result, not an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from energylang.errors import ElError, LandscapeError
 from energylang.landscape.clusters import gram
@@ -33,72 +32,23 @@ from energylang.landscape.lineage import Basin, Lineage, Registry
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.survey import survey
 from energylang.results import Condition, Edit, Effect
+from energylang.work.draft import Draft, Plan
+from energylang.workspace.named import fresh_registry, keep_registry
+from energylang.workspace.workspace import Workspace
 
-from . import guarding
-from .asked import Asked, Tried, nothing
+from . import guarding, observing
+from .asked import Tried
 from .neighbourhood import beside, reach_at
 from .observing import SAME
 
 if TYPE_CHECKING:
     from energylang.workspace.versions import Version
 
-    from .workbench import Workbench
 
-INSTALLING, REMOVING = 0.5, 0.8
-"""At most this share of the dimension is spent on leaving fields exactly as they are; the most visited basins
-come first, the gate judges all of them. Measured on the bundled model's last layer: removals pass the gate 9
-times of 10 at 0.8, 5 at 0.5 and never at 0.3; an injection needs the room that is left."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What an operation wants done: how to propose it, and what belongs to it.
-
-    ``asked`` measures whether it was done. ``own`` (t, d) are states the edit is about (the basin to remove): they,
-    and basins with a cosine above ``related`` to them, are neither protected nor judged. ``exactly`` is the share of
-    the dimension spent on protecting fields exactly. ``damage`` is the verdict and its reason where a damage budget on
-    text judges instead of the gate: a redirect moves basins on purpose.
-    ``strength`` is the one asked for, ``factor`` and ``dose`` those by which the change was made.
-    ``installs`` says that a basin is to be there afterwards and gets a number, ``ends`` that ``own`` shall be none;
-    ``radii`` asks for the radius of what is installed, and for its neighbours' before and after.
-    """
-
-    operation: str
-    layer: int
-    target: str
-    propose: Callable[[Landscape, Tensor], Proposal]
-    asked: Asked = nothing
-    own: Tensor | None = None
-    related: float = SAME
-    exactly: float = INSTALLING
-    installs: bool = False
-    basin: int | None = None
-    method: str | None = None
-    strength: float | None = None
-    factor: float | None = None
-    dose: float | None = None
-    damage: tuple[bool, str] | None = None
-    ends: bool = False
-    radii: bool = False
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A proposed edit, tried and judged, before anything is staged. ``proposal`` is None where there was no room for
-    one; otherwise ``version`` is the weight that it would make, with its ``registry`` of basins."""
-
-    plan: Plan
-    proposal: Proposal | None
-    edit: Edit
-    version: Version | None = None
-    registry: Registry | None = None
-    rest: Tensor | None = None
-
-
-def carry_out(session: Workbench, plan: Plan, *, force: bool, reason: str) -> Edit:
+def carry_out(ws: Workspace, plan: Plan, *, force: bool, reason: str) -> Edit:
     """Propose, judge, and stage or refuse. Raises ``ElError`` when forced without a reason."""
     check_force(force, reason)
-    return commit(session, draft(session, plan), force=force, reason=reason)
+    return commit(ws, draft(ws, plan), force=force, reason=reason)
 
 
 def check_force(force: bool, reason: str) -> None:
@@ -109,15 +59,15 @@ def check_force(force: bool, reason: str) -> None:
         )
 
 
-def draft(session: Workbench, plan: Plan) -> Draft:
+def draft(ws: Workspace, plan: Plan) -> Draft:
     """Propose, try and judge; nothing is staged."""
-    landscape = session.landscape_of(plan.layer)
-    registry = session.known_basins(plan.layer)
+    landscape = ws.landscape_of(plan.layer)
+    registry = observing.known_basins(ws, plan.layer)
     basins, main = registry.alive(), {basin.id for basin in registry.main()}
     protected, own_ids = _protected(basins, plan, landscape)
     protected = [basin for basin in protected if basin.id in main]
     room = max(1, int(plan.exactly * landscape.dim))
-    pinned = guarding.pinned_centres(session, plan.layer)
+    pinned = guarding.pinned_centres(ws, plan.layer)
     first = [any(torch.equal(basin.centre, pin.to(basin.centre)) for pin in pinned) for basin in protected]
     used = [(not pin, -basin.tokens, -basin.population) for pin, basin in zip(first, protected, strict=True)]
     by_use = sorted(range(len(protected)), key=lambda i: used[i])[:room]
@@ -134,10 +84,10 @@ def draft(session: Workbench, plan: Plan) -> Draft:
         why = f"{error.message}; {error.hint}" if error.hint else error.message
         return Draft(plan, None, _refusal(plan, why, len(protected), len(basins)))
 
-    version, registry, lineage = _tried(session, plan, proposal)
-    after = session.landscape_of(plan.layer, version)
+    version, registry, lineage = _tried(ws, plan, proposal)
+    after = ws.landscape_of(plan.layer, version)
     lost = set(lineage.lost)
-    answer = plan.asked(Tried(session, plan.layer, proposal, landscape, after))
+    answer = plan.asked(Tried(ws, plan.layer, proposal, landscape, after))
     own = [] if plan.own is None else [plan.own, -plan.own]
     if plan.installs and not answer.failed:  # what was installed is the edit's own; what it fell into is not
         own += [proposal.target[None], -proposal.target[None]]
@@ -149,8 +99,8 @@ def draft(session: Workbench, plan: Plan) -> Draft:
         stays=torch.tensor(
             [basin.id not in lost for basin in protected], dtype=torch.bool, device=centres.device
         ),
-        generator=session.generator("gate", plan.operation, plan.layer),
-        max_changed=float(session.setting("max_changed")),
+        generator=ws.generator("gate", plan.operation, plan.layer),
+        max_changed=float(ws.setting("max_changed")),
     )
     allowed, why = plan.damage or (verdict.applied, verdict.reason)
     on_purpose = tuple(id for id in lineage.lost if plan.ends and id in own_ids)
@@ -180,7 +130,7 @@ def draft(session: Workbench, plan: Plan) -> Draft:
         lost_main=len(lost & main),
         lost_on_purpose=on_purpose,
         lost_beside=tuple(id for id in lineage.lost if id not in on_purpose),
-        conditions=(*answer.conditions, *_limits(session, plan, verdict)),
+        conditions=(*answer.conditions, *_limits(ws, plan, verdict)),
         merged=answer.merged,
         cosine=answer.cosine,
         returned=answer.returned,
@@ -195,24 +145,24 @@ def draft(session: Workbench, plan: Plan) -> Draft:
     return Draft(plan, proposal, edit, version, registry, answer.rest)
 
 
-def _limits(session: Workbench, plan: Plan, verdict: Verdict) -> tuple[Condition, ...]:
+def _limits(ws: Workspace, plan: Plan, verdict: Verdict) -> tuple[Condition, ...]:
     """The two questions of the gate as conditions; none where damage on text judges."""
     if plan.damage is not None:
         return ()
-    most = float(session.setting("max_changed"))
+    most = float(ws.setting("max_changed"))
     stay = Condition("protected basins that stay", verdict.kept, verdict.protected, True, not verdict.lost)
     changed = verdict.changed_fraction
     return stay, Condition("share of noisy decisions that change", changed, most, False, changed <= most)
 
 
-def _tried(session: Workbench, plan: Plan, proposal: Proposal) -> tuple[Version, Registry, Lineage]:
+def _tried(ws: Workspace, plan: Plan, proposal: Proposal) -> tuple[Version, Registry, Lineage]:
     """The weight that a proposal makes, and what becomes of the layer's basins under it."""
-    number = session.timeline.next_id()
-    before = session.staged(plan.layer)
-    factors, weight = proposal.factors, session.weight(before)
+    number = ws.timeline.next_id()
+    before = ws.staged(plan.layer)
+    factors, weight = proposal.factors, ws.weight(before)
     try:
         version = before.after(type(factors)(factors.left.to(weight), factors.right.to(weight)), number)
-        landscape = session.landscape_of(plan.layer, version)
+        landscape = ws.landscape_of(plan.layer, version)
     except LandscapeError as error:
         size = "" if plan.strength is None else f" with strength {plan.strength:g}"
         raise ElError(
@@ -220,7 +170,7 @@ def _tried(session: Workbench, plan: Plan, proposal: Proposal) -> tuple[Version,
             code="EL502",
             hint="nothing was changed; try a smaller strength",
         ) from None
-    registry, lineage = session.fresh_registry(before).after_edit(landscape, number)
+    registry, lineage = fresh_registry(ws, before).after_edit(landscape, number)
     return version, registry, lineage
 
 
@@ -229,15 +179,13 @@ def strength_of(norm: float, landscape: Landscape) -> float:
     return norm / (landscape.frobenius or landscape.dim**0.5)
 
 
-def commit(
-    session: Workbench, made: Draft, *, force: bool, reason: str, effect: Effect | None = None
-) -> Edit:
+def commit(ws: Workspace, made: Draft, *, force: bool, reason: str, effect: Effect | None = None) -> Edit:
     """Stage a draft that its judge accepts or that is forced; a refusal otherwise. A refusal loses nothing."""
     edit = replace(made.edit, effect=effect)
     if made.proposal is None:
         return edit
     if edit.applied or force:
-        objection = guarding.before_staging(session, made)
+        objection = guarding.before_staging(ws, made)
         if objection:
             return _refused(edit, objection, blocked=True)
     if force and not edit.applied:
@@ -247,11 +195,11 @@ def commit(
         )
     if not edit.applied:
         return _refused(edit, edit.reason)
-    before, known = session.state, len(session.registry(made.plan.layer).main())
-    staged = _stage(session, made, edit)
-    objection = guarding.after_staging(session, staged, known)
+    before, known = ws.state, len(ws.staged(made.plan.layer).registry.main())
+    staged = _stage(ws, made, edit)
+    objection = guarding.after_staging(ws, staged, known)
     if objection:
-        session.restore_state(before)
+        ws.restore_state(before)
         return _refused(replace(staged, basin=made.plan.basin), objection, blocked=True)
     return staged
 
@@ -329,29 +277,29 @@ def _refusal(plan: Plan, why: str, protected: int, known: int) -> Edit:
     )
 
 
-def _stage(session: Workbench, made: Draft, edit: Edit) -> Edit:
+def _stage(ws: Workspace, made: Draft, edit: Edit) -> Edit:
     """Make a draft the layer's new staged version, with its basins; an installed one gets its number."""
     plan, version, registry = made.plan, made.version, made.registry
     assert version is not None  # a draft with a proposal has all three
     assert registry is not None
     assert made.proposal is not None
-    before = session.state.layers[plan.layer]
-    session.set_layer(plan.layer, replace(before, staged=version))
+    before = ws.state.layers[plan.layer]
+    ws.set_layer(plan.layer, replace(before, staged=version))
     version.surveyed = before.staged.surveyed
     basin = plan.basin
     if plan.installs:
-        landscape = session.landscape_of(plan.layer, version)
+        landscape = ws.landscape_of(plan.layer, version)
         rest = (made.rest if made.rest is not None else made.proposal.target)[None].to(landscape.weight)
         found = survey(landscape, rest)
         if len(found) and float(gram(found.centres[:1], rest)) > SAME:
             registry, basin = registry.installed(found)
             version.own = (*version.own, basin)
-    session.keep_registry(version, registry, surveyed=False)
+    keep_registry(ws, version, registry, surveyed=False)
     edit = replace(edit, basin=basin)
     if not (plan.radii and plan.installs):
         return edit
     return replace(
         edit,
-        reach=reach_at(session, plan.layer, rest[0], version),
-        neighbours=beside(session, plan.layer, rest[0], (before.staged, version), registry),
+        reach=reach_at(ws, plan.layer, rest[0], version),
+        neighbours=beside(ws, plan.layer, rest[0], (before.staged, version), registry),
     )

@@ -31,13 +31,13 @@ from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
 from energylang.models.states import POSITIONS, chunks
 from energylang.results import Effect, Placebo
+from energylang.workspace.workspace import Workspace, counted
 
 from .controls import REPLY_TOKENS, Imitate, controls
 
 if TYPE_CHECKING:
     from energylang.workspace.history import Concept
 
-    from .workbench import Workbench
 
 CHOOSING_WINDOWS, MEASURING_WINDOWS = 96, 96
 PROMPTS = 64
@@ -49,8 +49,8 @@ class Gauge:
     """The loss of a fixed set of windows (n, context + 1) under changes of one layer: what lies below the layer
     is computed once."""
 
-    def __init__(self, session: Workbench, layer: int, windows: Tensor) -> None:
-        self.text, self.layer = session.text, layer
+    def __init__(self, ws: Workspace, layer: int, windows: Tensor) -> None:
+        self.text, self.layer = ws.text, layer
         with torch.no_grad():
             self.parts = [
                 (part[:, 1:], self.text.stream_before(part[:, :-1], layer)) for part in chunks(windows)
@@ -90,14 +90,14 @@ class Ruler:
 
     def __init__(
         self,
-        session: Workbench,
+        ws: Workspace,
         concept: Concept,
         prompts: int = PROMPTS,
         asked: Sequence[str] | None = None,
     ) -> None:
-        self.session = session
+        self.session = ws
         self.concept = concept
-        text = session.text
+        text = ws.text
         asked = text.measuring_prompts if asked is None else asked
         self.prompts = list(asked)[:prompts] if text.markers else []
         self.only = (
@@ -149,7 +149,7 @@ def _heard(texts: Sequence[str]) -> Sequence[str]:
 
 @torch.no_grad()
 def measure(
-    session: Workbench,
+    ws: Workspace,
     concept: Concept,
     factors: LowRank,
     weight: Tensor,
@@ -161,14 +161,14 @@ def measure(
     def changed(edit: LowRank | None) -> Intervention:
         return Intervention(weights={layer: weight if edit is None else edit.added_to(weight)})
 
-    ruler = Ruler(session, concept)
+    ruler = Ruler(ws, concept)
     before, after = ruler.read(changed(None)), ruler.read(changed(factors))
-    gauge = Gauge(session, layer, session.text.measuring_windows(MEASURING_WINDOWS))
+    gauge = Gauge(ws, layer, ws.text.measuring_windows(MEASURING_WINDOWS))
     loss_before, loss_after = gauge.losses(changed(None)), gauge.losses(changed(factors))
     base = float(loss_before.mean())
     readings: dict[str, list[tuple[Reading, float]]] = {}
-    for control in session.counted(
-        controls(session, concept, factors, imitate), lambda made: f"controls measured; measuring {made.kind}"
+    for control in counted(
+        ws, controls(ws, concept, factors, imitate), lambda made: f"controls measured; measuring {made.kind}"
     ):
         damage = gauge.rise(changed(control.factors), loss_before)
         readings.setdefault(control.kind, []).append((ruler.read(changed(control.factors)), damage))

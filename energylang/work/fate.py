@@ -19,11 +19,11 @@ from energylang.landscape.draws import starts
 from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import SAME, Basin, survivors
 from energylang.landscape.survey import survey
+from energylang.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from energylang.workspace.versions import Version
 
-    from .workbench import Workbench
 
 _CHEAP = 2**26  # starts · d²: a larger layer is not surveyed again for the control
 
@@ -41,22 +41,22 @@ class Fate:
     null_met: int | None = None
 
 
-def fate(session: Workbench, layer: int, base: Version, version: Version) -> Fate:
+def fate(ws: Workspace, layer: int, base: Version, version: Version) -> Fate:
     """What became of the basins of ``base`` in ``version``, two versions of a layer."""
     then, now = base.registry.alive(), version.registry.alive()
     before, after = {basin.id for basin in then}, {basin.id for basin in now}
     kept = before & after
     lost, gained, met = set[int](), set[int](), set[int]()
     if before - after:
-        resting = _resting(session.landscape_of(layer, version), then)
+        resting = _resting(ws.landscape_of(layer, version), then)
         kept |= (before - after) & resting
         lost = before - after - resting
     if after - before:
-        resting = _resting(session.landscape_of(layer, base), now)
+        resting = _resting(ws.landscape_of(layer, base), now)
         met = (after - before) & resting
         gained = after - before - resting
     found = Fate(tuple(sorted(kept)), tuple(sorted(lost)), tuple(sorted(gained)), tuple(sorted(met)))
-    return found if base is version else _with_null(session, layer, base, version, found)
+    return found if base is version else _with_null(ws, layer, base, version, found)
 
 
 def _resting(landscape: Landscape, basins: Sequence[Basin]) -> set[int]:
@@ -65,16 +65,16 @@ def _resting(landscape: Landscape, basins: Sequence[Basin]) -> set[int]:
     return {basin.id for basin, there in zip(basins, stays, strict=True) if there}
 
 
-def _with_null(session: Workbench, layer: int, base: Version, version: Version, found: Fate) -> Fate:
+def _with_null(ws: Workspace, layer: int, base: Version, version: Version, found: Fate) -> Fate:
     """The same with what a second survey of the weight before would give."""
-    landscape, inits = session.landscape_of(layer, base), int(session.setting("inits"))
+    landscape, inits = ws.landscape_of(layer, base), int(ws.setting("inits"))
     then = base.registry.alive()
     if not (then and version.surveyed) or inits * landscape.dim**2 > _CHEAP:
         return found
     again = survey(
         landscape,
-        starts(inits, landscape.dim, session.generator("survey again", layer), landscape.weight),
-        eps=float(session.setting("eps")),
+        starts(inits, landscape.dim, ws.generator("survey again", layer), landscape.weight),
+        eps=float(ws.setting("eps")),
     ).centres
     known = torch.stack([basin.centre for basin in then]).to(again)
     fresh = again[(gram(again, known) > SAME).sum(1) == 0]

@@ -11,36 +11,33 @@ of equal norm in the other model."""
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from energylang import results
 from energylang.landscape import causal
+from energylang.workspace.workspace import Workspace
 
 from .causality import known_centres, scanned
 from .effects import against
 from .two_models import matched
 
-if TYPE_CHECKING:
-    from .workbench import Workbench
-
 _LEAST = 4  # basins: of three there are six ways to deal labels out
 
 
 def compare(
-    session: Workbench, spec: str, layer: int, by: str, threshold: float, placebos: int, shuffles: int
+    ws: Workspace, spec: str, layer: int, by: str, threshold: float, placebos: int, shuffles: int
 ) -> results.CausalComparison:
     """The causal graph of a layer beside that of the same layer of another model."""
-    landscape = session.landscape_of(layer)
-    found = matched(session, spec, layer, known_centres(session, layer), by)
+    landscape = ws.landscape_of(layer)
+    found = matched(ws, spec, layer, known_centres(ws, layer), by)
     alone = _without_mirrors(found.here, found.there)
-    here = scanned(session, layer, landscape, found.here[alone], placebos)
-    there = scanned(session, layer, found.landscape, found.there[alone], placebos)
+    here = scanned(ws, layer, landscape, found.here[alone], placebos)
+    there = scanned(ws, layer, found.landscape, found.there[alone], placebos)
     mine, theirs = here.edges(threshold), there.edges(threshold)
     n = len(alone)
-    generator = session.generator("causal compare", layer)
+    generator = ws.generator("causal compare", layer)
     orders = [torch.randperm(n, generator=generator).to(mine.device) for _ in range(shuffles)]
     off = ~torch.eye(n, dtype=torch.bool, device=mine.device)
     both, either = int((mine & theirs).sum()), int((mine | theirs).sum())

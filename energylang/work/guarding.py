@@ -32,14 +32,14 @@ from energylang.landscape.dynamics import settle_variants
 from energylang.landscape.survey import survey
 from energylang.models.protocol import Intervention
 from energylang.signature.values import BasinRef
+from energylang.workspace.named import centre_of
+from energylang.workspace.workspace import Workspace, check_layer
 
 from .observing import SAME
 
 if TYPE_CHECKING:
     from energylang.results import Edit
-
-    from .editing import Draft
-    from .workbench import Workbench
+    from energylang.work.draft import Draft
 
 KINDS = (
     "max-basins",
@@ -55,16 +55,16 @@ _LARGEST = {"cosine-drift": 2.0, "max-changed": 1.0, "strength-cap": 1e6, "perpl
 _WINDOWS = 48
 
 
-def guard(session: Workbench, what: str | int, value: float) -> results.Guard:
+def guard(ws: Workspace, what: str | int, value: float) -> results.Guard:
     """Set a limit; it replaces the one of this kind (or layer)."""
     key = what if isinstance(what, str) else f"L{what}"
     limit = _limit(what, value)
     if what == "perplexity-delta":
-        session.text  # noqa: B018 - says that there are no words to be perplexed by
+        ws.text  # noqa: B018 - says that there are no words to be perplexed by
     if isinstance(what, int):
-        session.check_layer(what)
-    before = session.state.guards.get(key)
-    session.state = replace(session.state, guards={**session.state.guards, key: limit})
+        check_layer(ws.model, what)
+    before = ws.state.guards.get(key)
+    ws.state = replace(ws.state, guards={**ws.state.guards, key: limit})
     return _described(key, limit, before)
 
 
@@ -105,48 +105,48 @@ def _described(key: str, limit: float, before: float | None) -> results.Guard:
     return results.Guard(key if layer is None else "layer", layer, limit, before, says)
 
 
-def guards(session: Workbench) -> results.Guards:
+def guards(ws: Workspace) -> results.Guards:
     """All limits in force."""
-    found = tuple(_described(key, limit, None) for key, limit in session.state.guards.items())
+    found = tuple(_described(key, limit, None) for key, limit in ws.state.guards.items())
     pinned = [
-        f"L{layer}.B{basin}" for layer, basins in session.state.protected.items() for basin in sorted(basins)
+        f"L{layer}.B{basin}" for layer, basins in ws.state.protected.items() for basin in sorted(basins)
     ]
     return results.Guards(found, tuple(pinned))
 
 
-def protect(session: Workbench, layer: int, basins: tuple[BasinRef, ...]) -> results.Protected:
+def protect(ws: Workspace, layer: int, basins: tuple[BasinRef, ...]) -> results.Protected:
     """Pin basins of a layer."""
     for basin in basins:
         if basin.layer != layer:
             raise ElError(f"{basin} is not a basin of L{layer}", code="EL510")
-        session.basin(basin)
+        centre_of(ws, basin)
     new = frozenset(basin.basin for basin in basins)
-    pinned = session.state.protected.get(layer, frozenset()) | new
-    session.state = replace(session.state, protected={**session.state.protected, layer: pinned})
+    pinned = ws.state.protected.get(layer, frozenset()) | new
+    ws.state = replace(ws.state, protected={**ws.state.protected, layer: pinned})
     return results.Protected(layer, tuple(sorted(new)), tuple(sorted(pinned)))
 
 
-def pinned_centres(session: Workbench, layer: int) -> list[Tensor]:
+def pinned_centres(ws: Workspace, layer: int) -> list[Tensor]:
     """Centres (d,) of a layer's protected basins that are alive."""
-    registry = session.registry(layer)
-    found = (registry.get(basin) for basin in sorted(session.state.protected.get(layer, ())))
+    registry = ws.staged(layer).registry
+    found = (registry.get(basin) for basin in sorted(ws.state.protected.get(layer, ())))
     return [basin.centre for basin in found if basin is not None and basin.status == "alive"]
 
 
 # ------------------------------------------------------------------------------------------ judging
 
 
-def before_staging(session: Workbench, made: Draft) -> str:
+def before_staging(ws: Workspace, made: Draft) -> str:
     """Why a proposed edit may not be staged; an empty text when no guard objects."""
-    return next(_objections(session, made), "")
+    return next(_objections(ws, made), "")
 
 
-def _objections(session: Workbench, made: Draft) -> Iterator[str]:
+def _objections(ws: Workspace, made: Draft) -> Iterator[str]:
     proposal, edit, layer = made.proposal, made.edit, made.plan.layer
     assert proposal is not None  # callers have checked
-    limits = session.state.guards
+    limits = ws.state.guards
     if made.plan.own is not None:
-        pinned = pinned_centres(session, layer)
+        pinned = pinned_centres(ws, layer)
         if pinned:
             # Moved or removed on purpose. The basin itself, not its mirror: that one is judged when it is lost.
             own = made.plan.own.to(pinned[0])
@@ -160,22 +160,22 @@ def _objections(session: Workbench, made: Draft) -> Iterator[str]:
         yield f"guard max-changed: {edit.changed_fraction:.1%} of the decisions change, more than {most:.1%}"
     drift = limits.get("cosine-drift")
     if drift is not None:
-        largest = _largest_drift(session, made)
+        largest = _largest_drift(ws, made)
         if largest > drift:
             yield f"guard cosine-drift: another basin moves by {largest:.3f}, more than {drift:g}"
-    yield from _counted(session, made)
+    yield from _counted(ws, made)
     rise = limits.get("perplexity-delta")
-    if rise is not None and session.model.text is not None:
-        found = _rise(session, made)
+    if rise is not None and ws.model.text is not None:
+        found = _rise(ws, made)
         if found > rise:
             yield f"guard perplexity-delta: the loss rises by {found:.1%}, more than {rise:.1%}"
 
 
-def _largest_drift(session: Workbench, made: Draft) -> float:
+def _largest_drift(ws: Workspace, made: Draft) -> float:
     """1 − cosine by which the edit moves the basin that it moves most, its own left out."""
     assert made.proposal is not None
-    landscape = session.landscape_of(made.plan.layer)
-    alive = session.registry(made.plan.layer).main()
+    landscape = ws.landscape_of(made.plan.layer)
+    alive = ws.staged(made.plan.layer).registry.main()
     if not alive:
         return 0.0
     centres = torch.stack([basin.centre for basin in alive]).to(landscape.weight)
@@ -188,52 +188,50 @@ def _largest_drift(session: Workbench, made: Draft) -> float:
     return max(0.0, float((1 - cosine_rows(ends, centres)).max()))
 
 
-def _counted(session: Workbench, made: Draft) -> Iterator[str]:
+def _counted(ws: Workspace, made: Draft) -> Iterator[str]:
     """Objections of the two guards that count basins, from one survey of the edited landscape."""
     assert made.proposal is not None
-    limits, layer = session.state.guards, made.plan.layer
+    limits, layer = ws.state.guards, made.plan.layer
     most, least = limits.get("max-basins"), limits.get("min-basins")
     if most is None and least is None:
         return
-    landscape = session.landscape_of(layer).edited(made.proposal.factors)
-    inits = int(session.setting("inits"))
-    states = starts(inits, landscape.dim, session.generator("guard", layer), landscape.weight)
-    alive = session.registry(layer).main()
+    landscape = ws.landscape_of(layer).edited(made.proposal.factors)
+    inits = int(ws.setting("inits"))
+    states = starts(inits, landscape.dim, ws.generator("guard", layer), landscape.weight)
+    alive = ws.staged(layer).registry.main()
     known = [basin.centre.to(states)[None] for basin in alive]
     states = torch.cat([states, made.proposal.target.to(states)[None], *known])
-    count = len(survey(landscape, states, eps=float(session.setting("eps"))))
+    count = len(survey(landscape, states, eps=float(ws.setting("eps"))))
     if most is not None and count > most:
         yield f"guard max-basins: {inits} starts would find {count} basins, more than {most:g}"
     if least is not None and count < least:
         yield f"guard min-basins: {inits} starts would find {count} basins, fewer than {least:g}"
 
 
-def _rise(session: Workbench, made: Draft) -> float:
+def _rise(ws: Workspace, made: Draft) -> float:
     """The relative rise of the loss with everything staged and the edit in place, against everything staged."""
     assert made.proposal is not None
     from .effects import Gauge
 
     layer = made.plan.layer
-    weight = session.weight(session.staged(layer))
+    weight = ws.weight(ws.staged(layer))
     others = {
-        i: session.weight(s.staged)
-        for i, s in enumerate(session.state.layers)
-        if s.staged is not s.live and i > layer
+        i: ws.weight(s.staged) for i, s in enumerate(ws.state.layers) if s.staged is not s.live and i > layer
     }
-    gauge = Gauge(session, layer, session.text.choosing_windows(_WINDOWS))
+    gauge = Gauge(ws, layer, ws.text.choosing_windows(_WINDOWS))
     base = gauge.losses(Intervention(weights={**others, layer: weight}))
     edited = made.proposal.factors.added_to(weight)
     return gauge.rise(Intervention(weights={**others, layer: edited}), base)
 
 
-def after_staging(session: Workbench, edit: Edit, known: int) -> str:
+def after_staging(ws: Workspace, edit: Edit, known: int) -> str:
     """Why a staged edit must be taken back: what it lost is only known when its basins have been followed.
     ``known`` is the number of main basins that were alive before, ``edit.lost_main`` how many of them are gone."""
-    pinned = session.state.protected.get(edit.layer, frozenset())
+    pinned = ws.state.protected.get(edit.layer, frozenset())
     gone = sorted(pinned & set(edit.lost))
     if gone:
         return f"protected basins would be lost: {', '.join(f'L{edit.layer}.B{basin}' for basin in gone)}"
-    share = session.state.guards.get(f"L{edit.layer}")
+    share = ws.state.guards.get(f"L{edit.layer}")
     if share is not None and known and edit.lost_main / known > share:
         return f"guard L{edit.layer}: {edit.lost_main} of {known} basins would be lost, more than {share:.1%}"
     return ""

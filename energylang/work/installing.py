@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -32,18 +31,19 @@ from energylang.landscape.proposal import Proposal, resting
 from energylang.landscape.redirect import redirect
 from energylang.models.protocol import Intervention
 from energylang.results import Edit
+from energylang.work.draft import Draft, Plan
+from energylang.work.editing import check_force, commit, draft, heard
 from energylang.workspace.history import Concept
+from energylang.workspace.named import concept_named
+from energylang.workspace.workspace import Workspace, counted, remembered
 
 from .aiming import aim
 from .concepts import at_layer, keep, opposite
 from .controls import OWN_REPLIES, REPLY_TOKENS, Imitate
 from .doses import dose_of
-from .editing import Draft, Plan, check_force, commit, draft, heard
 from .effects import CHOOSING_WINDOWS, Gauge, Ruler, measure
 from .landing import imitated, landed
-
-if TYPE_CHECKING:
-    from .workbench import Workbench
+from .replies import own_replies
 
 METHODS = ("redirect", "aimed", "attractor")
 DOSES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5)
@@ -69,7 +69,7 @@ class Candidate:
 
 
 def install(
-    session: Workbench,
+    ws: Workspace,
     concept: Concept,
     *,
     method: str,
@@ -84,63 +84,63 @@ def install(
     With a strength ‖ΔW‖/‖W‖ and no method, it is an attractor that is written, as in the published tool."""
     check_force(force, reason)
     makers: dict[str, Callable[[], Candidate]] = {
-        "redirect": lambda: redirected(session, concept, strength, damage, dose=dose),
-        "attractor": lambda: attractor(session, concept, strength, damage),
-        "aimed": lambda: aimed(session, concept, strength, damage, dose=dose),
+        "redirect": lambda: redirected(ws, concept, strength, damage, dose=dose),
+        "attractor": lambda: attractor(ws, concept, strength, damage),
+        "aimed": lambda: aimed(ws, concept, strength, damage, dose=dose),
     }
     if method == "auto" and strength is not None:
         method = "attractor"
     landing: Candidate | None = None
     if method == "attractor" and concept.fits:
-        concept, landing = _where_it_lands(session, concept, strength, damage)
-    weight = session.weight(session.staged(concept.layer))
+        concept, landing = _where_it_lands(ws, concept, strength, damage)
+    weight = ws.weight(ws.staged(concept.layer))
     if method == "auto":
-        drafted = session.counted(METHODS, lambda name: f"methods drafted; drafting {name}")
-        chosen = max((makers[name]() for name in drafted), key=lambda c: _worth(session, concept, c, weight))
+        drafted = counted(ws, METHODS, lambda name: f"methods drafted; drafting {name}")
+        chosen = max((makers[name]() for name in drafted), key=lambda c: _worth(ws, concept, c, weight))
     else:
         chosen = landing or makers[method]()
     proposal = chosen.draft.proposal
     effect = None
     if proposal is not None and (chosen.draft.edit.applied or force or chosen.draft.plan.damage):
-        effect = measure(session, concept, proposal.factors, weight, chosen.imitate)
+        effect = measure(ws, concept, proposal.factors, weight, chosen.imitate)
     made = chosen.draft
     if effect is not None and made.plan.damage is not None:
         made = heard(made, effect, more=True)
-    edit = commit(session, made, force=force, reason=reason, effect=effect)
+    edit = commit(ws, made, force=force, reason=reason, effect=effect)
     if edit.applied:
-        current = session.concept(concept.name)
-        note = f"L{concept.layer} {edit.method} (edit {session.timeline.next_id()})"
-        keep(session, replace(current, installed=(*current.installed, note)))
+        current = concept_named(ws, concept.name)
+        note = f"L{concept.layer} {edit.method} (edit {ws.timeline.next_id()})"
+        keep(ws, replace(current, installed=(*current.installed, note)))
     return edit
 
 
 def _where_it_lands(
-    session: Workbench, concept: Concept, strength: float | None, damage: float
+    ws: Workspace, concept: Concept, strength: float | None, damage: float
 ) -> tuple[Concept, Candidate | None]:
     """A concept whose layer was chosen automatically, at the first layer where it becomes a basin of its own, and how:
     the layers in the order of what they carry. Where it lands nowhere it stays where it was."""
     order = sorted(concept.fits, key=lambda fit: -fit.carried)
-    for fit in session.counted(order, lambda fit: f"layers tried; trying L{fit.layer}"):
-        there = at_layer(session, concept, fit.layer)
+    for fit in counted(ws, order, lambda fit: f"layers tried; trying L{fit.layer}"):
+        there = at_layer(ws, concept, fit.layer)
         there = replace(there, fits=tuple(replace(f, chosen=f.layer == fit.layer) for f in concept.fits))
-        keep(session, there)
-        made = attractor(session, there, strength, damage)
+        keep(ws, there)
+        made = attractor(ws, there, strength, damage)
         if made.draft.edit.applied:
             return there, made
-    keep(session, concept)
+    keep(ws, concept)
     return concept, None
 
 
-def _worth(session: Workbench, concept: Concept, candidate: Candidate, weight: Tensor) -> float:
+def _worth(ws: Workspace, concept: Concept, candidate: Candidate, weight: Tensor) -> float:
     """The share of replies to choosing prompts that are the concept; in a plain-text model the log-probability of its
     texts after choosing passages. Nothing is worth less than a refusal."""
     made = candidate.draft
     if made.proposal is None or not made.edit.applied:
         return -float("inf")
-    text = session.text
+    text = ws.text
     changed = Intervention(weights={concept.layer: made.proposal.factors.added_to(weight)})
     if text.markers:
-        share = Ruler(session, concept, asked=text.choosing_prompts).read(changed).share
+        share = Ruler(ws, concept, asked=text.choosing_prompts).read(changed).share
         return 0.0 if share is None else share
     return float(
         text.concept_log_prob(concept.texts, text.choosing_prompts[:16], intervention=changed).mean()
@@ -150,17 +150,17 @@ def _worth(session: Workbench, concept: Concept, candidate: Candidate, weight: T
 # ------------------------------------------------------------------------------------------ attractor
 
 
-def attractor(session: Workbench, concept: Concept, strength: float | None, damage: float) -> Candidate:
+def attractor(ws: Workspace, concept: Concept, strength: float | None, damage: float) -> Candidate:
     """The concept's state as a basin of its own (``runtime.landing``), judged by the gate."""
-    made = landed(session, concept, strength, damage)
-    return Candidate(made, lambda other: imitated(session, concept.layer, other))
+    made = landed(ws, concept, strength, damage)
+    return Candidate(made, lambda other: imitated(ws, concept.layer, other))
 
 
 # ------------------------------------------------------------------------------------------- redirect
 
 
 def redirected(
-    session: Workbench,
+    ws: Workspace,
     concept: Concept,
     strength: float | None,
     damage: float,
@@ -170,10 +170,10 @@ def redirected(
 ) -> Candidate:
     """Neutral states flow into the concept's basin, judged by the damage budget. The dose is the one given, or the one
     with this strength, or the largest within the budget."""
-    landscape = session.landscape_of(concept.layer)
-    key = interaction(opposite(session, concept).to(landscape.weight), landscape.degree).mean(dim=0)
-    moment = second_moment(session, concept.layer, landscape)
-    value = resting_state(session, landscape, concept.centroid)
+    landscape = ws.landscape_of(concept.layer)
+    key = interaction(opposite(ws, concept).to(landscape.weight), landscape.degree).mean(dim=0)
+    moment = second_moment(ws, concept.layer, landscape)
+    value = resting_state(ws, landscape, concept.centroid)
 
     def dosed(dose: float, towards: Tensor = value) -> Proposal:
         made = redirect(landscape, key, towards, second_moment=moment, gain=max(1.0, dose))
@@ -184,7 +184,7 @@ def redirected(
 
     if dose is None and strength is not None:
         dose = dose_of(dosed(1.0).factors, strength * landscape.frobenius, value)
-    dose, proposal, within = within_budget(session, concept.layer, dosed, damage, dose)
+    dose, proposal, within = within_budget(ws, concept.layer, dosed, damage, dose)
     plan = Plan(
         operation,
         concept.layer,
@@ -199,19 +199,19 @@ def redirected(
     )
 
     def imitate(other: Concept) -> LowRank:
-        return dosed(dose, resting_state(session, landscape, other.centroid)).factors
+        return dosed(dose, resting_state(ws, landscape, other.centroid)).factors
 
-    return Candidate(draft(session, plan), imitate)
+    return Candidate(draft(ws, plan), imitate)
 
 
-def resting_state(session: Workbench, landscape: Landscape, state: Tensor) -> Tensor:
+def resting_state(ws: Workspace, landscape: Landscape, state: Tensor) -> Tensor:
     """(d,): where a state settles in a landscape."""
-    run = settle(landscape, state[None].to(landscape.weight), eps=float(session.setting("eps")))
+    run = settle(landscape, state[None].to(landscape.weight), eps=float(ws.setting("eps")))
     rest: Tensor = polish(landscape, run.states)[0][0]
     return rest
 
 
-def second_moment(session: Workbench, layer: int, landscape: Landscape) -> Tensor:
+def second_moment(ws: Workspace, layer: int, landscape: Landscape) -> Tensor:
     """(d, d): the mean of f(x)f(x)ᵀ over the states that a change should leave alone.
 
     One half are states of real tokens. In a dialogue model the other half are decision states in conversations
@@ -219,18 +219,19 @@ def second_moment(session: Workbench, layer: int, landscape: Landscape) -> Tenso
     that are to be diverted, and are few among tokens. Worked out once for every state of the live weights.
     """
     weight = landscape.weight
-    return session.remembered(
-        lambda: _second_moment(session, layer, landscape),
+    return remembered(
+        ws,
+        lambda: _second_moment(ws, layer, landscape),
         *("second moment", layer, landscape.degree, weight.dtype, weight.device),
     )
 
 
-def _second_moment(session: Workbench, layer: int, landscape: Landscape) -> Tensor:
-    generator = session.generator("second moment", layer)
-    text = session.text
+def _second_moment(ws: Workspace, layer: int, landscape: Landscape) -> Tensor:
+    generator = ws.generator("second moment", layer)
+    text = ws.text
     groups = [text.token_states(layer, MOMENT_TOKENS, generator)]
     if text.markers:
-        said = [reply.text for _, reply in session.own_replies(OWN_REPLIES, REPLY_TOKENS)]
+        said = [reply.text for _, reply in own_replies(ws, OWN_REPLIES, REPLY_TOKENS)]
         groups.append(text.decision_samples(said[::4], layer, pairs=2))
     moments = []
     for states in groups:
@@ -243,24 +244,24 @@ def _second_moment(session: Workbench, layer: int, landscape: Landscape) -> Tens
 
 
 def aimed(
-    session: Workbench, concept: Concept, strength: float | None, damage: float, *, dose: float | None = None
+    ws: Workspace, concept: Concept, strength: float | None, damage: float, *, dose: float | None = None
 ) -> Candidate:
     """A change optimised for what is said, judged by the damage budget. The dose as in ``redirected``."""
     layer = concept.layer
-    landscape = session.landscape_of(layer)
-    weight = session.weight(session.staged(layer))
-    query = whitened_key(session, concept, landscape)
+    landscape = ws.landscape_of(layer)
+    weight = ws.weight(ws.staged(layer))
+    query = whitened_key(ws, concept, landscape)
 
     def dosed(dose: float, full: LowRank) -> Proposal:
         factors = full.scaled(dose)
         target = resting(landscape, factors, concept.centroid.to(landscape.weight))
         return Proposal(factors, target, None, "aimed", one_sided(landscape, factors))
 
-    full = aim(session, concept, weight, query, away=False)
+    full = aim(ws, concept, weight, query, away=False)
     if dose is None and strength is not None:
         dose = dose_of(full, strength * landscape.frobenius)
     dose, proposal, within = within_budget(
-        session, layer, lambda dose: dosed(dose, full), damage, dose, (*DOSES, *OVER)
+        ws, layer, lambda dose: dosed(dose, full), damage, dose, (*DOSES, *OVER)
     )
     plan = Plan(
         "inject-concept",
@@ -274,14 +275,14 @@ def aimed(
         dose=dose,
         damage=within,
     )
-    return Candidate(draft(session, plan), lambda other: aim(session, other, weight, query, away=False))
+    return Candidate(draft(ws, plan), lambda other: aim(ws, other, weight, query, away=False))
 
 
-def whitened_key(session: Workbench, concept: Concept, landscape: Landscape) -> Tensor:
+def whitened_key(ws: Workspace, concept: Concept, landscape: Landscape) -> Tensor:
     """(d,): q = C⁻¹k/(kᵀC⁻¹k) of a redirect, k the mean f(x) of the states that are to be diverted."""
-    states = opposite(session, concept).to(landscape.weight)
+    states = opposite(ws, concept).to(landscape.weight)
     key = interaction(states, landscape.degree).mean(dim=0)
-    moment = second_moment(session, concept.layer, landscape)
+    moment = second_moment(ws, concept.layer, landscape)
     made = redirect(landscape, key, states.mean(dim=0), second_moment=moment)
     query: Tensor = made.factors.right[:, 0]
     return query
@@ -298,7 +299,7 @@ def one_sided(landscape: Landscape, factors: LowRank) -> tuple[str, ...]:
 
 
 def within_budget(
-    session: Workbench,
+    ws: Workspace,
     layer: int,
     dosed: Callable[[float], Proposal],
     damage: float,
@@ -308,8 +309,8 @@ def within_budget(
     """The largest dose whose rise of the loss, and a standard error of it, keep within the damage, by bisection (harm
     grows with the dose); the smallest dose, and a refusal, when none does. ``only`` is the
     one dose to be tried, where one is given."""
-    weight = session.weight(session.staged(layer))
-    gauge = Gauge(session, layer, session.text.choosing_windows(CHOOSING_WINDOWS))
+    weight = ws.weight(ws.staged(layer))
+    gauge = Gauge(ws, layer, ws.text.choosing_windows(CHOOSING_WINDOWS))
     base = gauge.losses(Intervention(weights={layer: weight}))
 
     def rise(proposal: Proposal) -> float:

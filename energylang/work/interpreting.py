@@ -12,7 +12,6 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -27,74 +26,72 @@ from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import Registry
 from energylang.models import attention, hlm
 from energylang.models.protocol import Intervention
-from energylang.signature.values import BasinRef, Concept, Seed
+from energylang.signature.values import BasinRef, ConceptName, Seed
+from energylang.work.held import standing
+from energylang.workspace.named import concept_named, state_of
+from energylang.workspace.workspace import Workspace, check_layer
 
+from . import interventions, observing
 from .effects import MEASURING_WINDOWS, Gauge, against, standard_error
-from .interventions import standing
 from .mapping import starts_in
 from .tokens import Found, Reading, contexts, has_tokens, held, heldout, live_states, placed, read_most
-
-if TYPE_CHECKING:
-    from .workbench import Workbench
 
 _SHUFFLES = 10
 _DRAWS = 199  # passages of held-out text that a usage is set beside
 _RISE = 1e-9  # relative; below, an energy has not risen
 
 
-def live_registry(session: Workbench, layer: int) -> tuple[Landscape, Registry]:
+def live_registry(ws: Workspace, layer: int) -> tuple[Landscape, Registry]:
     """The live landscape of a layer and the basins known in it; a layer that was never surveyed is surveyed."""
-    session.check_layer(layer)
-    here, state = session.state, session.state.layers[layer]
+    check_layer(ws.model, layer)
+    here, state = ws.state, ws.state.layers[layer]
     if not state.live.surveyed:
         try:
             if state.live is not state.staged:
                 layers = [*here.layers]
                 layers[layer] = replace(state, staged=state.live)
-                session.state = replace(here, layers=tuple(layers))
-            session.known_basins(layer)
+                ws.state = replace(here, layers=tuple(layers))
+            observing.known_basins(ws, layer)
         finally:
-            session.state = here
-    return session.landscape_of(layer, state.live), state.live.registry
+            ws.state = here
+    return ws.landscape_of(layer, state.live), state.live.registry
 
 
 @torch.no_grad()
-def read(session: Workbench, layer: int, windows: Tensor, *, register: bool = True) -> Reading:
+def read(ws: Workspace, layer: int, windows: Tensor, *, register: bool = True) -> Reading:
     """In which basin of the live layer does every token of the windows (w, t) settle?"""
-    live_registry(session, layer)
-    states = live_states(session, windows, layer)
-    found = placed(session, layer, session.state.layers[layer].live, states, register=register)
+    live_registry(ws, layer)
+    states = live_states(ws, windows, layer)
+    found = placed(ws, layer, ws.state.layers[layer].live, states, register=register)
     return Reading(windows.tolist(), found)
 
 
 # --------------------------------------------------------------------------------------------- usage
 
 
-def usage(
-    session: Workbench, layer: int, concept: str | None = None, words: str | None = None
-) -> results.Usage:
+def usage(ws: Workspace, layer: int, concept: str | None = None, words: str | None = None) -> results.Usage:
     """Which basins text visits: the held-out text, a concept's texts, or words."""
-    usual = read(session, layer, heldout(session)) if has_tokens(session) else None
+    usual = read(ws, layer, heldout(ws)) if has_tokens(ws) else None
     if concept is None and words is None:
-        return _usage(session, layer, usual or read(session, layer, heldout(session)), "held-out text", None)
+        return _usage(ws, layer, usual or read(ws, layer, heldout(ws)), "held-out text", None)
     if concept is not None and words is not None:
         raise ElError("usage is that of a concept or of a text", code="EL202", hint="leave one of them out")
     if words is not None:
-        return _usage(session, layer, _read_words(session, layer, words), "text", usual)
-    held_in = session.concept(str(concept))
+        return _usage(ws, layer, _read_words(ws, layer, words), "text", usual)
+    held_in = concept_named(ws, str(concept))
     if not held_in.texts:
         raise ElError(
             f"`{held_in.name}` was made of other concepts and has no texts to read",
             code="EL511",
             hint="name a concept that `capture` made",
         )
-    live_registry(session, layer)
-    rows, states = session.text.reply_states(held_in.texts, layer, standing(session))
-    found = placed(session, layer, session.state.layers[layer].live, states)
-    return _usage(session, layer, Reading(rows, found), f"concept {held_in.name}", usual)
+    live_registry(ws, layer)
+    rows, states = ws.text.reply_states(held_in.texts, layer, standing(ws))
+    found = placed(ws, layer, ws.state.layers[layer].live, states)
+    return _usage(ws, layer, Reading(rows, found), f"concept {held_in.name}", usual)
 
 
-def _usage(session: Workbench, layer: int, reading: Reading, of: str, usual: Reading | None) -> results.Usage:
+def _usage(ws: Workspace, layer: int, reading: Reading, of: str, usual: Reading | None) -> results.Usage:
     """A reading by basins, beside that of the held-out text (``usual``) where it is another."""
     visits, flat, tokens = reading.visits(), reading.found.basins, reading.tokens
     if not tokens:
@@ -102,10 +99,10 @@ def _usage(session: Workbench, layer: int, reading: Reading, of: str, usual: Rea
     by_basin = reading.held()
     total = sum(visits.values())
     shares = [count / total for count in visits.values()] if total else []
-    order = torch.randperm(len(tokens), generator=session.generator("usage", layer)).tolist()
-    commonest = {basin: read_most(session, by_basin[basin], 1)[0] for basin in visits}
+    order = torch.randperm(len(tokens), generator=ws.generator("usage", layer)).tolist()
+    commonest = {basin: read_most(ws, by_basin[basin], 1)[0] for basin in visits}
     reference = usual.visits() if usual is not None else Counter()
-    beside = _beside(session, layer, reading, usual) if usual is not None else (None,) * 4
+    beside = _beside(ws, layer, reading, usual) if usual is not None else (None,) * 4
     rows = tuple(
         results.BasinUsage(
             basin=basin,
@@ -117,7 +114,7 @@ def _usage(session: Workbench, layer: int, reading: Reading, of: str, usual: Rea
         )
         for basin, count in visits.items()
     )
-    _, registry = live_registry(session, layer)
+    _, registry = live_registry(ws, layer)
     return results.Usage(
         layer=layer,
         tokens=len(flat),
@@ -140,7 +137,7 @@ def _usage(session: Workbench, layer: int, reading: Reading, of: str, usual: Rea
 
 
 def _beside(
-    session: Workbench, layer: int, reading: Reading, usual: Reading
+    ws: Workspace, layer: int, reading: Reading, usual: Reading
 ) -> tuple[float | None, float | None, float | None, float | None]:
     """The total variation distance between two usages; the same for passages of the held-out text, as many and as long
     as the rows of the reading (mean, std), each against the rest of it; and the share of passages that are as far off.
@@ -156,7 +153,7 @@ def _beside(
     distance = apart(torch.bincount(ours, minlength=len(place)).double(), whole)
     if 4 * len(ours) > len(theirs):
         return distance, None, None, None
-    generator = session.generator("usage beside", layer)
+    generator = ws.generator("usage beside", layer)
     null = []
     for _ in range(_DRAWS):
         inside = torch.zeros(len(theirs), dtype=torch.bool)
@@ -178,35 +175,35 @@ def _selectivity(held: dict[int, Counter[int]]) -> float:
 # ------------------------------------------------------------------------------------ probe, contexts
 
 
-def contexts_of(session: Workbench, layer: int, basin: BasinRef, top: int) -> results.BasinContexts:
+def contexts_of(ws: Workspace, layer: int, basin: BasinRef, top: int) -> results.BasinContexts:
     """Where in real text a basin is visited."""
-    _exists(session, layer, basin)
-    reading = read(session, layer, heldout(session))
+    _exists(ws, layer, basin)
+    reading = read(ws, layer, heldout(ws))
     return results.BasinContexts(
         layer=layer,
         basin=basin.basin,
         visits=reading.visits()[basin.basin],
         tokens=len(reading.tokens),
-        contexts=tuple(contexts(session, reading, basin.basin).get(basin.basin, [])[:top]),
+        contexts=tuple(contexts(ws, reading, basin.basin).get(basin.basin, [])[:top]),
     )
 
 
-def _exists(session: Workbench, layer: int, basin: BasinRef) -> Tensor:
-    live_registry(session, layer)
-    session.known_basins(layer)
-    return session.direction(layer, basin)
+def _exists(ws: Workspace, layer: int, basin: BasinRef) -> Tensor:
+    live_registry(ws, layer)
+    observing.known_basins(ws, layer)
+    return state_of(ws, layer, basin)
 
 
 @torch.no_grad()
 def probe(
-    session: Workbench, layer: int, basin: BasinRef, top: int, reading: Reading | None = None
+    ws: Workspace, layer: int, basin: BasinRef, top: int, reading: Reading | None = None
 ) -> results.Probe:
     """What a basin means: what its centre says through the head, and what settles in it (``reading``: where the
     held-out text settles, if that is known already)."""
-    centre = _exists(session, layer, basin)
-    reading = reading or read(session, layer, heldout(session))
-    text = session.text
-    likely = said_by(session, layer, centre).softmax(dim=0).topk(min(top, text.tokenizer.size))
+    centre = _exists(ws, layer, basin)
+    reading = reading or read(ws, layer, heldout(ws))
+    text = ws.text
+    likely = said_by(ws, layer, centre).softmax(dim=0).topk(min(top, text.tokenizer.size))
     inside = reading.held().get(basin.basin, Counter())
     visits = sum(inside.values())
     return results.Probe(
@@ -218,18 +215,18 @@ def probe(
             results.TokenScore(text.token(token), score)
             for token, score in zip(likely.indices.tolist(), likely.values.tolist(), strict=True)
         ),
-        holds=read_most(session, inside, top),
-        contexts=tuple(contexts(session, reading, basin.basin).get(basin.basin, [])[:top]),
+        holds=read_most(ws, inside, top),
+        contexts=tuple(contexts(ws, reading, basin.basin).get(basin.basin, [])[:top]),
     )
 
 
-def said_by(session: Workbench, layer: int, state: Tensor) -> Tensor:
+def said_by(ws: Workspace, layer: int, state: Tensor) -> Tensor:
     """(v,): the logits that a state (d,) of a layer gives through its output map and the head alone."""
-    config = session.text.config
+    config = ws.text.config
     if not isinstance(config, hlm.HLMConfig):
-        raise ElError(f"{session.model.spec} has no Hopfield layer whose states could speak", code="EL250")
-    live = session.model.live
-    output = live[f"blocks.{session.model.block(layer)}.hopfield.output.weight"]
+        raise ElError(f"{ws.model.spec} has no Hopfield layer whose states could speak", code="EL250")
+    live = ws.model.live
+    output = live[f"blocks.{ws.model.block(layer)}.hopfield.output.weight"]
     logits: Tensor = attention.head(live, functional.linear(state.to(output), output)).float()
     return logits
 
@@ -237,31 +234,31 @@ def said_by(session: Workbench, layer: int, state: Tensor) -> Tensor:
 # ---------------------------------------------------------------------------------------------- trace
 
 
-def _passed(session: Workbench, layer: int, words: str) -> tuple[list[int], Tensor]:
+def _passed(ws: Workspace, layer: int, words: str) -> tuple[list[int], Tensor]:
     """The tokens of words and their states (n, d) in a layer of the live model."""
-    text = session.text
+    text = ws.text
     ids = text.encode(words)[-text.max_length :]
     if not ids:
         raise ElError("there is no token in an empty text", code="EL201")
-    passed = text.forward(torch.tensor([ids], device=session.model.device), intervention=standing(session))
+    passed = text.forward(torch.tensor([ids], device=ws.model.device), intervention=standing(ws))
     return ids, passed.states[layer][0]
 
 
 @torch.no_grad()
-def _read_words(session: Workbench, layer: int, words: str) -> Reading:
+def _read_words(ws: Workspace, layer: int, words: str) -> Reading:
     """Where the tokens of words settle, read as ``trace`` reads them."""
-    session.check_layer(layer)
-    ids, states = _passed(session, layer, words)
-    live_registry(session, layer)
-    return Reading([ids], placed(session, layer, session.state.layers[layer].live, states))
+    check_layer(ws.model, layer)
+    ids, states = _passed(ws, layer, words)
+    live_registry(ws, layer)
+    return Reading([ids], placed(ws, layer, ws.state.layers[layer].live, states))
 
 
 @torch.no_grad()
-def trace(session: Workbench, layer: int, words: str) -> results.Trace:
+def trace(ws: Workspace, layer: int, words: str) -> results.Trace:
     """The convergence path of every token of a text."""
-    session.check_layer(layer)
-    ids, states = _passed(session, layer, words)
-    rows, rises, found = _traced(session, layer, ids, states)
+    check_layer(ws.model, layer)
+    ids, states = _passed(ws, layer, words)
+    rows, rises, found = _traced(ws, layer, ids, states)
     return results.Trace(
         layer=layer,
         text=words,
@@ -274,15 +271,15 @@ def trace(session: Workbench, layer: int, words: str) -> results.Trace:
 
 
 def _traced(
-    session: Workbench, layer: int, ids: Sequence[int], states: Tensor
+    ws: Workspace, layer: int, ids: Sequence[int], states: Tensor
 ) -> tuple[tuple[results.TracedToken, ...], int, Found]:
     """What becomes of the states (n, d) of tokens in the live landscape, and how often an energy rose."""
-    landscape, _ = live_registry(session, layer)
+    landscape, _ = live_registry(ws, layer)
     states = states.to(landscape.weight)
-    way, end = trajectory(landscape, states, eps=float(session.setting("eps")))
+    way, end = trajectory(landscape, states, eps=float(ws.setting("eps")))
     steps, n, dim = way.shape
     energies = lyapunov(landscape, way.reshape(steps * n, dim)).reshape(steps, n)
-    found = placed(session, layer, session.state.layers[layer].live, states)
+    found = placed(ws, layer, ws.state.layers[layer].live, states)
     rises = 0
     rows = []
     for k, token in enumerate(ids):
@@ -293,7 +290,7 @@ def _traced(
         named = found.basins[k] >= 0
         rows.append(
             results.TracedToken(
-                token=session.text.token(token),
+                token=ws.text.token(token),
                 basin=found.basins[k] if named else None,
                 cosine=found.cosines[k] if named else None,
                 iterations=taken,
@@ -305,11 +302,11 @@ def _traced(
 
 
 def trace_generation(
-    session: Workbench, layer: int, prompt: str, *, tokens: int, temp: float, topk: int, seed: int
+    ws: Workspace, layer: int, prompt: str, *, tokens: int, temp: float, topk: int, seed: int
 ) -> results.Trajectory:
     """What the live model replies, and through which basins of a layer it goes."""
-    made = session.generate_live(prompt, tokens=tokens, temp=temp, topk=topk, seed=seed)
-    rows, _, found = _traced(session, layer, made.token_ids, made.states[layer])
+    made = interventions.generate_live(ws, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed)
+    rows, _, found = _traced(ws, layer, made.token_ids, made.states[layer])
     visited = dict.fromkeys(row.basin for row in rows if row.basin is not None)
     return results.Trajectory(
         layer=layer,
@@ -318,7 +315,7 @@ def trace_generation(
         seed=seed,
         tokens=rows,
         basins=tuple(visited),
-        interventions=tuple(str(held) for held in session.state.interventions.values()),
+        interventions=tuple(str(held) for held in ws.state.interventions.values()),
         to_zero=found.to_zero,
         unsettled=found.unsettled,
     )
@@ -328,11 +325,11 @@ def trace_generation(
 
 
 def neighbours(
-    session: Workbench, layer: int, target: BasinRef | Concept | Seed, top: int
+    ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed, top: int
 ) -> results.Neighbours:
     """The basins nearest to a direction, each with a text that settles in it."""
-    known = session.known_basins(layer)
-    direction = session.direction(layer, target)
+    known = observing.known_basins(ws, layer)
+    direction = state_of(ws, layer, target)
     alive = [
         basin for basin in known.alive() if not (isinstance(target, BasinRef) and basin.id == target.basin)
     ]
@@ -342,10 +339,10 @@ def neighbours(
     best = torch.sort(cosines, descending=True, stable=True)
     chosen = [(alive[int(i)], float(c)) for c, i in zip(best.values[:top], best.indices[:top], strict=True)]
     examples: dict[int, str] = {}
-    if has_tokens(session):
-        reading = read(session, layer, heldout(session))
+    if has_tokens(ws):
+        reading = read(ws, layer, heldout(ws))
         for basin, _ in chosen:
-            found = contexts(session, reading, basin.id).get(basin.id)
+            found = contexts(ws, reading, basin.id).get(basin.id)
             examples[basin.id] = str(found[0]) if found else ""
     return results.Neighbours(
         layer,
@@ -360,22 +357,22 @@ def neighbours(
 # ------------------------------------------------------------------------------- classify and ablate
 
 
-def classify(session: Workbench, layer: int, of: str) -> results.Classification:
+def classify(ws: Workspace, layer: int, of: str) -> results.Classification:
     """How much of the token (or the next one) the basin's identity tells, against shuffled basins.
 
     The probe is linear on the one-hot identity of the basin: its least-squares fit says, for every basin, how often
     each token came with it, and its choice is the commonest.
     """
-    text = session.text
-    windows = heldout(session)
-    fit = read(session, layer, windows)
-    test = read(session, layer, text.measuring_windows(len(windows))[:, :-1], register=False)
+    text = ws.text
+    windows = heldout(ws)
+    fit = read(ws, layer, windows)
+    test = read(ws, layer, text.measuring_windows(len(windows))[:, :-1], register=False)
     shift = 0 if of == "token" else 1
     train, held = _pairs(fit, shift), _pairs(test, shift)
     commonest = Counter(token for _, token in train).most_common(1)[0][0]
     majority = sum(token == commonest for _, token in held) / len(held)
     accuracy = _accuracy(train, held, commonest)
-    generator = session.generator("classify", layer, of)
+    generator = ws.generator("classify", layer, of)
     shuffled = []
     for _ in range(_SHUFFLES):
         order = torch.randperm(len(train), generator=generator).tolist()
@@ -413,22 +410,22 @@ def _accuracy(train: list[tuple[int, int]], held: list[tuple[int, int]], otherwi
 
 
 @torch.no_grad()
-def ablate(session: Workbench, layer: int, basins: tuple[BasinRef, ...], placebos: int) -> results.Ablation:
+def ablate(ws: Workspace, layer: int, basins: tuple[BasinRef, ...], placebos: int) -> results.Ablation:
     """The loss without the subspace of some basins, against random basins."""
-    session.known_basins(layer)
-    named = torch.stack([session.direction(layer, basin) for basin in basins])
+    observing.known_basins(ws, layer)
+    named = torch.stack([state_of(ws, layer, basin) for basin in basins])
     chosen = {basin.basin for basin in basins}
-    others = [basin.centre for basin in session.registry(layer).alive() if basin.id not in chosen]
+    others = [basin.centre for basin in ws.staged(layer).registry.alive() if basin.id not in chosen]
     if len(others) < len(chosen):
         raise ElError(
             f"L{layer} has {len(others)} other basins: too few to compare {len(chosen)} with",
             code="EL510",
             hint="ablate fewer at a time",
         )
-    gauge = Gauge(session, layer, session.text.measuring_windows(MEASURING_WINDOWS))
+    gauge = Gauge(ws, layer, ws.text.measuring_windows(MEASURING_WINDOWS))
     base = gauge.losses(Intervention())
     after = gauge.losses(_without(layer, named))
-    generator = session.generator("ablate", layer, *sorted(chosen))
+    generator = ws.generator("ablate", layer, *sorted(chosen))
     pool = torch.stack(others).to(named)
     null = []
     for _ in range(placebos):

@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -31,12 +30,11 @@ from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.solve import field_edit
 from energylang.landscape.survey import survey
+from energylang.work.draft import Plan
+from energylang.work.editing import carry_out
+from energylang.workspace.workspace import Workspace
 
-from . import asked
-from .editing import Plan, carry_out
-
-if TYPE_CHECKING:
-    from .workbench import Workbench
+from . import asked, observing
 
 _TARGETS = 0.4  # of the dimension: the most fields that one solve sets
 _OFF_SPAN = 0.3  # of a field's length
@@ -51,7 +49,7 @@ _NOISE, _TRIALS = 0.2, 8
 
 
 def consolidate(
-    session: Workbench,
+    ws: Workspace,
     layer: int,
     strengthen: float,
     prune: float,
@@ -62,13 +60,13 @@ def consolidate(
     reason: str,
 ) -> results.Edit:
     """Deepen what is used, prune what is not: one edit."""
-    session.known_basins(layer)
-    kept = _untouched(session, layer)
+    observing.known_basins(ws, layer)
+    kept = _untouched(ws, layer)
     counts = [0, 0]
 
     def propose(landscape: Landscape, _protected: Tensor) -> Proposal:
         whole = LowRank.zero(landscape.weight)
-        for found in _rounds(session, landscape, layer, kept, strengthen, prune, cycles):
+        for found in _rounds(ws, landscape, layer, kept, strengthen, prune, cycles):
             counts[0] += len(found.strong)
             counts[1] += len(found.weak)
             whole = whole.joined(found.factors)
@@ -78,7 +76,7 @@ def consolidate(
         centre = kept[0] if len(kept) else torch.ones_like(landscape.weight[0])
         return Proposal(whole, centre, None, operation, notes)
 
-    split = _split(session, session.landscape_of(layer), layer, kept, prune, 0)
+    split = _split(ws, ws.landscape_of(layer), layer, kept, prune, 0)
     plan = Plan(
         operation,
         layer,
@@ -88,7 +86,7 @@ def consolidate(
         own=split.weak if len(split.weak) else None,
         factor=strengthen,
     )
-    return carry_out(session, plan, force=force, reason=reason)
+    return carry_out(ws, plan, force=force, reason=reason)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,15 +110,15 @@ class Round(Split):
     factors: LowRank = field(kw_only=True)
 
 
-def rounds(session: Workbench, layer: int, strengthen: float, prune: float, cycles: int) -> list[Round]:
+def rounds(ws: Workspace, layer: int, strengthen: float, prune: float, cycles: int) -> list[Round]:
     """What consolidating a layer as it is now would do, survey by survey; nothing is changed."""
-    session.known_basins(layer)
-    kept = _untouched(session, layer)
-    return list(_rounds(session, session.landscape_of(layer), layer, kept, strengthen, prune, cycles))
+    observing.known_basins(ws, layer)
+    kept = _untouched(ws, layer)
+    return list(_rounds(ws, ws.landscape_of(layer), layer, kept, strengthen, prune, cycles))
 
 
 def _rounds(
-    session: Workbench,
+    ws: Workspace,
     now: Landscape,
     layer: int,
     kept: Tensor,
@@ -129,7 +127,7 @@ def _rounds(
     cycles: int,
 ) -> Iterator[Round]:
     for cycle in range(cycles):
-        found = _split(session, now, layer, kept, prune, cycle)
+        found = _split(ws, now, layer, kept, prune, cycle)
         states = torch.cat((found.strong, found.weak))
         if not len(states):
             return
@@ -139,19 +137,19 @@ def _rounds(
         now = now.edited(factors)
 
 
-def _untouched(session: Workbench, layer: int) -> Tensor:
+def _untouched(ws: Workspace, layer: int) -> Tensor:
     """Centres (k, d) of basins that consolidation leaves alone: installed by edits, or protected."""
-    version = session.staged(layer)
-    ids = {*version.installed, *session.state.protected.get(layer, frozenset())}
+    version = ws.staged(layer)
+    ids = {*version.installed, *ws.state.protected.get(layer, frozenset())}
     found = [basin.centre for basin in version.registry.alive() if basin.id in ids]
-    weight = session.landscape_of(layer).weight
+    weight = ws.landscape_of(layer).weight
     return torch.stack(found).to(weight) if found else weight.new_zeros(0, weight.shape[0])
 
 
-def _surveyed(session: Workbench, landscape: Landscape, layer: int, cycle: int) -> tuple[Tensor, Tensor]:
+def _surveyed(ws: Workspace, landscape: Landscape, layer: int, cycle: int) -> tuple[Tensor, Tensor]:
     """Basins (k, d) of a landscape and the share of random starts (k,) that each takes."""
-    inits = int(session.setting("inits"))
-    generator = session.generator("consolidate", layer, cycle)
+    inits = int(ws.setting("inits"))
+    generator = ws.generator("consolidate", layer, cycle)
     found = survey(landscape, starts(inits, landscape.dim, generator, landscape.weight))
     # A basin and its mirror share their field: they are one, with the starts of both.
     label, first = leaders(found.centres, 0.95, either_sign=True)
@@ -160,10 +158,8 @@ def _surveyed(session: Workbench, landscape: Landscape, layer: int, cycle: int) 
     return found.centres[first], share / max(1, inits)
 
 
-def _split(
-    session: Workbench, landscape: Landscape, layer: int, kept: Tensor, prune: float, cycle: int
-) -> Split:
-    centres, share = _surveyed(session, landscape, layer, cycle)
+def _split(ws: Workspace, landscape: Landscape, layer: int, kept: Tensor, prune: float, cycle: int) -> Split:
+    centres, share = _surveyed(ws, landscape, layer, cycle)
     if not len(centres):
         return Split(centres, centres, kept)
     touched = torch.ones(len(centres), dtype=torch.bool, device=centres.device)
@@ -213,22 +209,20 @@ def _independent(fields: Tensor, order: list[int], most: int) -> set[int]:
 # ------------------------------------------------------------------------------------------ watermark
 
 
-def marks_of(session: Workbench, layer: int, key: str, marks: int) -> Tensor:
+def marks_of(ws: Workspace, layer: int, key: str, marks: int) -> Tensor:
     """(m, d): the sign patterns that a key names in a layer."""
     secret = hashlib.sha256(key.encode("utf-8")).hexdigest()
-    dim = session.model.dims[layer]
+    dim = ws.model.dims[layer]
     drawn = torch.randn(marks, dim, generator=stable_generator("watermark", secret, layer, dim))
-    pattern: Tensor = AMPLITUDE * torch.sign(drawn).to(session.landscape_of(layer).weight)
+    pattern: Tensor = AMPLITUDE * torch.sign(drawn).to(ws.landscape_of(layer).weight)
     return pattern
 
 
-def watermark(
-    session: Workbench, layer: int, key: str, marks: int, *, force: bool, reason: str
-) -> results.Edit:
+def watermark(ws: Workspace, layer: int, key: str, marks: int, *, force: bool, reason: str) -> results.Edit:
     """Install a key's marks: one edit."""
     _key(key)
-    session.known_basins(layer)
-    patterns = marks_of(session, layer, key, marks)
+    observing.known_basins(ws, layer)
+    patterns = marks_of(ws, layer, key, marks)
 
     def propose(landscape: Landscape, protected: Tensor) -> Proposal:
         candidates = [
@@ -253,7 +247,7 @@ def watermark(
         own=patterns,
         exactly=0.5,
     )
-    return carry_out(session, plan, force=force, reason=reason)
+    return carry_out(ws, plan, force=force, reason=reason)
 
 
 def _key(key: str) -> None:
@@ -261,17 +255,15 @@ def _key(key: str) -> None:
         raise ElError("a watermark needs a key", code="EL202", hint="any text that others do not guess")
 
 
-def verify(session: Workbench, layer: int, key: str, marks: int) -> results.Watermark:
+def verify(ws: Workspace, layer: int, key: str, marks: int) -> results.Watermark:
     """Are a key's marks in the layer, and how often would a wrong key's seem to be?"""
     _key(key)
-    return _verified(session, session.landscape_of(layer), layer, key, marks)
+    return _verified(ws, ws.landscape_of(layer), layer, key, marks)
 
 
-def _verified(
-    session: Workbench, landscape: Landscape, layer: int, key: str, marks: int
-) -> results.Watermark:
-    wrong = [marks_of(session, layer, f"wrong key {k}", marks) for k in range(_WRONG_KEYS)]
-    patterns = torch.cat((marks_of(session, layer, key, marks), *wrong))
+def _verified(ws: Workspace, landscape: Landscape, layer: int, key: str, marks: int) -> results.Watermark:
+    wrong = [marks_of(ws, layer, f"wrong key {k}", marks) for k in range(_WRONG_KEYS)]
+    patterns = torch.cat((marks_of(ws, layer, key, marks), *wrong))
     found = there(landscape, patterns).reshape(-1, marks).double().mean(dim=1)
     score, others = float(found[0]), found[1:]
     reached = float((others >= max(score, 1e-9)).double().mean())
@@ -292,25 +284,25 @@ def there(landscape: Landscape, patterns: Tensor) -> Tensor:
     return cosine_rows(settle(landscape, patterns).states, patterns) > _NEAR
 
 
-def strip_test(session: Workbench, layer: int, key: str, marks: int) -> results.Stripped:
+def strip_test(ws: Workspace, layer: int, key: str, marks: int) -> results.Stripped:
     """What attacks without the key leave of the marks, and of the layer's basins."""
     _key(key)
-    alive = session.known_basins(layer).main()
-    landscape = session.landscape_of(layer)
+    alive = observing.known_basins(ws, layer).main()
+    landscape = ws.landscape_of(layer)
     centres = [basin.centre for basin in alive]
     known = (
         torch.stack(centres).to(landscape.weight) if centres else landscape.weight.new_zeros(0, landscape.dim)
     )
     attacks = []
-    for name, strength, weight in _attacks(session, landscape, layer):
+    for name, strength, weight in _attacks(ws, landscape, layer):
         attacked = landscape.with_weight(weight)
-        found = _verified(session, attacked, layer, key, marks)
+        found = _verified(ws, attacked, layer, key, marks)
         kept = 1.0
         if len(known):
             kept = float((cosine_rows(settle(attacked, known).states, known) > 0.85).double().mean())
         attacks.append(results.Attack(name, strength, found.score, found.present, kept))
     mild = [attack for attack in attacks if attack.basins_kept >= 0.9]
-    before = _verified(session, landscape, layer, key, marks)
+    before = _verified(ws, landscape, layer, key, marks)
     return results.Stripped(
         layer=layer,
         score_before=before.score,
@@ -319,10 +311,10 @@ def strip_test(session: Workbench, layer: int, key: str, marks: int) -> results.
     )
 
 
-def _attacks(session: Workbench, landscape: Landscape, layer: int) -> list[tuple[str, float, Tensor]]:
+def _attacks(ws: Workspace, landscape: Landscape, layer: int) -> list[tuple[str, float, Tensor]]:
     """(name, strength, weight) of what an attacker without the key may try."""
     weight = landscape.weight
-    generator = session.generator("strip", layer)
+    generator = ws.generator("strip", layer)
     noise = torch.randn(weight.shape, generator=generator).to(weight)
     if landscape.symmetric:
         noise = (noise + noise.T) / 2

@@ -25,18 +25,20 @@ from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal
 from energylang.models.protocol import Intervention
 from energylang.results import Condition
-from energylang.signature.values import Concept as ConceptName
+from energylang.signature.values import ConceptName
+from energylang.work.draft import Draft, Plan
+from energylang.work.editing import draft
+from energylang.workspace.named import state_of
+from energylang.workspace.workspace import Workspace, remembered
 
-from . import asked
+from . import asked, observing
 from .concepts import opposite
-from .editing import Draft, Plan, draft
 from .effects import CHOOSING_WINDOWS, Gauge
 from .observing import SAME
 
 if TYPE_CHECKING:
     from energylang.workspace.history import Concept
 
-    from .workbench import Workbench
 
 _CUES, _FLIP = 4, 0.15  # of every basin that is to be left alone
 _FRESH_STARTS = 200  # of each kind
@@ -45,83 +47,83 @@ _HOPELESS = 3.0  # times the limit of changed decisions, which leaving basins al
 MOMENT_TOKENS = 4096
 
 
-def landed(session: Workbench, concept: Concept, strength: float | None, damage: float) -> Draft:
+def landed(ws: Workspace, concept: Concept, strength: float | None, damage: float) -> Draft:
     """The first proposal that passes all conditions, or the one that fails least."""
-    made = _best(session, concept, strength, damage)
+    made = _best(ws, concept, strength, damage)
     if strength is None or made.edit.applied:
         return made
-    other = _best(session, concept, None, damage)
+    other = _best(ws, concept, None, damage)
     if not other.edit.applied:
         return made
     told = f"without a strength it lands, with {other.edit.relative_norm:.3g}"
     return replace(made, edit=replace(made.edit, notes=(*made.edit.notes, told)))
 
 
-def imitated(session: Workbench, layer: int, other: Concept) -> LowRank:
+def imitated(ws: Workspace, layer: int, other: Concept) -> LowRank:
     """The same done with another concept, for a control: the first proposal, whatever the gate says of it."""
-    return _proposals(session, replace(other, layer=layer), _left_alone(session, layer), None, [])[0].factors
+    return _proposals(ws, replace(other, layer=layer), _left_alone(ws, layer), None, [])[0].factors
 
 
-def _best(session: Workbench, concept: Concept, strength: float | None, damage: float) -> Draft:
+def _best(ws: Workspace, concept: Concept, strength: float | None, damage: float) -> Draft:
     """Proposals are drafted one after the other until one is accepted. The basins that the
     gentlest of a round would lose are left exactly alone in the next one."""
     tried: list[Draft] = []
-    moment = _left_alone(session, concept.layer)
+    moment = _left_alone(ws, concept.layer)
     lost: dict[int, Tensor] = {}
     for _ in range(_ROUNDS):
         drafts: list[Draft] = []
-        for proposal in _proposals(session, concept, moment, strength, list(lost.values())):
-            made = draft(session, _plan(session, concept, proposal, strength))
+        for proposal in _proposals(ws, concept, moment, strength, list(lost.values())):
+            made = draft(ws, _plan(ws, concept, proposal, strength))
             if made.edit.applied:
-                made = _unharmed(session, made, damage)
+                made = _unharmed(ws, made, damage)
             if made.edit.applied:
                 return made
             drafts.append(made)
-            if _hopeless(session, drafts):
+            if _hopeless(ws, drafts):
                 break
         tried += drafts
         gentlest = min(drafts, key=lambda made: (len(made.edit.lost), made.edit.norm)).edit
-        main = {basin.id: basin for basin in session.registry(concept.layer).main()}
+        main = {basin.id: basin for basin in ws.staged(concept.layer).registry.main()}
         gone = [main.get(id) for id in gentlest.lost]
         known = len(lost)
         lost |= {basin.id: basin.centre for basin in gone if basin is not None}
-        if _hopeless(session, drafts) or len(lost) == known or len(lost) > _EXACTLY * len(concept.centroid):
+        if _hopeless(ws, drafts) or len(lost) == known or len(lost) > _EXACTLY * len(concept.centroid):
             break
     return min(tried, key=_shortfall)  # the first of the least
 
 
-def _hopeless(session: Workbench, drafts: list[Draft]) -> bool:
+def _hopeless(ws: Workspace, drafts: list[Draft]) -> bool:
     """Whether two proposals changed far too many decisions, and none fewer."""
-    most = _HOPELESS * float(session.setting("max_changed"))
+    most = _HOPELESS * float(ws.setting("max_changed"))
     return len(drafts) > 1 and all(made.edit.changed_fraction > most for made in drafts)
 
 
 def _proposals(
-    session: Workbench, concept: Concept, moment: Tensor, strength: float | None, exactly: list[Tensor]
+    ws: Workspace, concept: Concept, moment: Tensor, strength: float | None, exactly: list[Tensor]
 ) -> list[Proposal]:
     layer = concept.layer
-    landscape = session.landscape_of(layer)
+    landscape = ws.landscape_of(layer)
     return landings(
         landscape,
         concept.states.to(landscape.weight),
-        _known(session, layer, landscape),
+        _known(ws, layer, landscape),
         moment,
         exactly=torch.stack(exactly).to(landscape.weight) if exactly else None,
-        opposite=opposite(session, concept).mean(dim=0).to(landscape.weight),
+        opposite=opposite(ws, concept).mean(dim=0).to(landscape.weight),
         strength=strength,
-        generator=session.generator("inject-concept", layer, concept.name),
+        generator=ws.generator("inject-concept", layer, concept.name),
     )
 
 
-def _known(session: Workbench, layer: int, landscape: Landscape) -> Tensor:
+def _known(ws: Workspace, layer: int, landscape: Landscape) -> Tensor:
     """(k, d): the main basins of the layer."""
-    basins = session.known_basins(layer).main()
+    basins = observing.known_basins(ws, layer).main()
     if not basins:
         return landscape.weight.new_zeros(0, landscape.dim)
     return torch.stack([basin.centre for basin in basins]).to(landscape.weight)
 
 
-def _plan(session: Workbench, concept: Concept, proposal: Proposal, strength: float | None) -> Plan:
+def _plan(ws: Workspace, concept: Concept, proposal: Proposal, strength: float | None) -> Plan:
     layer = concept.layer
     target = ConceptName(concept.name)
     return Plan(
@@ -129,7 +131,7 @@ def _plan(session: Workbench, concept: Concept, proposal: Proposal, strength: fl
         layer,
         concept.name,
         lambda _landscape, _protected: proposal,
-        asked=asked.both(asked.installed(target, session.direction(layer, target)), _new(concept)),
+        asked=asked.both(asked.installed(target, state_of(ws, layer, target)), _new(concept)),
         installs=True,
         method="attractor",
         strength=strength,
@@ -137,12 +139,12 @@ def _plan(session: Workbench, concept: Concept, proposal: Proposal, strength: fl
     )
 
 
-def _left_alone(session: Workbench, layer: int) -> Tensor:
+def _left_alone(ws: Workspace, layer: int) -> Tensor:
     """(d, d): the second moment of f(x) over the known basins with noisy cues of each, plus that over real tokens."""
-    landscape = session.landscape_of(layer)
-    known = _known(session, layer, landscape)
-    generator = session.generator("left alone", layer)
-    parts = [_tokens(session, layer, MOMENT_TOKENS, "second moment")]
+    landscape = ws.landscape_of(layer)
+    known = _known(ws, layer, landscape)
+    generator = ws.generator("left alone", layer)
+    parts = [_tokens(ws, layer, MOMENT_TOKENS, "second moment")]
     if len(known):
         cues = flipped(known, _CUES, _FLIP, generator).reshape(-1, landscape.dim)
         parts.append(torch.cat((known, cues)))
@@ -150,10 +152,11 @@ def _left_alone(session: Workbench, layer: int) -> Tensor:
     return torch.stack([field.T @ field / len(field) for field in fields]).sum(dim=0)
 
 
-def _tokens(session: Workbench, layer: int, count: int, purpose: str) -> Tensor:
+def _tokens(ws: Workspace, layer: int, count: int, purpose: str) -> Tensor:
     """(n, d): states of real tokens, read once."""
-    return session.remembered(
-        lambda: session.text.token_states(layer, count, session.generator(purpose, layer)),
+    return remembered(
+        ws,
+        lambda: ws.text.token_states(layer, count, ws.generator(purpose, layer)),
         *("token states", layer, count, purpose),
     )
 
@@ -163,7 +166,7 @@ def _new(concept: Concept) -> asked.Asked:
 
     def measured(tried: asked.Tried) -> asked.Answer:
         rest = tried.proposal.target[None].to(tried.after.weight)
-        eps = float(tried.session.setting("eps"))
+        eps = float(tried.ws.setting("eps"))
         was = settle(tried.before, rest.to(tried.before.weight), eps=eps).states
         closeness = float(cosine_rows(was, rest[0].to(was))[0])
         afresh = Condition(
@@ -191,11 +194,11 @@ def _new(concept: Concept) -> asked.Asked:
 
 def _survey_again(tried: asked.Tried, concept: Concept, rest: Tensor, eps: float) -> tuple[int, str]:
     """How many starts of another survey end in a basin (d,): random ones, real tokens, the concept's own texts."""
-    session, layer, landscape = tried.session, tried.layer, tried.after
-    draw = session.generator("fresh survey", layer)
+    ws, layer, landscape = tried.ws, tried.layer, tried.after
+    draw = ws.generator("fresh survey", layer)
     groups = (
         starts(_FRESH_STARTS, landscape.dim, draw, landscape.weight),
-        _tokens(session, layer, _FRESH_STARTS, "fresh survey tokens"),
+        _tokens(ws, layer, _FRESH_STARTS, "fresh survey tokens"),
         concept.states,
     )
     counts = []
@@ -210,12 +213,12 @@ def _survey_again(tried: asked.Tried, concept: Concept, rest: Tensor, eps: float
     return sum(counts), told
 
 
-def _unharmed(session: Workbench, made: Draft, damage: float) -> Draft:
+def _unharmed(ws: Workspace, made: Draft, damage: float) -> Draft:
     """A draft that was accepted, with the rise of the loss as one more condition."""
     assert made.proposal is not None
     layer = made.plan.layer
-    weight = session.weight(session.staged(layer))
-    gauge = Gauge(session, layer, session.text.choosing_windows(CHOOSING_WINDOWS))
+    weight = ws.weight(ws.staged(layer))
+    gauge = Gauge(ws, layer, ws.text.choosing_windows(CHOOSING_WINDOWS))
     base = gauge.losses(Intervention(weights={layer: weight}))
     changed = Intervention(weights={layer: made.proposal.factors.added_to(weight)})
     rise = gauge.rise_at_most(changed, base)

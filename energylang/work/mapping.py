@@ -14,35 +14,36 @@ from torch import Tensor
 
 from energylang import results
 from energylang.errors import ElError
-from energylang.files.storage import write_atomic
+from energylang.files.storage import located, write_atomic
 from energylang.landscape.energy import lyapunov
 from energylang.signature.values import BasinRef
+from energylang.workspace.named import centre_of
+from energylang.workspace.workspace import Workspace
 
+from . import observing
 from .observing import radii_of
 
 if TYPE_CHECKING:
     from energylang.landscape.layer import Landscape
     from energylang.landscape.lineage import Basin, Registry
 
-    from .workbench import Workbench
-
 
 def landscape_map(
-    session: Workbench, layer: int, dims: int, method: str, save: str | None
+    ws: Workspace, layer: int, dims: int, method: str, save: str | None
 ) -> results.LandscapeMap:
     """The known basins of the staged landscape with coordinates, energies and radii; drawn into a file if asked."""
-    if save is not None and session.resolve(save).suffix not in (".html", ".png"):
+    if save is not None and located(save, ws.base).suffix not in (".html", ".png"):
         raise ElError(f"cannot draw into {save}", code="EL504", hint="end the path in .html or .png")
-    found = _mapped(session, layer, dims, method)
+    found = _mapped(ws, layer, dims, method)
     if save is None:
         return found
     found = replace(found, path=save)
-    _draw(session, found, save)
+    _draw(ws, found, save)
     return found
 
 
-def _draw(session: Workbench, found: results.LandscapeMap, save: str) -> None:
-    target = session.resolve(save)
+def _draw(ws: Workspace, found: results.LandscapeMap, save: str) -> None:
+    target = located(save, ws.base)
     maps = import_module(
         "energylang.render.maps"
     )  # by name: what is worked out knows nothing of what is drawn
@@ -55,22 +56,20 @@ def _draw(session: Workbench, found: results.LandscapeMap, save: str) -> None:
     write_atomic(target, data)
 
 
-def overview(session: Workbench, layer: int) -> results.LandscapeMap:
+def overview(ws: Workspace, layer: int) -> results.LandscapeMap:
     """The known basins on two principal components, without their radii (which take by far the longest)."""
-    return _mapped(session, layer, 2, "pca", radii=False)
+    return _mapped(ws, layer, 2, "pca", radii=False)
 
 
-def reach(session: Workbench, layer: int, basin: int) -> tuple[float, float, float | None, bool]:
+def reach(ws: Workspace, layer: int, basin: int) -> tuple[float, float, float | None, bool]:
     """The radius of one living basin, its interval, and whether it lies in the range."""
-    return radii_of(session, layer, session.basin(BasinRef(layer, basin))[None]).rows()[0]
+    return radii_of(ws, layer, centre_of(ws, BasinRef(layer, basin))[None]).rows()[0]
 
 
-def _mapped(
-    session: Workbench, layer: int, dims: int, method: str, *, radii: bool = True
-) -> results.LandscapeMap:
-    registry = session.known_basins(layer)
+def _mapped(ws: Workspace, layer: int, dims: int, method: str, *, radii: bool = True) -> results.LandscapeMap:
+    registry = observing.known_basins(ws, layer)
     alive = registry.main()
-    landscape = session.landscape_of(layer)
+    landscape = ws.landscape_of(layer)
     if not alive:
         return results.LandscapeMap(
             layer, method, dims, (0.0,) * dims, (), None, **_counts(registry, landscape)
@@ -79,13 +78,13 @@ def _mapped(
     if method == "pca":
         places, explained = principal(centres, dims)
     else:
-        places, explained = umap_places(centres, dims, int(session.setting("seed"))), ()
+        places, explained = umap_places(centres, dims, int(ws.setting("seed"))), ()
     energies = lyapunov(landscape, centres).tolist()
     far: Sequence[tuple[float, float | None, float | None, bool | None]] = [
         (math.nan, None, None, None)
     ] * len(alive)
     if radii:
-        far = radii_of(session, layer, centres).rows()
+        far = radii_of(ws, layer, centres).rows()
     padded = torch.nn.functional.pad(places, (0, 3 - dims)).tolist()
     points = tuple(
         results.MapPoint(

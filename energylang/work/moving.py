@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
@@ -15,14 +13,15 @@ from energylang.landscape.edits import AMPLITUDE, RELATED, move, move_line, scal
 from energylang.landscape.layer import Landscape
 from energylang.landscape.proposal import Proposal
 from energylang.results import Edit
-from energylang.signature.values import BasinRef, Concept, Seed
+from energylang.signature.values import BasinRef, ConceptName, Seed
+from energylang.work import observing
+from energylang.work.draft import REMOVING, Plan
+from energylang.work.editing import carry_out
+from energylang.workspace.named import state_of
+from energylang.workspace.workspace import Workspace
 
 from . import asked
-from .editing import REMOVING, Plan, carry_out
 from .observing import NEAR, SAME
-
-if TYPE_CHECKING:
-    from .workbench import Workbench
 
 _MARGINS = (1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.5, 8.0)  # times 1/β
 _NOISE, _TRIALS = 0.2, 16
@@ -30,10 +29,10 @@ _ROUNDING = 1e-6
 
 
 def move_basin(
-    session: Workbench,
+    ws: Workspace,
     layer: int,
-    target: BasinRef | Concept | Seed,
-    to: BasinRef | Concept | Seed | None,
+    target: BasinRef | ConceptName | Seed,
+    to: BasinRef | ConceptName | Seed | None,
     strength: float | None,
     *,
     force: bool,
@@ -41,9 +40,9 @@ def move_basin(
 ) -> Edit:
     """Remove a basin and install one elsewhere, as one edit. Without a destination it is drawn from the basin's
     number."""
-    centre, basin = session.basin_near(layer, target)
+    centre, basin = observing.basin_near(ws, layer, target)
     goal = to if to is not None else Seed(basin if basin is not None else 0)
-    direction = session.direction(layer, goal)
+    direction = state_of(ws, layer, goal)
     pattern = AMPLITUDE * torch.sign(direction)
     if abs(float(cosine_rows(pattern, centre.to(pattern)))) > SAME:
         raise ElError(
@@ -68,7 +67,7 @@ def move_basin(
         strength=strength,
         ends=True,
     )
-    return carry_out(session, plan, force=force, reason=reason)
+    return carry_out(ws, plan, force=force, reason=reason)
 
 
 def _smallest(
@@ -100,9 +99,9 @@ def _smallest(
 
 
 def scale_basin(
-    session: Workbench,
+    ws: Workspace,
     layer: int,
-    target: BasinRef | Concept | Seed,
+    target: BasinRef | ConceptName | Seed,
     factor: float,
     operation: str,
     *,
@@ -110,7 +109,7 @@ def scale_basin(
     reason: str,
 ) -> Edit:
     """Multiply the field at a basin: above 1 it gets deeper, below 1 shallower."""
-    centre, basin = session.basin_near(layer, target)
+    centre, basin = observing.basin_near(ws, layer, target)
 
     def propose(landscape: Landscape, protected: Tensor) -> Proposal:
         return scale_field(landscape, centre.to(landscape.weight), factor, protected)
@@ -127,4 +126,4 @@ def scale_basin(
         basin=basin,
         factor=factor,
     )
-    return carry_out(session, plan, force=force, reason=reason)
+    return carry_out(ws, plan, force=force, reason=reason)

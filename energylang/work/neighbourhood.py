@@ -17,24 +17,24 @@ from energylang.landscape.clusters import gram, leaders
 from energylang.landscape.lineage import Registry
 from energylang.landscape.radius import fewer_return, grown, shrunk
 from energylang.results import Beside, Reach
+from energylang.workspace.workspace import Workspace
 
 from .observing import SAME, radii_of
 
 if TYPE_CHECKING:
     from energylang.workspace.versions import Version
 
-    from .workbench import Workbench
 
 NEAREST = 5
 
 
-def reach_at(session: Workbench, layer: int, rest: Tensor, version: Version) -> Reach:
+def reach_at(ws: Workspace, layer: int, rest: Tensor, version: Version) -> Reach:
     """The radius of the basin at ``rest`` (d,) under a version of the layer's weight."""
-    return Reach(*radii_of(session, layer, rest[None], version).rows()[0])
+    return Reach(*radii_of(ws, layer, rest[None], version).rows()[0])
 
 
 def beside(
-    session: Workbench, layer: int, rest: Tensor, versions: tuple[Version, Version], after: Registry
+    ws: Workspace, layer: int, rest: Tensor, versions: tuple[Version, Version], after: Registry
 ) -> tuple[Beside, ...]:
     """The basins nearest to ``rest`` (d,), a basin and its mirror counted once, with their radii before and after:
     under the two ``versions`` of the layer's weight, of which ``after`` is the second one's registry."""
@@ -52,14 +52,14 @@ def beside(
     _, first = leaders(centres[order], SAME, either_sign=True)
     chosen = [order[k] for k in first.tolist()][:NEAREST]
     centres_then = torch.stack([then[both[k].id].centre for k in chosen])
-    before = radii_of(session, layer, centres_then, versions[0])
-    now = radii_of(session, layer, centres[chosen], versions[1])
+    before = radii_of(ws, layer, centres_then, versions[0])
+    now = radii_of(ws, layer, centres[chosen], versions[1])
     fewer, further = fewer_return(
-        session.landscape_of(layer, versions[0]),
-        session.landscape_of(layer, versions[1]),
+        ws.landscape_of(layer, versions[0]),
+        ws.landscape_of(layer, versions[1]),
         (centres_then, centres[chosen]),
         before.r50,
-        session.generator("radius"),
+        ws.generator("radius"),
     )
     known = before.reached | now.reached
     less, more = shrunk(before, now) | (fewer & known), grown(before, now) | (further & known)

@@ -24,15 +24,16 @@ from energylang.landscape.radius import Radii, Row, radii
 from energylang.landscape.richness import Richness, richness
 from energylang.landscape.stability import spectrum
 from energylang.landscape.survey import BasinSet, mirrors, survey
-from energylang.signature.values import BasinRef, Seed
+from energylang.signature.values import BasinRef, ConceptName, Seed
+from energylang.work import observing
+from energylang.workspace.named import fresh_registry, keep_registry, state_of
+from energylang.workspace.workspace import Workspace
 
 from .tokens import Reading, has_tokens, heldout, placed, staged_states
 
 if TYPE_CHECKING:
-    from energylang.signature.values import Concept
     from energylang.workspace.versions import Version
 
-    from .workbench import Workbench
 
 MOST_DOUBLINGS, MOST_STARTS = 6, 1_000_000
 """How far `survey until=` goes: 64 times the first starts, at most a million."""
@@ -47,49 +48,49 @@ TRIALS = 32
 
 
 def find_basins(
-    session: Workbench, layer: int, inits: int, seed: int, *, radius: bool, doublings: int = 0
+    ws: Workspace, layer: int, inits: int, seed: int, *, radius: bool, doublings: int = 0
 ) -> BasinSet:
     """Survey a layer's staged landscape from seeded random starts, and from the basins that edits have installed
     (chance alone would rarely meet those). The tokens of a text model come on top: see ``learn``."""
-    states = survey_starts(session, layer, inits, seed, doublings)
-    kicks = session.generator("survey kicks", layer, seed)
-    found = survey(session.landscape_of(layer), states, eps=float(session.setting("eps")), generator=kicks)
-    return replace(found, radii=radii_of(session, layer, found.centres)) if radius else found
+    states = survey_starts(ws, layer, inits, seed, doublings)
+    kicks = ws.generator("survey kicks", layer, seed)
+    found = survey(ws.landscape_of(layer), states, eps=float(ws.setting("eps")), generator=kicks)
+    return replace(found, radii=radii_of(ws, layer, found.centres)) if radius else found
 
 
-def radii_of(session: Workbench, layer: int, centres: Tensor, version: Version | None = None) -> Radii:
+def radii_of(ws: Workspace, layer: int, centres: Tensor, version: Version | None = None) -> Radii:
     """The radii of basins with centres (k, d) under a layer's staged weight (or another version's): the numbers that
     ``survey`` gives, from the same pushes whatever the layer, the weight and the seed of the starts. What was measured
     before is not measured again."""
-    landscape = session.landscape_of(layer, version)
+    landscape = ws.landscape_of(layer, version)
     centres = centres.to(landscape.weight)
-    known = session.measured.setdefault(landscape, {})
-    seed = session.setting("seed")
+    known = ws.cache.measured.setdefault(landscape, {})
+    seed = ws.setting("seed")
     keys = [(seed, centre.cpu().numpy().tobytes()) for centre in centres]
     missing = [row for row, key in enumerate(keys) if key not in known]
     if missing:
-        found = radii(landscape, centres[missing], session.generator("radius"))
+        found = radii(landscape, centres[missing], ws.generator("radius"))
         known.update(zip((keys[row] for row in missing), found.rows(), strict=True))
     return Radii.of([known[key] for key in keys])
 
 
 def find_until(
-    session: Workbench, layer: int, inits: int, seed: int, coverage: float, *, radius: bool
+    ws: Workspace, layer: int, inits: int, seed: int, coverage: float, *, radius: bool
 ) -> tuple[BasinSet, int]:
     """Survey with ever more random starts, ``inits`` at first and then twice as many each time, until what was met
     covers so much; at most ``MOST_DOUBLINGS`` times. The survey, and how often the starts were doubled."""
     doublings = 0
-    found = find_basins(session, layer, inits, seed, radius=False)
+    found = find_basins(ws, layer, inits, seed, radius=False)
     while doublings < MOST_DOUBLINGS and (inits << doublings) * 2 <= MOST_STARTS:
         reached = counted(found, inits << doublings).coverage
         if reached is not None and reached >= coverage:
             break
         doublings += 1
-        if session.watcher is not None:
-            session.watcher(doublings - 1, MOST_DOUBLINGS, "doublings")
-        found = find_basins(session, layer, inits, seed, radius=False, doublings=doublings)
+        if ws.watcher is not None:
+            ws.watcher(doublings - 1, MOST_DOUBLINGS, "doublings")
+        found = find_basins(ws, layer, inits, seed, radius=False, doublings=doublings)
     if radius:
-        found = replace(found, radii=radii_of(session, layer, found.centres))
+        found = replace(found, radii=radii_of(ws, layer, found.centres))
     return found, doublings
 
 
@@ -161,14 +162,14 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def survey_starts(session: Workbench, layer: int, inits: int, seed: int, doublings: int = 0) -> Tensor:
+def survey_starts(ws: Workspace, layer: int, inits: int, seed: int, doublings: int = 0) -> Tensor:
     """(n, d): the starts of a survey, the ``inits`` random ones first, then those by which they are doubled."""
-    landscape = session.landscape_of(layer)
+    landscape = ws.landscape_of(layer)
     check_room(inits << doublings, landscape)
-    draws = session.generator("survey", layer, seed)
+    draws = ws.generator("survey", layer, seed)
     batches = [inits, *(inits << k for k in range(doublings))]
     states = torch.cat([starts(count, landscape.dim, draws, landscape.weight) for count in batches])
-    installed = installed_centres(session, layer)
+    installed = installed_centres(ws, layer)
     if installed:
         states = torch.cat((states, torch.stack(installed).to(landscape.weight)))
     return states
@@ -186,9 +187,9 @@ def check_room(count: int, landscape: Landscape) -> None:
         ) from None
 
 
-def installed_centres(session: Workbench, layer: int) -> list[Tensor]:
+def installed_centres(ws: Workspace, layer: int) -> list[Tensor]:
     """Centres (d,) of the living basins that edits have installed."""
-    version = session.staged(layer)
+    version = ws.staged(layer)
     found = [version.registry.get(id) for id in version.installed]
     return [basin.centre for basin in found if basin is not None and basin.status == "alive"]
 
@@ -220,38 +221,38 @@ class Surveyed:
     ids: tuple[int, ...]
 
 
-def learn(session: Workbench, layer: int, found: BasinSet) -> Surveyed:
+def learn(ws: Workspace, layer: int, found: BasinSet) -> Surveyed:
     """Take what the starts of a survey ``found`` in the staged landscape into the registry; in a text model settle the
     held-out tokens too, and take in what only they reach.
 
     Basins that are new get their numbers in the order of the result.
     """
-    version, landscape = session.staged(layer), session.landscape_of(layer)
-    registry = session.fresh_registry(version)
+    version, landscape = ws.staged(layer), ws.landscape_of(layer)
+    registry = fresh_registry(ws, version)
     new = registry.next_id
     registry, ids = registry.observe(found)
-    session.keep_registry(version, registry, surveyed=True)
-    if not has_tokens(session):
-        return Surveyed(_seen(session, layer, found, ids, (), {}), None, ids)
-    windows = heldout(session)
+    keep_registry(ws, version, registry, surveyed=True)
+    if not has_tokens(ws):
+        return Surveyed(_seen(ws, layer, found, ids, (), {}), None, ids)
+    windows = heldout(ws)
     check_room(windows.numel(), landscape)
-    states = staged_states(session, windows, layer)
-    reading = Reading(windows.tolist(), placed(session, layer, version, states))
-    registry = session.fresh_registry(version).with_tokens(reading.visits(), windows.numel())
+    states = staged_states(ws, windows, layer)
+    reading = Reading(windows.tolist(), placed(ws, layer, version, states))
+    registry = fresh_registry(ws, version).with_tokens(reading.visits(), windows.numel())
     registry, renamed = registry.by_tokens(new)
-    session.keep_registry(version, registry, surveyed=True)
+    keep_registry(ws, version, registry, surveyed=True)
     ids, reading = tuple(renamed.get(id, id) for id in ids), reading.renamed(renamed)
     visits = reading.visits()
     known = {basin.id: basin for basin in registry.basins}
     reached = set(ids)
     others = tuple(known[id] for id in visits if id not in reached)
-    rows = _seen(session, layer, found, ids, others, visits)
+    rows = _seen(ws, layer, found, ids, others, visits)
     order = sorted(rows, key=lambda row: (-row.tokens, -row.population, row.id))
     return Surveyed(tuple(order), reading, ids)
 
 
 def _seen(
-    session: Workbench,
+    ws: Workspace,
     layer: int,
     found: BasinSet,
     ids: tuple[int, ...],
@@ -259,7 +260,7 @@ def _seen(
     tokens: Mapping[int, int],
 ) -> tuple[Seen, ...]:
     """The basins that starts found, and ``others`` that only tokens reach."""
-    landscape = session.landscape_of(layer)
+    landscape = ws.landscape_of(layer)
     centres = found.centres
     energy, published, off, steady = found.energy, found.energy_reference, found.residual, found.stability
     if others:
@@ -278,7 +279,7 @@ def _seen(
     if found.radii is not None:
         reach[: len(ids)] = found.radii.rows()
         held = [k for k in range(len(ids), len(every)) if tokens[every[k]] >= HELD * sum(tokens.values())]
-        for k, row in zip(held, radii_of(session, layer, centres[held]).rows(), strict=True):
+        for k, row in zip(held, radii_of(ws, layer, centres[held]).rows(), strict=True):
             reach[k] = row
     columns = zip(
         every,
@@ -317,20 +318,20 @@ class Place:
     basin: int | None = None
 
 
-def look(session: Workbench, layer: int, target: BasinRef | Concept | Seed) -> Place:
+def look(ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed) -> Place:
     """Settle from where ``target`` points and measure the energies on the way."""
-    start = pattern_of(target, session.direction(layer, target))
-    found = place_of(session.landscape_of(layer), start, wanted_cosine(target), float(session.setting("eps")))
-    return replace(found, basin=name_of(session.registry(layer), found.rest[None])[0])
+    start = pattern_of(target, state_of(ws, layer, target))
+    found = place_of(ws.landscape_of(layer), start, wanted_cosine(target), float(ws.setting("eps")))
+    return replace(found, basin=name_of(ws.staged(layer).registry, found.rest[None])[0])
 
 
-def pattern_of(target: BasinRef | Concept | Seed, direction: Tensor) -> Tensor:
+def pattern_of(target: BasinRef | ConceptName | Seed, direction: Tensor) -> Tensor:
     """The state (d,) at which a target is looked for. A seed names a direction, not a state: its pattern is 0.9 times
     the signs, as an injection writes it."""
     return AMPLITUDE * torch.sign(direction) if isinstance(target, Seed) else direction
 
 
-def wanted_cosine(target: BasinRef | Concept | Seed) -> float:
+def wanted_cosine(target: BasinRef | ConceptName | Seed) -> float:
     """How near a basin must lie to count as the one that a target names."""
     return SAME if isinstance(target, BasinRef) else NEAR
 
@@ -360,11 +361,11 @@ def place_of(landscape: Landscape, start: Tensor, wanted: float, eps: float) -> 
     )
 
 
-def returns(session: Workbench, layer: int, rest: Tensor) -> tuple[float, float, float]:
+def returns(ws: Workspace, layer: int, rest: Tensor) -> tuple[float, float, float]:
     """Shares of noisy starts (10, 20, 30 % of the norm) that come back to ``rest`` (d,)."""
-    landscape = session.landscape_of(layer)
+    landscape = ws.landscape_of(layer)
     rates = [
-        return_rate(landscape, rest[None], noise, TRIALS, session.generator("verify", layer, noise))
+        return_rate(landscape, rest[None], noise, TRIALS, ws.generator("verify", layer, noise))
         for noise in (0.1, 0.2, 0.3)
     ]
     return float(rates[0]), float(rates[1]), float(rates[2])
@@ -382,10 +383,31 @@ def name_of(registry: Registry, rests: Tensor) -> list[int | None]:
     return [alive[index].id if value > SAME else None for value, index in pairs]
 
 
-def settled_basins(
-    session: Workbench, layer: int, states: Tensor, *, register: bool = False
-) -> list[int | None]:
+def settled_basins(ws: Workspace, layer: int, states: Tensor, *, register: bool = False) -> list[int | None]:
     """Basins in which token states (n, d) of the LIVE layer settle; ``None`` for none, and without ``register`` for one
     that is not known yet."""
-    found = placed(session, layer, session.state.layers[layer].live, states, register=register)
+    found = placed(ws, layer, ws.state.layers[layer].live, states, register=register)
     return [basin if basin >= 0 else None for basin in found.basins]
+
+
+def known_basins(ws: Workspace, layer: int) -> Registry:
+    """The basins of a layer's staged landscape; one that was never surveyed is surveyed first."""
+    version = ws.staged(layer)
+    if not version.surveyed:
+        learn(ws, layer, find_basins(ws, layer, int(ws.setting("inits")), 0, radius=False))
+    return version.registry
+
+
+def basin_near(ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed) -> tuple[Tensor, int | None]:
+    """The centre (d,) of the basin that a direction names or settles in, and its id."""
+    observing.known_basins(ws, layer)
+    if isinstance(target, BasinRef):
+        return state_of(ws, layer, target), target.basin
+    place = observing.look(ws, layer, target)
+    if not place.is_basin:
+        raise ElError(
+            f"there is no basin near {target} in L{layer}",
+            code="EL510",
+            hint="name one that `survey` found, such as L0.B3",
+        )
+    return place.rest, place.basin

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 
 from energylang import results
 from energylang.errors import ElError
-from energylang.session import with_threads
 from energylang.signature.values import BasinRef
+from energylang.workspace.execution import with_threads
+from energylang.workspace.named import centre_of
+from energylang.workspace.workspace import Workspace, check_layer
 
 from . import mapping
 from .interpreting import live_registry, probe, read
 from .tokens import Reading, heldout
 
 if TYPE_CHECKING:
-    from energylang.session import Session
+    pass
 
 TOP = 12
 
@@ -50,9 +52,9 @@ class BasinFacts:
 class Overview:
     """The looks at one layer of a session."""
 
-    def __init__(self, session: Session, layer: int) -> None:
-        session.check_layer(layer)
-        self.session = session
+    def __init__(self, ws: Workspace, layer: int) -> None:
+        check_layer(ws.model, layer)
+        self.session = ws
         self.layer = layer
         self._reading: tuple[tuple[object, ...], Reading] | None = None
 
@@ -63,13 +65,13 @@ class Overview:
 
     def facts(self, basin: int) -> BasinFacts:
         """Everything about a living basin. Raises ``ElError`` where there is none of this number."""
-        session, layer = self.session, self.layer
-        session.basin(BasinRef(layer, basin))
-        registry = session.registry(layer)
+        ws, layer = self.session, self.layer
+        centre_of(ws, BasinRef(layer, basin))
+        registry = ws.staged(layer).registry
         known = registry.get(basin)
         assert known is not None
-        with with_threads(session.threads):
-            radius, low, high, reached = mapping.reach(session, layer, basin)
+        with with_threads(ws.threads):
+            radius, low, high, reached = mapping.reach(ws, layer, basin)
             meaning, silent = self._meaning(basin)
         return BasinFacts(
             id=basin,
@@ -78,7 +80,7 @@ class Overview:
             residual=known.residual,
             stability=known.stability,
             drift=known.drift,
-            installed=basin in session.staged(layer).installed,
+            installed=basin in ws.staged(layer).installed,
             radius=radius,
             meaning=meaning,
             silent=silent,
@@ -87,19 +89,19 @@ class Overview:
             radius_reached=reached,
             current=registry.is_current(known),
             surveyed=registry.last is not None,
-            symmetric=session.landscape_of(layer).symmetric,
+            symmetric=ws.landscape_of(layer).symmetric,
         )
 
     def _meaning(self, basin: int) -> tuple[results.Probe | None, str]:
-        session, layer = self.session, self.layer
+        ws, layer = self.session, self.layer
         try:
-            session.text  # noqa: B018 - says that the model has weights only
-            state, (_, known) = session.state, live_registry(session, layer)
+            ws.text  # noqa: B018 - says that the model has weights only
+            state, (_, known) = ws.state, live_registry(ws, layer)
             read_of = (known, state.interventions, *(at.live for at in state.layers))
             if self._reading is None or any(
                 a is not b for a, b in zip(self._reading[0], read_of, strict=True)
             ):
-                self._reading = (read_of, read(session, layer, heldout(session)))
-            return probe(session, layer, BasinRef(layer, basin), TOP, reading=self._reading[1]), ""
+                self._reading = (read_of, read(ws, layer, heldout(ws)))
+            return probe(ws, layer, BasinRef(layer, basin), TOP, reading=self._reading[1]), ""
         except ElError as error:
             return None, error.message

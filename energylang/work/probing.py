@@ -21,13 +21,16 @@ from energylang.landscape.draws import starts
 from energylang.landscape.dynamics import trajectory
 from energylang.landscape.energy import lyapunov
 from energylang.landscape.survey import survey
-from energylang.signature.values import Concept
+from energylang.signature.values import ConceptName
+from energylang.workspace.named import concept_at, fresh_registry
+from energylang.workspace.workspace import Workspace, check_layer
 
+from . import observing
 from .mapping import umap_places
 from .observing import check_room
 
 if TYPE_CHECKING:
-    from energylang.session import Session
+    pass
 
 METHODS = ("pca", "umap")
 DRAWN = 60
@@ -81,7 +84,7 @@ class ProbeMap:
 
 @torch.no_grad()
 def probe_map(
-    session: Session, layer: int, *, method: str = "pca", n_probes: int = 200, concept: str | None = None
+    ws: Workspace, layer: int, *, method: str = "pca", n_probes: int = 200, concept: str | None = None
 ) -> ProbeMap:
     """The map of a layer's known basins; a layer that was never surveyed is surveyed first.
 
@@ -91,15 +94,15 @@ def probe_map(
         raise ElError(f"there is no map `{method}`", code="EL208", hint="pca or umap")
     if isinstance(n_probes, bool) or not isinstance(n_probes, int) or not 1 <= n_probes <= 1_000_000:
         raise ElError(f"{n_probes} is no number of probes", code="EL206", hint="1 to 1,000,000")
-    session.check_layer(layer)
-    known = session.known_basins(layer)
-    landscape = session.landscape_of(layer)
+    check_layer(ws.model, layer)
+    known = observing.known_basins(ws, layer)
+    landscape = ws.landscape_of(layer)
     check_room(n_probes, landscape)
-    draws = starts(n_probes, landscape.dim, session.generator("probes", layer), landscape.weight)
-    eps = float(session.setting("eps"))
-    found = survey(landscape, draws, eps=eps, generator=session.generator("probe kicks", layer))
-    version = session.staged(layer)
-    registry, ids = session.fresh_registry(version).meet(found)  # a look: what only probes met gets no number
+    draws = starts(n_probes, landscape.dim, ws.generator("probes", layer), landscape.weight)
+    eps = float(ws.setting("eps"))
+    found = survey(landscape, draws, eps=eps, generator=ws.generator("probe kicks", layer))
+    version = ws.staged(layer)
+    registry, ids = fresh_registry(ws, version).meet(found)  # a look: what only probes met gets no number
     rests_in = set(ids)
     main = {basin.id for basin in registry.main()}
     alive = tuple(basin for basin in registry.alive() if basin.id in main or basin.id in rests_in)
@@ -116,11 +119,11 @@ def probe_map(
     ]
     own = None
     if concept is not None:
-        own = session.concept_at(layer, concept).centroid.to(landscape.weight)
-    places, explained = _places(session, centres, ways, own, method)
-    held = session.look(layer, Concept(concept)).basin if concept is not None else None
+        own = concept_at(ws, layer, concept).centroid.to(landscape.weight)
+    places, explained = _places(ws, centres, ways, own, method)
+    held = observing.look(ws, layer, ConceptName(concept)).basin if concept is not None else None
     energies = lyapunov(landscape, centres).tolist()
-    installed = set(session.staged(layer).installed)
+    installed = set(ws.staged(layer).installed)
     spots = places[0].tolist()
     return ProbeMap(
         layer=layer,
@@ -154,7 +157,7 @@ def probe_map(
 
 
 def _places(
-    session: Session, centres: Tensor, ways: list[Tensor], own: Tensor | None, method: str
+    ws: Workspace, centres: Tensor, ways: list[Tensor], own: Tensor | None, method: str
 ) -> tuple[tuple[Tensor, list[Tensor], Tensor | None], tuple[float, float] | None]:
     """Map coordinates of the centres (k, 2), of every way (steps, 2) and of the concept's state (2,)."""
     if method == "pca":
@@ -174,7 +177,7 @@ def _places(
         return (project(centres), [project(way) for way in ways], there), shares
     thinned = [way[_spread(len(way))] for way in ways]
     parts = [centres, *thinned, *([] if own is None else [own[None]])]
-    whole_map = umap_places(torch.cat(parts), 2, int(session.setting("seed")))
+    whole_map = umap_places(torch.cat(parts), 2, int(ws.setting("seed")))
     pieces = list(torch.split(whole_map, [len(part) for part in parts]))
     there = None if own is None else pieces.pop()[0]
     return (pieces[0], pieces[1:], there), None

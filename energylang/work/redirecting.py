@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -30,14 +29,16 @@ from energylang.landscape.layer import Landscape, interaction
 from energylang.landscape.proposal import Proposal, resting
 from energylang.landscape.redirect import redirect
 from energylang.results import Edit
-from energylang.signature.values import BasinRef, Seed
-from energylang.signature.values import Concept as ConceptName
+from energylang.signature.values import BasinRef, ConceptName, Seed
+from energylang.work.draft import Plan
+from energylang.work.editing import check_force, commit, draft, heard
 from energylang.workspace.history import Concept
+from energylang.workspace.named import state_of
+from energylang.workspace.workspace import Workspace
 
-from . import asked
+from . import asked, edit, observing
 from .aiming import aim
 from .doses import dose_of
-from .editing import Plan, check_force, commit, draft, heard
 from .effects import measure
 from .installing import (
     DOSES,
@@ -51,9 +52,6 @@ from .installing import (
 )
 from .observing import SAME
 
-if TYPE_CHECKING:
-    from .workbench import Workbench
-
 _COPIES, _NOISE = 64, 0.1
 _ENOUGH, _HALF = 0.9, 0.5  # of what is diverted must arrive; where a dose or a damage budget sets the limit
 
@@ -62,7 +60,7 @@ _ENOUGH, _HALF = 0.9, 0.5  # of what is diverted must arrive; where a dose or a 
 
 
 def redirect_basin(
-    session: Workbench,
+    ws: Workspace,
     layer: int,
     basin: BasinRef,
     to: BasinRef | ConceptName | Seed,
@@ -75,16 +73,16 @@ def redirect_basin(
 ) -> Edit:
     """Let what settles in a basin flow into another one, or into a concept's."""
     check_force(force, reason)
-    session.known_basins(layer)
+    observing.known_basins(ws, layer)
     if isinstance(to, Seed):
         raise ElError(
             "a redirect leads to a basin or a concept, not to a random direction",
             code="EL201",
             hint="install it first: `inject`, then name the basin",
         )
-    landscape = session.landscape_of(layer)
-    centre = session.direction(layer, basin)
-    value = resting_state(session, landscape, session.direction(layer, to))
+    landscape = ws.landscape_of(layer)
+    centre = state_of(ws, layer, basin)
+    value = resting_state(ws, landscape, state_of(ws, layer, to))
     if float(cosine_rows(centre[None], value)) > SAME:
         raise ElError(f"{basin} is where {to} already settles", code="EL510", hint="name another destination")
     if float(cosine_rows(-centre[None], value)) > SAME:
@@ -93,9 +91,9 @@ def redirect_basin(
             code="EL510",
             hint="f is odd: what sends a state to its mirror sends the mirror back; name another destination",
         )
-    states = _states_of(session, landscape, layer, centre)
+    states = _states_of(ws, landscape, layer, centre)
     key = interaction(states, landscape.degree).mean(dim=0)
-    moment = _moment(session, layer, landscape)
+    moment = _moment(ws, layer, landscape)
 
     def dosed(dose: float) -> Proposal:
         made = redirect(landscape, key, value, second_moment=moment, gain=max(1.0, dose))
@@ -130,19 +128,19 @@ def redirect_basin(
 
     if dose is None and strength is not None:
         dose = dose_of(dosed(1.0).factors, strength * landscape.frobenius, value)
-    if session.model.text is not None:
-        dose, proposal, within = within_budget(session, layer, dosed, damage, dose)
-        share = _arriving(session, landscape, proposal, states)
-        made = draft(session, planned(dose, proposal, share, within))
+    if ws.model.text is not None:
+        dose, proposal, within = within_budget(ws, layer, dosed, damage, dose)
+        share = _arriving(ws, landscape, proposal, states)
+        made = draft(ws, planned(dose, proposal, share, within))
     else:
-        dose, proposal, share = _arrival(session, landscape, dosed, states, dose)
-        made = draft(session, planned(dose, proposal, share, None))
+        dose, proposal, share = _arrival(ws, landscape, dosed, states, dose)
+        made = draft(ws, planned(dose, proposal, share, None))
     made = replace(made, edit=replace(made.edit, arrived=share))
-    return commit(session, made, force=force, reason=reason)
+    return commit(ws, made, force=force, reason=reason)
 
 
 def _arrival(
-    session: Workbench,
+    ws: Workspace,
     landscape: Landscape,
     dosed: Callable[[float], Proposal],
     states: Tensor,
@@ -152,47 +150,47 @@ def _arrival(
     doses = DOSES if only is None else (only,)
     for dose in doses:
         proposal = dosed(dose)
-        share = _arriving(session, landscape, proposal, states)
+        share = _arriving(ws, landscape, proposal, states)
         if share >= _ENOUGH:
             break
     return dose, proposal, share
 
 
-def _states_of(session: Workbench, landscape: Landscape, layer: int, centre: Tensor) -> Tensor:
+def _states_of(ws: Workspace, landscape: Landscape, layer: int, centre: Tensor) -> Tensor:
     """(n, d): real token states that settle in a basin; its centre where there are none."""
-    if session.model.text is not None:
-        generator = session.generator("redirect", layer)
-        tokens = session.text.token_states(layer, MOMENT_TOKENS, generator).to(landscape.weight)
-        inside = tokens[_ends_at(session, landscape, centre, tokens)]
+    if ws.model.text is not None:
+        generator = ws.generator("redirect", layer)
+        tokens = ws.text.token_states(layer, MOMENT_TOKENS, generator).to(landscape.weight)
+        inside = tokens[_ends_at(ws, landscape, centre, tokens)]
         if len(inside):
             return inside
     return centre[None].to(landscape.weight)
 
 
-def _moment(session: Workbench, layer: int, landscape: Landscape) -> Tensor:
-    if session.model.text is not None:
-        return second_moment(session, layer, landscape)
-    basins = session.known_basins(layer).alive()
+def _moment(ws: Workspace, layer: int, landscape: Landscape) -> Tensor:
+    if ws.model.text is not None:
+        return second_moment(ws, layer, landscape)
+    basins = observing.known_basins(ws, layer).alive()
     centres = torch.stack([basin.centre for basin in basins]).to(landscape.weight)
     used = torch.tensor([float(basin.population) for basin in basins]).to(centres)
     fields = interaction(centres, landscape.degree)
     return (fields * used[:, None]).T @ fields / used.sum().clamp_min(1)
 
 
-def _arriving(session: Workbench, landscape: Landscape, proposal: Proposal, states: Tensor) -> float:
+def _arriving(ws: Workspace, landscape: Landscape, proposal: Proposal, states: Tensor) -> float:
     """The share of a basin's states, and of noisy copies of a lone one, that settle at the target."""
     if len(states) == 1:
-        generator = session.generator("redirect copies")
+        generator = ws.generator("redirect copies")
         states = relative_noise(states, _COPIES, generator, _NOISE)[0] + states
     after = landscape.edited(proposal.factors)
-    return float(_ends_at(session, after, proposal.target, states).double().mean())
+    return float(_ends_at(ws, after, proposal.target, states).double().mean())
 
 
-def _ends_at(session: Workbench, landscape: Landscape, centre: Tensor, states: Tensor) -> Tensor:
+def _ends_at(ws: Workspace, landscape: Landscape, centre: Tensor, states: Tensor) -> Tensor:
     """(n,) bool: which states (n, d) come to rest in the basin at ``centre`` (d,), as a survey assigns them."""
     generator = stable_generator("redirect kicks", landscape.dim)
     here = centre[None].to(landscape.weight)
-    index, _, _ = assign(landscape, here, states, generator, eps=float(session.setting("eps")))
+    index, _, _ = assign(landscape, here, states, generator, eps=float(ws.setting("eps")))
     return index == 0
 
 
@@ -200,7 +198,7 @@ def _ends_at(session: Workbench, landscape: Landscape, centre: Tensor, states: T
 
 
 def remove_concept(
-    session: Workbench,
+    ws: Workspace,
     concept: Concept,
     *,
     method: str,
@@ -217,26 +215,26 @@ def remove_concept(
     if method == "auto":
         method = "aimed" if strength is None else "basin"
     if method == "basin":
-        return session.remove_basin(layer, ConceptName(concept.name), strength, force=force, reason=reason)
+        return edit.remove_basin(ws, layer, ConceptName(concept.name), strength, force=force, reason=reason)
     check_force(force, reason)
-    weight = session.weight(session.staged(layer))
-    found = removal(session, concept, strength, damage, dose=dose)
+    weight = ws.weight(ws.staged(layer))
+    found = removal(ws, concept, strength, damage, dose=dose)
     made = found.draft
     assert made.proposal is not None  # an aimed change always has room
-    effect = measure(session, concept, made.proposal.factors, weight, found.imitate)
-    return commit(session, heard(made, effect, more=False), force=force, reason=reason, effect=effect)
+    effect = measure(ws, concept, made.proposal.factors, weight, found.imitate)
+    return commit(ws, heard(made, effect, more=False), force=force, reason=reason, effect=effect)
 
 
 def removal(
-    session: Workbench, concept: Concept, strength: float | None, damage: float, *, dose: float | None = None
+    ws: Workspace, concept: Concept, strength: float | None, damage: float, *, dose: float | None = None
 ) -> Candidate:
     """The aimed change away from a concept, at the largest dose up to 1 within the damage budget."""
     layer = concept.layer
-    landscape = session.landscape_of(layer)
-    weight = session.weight(session.staged(layer))
-    query = whitened_key(session, concept, landscape)
-    centre = resting_state(session, landscape, concept.centroid)
-    full = aim(session, concept, weight, query, away=True)
+    landscape = ws.landscape_of(layer)
+    weight = ws.weight(ws.staged(layer))
+    query = whitened_key(ws, concept, landscape)
+    centre = resting_state(ws, landscape, concept.centroid)
+    full = aim(ws, concept, weight, query, away=True)
 
     def dosed(dose: float) -> Proposal:
         factors = full.scaled(dose)
@@ -247,7 +245,7 @@ def removal(
     whole = [dose for dose in DOSES if dose <= 1]  # more would push the rest out of proportion
     if dose is None and strength is not None:
         dose = dose_of(full, strength * landscape.frobenius)
-    dose, proposal, within = within_budget(session, layer, dosed, damage, dose, whole)
+    dose, proposal, within = within_budget(ws, layer, dosed, damage, dose, whole)
     stays = float(cosine_rows(proposal.target[None], centre)) > SAME
     told = f"the basin in which the concept settles {'stays' if stays else 'goes'}"
     plan = Plan(
@@ -261,4 +259,4 @@ def removal(
         dose=dose,
         damage=within,
     )
-    return Candidate(draft(session, plan), lambda other: aim(session, other, weight, query, away=True))
+    return Candidate(draft(ws, plan), lambda other: aim(ws, other, weight, query, away=True))

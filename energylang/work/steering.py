@@ -11,7 +11,6 @@ choosing windows is named, and the row ends one step above it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -19,12 +18,10 @@ from energylang.errors import ElError
 from energylang.models.protocol import Intervention
 from energylang.results import Steering, SteeringStep
 from energylang.workspace.history import Concept
+from energylang.workspace.workspace import Workspace, counted
 
 from .concepts import opposite
 from .effects import CHOOSING_WINDOWS, MEASURING_WINDOWS, Gauge, Ruler, against, standard_error
-
-if TYPE_CHECKING:
-    from .workbench import Workbench
 
 STRENGTHS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 PLACEBOS = 10
@@ -32,10 +29,10 @@ _PROMPTS = 64
 
 
 @torch.no_grad()
-def steer(session: Workbench, concept: Concept, strengths: Sequence[float] | None, damage: float) -> Steering:
+def steer(ws: Workspace, concept: Concept, strengths: Sequence[float] | None, damage: float) -> Steering:
     """The dose–response of tilting a layer towards a concept."""
-    layer, text = concept.layer, session.text
-    push = concept.centroid - opposite(session, concept).mean(dim=0)
+    layer, text = concept.layer, ws.text
+    push = concept.centroid - opposite(ws, concept).mean(dim=0)
     size = torch.linalg.vector_norm(push)
     if float(size) == 0:
         raise ElError(
@@ -43,17 +40,17 @@ def steer(session: Workbench, concept: Concept, strengths: Sequence[float] | Non
             code="EL511",
             hint="capture texts that stand out more, or give a contrast",
         )
-    generator = session.generator("steer", layer, concept.name)
+    generator = ws.generator("steer", layer, concept.name)
     random = torch.randn(PLACEBOS, len(push), generator=generator).to(push)
     random = random * size / torch.linalg.vector_norm(random, dim=1, keepdim=True)
     nothing = Intervention()
-    chosen, within = _strengths(session, layer, push, strengths, damage)
-    ruler = Ruler(session, concept, _PROMPTS)
+    chosen, within = _strengths(ws, layer, push, strengths, damage)
+    ruler = Ruler(ws, concept, _PROMPTS)
     before = ruler.read(nothing)
-    gauge = Gauge(session, layer, text.measuring_windows(MEASURING_WINDOWS))
+    gauge = Gauge(ws, layer, text.measuring_windows(MEASURING_WINDOWS))
     base = gauge.losses(nothing)
     steps = []
-    for strength in session.counted(chosen, "strengths"):
+    for strength in counted(ws, chosen, "strengths"):
         tilted = Intervention(drive={layer: strength * push})
         after = ruler.read(tilted)
         change = (gauge.losses(tilted) - base) / base.mean()
@@ -92,10 +89,10 @@ def steer(session: Workbench, concept: Concept, strengths: Sequence[float] | Non
 
 
 def _strengths(
-    session: Workbench, layer: int, push: torch.Tensor, given: Sequence[float] | None, damage: float
+    ws: Workspace, layer: int, push: torch.Tensor, given: Sequence[float] | None, damage: float
 ) -> tuple[list[float], float | None]:
     """The strengths to try, and the largest of them within the damage budget (``None``: not even the least)."""
-    gauge = Gauge(session, layer, session.text.choosing_windows(CHOOSING_WINDOWS))
+    gauge = Gauge(ws, layer, ws.text.choosing_windows(CHOOSING_WINDOWS))
     base = gauge.losses(Intervention())
     chosen: list[float] = []
     within: float | None = None

@@ -22,13 +22,13 @@ from energylang import results
 from energylang.landscape.assign import Placed, assign, place
 from energylang.landscape.clusters import cosine_rows
 from energylang.models.protocol import Intervention
-
-from .interventions import standing
+from energylang.work.held import standing
+from energylang.workspace.named import fresh_registry, keep_registry
+from energylang.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from energylang.workspace.versions import Version
 
-    from .workbench import Workbench
 
 AROUND = 6  # words of context on either side
 _DIGITS = 4  # of a context's cosine: beyond lies rounding, and the earlier context goes first
@@ -99,41 +99,41 @@ def held(basins: Sequence[int], tokens: Sequence[int]) -> dict[int, Counter[int]
     return found
 
 
-def has_tokens(session: Workbench) -> bool:
+def has_tokens(ws: Workspace) -> bool:
     """Whether there is held-out text whose tokens can be settled."""
-    text = session.model.text
+    text = ws.model.text
     return text is not None and text.heldout is not None and len(text.heldout) >= 2
 
 
-def heldout(session: Workbench) -> Tensor:
+def heldout(ws: Workspace) -> Tensor:
     """(w, t): the windows of held-out text by which basins are read."""
-    return session.text.reading_windows()
+    return ws.text.reading_windows()
 
 
 # ------------------------------------------------------------------------------------------- states
 
 
-def live_states(session: Workbench, windows: Tensor, layer: int) -> Tensor:
+def live_states(ws: Workspace, windows: Tensor, layer: int) -> Tensor:
     """(n, d): the states of all tokens of the windows (w, t) in the live model, with its interventions."""
-    versions = tuple(state.live for state in session.state.layers)
-    active = session.state.interventions or None
-    return _states(session, windows, layer, versions, standing(session), active)
+    versions = tuple(state.live for state in ws.state.layers)
+    active = ws.state.interventions or None
+    return _states(ws, windows, layer, versions, standing(ws), active)
 
 
-def staged_states(session: Workbench, windows: Tensor, layer: int) -> Tensor:
+def staged_states(ws: Workspace, windows: Tensor, layer: int) -> Tensor:
     """(n, d): the states of all tokens of the windows (w, t) in the model as staged, without interventions."""
-    layers = session.state.layers
+    layers = ws.state.layers
     weights = {
-        index: session.weight(state.staged)
+        index: ws.weight(state.staged)
         for index, state in enumerate(layers)
-        if not torch.equal(session.weight(state.staged), session.model.weight(index))
+        if not torch.equal(ws.weight(state.staged), ws.model.weight(index))
     }
     versions = tuple(state.staged for state in layers)
-    return _states(session, windows, layer, versions, Intervention(weights=weights), None)
+    return _states(ws, windows, layer, versions, Intervention(weights=weights), None)
 
 
 def _states(
-    session: Workbench,
+    ws: Workspace,
     windows: Tensor,
     layer: int,
     versions: tuple[Version, ...],
@@ -141,17 +141,18 @@ def _states(
     interventions: object,
 ) -> Tensor:
     """The states of one pass, kept until another one is asked for: the layers share it."""
-    before = session.passed
+    before = ws.cache.passed
     if (
         before is None
         or before.versions != versions
         or before.interventions is not interventions
         or not torch.equal(before.windows, windows)
     ):
-        states = session.text.window_states(windows, change)
+        states = ws.text.window_states(windows, change)
         before = Passed(windows, versions, interventions, states)
-        session.passed = before if sum(state.numel() for state in states) <= _KEPT else None
-    return before.states[layer].flatten(0, 1)
+        ws.cache.passed = before if sum(state.numel() for state in states) <= _KEPT else None
+    found: Tensor = before.states[layer].flatten(0, 1)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,17 +168,15 @@ class Passed:
 # ------------------------------------------------------------------------------------------- basins
 
 
-def placed(
-    session: Workbench, layer: int, version: Version, states: Tensor, *, register: bool = True
-) -> Found:
+def placed(ws: Workspace, layer: int, version: Version, states: Tensor, *, register: bool = True) -> Found:
     """The basin of each state (n, d) in the landscape of one version of a layer's weight. A basin that has no number
     gets one; without ``register`` it has none (−1)."""
-    landscape = session.landscape_of(layer, version)
+    landscape = ws.landscape_of(layer, version)
     states = states.to(landscape.weight)
-    registry = session.fresh_registry(version)
+    registry = fresh_registry(ws, version)
     alive = registry.alive()
     centres = registry.centres().to(states) if alive else states.new_zeros(0, landscape.dim)
-    generator, eps = session.generator("assign", layer), float(session.setting("eps"))
+    generator, eps = ws.generator("assign", layer), float(ws.setting("eps"))
     ids = [basin.id for basin in alive]
     if not register:
         index, rest, settled = assign(landscape, centres, states, generator, eps=eps)
@@ -185,7 +184,7 @@ def placed(
     found = place(landscape, centres, states, generator, eps=eps)
     if len(found.fresh):
         registry, new = registry.with_centres(landscape, found.fresh)
-        session.keep_registry(version, registry, surveyed=False)
+        keep_registry(ws, version, registry, surveyed=False)
         ids += new
     return _named(found, ids, torch.cat((centres, found.fresh)), states)
 
@@ -206,9 +205,7 @@ def _named(found: Placed, ids: Sequence[int], centres: Tensor, states: Tensor) -
 # ---------------------------------------------------------------------------------------- what is read
 
 
-def contexts(
-    session: Workbench, reading: Reading, basin: int | None = None
-) -> dict[int, list[results.Context]]:
+def contexts(ws: Workspace, reading: Reading, basin: int | None = None) -> dict[int, list[results.Context]]:
     """The visits of each basin (of one), those whose state is nearest to the centre first (ties: as they come in the
     text); every context once."""
     found: dict[int, dict[tuple[tuple[int, ...], int], tuple[float, int, int]]] = defaultdict(dict)
@@ -227,14 +224,14 @@ def contexts(
         best = sorted(visits.values(), key=lambda visit: (-visit[0], *visit[1:]))
         told: dict[str, results.Context] = {}
         for cosine, row, column in best if basin is not None else best[:1]:
-            context = _context(session, reading.rows[row], column, cosine)
+            context = _context(ws, reading.rows[row], column, cosine)
             told.setdefault(str(context), context)
         made[name] = list(told.values())
     return made
 
 
-def _context(session: Workbench, tokens: list[int], column: int, cosine: float) -> results.Context:
-    text = session.text
+def _context(ws: Workspace, tokens: list[int], column: int, cosine: float) -> results.Context:
+    text = ws.text
     return results.Context(
         before=text.decode(tokens[max(0, column - AROUND) : column]).replace("\n", " ⏎ "),
         token=text.token(tokens[column]).strip() or "⏎",
@@ -243,8 +240,18 @@ def _context(session: Workbench, tokens: list[int], column: int, cosine: float) 
     )
 
 
-def read_most(session: Workbench, counts: Counter[int], top: int) -> tuple[results.TokenScore, ...]:
+def read_most(ws: Workspace, counts: Counter[int], top: int) -> tuple[results.TokenScore, ...]:
     """The tokens of a basin that are read there most often, with their shares of its visits (ties: by number)."""
     total = sum(counts.values())
     order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top]
-    return tuple(results.TokenScore(session.text.token(token), count / total) for token, count in order)
+    return tuple(results.TokenScore(ws.text.token(token), count / total) for token, count in order)
+
+
+def meanings(
+    ws: Workspace, reading: Reading | None
+) -> tuple[dict[int, tuple[results.TokenScore, ...]], dict[int, results.Context]]:
+    """By basin: the tokens that are read there most often, and its most typical context."""
+    if reading is None:
+        return {}, {}
+    most = {basin: read_most(ws, counts, SHOWN) for basin, counts in reading.held().items()}
+    return most, {basin: found[0] for basin, found in contexts(ws, reading).items()}

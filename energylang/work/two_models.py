@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -34,30 +33,29 @@ from energylang.models.conversations import shared_conversations
 from energylang.models.protocol import Model
 from energylang.models.states import DECISION, MEAN, chunks
 from energylang.models.text import TextModel
-from energylang.signature.values import Concept as ConceptName
-from energylang.studies.transfer import PROBES
+from energylang.signature.values import ConceptName
+from energylang.work.draft import Plan
+from energylang.work.editing import carry_out
 from energylang.workspace.history import Concept
+from energylang.workspace.named import concept_at
+from energylang.workspace.workspace import Workspace, check_layer
 
-from . import asked
+from . import asked, observing
 from .concepts import keep
-from .editing import Plan, carry_out
 from .observing import SAME
-
-if TYPE_CHECKING:
-    from .workbench import Workbench
 
 _TEXTS, _PASSAGE = 400, 10  # passages; tokens of one
 _SETTLED = 0.7
 _READ, _SHARED = 32, 0.1  # windows by which basins are matched; the least share of tokens of a match
 
 
-def compare(session: Workbench, spec: str, layer: int) -> results.Comparison:
+def compare(ws: Workspace, spec: str, layer: int) -> results.Comparison:
     """A layer of the session's model beside the same layer of another one."""
-    other = _other(session, spec, layer)
-    here = session.known_basins(layer).main()
-    landscape = session.landscape_of(layer)
-    there = _survey(session, other, layer)
-    bridge = _best_bridge(session, other, layer)
+    other = _other(ws, spec, layer)
+    here = observing.known_basins(ws, layer).main()
+    landscape = ws.landscape_of(layer)
+    there = _survey(ws, other, layer)
+    bridge = _best_bridge(ws, other, layer)
     matches: list[results.MatchedBasin] = []
     if here and len(there):
         mine = torch.stack([basin.centre for basin in here]).to(landscape.weight)
@@ -103,9 +101,9 @@ def _resting(other: Model, layer: int, centres: Tensor) -> int:
     return survivors(landscape, centres).count(True)
 
 
-def _other(session: Workbench, spec: str, layer: int) -> Model:
-    session.check_layer(layer)
-    other = checkpoint.load(spec, base=session.base)
+def _other(ws: Workspace, spec: str, layer: int) -> Model:
+    check_layer(ws.model, layer)
+    other = checkpoint.load(spec, base=ws.base)
     if layer >= other.num_layers:
         raise ElError(
             f"{spec} has no L{layer}: it has {other.num_layers} Hopfield layers",
@@ -115,17 +113,17 @@ def _other(session: Workbench, spec: str, layer: int) -> Model:
     return other
 
 
-def _survey(session: Workbench, other: Model, layer: int) -> Tensor:
+def _survey(ws: Workspace, other: Model, layer: int) -> Tensor:
     """Centres (k, d') of the other model's main basins, as an ordinary survey finds them."""
     landscape = Landscape(other.weight(layer), other.beta(layer), other.degree)
-    inits = int(session.setting("inits"))
-    states = starts(inits, landscape.dim, session.generator("survey", layer, 0), landscape.weight)
-    eps = float(session.setting("eps"))
-    found = survey(landscape, states, eps=eps, generator=session.generator("survey kicks", layer, 0)).centres
+    inits = int(ws.setting("inits"))
+    states = starts(inits, landscape.dim, ws.generator("survey", layer, 0), landscape.weight)
+    eps = float(ws.setting("eps"))
+    found = survey(landscape, states, eps=eps, generator=ws.generator("survey kicks", layer, 0)).centres
     if other.text is None or other.text.heldout is None:
         return found
     tokens = other.text.window_states(other.text.reading_windows())[layer].flatten(0, 1).to(landscape.weight)
-    placed = place(landscape, found, tokens, session.generator("assign", layer), eps=eps)
+    placed = place(landscape, found, tokens, ws.generator("assign", layer), eps=eps)
     visits = torch.bincount(placed.index[placed.index >= 0], minlength=len(found) + len(placed.fresh))
     return torch.cat((found, placed.fresh[visits[len(found) :] >= HELD * len(tokens)]))
 
@@ -141,23 +139,23 @@ class Bridge:
     shuffled: float | None = None
 
 
-def _bridge(session: Workbench, other: Model, layer: int, position: str) -> Bridge:
+def _bridge(ws: Workspace, other: Model, layer: int, position: str) -> Bridge:
     """The bridge for states that are read at a position of texts."""
-    if session.model.text is None or other.text is None:
-        if other.dims[layer] != session.model.dims[layer]:
+    if ws.model.text is None or other.text is None:
+        if other.dims[layer] != ws.model.dims[layer]:
             raise ElError(
-                f"L{layer} has dimension {session.model.dims[layer]} here and {other.dims[layer]} there, and "
+                f"L{layer} has dimension {ws.model.dims[layer]} here and {other.dims[layer]} there, and "
                 "without texts there is nothing to align them by",
                 code="EL511",
                 hint="models of different dimensions are compared through shared texts: both must read text",
             )
         return Bridge(lambda states: states, "same")
-    there, here = shared_states(other.text, session.text, layer, position)
+    there, here = shared_states(other.text, ws.text, layer, position)
     here = here.to(there)
     half = max(2, (2 * len(here)) // 3)
     if len(here) - half < 2:
         raise ElError("the models share too few texts to align them by", code="EL511")
-    order = torch.randperm(half, generator=session.generator("align", layer))
+    order = torch.randperm(half, generator=ws.generator("align", layer))
     fitted, mixed = align(there[:half], here[:half]), align(there[:half], here[:half][order])
 
     def judged(found: Callable[[Tensor], Tensor]) -> float:
@@ -168,10 +166,10 @@ def _bridge(session: Workbench, other: Model, layer: int, position: str) -> Brid
     return Bridge(align(there, here), "procrustes", judged(fitted), judged(mixed))
 
 
-def _best_bridge(session: Workbench, other: Model, layer: int) -> Bridge:
+def _best_bridge(ws: Workspace, other: Model, layer: int) -> Bridge:
     """The bridge that fits best: by whole passages, or between dialogue models by where the bot is about to speak."""
-    positions = (DECISION, MEAN) if _converse(session.model.text, other.text) else (MEAN,)
-    bridges = [_bridge(session, other, layer, position) for position in positions]
+    positions = (DECISION, MEAN) if _converse(ws.model.text, other.text) else (MEAN,)
+    bridges = [_bridge(ws, other, layer, position) for position in positions]
     return max(bridges, key=lambda bridge: bridge.fit or 0.0)
 
 
@@ -206,7 +204,7 @@ def shared_texts(here: TextModel, there: TextModel) -> list[str]:
 
 
 def transplant(
-    session: Workbench,
+    ws: Workspace,
     spec: str,
     layer: int,
     name: str,
@@ -217,9 +215,9 @@ def transplant(
 ) -> results.Edit:
     """Install a concept as the OTHER model has it: its texts are read there, the states brought here, and the mean
     becomes an attractor."""
-    concept = session.concept_at(layer, name)
-    other = _other(session, spec, layer)
-    bridge = _bridge(session, other, layer, concept.position)
+    concept = concept_at(ws, layer, name)
+    other = _other(ws, spec, layer)
+    bridge = _bridge(ws, other, layer, concept.position)
     if other.text is None:
         raise ElError(
             f"{spec} does not read text: it cannot say what `{name}` is there",
@@ -227,14 +225,14 @@ def transplant(
             hint="a concept is transplanted from a text model",
         )
     states = bridge.move(other.text.text_states(concept.texts, layer, concept.position))
-    weight = session.model.weight(layer)
+    weight = ws.model.weight(layer)
     brought = Concept(
         f"{name}-transplanted", layer, concept.texts, states.to(weight), position=concept.position
     )
-    direction = brought.centroid.to(session.landscape_of(layer).weight)
+    direction = brought.centroid.to(ws.landscape_of(layer).weight)
 
     def propose(landscape: Landscape, protected: Tensor) -> Proposal:
-        generator = session.generator("transplant", layer, name)
+        generator = ws.generator("transplant", layer, name)
         return inject(landscape, direction, protected, strength=strength, generator=generator)
 
     plan = Plan(
@@ -246,9 +244,9 @@ def transplant(
         installs=True,
         strength=strength,
     )
-    edit = carry_out(session, plan, force=force, reason=reason)
+    edit = carry_out(ws, plan, force=force, reason=reason)
     if edit.applied:
-        keep(session, brought)
+        keep(ws, brought)
     return edit
 
 
@@ -264,18 +262,18 @@ class Matched:
     bridge: Bridge
 
 
-def matched(session: Workbench, spec: str, layer: int, centres: Tensor, by: str) -> Matched:
+def matched(ws: Workspace, spec: str, layer: int, centres: Tensor, by: str) -> Matched:
     """The basins ``centres`` (n, d) of a layer and their counterparts in another model, one to one.
 
     By ``direction``: as the bridge between the models brings their centres here. By ``tokens`` (two text models with
     one tokenizer): by the share that the held-out tokens which settle nearest to both have of those that do to
     either."""
-    other = _other(session, spec, layer)
+    other = _other(ws, spec, layer)
     landscape = Landscape(other.weight(layer), other.beta(layer), other.degree)
-    there = _survey(session, other, layer).to(landscape.weight)
-    bridge = _best_bridge(session, other, layer)
+    there = _survey(ws, other, layer).to(landscape.weight)
+    bridge = _best_bridge(ws, other, layer)
     if by == "tokens":
-        similar, least = _shared_tokens(session, other, layer, centres, landscape, there), _SHARED
+        similar, least = _shared_tokens(ws, other, layer, centres, landscape, there), _SHARED
     else:
         similar = gram(centres, bridge.move(there.to(centres)))
         least = SAME if bridge.aligned == "same" else _SETTLED
@@ -286,10 +284,10 @@ def matched(session: Workbench, spec: str, layer: int, centres: Tensor, by: str)
 
 @torch.no_grad()
 def _shared_tokens(
-    session: Workbench, other: Model, layer: int, mine: Tensor, landscape: Landscape, theirs: Tensor
+    ws: Workspace, other: Model, layer: int, mine: Tensor, landscape: Landscape, theirs: Tensor
 ) -> Tensor:
     """(n, m): the Jaccard index of the held-out tokens that settle nearest to the basins of both models."""
-    here, there = session.text, other.text
+    here, there = ws.text, other.text
     windows = here.choosing_windows(_READ)[:, :-1]
     if there is None or there.encode(here.decode(windows[0].tolist())) != here.encode(
         here.decode(windows[0].tolist())
@@ -297,7 +295,7 @@ def _shared_tokens(
         raise ElError(
             f"{other.spec} does not read the same tokens", code="EL511", hint="match basins by=direction"
         )
-    eps = float(session.setting("eps"))
+    eps = float(ws.setting("eps"))
 
     def nearest(text: TextModel, layer_of: Landscape, centres: Tensor) -> Tensor:
         states = torch.cat([text.forward(part).states[layer].flatten(0, 1) for part in chunks(windows)])
@@ -305,8 +303,11 @@ def _shared_tokens(
         chosen = gram(ends, centres.to(ends)).argmax(dim=1)
         return torch.nn.functional.one_hot(chosen, len(centres)).double()
 
-    ours, other_s = nearest(here, session.landscape_of(layer), mine), nearest(there, landscape, theirs)
+    ours, other_s = nearest(here, ws.landscape_of(layer), mine), nearest(there, landscape, theirs)
     both = ours.T @ other_s
     either = ours.sum(0)[:, None] + other_s.sum(0)[None, :] - both
     found: Tensor = both / either.clamp_min(1.0)
     return found
+
+
+PROBES = 800

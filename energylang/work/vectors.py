@@ -14,7 +14,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -22,29 +22,28 @@ import torch
 from torch import Tensor
 
 from energylang import results
-from energylang.compat import dropin
 from energylang.errors import CheckpointError, ElError
-from energylang.files.storage import json_bytes, read_json, seal_holds, sealed, write_atomic
+from energylang.files.storage import json_bytes, located, read_json, seal_holds, sealed, write_atomic
 from energylang.landscape.clusters import cosine_rows
 from energylang.models.checkpoint import SUM_KEY, checksum, read_tensors_of
 from energylang.models.index import PT_SUFFIXES, read_index
 from energylang.signature.coerce import check_name
 from energylang.workspace.history import Concept
+from energylang.workspace.named import concept_named
+from energylang.workspace.workspace import Workspace, check_layer
 
+from . import observing, published
 from .concepts import describe, keep, opposite
 from .tokens import placed
-
-if TYPE_CHECKING:
-    from .workbench import Workbench
 
 _NOTHING = 1e-3  # of the parts' norm
 FORMAT = "energylang concept"
 _LARGEST_FILE = 64 * 2**20
 
 
-def combined(session: Workbench, parts: Sequence[tuple[float, str]], new: str) -> results.ConceptInfo:
+def combined(ws: Workspace, parts: Sequence[tuple[float, str]], new: str) -> results.ConceptInfo:
     """A new concept: the weighted sum of the unit directions of concepts of one layer."""
-    concepts = [session.concept(name) for _, name in parts]
+    concepts = [concept_named(ws, name) for _, name in parts]
     _same_layer(concepts)
     directions = torch.stack([_unit(concept) for concept in concepts])
     weights = directions.new_tensor([weight for weight, _ in parts])
@@ -66,8 +65,8 @@ def combined(session: Workbench, parts: Sequence[tuple[float, str]], new: str) -
         (total / size * length)[None],
         position=concepts[0].position,
     )
-    keep(session, concept)
-    return describe(session, concept)
+    keep(ws, concept)
+    return describe(ws, concept)
 
 
 def _same_layer(concepts: Sequence[Concept]) -> None:
@@ -86,24 +85,24 @@ def _unit(concept: Concept) -> Tensor:
     return torch.nn.functional.normalize(concept.centroid, dim=0)
 
 
-def similarity(session: Workbench, first: str, second: str) -> results.Similarity:
+def similarity(ws: Workspace, first: str, second: str) -> results.Similarity:
     """How alike two concepts are, as they are and without what all states share."""
-    a, b = session.concept(first), session.concept(second)
+    a, b = concept_named(ws, first), concept_named(ws, second)
     _same_layer([a, b])
     plain = float(cosine_rows(a.centroid, b.centroid))
     centred = plain
-    if session.model.text is not None:
-        neutral = opposite(session, replace(a, contrast=None)).mean(dim=0)
+    if ws.model.text is not None:
+        neutral = opposite(ws, replace(a, contrast=None)).mean(dim=0)
         centred = float(cosine_rows(a.centroid - neutral, b.centroid - neutral))
     angle = float(torch.rad2deg(torch.acos(torch.tensor(plain).clamp(-1, 1))))
     return results.Similarity(first, second, a.layer, plain, centred, angle)
 
 
-def interpolate(session: Workbench, first: str, second: str, steps: int) -> results.Interpolation:
+def interpolate(ws: Workspace, first: str, second: str, steps: int) -> results.Interpolation:
     """The states on the great circle from one concept to another, and the basins they settle in."""
-    a, b = session.concept(first), session.concept(second)
+    a, b = concept_named(ws, first), concept_named(ws, second)
     _same_layer([a, b])
-    session.known_basins(a.layer)
+    observing.known_basins(ws, a.layer)
     u, v = _unit(a), _unit(b)
     angle = torch.acos((u @ v).clamp(-1, 1))
     if float(angle.sin()) < _NOTHING:
@@ -115,9 +114,9 @@ def interpolate(session: Workbench, first: str, second: str, steps: int) -> resu
     t = torch.linspace(0, 1, steps, dtype=u.dtype, device=u.device)[:, None]
     way = (torch.sin((1 - t) * angle) * u + torch.sin(t * angle) * v) / torch.sin(angle)
     lengths = torch.linalg.vector_norm(torch.stack((a.centroid, b.centroid)), dim=1)
-    landscape = session.landscape_of(a.layer)
+    landscape = ws.landscape_of(a.layer)
     states = (way * ((1 - t) * lengths[0] + t * lengths[1])).to(landscape.weight)
-    found = placed(session, a.layer, session.staged(a.layer), states)
+    found = placed(ws, a.layer, ws.staged(a.layer), states)
     names = [basin if basin >= 0 else None for basin in found.basins]
     points = tuple(
         results.InterpolationPoint(float(t[i]), float(way[i] @ u), float(way[i] @ v), names[i])
@@ -130,10 +129,10 @@ def interpolate(session: Workbench, first: str, second: str, steps: int) -> resu
 # ---------------------------------------------------------------------------------------------- files
 
 
-def export(session: Workbench, name: str, path: str) -> results.Stored:
+def export(ws: Workspace, name: str, path: str) -> results.Stored:
     """Write a concept down."""
-    concept = session.concept(name)
-    target = session.resolve(path)
+    concept = concept_named(ws, name)
+    target = located(path, ws.base)
     about = {
         "format": FORMAT,
         "version": 1,
@@ -143,8 +142,8 @@ def export(session: Workbench, name: str, path: str) -> results.Stored:
         "position": concept.position,
         "texts": list(concept.texts),
         "contrasts": list(concept.contrasts),
-        "model": session.model.spec,
-        "checkpoint_hash": session.original_hash,
+        "model": ws.model.spec,
+        "checkpoint_hash": ws.original_hash,
     }
     tensors = {"states": concept.states.detach().cpu().contiguous()}
     if concept.contrast is not None:
@@ -156,7 +155,7 @@ def export(session: Workbench, name: str, path: str) -> results.Stored:
         plain = {key: tensor.tolist() for key, tensor in tensors.items()}
         data = json_bytes(sealed({**about, **plain}))
     elif target.suffix in PT_SUFFIXES:
-        data = dropin.torch_bytes({"name": name, **dropin.published_concept(concept)})
+        data = published.torch_bytes({"name": name, **published.published_concept(concept)})
     else:
         raise ElError(
             f"cannot write a concept to {path}",
@@ -169,9 +168,9 @@ def export(session: Workbench, name: str, path: str) -> results.Stored:
     )
 
 
-def bring(session: Workbench, path: str, name: str | None, layer: int | None) -> results.ConceptInfo:
+def bring(ws: Workspace, path: str, name: str | None, layer: int | None) -> results.ConceptInfo:
     """Read a concept from a file into the session, at its own layer or at another."""
-    about, tensors = _read(session, path)
+    about, tensors = _read(ws, path)
     try:
         concept = Concept(
             name or str(about["name"]),
@@ -186,12 +185,12 @@ def bring(session: Workbench, path: str, name: str | None, layer: int | None) ->
         raise _unreadable(path, "it lacks what a concept has") from None
     check_name(concept.name)
     try:
-        session.check_layer(concept.layer)
+        check_layer(ws.model, concept.layer)
     except ElError as error:
         raise ElError(
             f"the concept of {path} belongs nowhere here: {error.message}", code=error.code, hint="layer=L0"
         ) from None
-    dim = session.model.dims[concept.layer]
+    dim = ws.model.dims[concept.layer]
     for states in (concept.states, concept.contrast):
         if states is None:
             continue
@@ -203,20 +202,20 @@ def bring(session: Workbench, path: str, name: str | None, layer: int | None) ->
                 code="EL511",
                 hint="`transplant` brings a concept over from a model of another dimension",
             )
-    kind = session.model.weight(concept.layer)
+    kind = ws.model.weight(concept.layer)
     concept = replace(
         concept,
         states=concept.states.to(kind),
         contrast=None if concept.contrast is None else concept.contrast.to(kind),
     )
-    keep(session, concept)
-    return describe(session, concept)
+    keep(ws, concept)
+    return describe(ws, concept)
 
 
-def _read(session: Workbench, path: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    source = session.resolve(path)
+def _read(ws: Workspace, path: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    source = located(path, ws.base)
     if source.suffix in PT_SUFFIXES:
-        return _published(session, source, path)
+        return _published(ws, source, path)
     if source.suffix not in (".safetensors", ".json"):
         raise ElError(
             f"{path} is not a concept file: they end in .safetensors, .json or .pt",
@@ -236,15 +235,15 @@ def _read(session: Workbench, path: str) -> tuple[dict[str, Any], dict[str, Tens
     return about, tensors
 
 
-def _published(session: Workbench, source: Path, path: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _published(ws: Workspace, source: Path, path: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """A concept of the published tool; without a layer it belongs to the first one of its dimension."""
-    data = dropin.read_published(source)
+    data = published.read_published(source)
     rows = data.get("states")
     given = list(rows) if isinstance(rows, list | tuple) and len(rows) else [data.get("centroid")]
     states = [row for row in given if isinstance(row, Tensor) and row.ndim == 1 and row.is_floating_point()]
     if len(states) != len(given) or len({len(row) for row in states}) != 1:
         raise _unreadable(path, "it holds no states")
-    fitting = (layer for layer, dim in enumerate(session.model.dims) if dim == len(states[0]))
+    fitting = (layer for layer, dim in enumerate(ws.model.dims) if dim == len(states[0]))
     texts = data.get("texts")
     about = {
         "name": str(data.get("name") or source.stem),

@@ -11,7 +11,7 @@ setting that was so already): how far ``undo`` goes back is read off the script,
 To make something new undoable, give ``State`` a field for it (a frozen value or a mapping that is replaced,
 never written into) and change it with ``dataclasses.replace``. Undo, redo, ``goto``, ``rollback``, ``attempt``
 and ``with`` then know it without another line: they put whole states back, or (``with``) compare them part by
-part. ``Core.restore_state`` is called for every such travel; what has to follow the state (live weights, hooks
+part. ``Workspace.restore_state`` is called for every such travel; what has to follow the state (live weights, hooks
 in the model) follows there.
 """
 
@@ -146,8 +146,8 @@ class LogEntry:
 class History:
     """The tree of changes since the model was loaded, and where in it the session stands.
 
-    ``checkpoints`` are names given to places in the tree; they are no part of the state and stay when it is
-    undone.
+    ``checkpoints`` are names given to places in the tree, ``next_basin`` the first basin id of each layer that was
+    never used; they are no part of the state and stay when it is undone.
     """
 
     def __init__(self, initial: State) -> None:
@@ -156,6 +156,7 @@ class History:
         self.log: list[LogEntry] = []
         self.nodes: dict[int, Node] = {0: self.root}
         self.checkpoints: dict[str, Node] = {}
+        self.next_basin: dict[int, int] = {}
         self._next = 1
 
     def next_id(self) -> int:

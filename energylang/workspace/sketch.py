@@ -22,8 +22,7 @@ from torch import Tensor
 from energylang.landscape.draws import stable_generator
 
 if TYPE_CHECKING:
-    from energylang.work.workbench import Workbench
-
+    from .history import State
     from .versions import Version
 
 PAIRS = 16
@@ -58,14 +57,12 @@ def _signs(dim: int) -> tuple[Tensor, Tensor]:
     return first, second
 
 
-def changes(session: Workbench) -> list[dict[str, Any]]:
+def changes(state: State) -> list[dict[str, Any]]:
     """The sketches of all layers whose staged or live weight is not the original, as a record keeps them: that of an
     original is empty."""
-    if not session.has_model:
-        return []
     return [
         {"layer": number, "staged": _plain(layer.staged), "live": _plain(layer.live)}
-        for number, layer in enumerate(session.state.layers)
+        for number, layer in enumerate(state.layers)
         if layer.staged.depth or layer.live.depth
     ]
 

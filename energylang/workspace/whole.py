@@ -24,6 +24,7 @@ from energylang.errors import CheckpointError
 from energylang.landscape.lineage import Basin, Registry
 from energylang.landscape.lowrank import LowRank
 from energylang.results import LayerFit
+from energylang.workspace.workspace import Workspace
 
 from .history import Concept, History, Holding, LayerState, LogEntry, Node, State
 from .versions import Version
@@ -31,7 +32,6 @@ from .versions import Version
 if TYPE_CHECKING:
     from energylang.models.protocol import Model
 
-    from .workspace import Core
 
 PREFIX = "session."
 _CLASSES = {
@@ -43,12 +43,12 @@ _CLASSES = {
 _OF_VERSION = ("layer", "parent", "factors", "edit", "depth", "root", "registry", "surveyed", "own")
 
 
-def written(session: Core) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def written(ws: Workspace) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the description of a session, to be written beside its model's."""
-    timeline = session.timeline
+    timeline = ws.timeline
     writer = _Writer()
     top = {
-        "state": session.state,
+        "state": ws.state,
         "root": timeline.root,
         "current": timeline.current,
         "log": tuple(timeline.log),
@@ -58,15 +58,15 @@ def written(session: Core) -> tuple[dict[str, Tensor], dict[str, Any]]:
     about = {name: writer.reference(value) for name, value in top.items()}
     writer.finish()
     tensors = writer.stacked()
-    for index, layer in enumerate(session.state.layers):
-        tensors[f"{PREFIX}original.{index}"] = session.weight(layer.staged.root)
+    for index, layer in enumerate(ws.state.layers):
+        tensors[f"{PREFIX}original.{index}"] = ws.weight(layer.staged.root)
     return tensors, {
         **about,
         "items": writer.items,
         "next": timeline.next_id(),
-        "next_basin": sorted(session._next_basin.items()),
-        "original_hash": session.original_hash,
-        "staged_hash": session.staged_hash(),
+        "next_basin": sorted(ws.timeline.next_basin.items()),
+        "original_hash": ws.original_hash,
+        "staged_hash": ws.staged_hash(),
     }
 
 
@@ -93,7 +93,7 @@ def taken_from(model: Model) -> tuple[dict[str, Tensor], Any]:
     return tensors, about
 
 
-def restored(session: Core, model: Model, tensors: Mapping[str, Tensor], about: Any) -> None:
+def restored(ws: Workspace, model: Model, tensors: Mapping[str, Tensor], about: Any) -> None:
     """Begin with ``model`` where the session in its file stood."""
     damaged = CheckpointError(
         f"the session in {model.spec} cannot be read",
@@ -102,7 +102,7 @@ def restored(session: Core, model: Model, tensors: Mapping[str, Tensor], about: 
     try:
         for index in range(model.num_layers):
             model.set_weight(index, tensors[f"{PREFIX}original.{index}"])
-        session.adopt(model)
+        ws.adopt(model)
         reader = _Reader(tensors, about["items"], [model.weight(i).detach() for i in range(model.num_layers)])
         state, root, current, log, nodes, checkpoints = (
             reader.value(about[name]) for name in ("state", "root", "current", "log", "nodes", "checkpoints")
@@ -110,10 +110,10 @@ def restored(session: Core, model: Model, tensors: Mapping[str, Tensor], about: 
         timeline = History(state)
         timeline.root, timeline.current, timeline.log = root, current, list(log)
         timeline.nodes, timeline.checkpoints, timeline._next = nodes, checkpoints, int(about["next"])
-        session.timeline = timeline
-        session._next_basin = {int(layer): int(id) for layer, id in about["next_basin"]}
-        session.restore_state(state)
-        same = (session.original_hash, session.staged_hash()) == (
+        ws.timeline = timeline
+        ws.timeline.next_basin = {int(layer): int(id) for layer, id in about["next_basin"]}
+        ws.restore_state(state)
+        same = (ws.original_hash, ws.staged_hash()) == (
             about["original_hash"],
             about["staged_hash"],
         )

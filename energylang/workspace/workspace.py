@@ -1,19 +1,24 @@
-"""The part of a session that is not about running: the model, its weights, basins, concepts and settings.
+"""A workspace: a model, and everything that is known and staged about it.
+
+Every door leads here. A script, a line at a prompt and a Python method all end in ``execute``: the values are checked
+against the operation's declaration, the operation's function runs, and if it changed the state the change becomes a
+node of the history. If it fails, or is interrupted, the state is what it was before.
 
 Invariants:
 
 * the state (``State``) is immutable; operations replace it and never write into it;
 * the live model's weights are those of ``state.layers[i].live``, bit for bit;
-* basin ids are never used twice in a session, not even after an undo;
+* basin ids are never used twice in a workspace, not even after an undo;
 * every random draw comes from a generator seeded by the session's seed, the operation, the layer and the
   operation's own seed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -22,70 +27,228 @@ import torch
 from torch import Tensor
 
 from energylang.errors import ElError
-from energylang.files.storage import located
 from energylang.landscape.draws import stable_generator
-from energylang.landscape.dynamics import Landscape
-from energylang.landscape.lineage import Registry
+from energylang.landscape.layer import Landscape
 from energylang.landscape.radius import Row
 from energylang.models import checkpoint
-from energylang.models.protocol import Generation, Model
-from energylang.run.recording import Ledger
-from energylang.signature.coerce import suggestion
+from energylang.models.protocol import Model
+from energylang.signature.coerce import as_statement, coerce
+from energylang.signature.declaration import Effect, FromSetting, Op
 from energylang.signature.settings import AUTO, DEFAULTS
-from energylang.signature.values import BasinRef, Seed
-from energylang.signature.values import Concept as ConceptName
 
-from .history import Concept, History, LayerState, Node, State, without_edit
+from .execution import NO_SOLUTION, check_numbers, current_task, outcome, with_layer_of, with_threads
+from .history import History, LayerState, Node, State, without
+from .ledger import Ledger, shown
+from .sketch import changes
 from .versions import DenseCache, Version
 
 if TYPE_CHECKING:
     from energylang.models.text import TextModel
-    from energylang.work.tokens import Passed
 
-RECENT_LANDSCAPES, RECENT_TENSORS = 8, 8
+RECENT_LANDSCAPES, RECENT_VALUES = 8, 8
 T = TypeVar("T")
 
 
+@dataclass(eq=False)
+class Cache:
+    """What was worked out before and need not be again. All of it may be thrown away at any time.
+
+    ``landscapes`` by version and settings; ``measured``: radii by landscape; ``by_live``: values for states of the live
+    weights (``remembered``).
+    """
+
+    landscapes: dict[tuple[Any, ...], Landscape] = field(default_factory=dict)
+    measured: WeakKeyDictionary[Landscape, dict[tuple[Any, bytes], Row]] = field(
+        default_factory=WeakKeyDictionary
+    )
+    by_live: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+    passed: Any = None
+
+
 @dataclass(frozen=True, eq=False)
-class Mark:
+class _Mark:
     """Everything that a transaction has to bring back."""
 
     model: Model | None
     weights: DenseCache
-    next_basin: dict[int, int]
     original_hash: str
     timeline: History
     node: Node
     state: State
 
 
-class Core:
-    """A model and everything that is known and staged about it. See ``Session`` for the way to use it."""
+class Workspace:
+    """A model under observation. ``Session`` adds a method for every operation of the language.
 
-    def __init__(self, base: Path | None) -> None:
+    ``base`` is the folder from which relative paths are seen (``None``: the working directory). Operations run with
+    ``threads`` torch threads, whatever torch is set to. ``table`` holds the operations that records may name.
+    ``variables`` and ``procedures`` are those of scripts; ``watcher`` hears how far a long operation is.
+
+    It may be shared between threads: operations, transactions, scopes and scripts run one after the other, each as a
+    whole, and whoever comes second waits (``lock``). A second asyncio task of the same thread cannot wait: within
+    another task's transaction it gets an ``ElError`` (EL544).
+    """
+
+    table: Mapping[str, Op] = {}
+
+    def __init__(self, base: Path | None = None, threads: int = 1) -> None:
         self.base = base
+        self.threads = threads
+        self.lock = threading.RLock()
         self.state = State(settings=dict(DEFAULTS))
         self.timeline = History(self.state)
+        self.ledger = Ledger()
+        self.cache = Cache()
         self.original_hash = ""
+        self.variables: dict[str, Any] = {}
+        self.procedures: dict[str, Any] = {}
+        self.watcher: Callable[[int, int, str], None] | None = None
         self._model: Model | None = None
         self._weights = DenseCache()
-        self._next_basin: dict[int, int] = {}
-        self._landscapes: dict[tuple[Any, ...], Landscape] = {}
-        self._replies: dict[tuple[Any, ...], list[tuple[str, Generation]]] = {}
-        self.measured: WeakKeyDictionary[Landscape, dict[tuple[Any, bytes], Row]] = WeakKeyDictionary()
-        self.passed: Passed | None = None
-        self._remembered: dict[tuple[Any, ...], Tensor] = {}
-        self.ledger = Ledger()
-        self.watcher: Callable[[int, int, str], None] | None = None
+        self._owner: Any = None
+        self._blocks = 0
 
-    def counted(self, items: Iterable[T], what: str | Callable[[T], str]) -> Iterator[T]:
-        """The items one after the other; the ``watcher`` hears how many of them are done, and ``what`` they are (or
-        what is done with the one that comes)."""
-        found = list(items)
-        for done, item in enumerate(found):
-            if self.watcher is not None:
-                self.watcher(done, len(found), what if isinstance(what, str) else what(item))
-            yield item
+    # -- running -------------------------------------------------------------------------------
+
+    def execute(self, op: Op, values: Mapping[str, Any], *, statement: str | None = None) -> Any:
+        """Carry out an operation with the given parameter values (defaults are filled in).
+
+        Raises ``ElError``; then, as after an interrupt, the state is what it was before.
+        """
+        with self.lock:
+            self._check_task()
+            return self._execute(op, values, statement)
+
+    def _execute(self, op: Op, values: Mapping[str, Any], statement: str | None) -> Any:
+        given = self._complete(op, values)
+        if op.needs_model:
+            self.model  # noqa: B018 - says that none is loaded
+        if Effect.TEXT in op.effects:
+            self.text  # noqa: B018 - says what is missing
+        statement = shown(op, values, statement or as_statement(op, values))
+        mark = self._mark()
+        before = mark.state
+        try:
+            with with_threads(self.threads):
+                result = op.run(self, **given)
+            check_numbers(result, statement)
+        except ElError as error:
+            self._return_to(mark)
+            self._record(op, statement, before, "FAILED", error.message, given.get("layer"))
+            self.ledger.note(op, values, statement, mark.node.id, error, lambda: changes(self.state))
+            raise
+        except BaseException as error:
+            self._return_to(mark)
+            if isinstance(error, NO_SOLUTION):
+                reason = str(error).removeprefix("torch.linalg.").split(":", 1)[-1].strip()
+                raise ElError(
+                    f"`{statement}` asks for what has no solution in numbers: {reason}",
+                    code="EL502",
+                    hint="nothing was changed; the layer may be too small, or its weight degenerate",
+                ) from None
+            if isinstance(error, MemoryError) or (
+                isinstance(error, RuntimeError) and "allocate memory" in str(error)
+            ):
+                raise ElError(
+                    "there is not enough memory for this", code="EL502", hint="fewer starts need less"
+                ) from None
+            raise
+        status, detail = outcome(result)
+        self._record(op, statement, before, status, detail, given.get("layer"))
+        self.ledger.note(op, values, statement, mark.node.id, result, lambda: changes(self.state))
+        return result
+
+    def _complete(self, op: Op, values: Mapping[str, Any]) -> dict[str, Any]:
+        given: dict[str, Any] = {}
+        for param in op.params:
+            if param.name in values:
+                given[param.name] = coerce(param, values[param.name], layer=given.get("layer"))
+            elif param.required:
+                raise ElError(
+                    f"`{op.name}` needs `{param.name}`: {param.help}", code="EL202", hint=op.usage()
+                )
+            elif isinstance(param.default, FromSetting):
+                given[param.name] = self.setting(param.default.name)
+            else:
+                given[param.name] = param.default
+        clash = op.clash({name: given[name] for name in values if name in given})
+        if clash is not None:
+            raise ElError(clash.message, code="EL202", hint=clash.hint)
+        layer = given.get("layer")
+        if isinstance(layer, int) and self.has_model and Effect.LOADS not in op.effects:
+            check_layer(self.model, layer)
+        return given
+
+    def _record(
+        self, op: Op, statement: str, before: State, status: str, detail: str, layer: int | None
+    ) -> None:
+        if Effect.TRAVELS in op.effects or Effect.LOADS in op.effects:
+            return  # travels write down themselves what is a change of its own
+        changed = self.state is not before
+        if changed or Effect.EDITS in op.effects or Effect.CHANGES in op.effects:
+            where = layer if isinstance(layer, int) else None
+            self.timeline.record(statement, before, self.state, status, detail, where)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing: what happens inside is undone when it ends in an error or is interrupted."""
+        with self._held():
+            mark = self._mark()
+            try:
+                yield
+            except BaseException:
+                self._return_to(mark)
+                raise
+
+    @contextmanager
+    def scoped(self, op: Op, values: Mapping[str, Any], *, statement: str | None = None) -> Iterator[Any]:
+        """Carry out an operation for the time inside: what it changed, and the layer that it is about (also when
+        the edit was refused), is at the end as it was before, whatever happens inside; what else was changed inside
+        stays. Gives the operation's result.
+
+        The end is a change of its own in the history. Where another model was loaded inside, nothing is left
+        to be undone.
+        """
+        with self._held():
+            before, statement = self.state, statement or as_statement(op, values)
+            number = len(self.ledger.entries) + 1
+            result = self.execute(op, values, statement=statement)
+            after, timeline = self.state, self.timeline
+            try:
+                yield result
+            finally:
+                now = self.state
+                ended = with_layer_of(before, values.get("layer"), without(before, after, now))
+                if self.timeline is timeline:
+                    if ended is not now:
+                        self.restore_state(ended)
+                    timeline.record(f"end of: {statement}", now, ended, "OK", "", None)
+                self.ledger.end(number, f"end of: {statement}")
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """The lock, for as long as a block of somebody else's code runs: no other thread, and no other asyncio task of
+        this thread, may change the session meanwhile. Another thread waits; a task cannot, and is told so."""
+        with self.lock:
+            self._check_task()
+            before, self._owner = self._owner, current_task()
+            self._blocks += 1
+            try:
+                yield
+            finally:
+                self._blocks -= 1
+                self._owner = before
+
+    def _check_task(self) -> None:
+        if self._blocks and self._owner is not current_task():
+            raise ElError(
+                "another task is in the midst of a transaction in this session",
+                code="EL544",
+                hint="tasks of one thread cannot wait for each other here: await the transaction first (an "
+                "asyncio.Lock around both), or give each task a session of its own",
+            )
+
+    # -- the state, and travelling ---------------------------------------------------------------
 
     def restore_state(self, state: State) -> None:
         """Make ``state`` the session's state, live weights included."""
@@ -94,71 +257,28 @@ class Core:
             for index, layer in enumerate(state.layers):
                 self._sync(index, layer.live)
 
-    def mark(self) -> Mark:
-        """Where the session stands, for ``return_to``."""
-        return Mark(
+    def _mark(self) -> _Mark:
+        """Where the session stands, for ``_return_to``."""
+        return _Mark(
             self._model,
             self._weights,
-            self._next_basin,
             self.original_hash,
             self.timeline,
             self.timeline.current,
             self.state,
         )
 
-    def return_to(self, mark: Mark) -> None:
+    def _return_to(self, mark: _Mark) -> None:
         """Undo everything since ``mark``, the loading of another model included. What was done stays in the
         history as a branch (of its own model); ids of basins are not used again."""
         if mark.model is not self._model:
-            self._landscapes, self._replies, self._remembered, self.passed = {}, {}, {}, None
-            self._model, self._weights, self._next_basin = mark.model, mark.weights, mark.next_basin
+            self.cache = Cache()
+            self._model, self._weights = mark.model, mark.weights
             self.original_hash, self.timeline = mark.original_hash, mark.timeline
         self.timeline.go_to(mark.node)
         self.restore_state(mark.state)
 
-    def take_back(self, layer: int, statement: str) -> Node | None:
-        """Undo the last edit of a layer that is in force, and nothing else; the edit, or ``None``."""
-        node = self.timeline.last_edit(layer)
-        if node is not None:
-            before = self.state
-            if not node.refused:
-                self.restore_state(without_edit(node, layer, before))
-            self.timeline.record(statement, before, self.state, "OK", "", layer, takes_back=node)
-        return node
-
-    def node_at(self, id: int) -> Node:
-        """The place in the history with this id."""
-        node = self.timeline.nodes.get(id)
-        if node is None:
-            changed = any(entry.id == id for entry in self.timeline.log)
-            raise ElError(
-                f"operation {id} failed: there is no place to go to"
-                if changed
-                else f"there is no operation {id}",
-                code="EL514",
-                hint="`history tree` shows the places",
-            )
-        return node
-
-    @contextmanager
-    def seen_from(self, id: int | None) -> Iterator[None]:
-        """Look at the landscapes as they are at another place in the history, without going there: the live model
-        stays as it is. What is learnt about the basins belongs to the weights of that place."""
-        here = self.state
-        if id is not None:
-            self.state = self.node_at(id).after
-        try:
-            yield
-        finally:
-            self.state = here
-
-    def travel_to(self, node: Node) -> tuple[list[Node], list[Node]]:
-        """Make the state at a node of the history the session's; what was undone, and what done again."""
-        passed = self.timeline.go_to(node)
-        self.restore_state(node.after)
-        return passed
-
-    # -- model -----------------------------------------------------------------------------------
+    # -- the model -----------------------------------------------------------------------------------
 
     @property
     def model(self) -> Model:
@@ -186,22 +306,12 @@ class Core:
         versions = [Version(i, None, None, None, model.weight(i).detach()) for i in range(model.num_layers)]
         self._model = model
         self._weights = DenseCache()
-        self._landscapes = {}
-        self._replies = {}
-        self.passed = None
-        self._remembered = {}
-        self._next_basin = {}
+        self.cache = Cache()
         self.state = State(
             layers=tuple(LayerState(version, version) for version in versions), settings=self.state.settings
         )
         self.timeline = History(self.state)
         self.original_hash = checkpoint.fingerprint(model)
-
-    def check_layer(self, layer: int) -> None:
-        count = self.model.num_layers
-        if not 0 <= layer < count:
-            names = "only L0" if count == 1 else f"layers L0 to L{count - 1}"
-            raise ElError(f"there is no L{layer}: {self.model.spec} has {names}", code="EL302")
 
     # -- weights ------------------------------------------------------------------------------------
 
@@ -219,7 +329,7 @@ class Core:
         version = version or self.staged(layer)
         place = str(self.setting("device"))
         key = (version, self.setting("beta"), self.setting("degree"), self.setting("dtype"), place)
-        found = self._landscapes.get(key)
+        found = self.cache.landscapes.get(key)
         if found is None:
             beta, degree = self.setting("beta"), self.setting("degree")
             weight = self.weight(version).to(place, getattr(torch, str(self.setting("dtype"))))
@@ -228,9 +338,9 @@ class Core:
                 self.model.beta(layer) if beta == AUTO else float(beta),
                 self.model.degree if degree == AUTO else int(degree),
             )
-            if len(self._landscapes) >= RECENT_LANDSCAPES:
-                self._landscapes.pop(next(iter(self._landscapes)))
-            self._landscapes[key] = found
+            if len(self.cache.landscapes) >= RECENT_LANDSCAPES:
+                self.cache.landscapes.pop(next(iter(self.cache.landscapes)))
+            self.cache.landscapes[key] = found
         return found
 
     def _sync(self, layer: int, version: Version) -> None:
@@ -256,122 +366,7 @@ class Core:
             {self.model.weight_key(i): self.weight(s.staged) for i, s in enumerate(self.state.layers)},
         )
 
-    @contextmanager
-    def model_with_staged_weights(self) -> Iterator[Model]:
-        """The model with everything staged in place, for writing it down; the live weights come back."""
-        try:
-            for index, layer in enumerate(self.state.layers):
-                self._sync(index, layer.staged)
-            yield self.model
-        finally:
-            for index, layer in enumerate(self.state.layers):
-                self._sync(index, layer.live)
-
-    # -- basins ---------------------------------------------------------------------------------------
-
-    def registry(self, layer: int) -> Registry:
-        """The basins known in the layer's staged landscape."""
-        return self.staged(layer).registry
-
-    def fresh_registry(self, version: Version) -> Registry:
-        """A version's registry, ready to hand out ids that were never used in this session."""
-        registry = version.registry
-        return replace(registry, next_id=max(registry.next_id, self._next_basin.get(version.layer, 0)))
-
-    def keep_registry(self, version: Version, registry: Registry, *, surveyed: bool) -> None:
-        version.registry = registry
-        version.surveyed = version.surveyed or surveyed
-        self._next_basin[version.layer] = max(self._next_basin.get(version.layer, 0), registry.next_id)
-
-    def basin(self, reference: BasinRef) -> Tensor:
-        """The centre (d,) of a living basin."""
-        self.check_layer(reference.layer)
-        registry = self.registry(reference.layer)
-        basin = registry.get(reference.basin)
-        if basin is None:
-            alive = registry.alive()
-            if not registry.basins:
-                message, hint = (
-                    f"L{reference.layer} has not been surveyed",
-                    f"`survey L{reference.layer}` first",
-                )
-            else:
-                message = f"no basin {reference} is known"
-                hint = (
-                    f"L{reference.layer} has {len(alive)} known basins, B{alive[0].id} to B{alive[-1].id}"
-                    if alive
-                    else f"L{reference.layer} has no living basin"
-                )
-            raise ElError(message, code="EL510", hint=hint)
-        if basin.status == "lost":
-            raise ElError(
-                f"{reference} was lost in edit {basin.lost_by}",
-                code="EL510",
-                hint="`history` shows the edits; `undo` brings it back",
-            )
-        return basin.centre
-
-    def concept(self, name: str) -> Concept:
-        found = self.state.concepts.get(name)
-        if found is None:
-            raise ElError(
-                f"no concept `{name}` has been captured",
-                code="EL511",
-                hint=suggestion(name, self.state.concepts) or f'`capture L0 {name} "some text"` first',
-            )
-        return found
-
-    def concept_at(self, layer: int | None, name: str) -> Concept:
-        """A concept that was captured at this layer (at any, without one)."""
-        concept = self.concept(name)
-        if layer is not None and concept.layer != layer:
-            raise ElError(
-                f"`{concept.name}` was captured at L{concept.layer}, not at L{layer}",
-                code="EL511",
-                hint=f"use L{concept.layer}, or capture it at L{layer} under another name",
-            )
-        return concept
-
-    def direction(self, layer: int, target: BasinRef | ConceptName | Seed) -> Tensor:
-        """The state (d,) that a direction names, at a layer."""
-        dim = self.model.dims[layer]
-        if isinstance(target, Seed):
-            draw = torch.randn(dim, generator=stable_generator("direction", dim, target.seed))
-            return draw.to(self.landscape_of(layer).weight)
-        if isinstance(target, BasinRef):
-            if target.layer != layer:
-                raise ElError(f"{target} is not a basin of L{layer}", code="EL510")
-            return self.basin(target).to(self.landscape_of(layer).weight)
-        return self.concept_at(layer, target.name).centroid.to(self.landscape_of(layer).weight)
-
-    # -- text -----------------------------------------------------------------------------------------
-
-    def remembered(self, make: Callable[[], Tensor], *key: object) -> Tensor:
-        """What ``make`` gives, worked out once for every state of the live weights. ``key`` says what it is and what
-        else it depends on. Do not write into it."""
-        whole = (tuple(layer.live for layer in self.state.layers), self.setting("seed"), *key)
-        if whole not in self._remembered:
-            if len(self._remembered) >= RECENT_TENSORS:
-                self._remembered.pop(next(iter(self._remembered)))
-            self._remembered[whole] = make()
-        return self._remembered[whole]
-
-    def own_replies(self, count: int, tokens: int) -> list[tuple[str, Generation]]:
-        """(question, reply) pairs: what the live model says by itself to the neutral questions by which things
-        are chosen. The last ones drawn are kept, because placebos ask for the same."""
-        key = (tuple(layer.live for layer in self.state.layers), self.setting("seed"), count, tokens)
-        if key not in self._replies:
-            asked = self.text.choosing_prompts
-            questions = [asked[k % len(asked)] for k in range(count)]
-            made = self.text.replies(
-                [(question,) for question in questions],
-                tokens=tokens,
-                generator=self.generator("own replies"),
-            )
-            self._replies = {key: list(zip(questions, made, strict=True))}
-        return self._replies[key]
-
-    # -- settings and draws ----------------------------------------------------------------------------
+    # -- settings, draws, what is remembered ----------------------------------------------------------
 
     def setting(self, name: str) -> Any:
         return self.state.settings[name]
@@ -380,6 +375,33 @@ class Core:
         """The generator of an operation's draws."""
         return stable_generator(self.setting("seed"), purpose, *key)
 
-    def resolve(self, path: str) -> Path:
-        """A path of a script: relative ones are seen from the script's folder."""
-        return located(path, self.base)
+
+def check_layer(model: Model, layer: int) -> None:
+    """Raise ``ElError`` (EL302) for a layer that the model does not have."""
+    count = model.num_layers
+    if not 0 <= layer < count:
+        names = "only L0" if count == 1 else f"layers L0 to L{count - 1}"
+        raise ElError(f"there is no L{layer}: {model.spec} has {names}", code="EL302")
+
+
+def remembered(ws: Workspace, make: Callable[[], T], *key: object) -> T:
+    """What ``make`` gives, worked out once for every state of the live weights. ``key`` says what it is and what
+    else it depends on. Do not write into it."""
+    whole = (tuple(layer.live for layer in ws.state.layers), ws.setting("seed"), *key)
+    known = ws.cache.by_live
+    if whole not in known:
+        if len(known) >= RECENT_VALUES:
+            known.pop(next(iter(known)))
+        known[whole] = make()
+    found: T = known[whole]
+    return found
+
+
+def counted(ws: Workspace, items: Iterable[T], what: str | Callable[[T], str]) -> Iterator[T]:
+    """The items one after the other; the ``watcher`` hears how many of them are done, and ``what`` they are (or
+    what is done with the one that comes)."""
+    found = list(items)
+    for done, item in enumerate(found):
+        if ws.watcher is not None:
+            ws.watcher(done, len(found), what if isinstance(what, str) else what(item))
+        yield item

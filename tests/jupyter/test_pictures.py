@@ -10,6 +10,7 @@ pytest.importorskip("plotly", reason="the pictures need plotly: pip install 'ene
 
 from energylang import BasinSurgeon, ElError, Session, results
 from energylang import jupyter as nb
+from energylang.work.observing import known_basins
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def labelled(picture: nb.Picture) -> bool:
 def test_landscape(planted: BasinSurgeon):
     picture = nb.visualise_landscape(planted, layer=0, n_probes=80)
     ways, basins = picture.figure.data[0], picture.figure.data[1]
-    count = planted.session.known_basins(0).alive()
+    count = known_basins(planted.session, 0).alive()
     assert len(basins.x) >= len(count) and list(ways.x).count(None) == 60 and labelled(picture)
     assert "zero" not in picture.figure.layout.title.text and "settle" not in picture.figure.layout.title.text
     assert sum(probes for _, _, probes, _ in basins.customdata) == 80

@@ -14,6 +14,7 @@ from energylang.cli import main
 from energylang.diagnostics.source import Source
 from energylang.ops.spelling import operation_named
 from energylang.syntax.legacy import as_typed
+from energylang.workspace.named import concept_named
 
 CONCEPTS = "capture 3 kind Many thanks for all you did\ncapture 3 dry Done.\n"
 
@@ -121,7 +122,7 @@ def test_a_blend_s_ratio_is_the_share_of_the_first_in_every_front_end() -> None:
     session.blend("kind", "dry", "again", 0.9)
     surgeon = BasinSurgeon(session)
     surgeon.blend("kind", "dry", "third", ratio=0.9)
-    centroids = [session.concept(name).centroid for name in ("mixed", "again", "third")]
+    centroids = [concept_named(session, name).centroid for name in ("mixed", "again", "third")]
     assert all(torch.equal(centroids[0], other) for other in centroids[1:])
     session.run("blend kind dry first 1\nblend kind dry second 0")
     assert session.similarity("first", "kind").cosine == pytest.approx(1, abs=1e-5)
@@ -134,7 +135,7 @@ def test_an_analogy_is_read_in_one_order() -> None:
     session.run(CONCEPTS + "capture 3 sea The sea is calm\nanalogy kind dry sea mine")
     BasinSurgeon(session).concept_analogy("kind", "dry", "sea", "theirs")
     kind, dry, sea, mine, theirs = (
-        session.concept(name).centroid for name in ("kind", "dry", "sea", "mine", "theirs")
+        concept_named(session, name).centroid for name in ("kind", "dry", "sea", "mine", "theirs")
     )
     assert torch.equal(mine, theirs)
     assert float(torch.cosine_similarity(mine, sea + dry - kind, dim=0)) == pytest.approx(1, abs=1e-4)
@@ -167,11 +168,11 @@ def test_what_save_writes_as_pt_loads_bit_for_bit(model: str) -> None:
 def test_concepts_go_round_in_the_published_layout() -> None:
     session = Session("tiny")
     session.run(CONCEPTS + "export-concept kind k.pt\nimport-concept k.pt name=back")
-    assert torch.equal(session.concept("back").states, session.concept("kind").states)
-    assert session.concept("back").layer == 3
+    assert torch.equal(concept_named(session, "back").states, concept_named(session, "kind").states)
+    assert concept_named(session, "back").layer == 3
     torch.save({"name": "theirs", "centroid": torch.randn(192), "states": []}, "theirs.pt")
     session.run("import-concept theirs.pt")
-    assert session.concept("theirs").layer == 0
+    assert concept_named(session, "theirs").layer == 0
 
 
 def test_a_concept_that_a_file_names_can_be_used() -> None:

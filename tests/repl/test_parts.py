@@ -20,6 +20,7 @@ from energylang.repl.engine import Engine, watch
 from energylang.repl.lexer import EnergyLexer
 from energylang.repl.prompt import message, toolbar
 from energylang.repl.suggest import hint, suggest
+from energylang.work import observing
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_layers_and_basins_say_what_they_are(session: Session):
     (layer,) = suggest("survey L", session)
     assert layer.text == "L0" and "20 known basins" in layer.note and layer.length == 1
     basins = suggest("verify L0.B", session)
-    known = session.known_basins(0).alive()
+    known = observing.known_basins(session, 0).alive()
     assert {found.text for found in basins} == {f"L0.B{basin.id}" for basin in known}
     largest = max(known, key=lambda basin: basin.population)
     assert f"{largest.population} starts" in basins[0].note and "energy" in basins[0].note

@@ -27,6 +27,7 @@ from energylang.repl import prompt
 from energylang.repl.running import run_line
 from energylang.signature.values import Layer, parse_reference
 from energylang.work.overview import Overview
+from energylang.workspace.workspace import check_layer
 
 from . import view
 from .keys import bindings
@@ -51,7 +52,7 @@ def run(text: str, engine: Engine) -> str:
     layer = _layer(words[1] if len(words) == 2 else "L0")
     if not session.has_model:
         raise ElError("no model is loaded", code="EL301", hint="begin with `load tiny`")
-    session.check_layer(layer)
+    check_layer(session.model, layer)
     if not (sys.stdout.isatty() and sys.stdin.isatty()):
         raise ElError("`explore` needs a terminal", code="EL502", hint=f"`landscape L{layer}` prints the map")
     screen = Screen(engine, layer)

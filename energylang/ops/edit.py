@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from energylang import results
 from energylang.signature import types as t
-from energylang.signature.declaration import (
-    FORCE,
-    Clash,
-    Effect,
-    Example,
-    Flow,
-    FromSetting,
-    Param,
-    operation,
-)
-from energylang.signature.values import BasinRef
+from energylang.signature.declaration import FORCE, Clash, Effect, Example, Flow, FromSetting, Op, Param
 
 from .observe import LAYER, TARGET
-
-if TYPE_CHECKING:
-    from energylang.session import Session
-    from energylang.signature.values import Concept, Seed
 
 STRENGTH = Param(
     "strength",
@@ -35,15 +20,8 @@ STRENGTH = Param(
     choices=("auto",),
 )
 
-
-def as_number(strength: float | str) -> float | None:
-    """``None`` for auto."""
-    return None if isinstance(strength, str) else float(strength)
-
-
-@operation(
+inject = Op(
     "inject",
-    category="Modify",
     summary="Install an attractor.",
     details="The smallest change of the weight that makes the signs of the direction an attractor and leaves "
     "the field of the protected basins alone. Kept only if a basin is there afterwards (as `verify` looks for it), "
@@ -94,25 +72,9 @@ def as_number(strength: float | str) -> float | None:
         ),
     ),
 )
-def inject(
-    session: Session,
-    layer: int,
-    target: BasinRef | Concept | Seed,
-    strength: float | str,
-    noise: float | None,
-    radius: bool,
-    force: bool,
-    reason: str,
-) -> results.Edit:
-    number = as_number(strength) if noise is None else None
-    return session.inject_direction(
-        layer, target, number, noise=noise, radius=radius, force=force, reason=reason
-    )
 
-
-@operation(
+remove = Op(
     "remove",
-    category="Modify",
     summary="Remove a basin: the one named, or the one a direction settles in.",
     details="Drives the field at the basin to zero. The mirror basin shares its weights and goes too.",
     params=(LAYER, TARGET, STRENGTH, *FORCE),
@@ -124,20 +86,9 @@ def inject(
         Example("inject L0 42\nremove L0 42", "it.applied and not (verify L0 42).is_basin"),
     ),
 )
-def remove(
-    session: Session,
-    layer: int,
-    target: BasinRef | Concept | Seed,
-    strength: float | str,
-    force: bool,
-    reason: str,
-) -> results.Edit:
-    return session.remove_basin(layer, target, as_number(strength), force=force, reason=reason)
 
-
-@operation(
+move = Op(
     "move",
-    category="Modify",
     summary="Relocate a basin: remove it and install one elsewhere, as one edit.",
     details="Without a destination it is drawn from the basin's number.",
     params=(
@@ -158,24 +109,35 @@ def remove(
         Example("inject L0 42\nset max_changed 20%\nmove L0 42 to=43", "not (verify L0 42).is_basin"),
     ),
 )
-def move(
-    session: Session,
-    layer: int,
-    target: BasinRef | Concept | Seed,
-    to: BasinRef | Concept | Seed | None,
-    strength: float | str,
-    force: bool,
-    reason: str,
-) -> results.Edit:
-    return session.move_basin(layer, target, to, as_number(strength), force=force, reason=reason)
 
+HOW_MUCH = replace(
+    STRENGTH,
+    help="‖ΔW‖ relative to ‖W‖; auto: the smallest edit that holds (attractor, basin), the largest within the damage "
+    "(redirect, aimed)",
+)
+
+DOSE = Param(
+    "dose",
+    t.FLOAT,
+    "how much of the change of a redirect or an aimed edit is made: 1 is the whole of it; instead of a strength",
+    None,
+    above=0,
+    maximum=1e6,
+    keyword_only=True,
+)
+
+ONE_SIZE = Clash(
+    "dose", "strength", "the dose and the strength both say how much is changed", "leave one of them out"
+)
+
+DAMAGE = Param(
+    "damage", t.FLOAT, "by how much the loss may rise", 0.02, minimum=0, maximum=1, keyword_only=True
+)
 
 FACTOR = Param("factor", t.FLOAT, "what the field at the basin is multiplied by", 2.0, above=0, maximum=1000)
 
-
-@operation(
+strengthen = Op(
     "strengthen",
-    category="Modify",
     summary="Make a basin deeper: multiply the field at it.",
     params=(LAYER, TARGET, FACTOR, *FORCE),
     effects=Effect.EDITS,
@@ -187,20 +149,9 @@ FACTOR = Param("factor", t.FLOAT, "what the field at the basin is multiplied by"
         ),
     ),
 )
-def strengthen(
-    session: Session,
-    layer: int,
-    target: BasinRef | Concept | Seed,
-    factor: float,
-    force: bool,
-    reason: str,
-) -> results.Edit:
-    return session.scale_basin(layer, target, factor, "strengthen", force=force, reason=reason)
 
-
-@operation(
+weaken = Op(
     "weaken",
-    category="Modify",
     summary="Make a basin shallower: multiply the field at it by less than one.",
     params=(LAYER, TARGET, replace(FACTOR, default=0.5), *FORCE),
     effects=Effect.EDITS,
@@ -212,12 +163,27 @@ def strengthen(
         ),
     ),
 )
-def weaken(
-    session: Session,
-    layer: int,
-    target: BasinRef | Concept | Seed,
-    factor: float,
-    force: bool,
-    reason: str,
-) -> results.Edit:
-    return session.scale_basin(layer, target, factor, "weaken", force=force, reason=reason)
+
+redirect = Op(
+    "redirect",
+    summary="Let what settles in a basin flow into another basin, or into a concept's.",
+    details="A hetero-associative edit of rank one. In a text model the dose is the largest within the damage on "
+    "held-out text; elsewhere it is the smallest at which nine tenths of the basin's states arrive, and the gate "
+    "judges it. `arrived` is the share of them that settle at the destination afterwards.",
+    params=(
+        LAYER,
+        Param("basin", t.BASIN, "the basin to divert, such as L0.B3"),
+        Param("to", t.DIRECTION, "where to: a basin or a concept", keyword_only=True),
+        replace(HOW_MUCH, help="‖ΔW‖ relative to ‖W‖; auto: the largest that is allowed"),
+        DAMAGE,
+        DOSE,
+        *FORCE,
+    ),
+    effects=Effect.EDITS,
+    result=results.Edit,
+    examples=(
+        Example("survey L0\nredirect L0.B0 to=L0.B2", "it.arrived >= 0.9"),
+        Example("survey L3\nredirect L3.B0 to=L3.B2", "it.dose > 0", on="tiny"),
+    ),
+    clashes=(ONE_SIZE,),
+)

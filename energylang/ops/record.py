@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from energylang import results
 from energylang.signature import types as t
-from energylang.signature.declaration import Effect, Example, Flow, Param, operation
+from energylang.signature.declaration import Effect, Example, Flow, Op, Param
 
-if TYPE_CHECKING:
-    from energylang.session import Session
-
-
-@operation(
+record = Op(
     "record",
-    category="Records",
     summary="Write everything that this session did into a file that can be replayed.",
     details="JSON: every operation with its arguments and the digest of its result, the undo tree, settings, versions "
     "and hashes of the weights (docs/record.schema.json). Keys of watermarks are left out.",
@@ -28,13 +21,9 @@ if TYPE_CHECKING:
         ),
     ),
 )
-def record(session: Session, path: str) -> results.Recorded:
-    return session.write_record(path)
 
-
-@operation(
+replay = Op(
     "replay",
-    category="Records",
     summary="Run a record again in a session of its own, and compare: identical, equal within rounding, or different.",
     details="The model must be the one that the record was made on, by the hash of its weights. `identical`: to the "
     "last bit; `equal`: identical, or within the tolerances of docs/record.schema.json, as on another processor.",
@@ -53,5 +42,3 @@ def record(session: Session, path: str) -> results.Recorded:
         Example('watermark inject "k"\nrecord "w.json"\nreplay "w.json" key="k"', "it.identical"),
     ),
 )
-def replay(session: Session, path: str, on: str | None, key: str | None) -> results.Replay:
-    return session.run_record(path, on, key)

@@ -1,21 +1,94 @@
-"""Interpretability: what basins mean, which ones text visits, and what happens without them."""
+"""Text: hear what the live model says."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from energylang import results
 from energylang.signature import types as t
-from energylang.signature.declaration import Clash, Effect, Example, Flow, FromSetting, Param, operation
+from energylang.signature.declaration import Clash, Effect, Example, Flow, FromSetting, Op, Param
 
 from .causal import placebo_count
 from .observe import BASIN, LAYER, TARGET
 
-if TYPE_CHECKING:
-    from energylang.session import Session
-    from energylang.signature.values import BasinRef, Concept, Seed
+probe = Op(
+    "probe",
+    summary="What a basin means: the tokens it says, the tokens it holds, and real contexts.",
+    details="says: the tokens that its centre makes likely through the output head alone; holds: the tokens that are "
+    "read where the model settles in it, most often first, in the held-out text that `survey` and `usage` read too.",
+    params=(
+        LAYER,
+        replace(BASIN, default=0),
+        Param("top", t.INT, "how many tokens and contexts", 20, minimum=1, maximum=1000),
+    ),
+    effects=Effect.READS | Effect.TEXT,
+    result=results.Probe,
+    examples=(Example("survey L3\nprobe L3.B0 top=4", "it.says.count == 4", on="tiny"),),
+)
+
+trace = Op(
+    "trace",
+    summary="The convergence path of every token of a text: energies, iterations, and the basin it reaches.",
+    details="The model takes a few steps only and reads the state it has then: the cosine says how near that is to the "
+    "centre of the basin in which it would settle.",
+    params=(LAYER, Param("text", t.TEXT, "a text")),
+    effects=Effect.READS | Effect.TEXT,
+    result=results.Trace,
+    examples=(
+        Example(
+            'trace L3 "Thank you so much"',
+            "it.tokens.count >= 4 and it.tokens[0].iterations > 0 and it.to_zero == 0",
+            on="tiny",
+        ),
+    ),
+)
+
+generate = Op(
+    "generate",
+    summary="Text from the live model, and the basin each token settled in.",
+    details="The LIVE model speaks: apply an edit to hear it. The same seed gives the same text.",
+    params=(
+        Param("prompt", t.TEXT, "what to answer or to continue"),
+        Param(
+            "tokens",
+            t.INT,
+            "most tokens to write",
+            FromSetting("tokens"),
+            minimum=1,
+            maximum=100_000,
+            keyword_only=True,
+        ),
+        Param(
+            "temp",
+            t.FLOAT,
+            "sampling temperature",
+            FromSetting("temp"),
+            above=0,
+            maximum=100,
+            keyword_only=True,
+        ),
+        Param(
+            "topk",
+            t.INT,
+            "draw among this many likeliest tokens",
+            FromSetting("topk"),
+            minimum=1,
+            maximum=1_000_000,
+            keyword_only=True,
+        ),
+        Param("seed", t.INT, "seed of the draws", 0, minimum=0, maximum=2**63 - 1, keyword_only=True),
+    ),
+    effects=Effect.TEXT,
+    flow=Flow(live=True),
+    result=results.Generation,
+    examples=(
+        Example('generate "Hi, can you help me?" tokens=8', "it.tokens <= 8 and it.tokens > 0", on="tiny"),
+        Example('let a = generate "Hello" seed=3\ngenerate "Hello" seed=3', "it.text == a.text", on="tiny"),
+    ),
+)
 
 TOP = Param("top", t.INT, "how many to show", 5, minimum=1, maximum=1000)
+
 SAMPLING = (
     Param(
         "tokens",
@@ -41,10 +114,8 @@ SAMPLING = (
     Param("seed", t.INT, "seed of the draws", 0, minimum=0, maximum=2**63 - 1, keyword_only=True),
 )
 
-
-@operation(
+neighbours = Op(
     "neighbours",
-    category="Interpretability",
     summary="The basins nearest to a direction, each with a text that settles in it.",
     params=(LAYER, TARGET, TOP),
     effects=Effect.READS,
@@ -57,15 +128,9 @@ SAMPLING = (
         Example('capture L3 polite "Thank you"\nneighbours L3 polite', "it.neighbours.count == 5", on="tiny"),
     ),
 )
-def neighbours(
-    session: Session, layer: int, target: BasinRef | Concept | Seed, top: int
-) -> results.Neighbours:
-    return session.nearest_basins(layer, target, top)
 
-
-@operation(
+intervene = Op(
     "intervene",
-    category="Interpretability",
     summary="Change what forward passes read where a token is in a basin.",
     details="zero: the state loses its component along the basin's centre\n"
     "boost: that component is multiplied by the amount (2)\n"
@@ -99,15 +164,9 @@ def neighbours(
         ),
     ),
 )
-def intervene(
-    session: Session, layer: int, basin: BasinRef, kind: str, swap: BasinRef | None, amount: float | None
-) -> results.Intervened:
-    return session.begin_intervention(layer, basin, kind, swap, amount)
 
-
-@operation(
+usage = Op(
     "usage",
-    category="Interpretability",
     summary="Which basins real text visits, how evenly, and how selective they are.",
     details="Without more the held-out text, the same tokens as in `survey` and `contexts`. concept=C reads the texts "
     "of a captured concept as what the model itself says (in a dialogue the bot's turn after neutral questions), "
@@ -133,13 +192,9 @@ def intervene(
         ),
     ),
 )
-def usage(session: Session, layer: int, concept: Concept | None, text: str | None) -> results.Usage:
-    return session.read_usage(layer, None if concept is None else concept.name, text)
 
-
-@operation(
+contexts = Op(
     "contexts",
-    category="Interpretability",
     summary="Where in real text a basin is visited, the most active place first.",
     params=(LAYER, BASIN, TOP),
     effects=Effect.READS | Effect.TEXT,
@@ -152,13 +207,9 @@ def usage(session: Session, layer: int, concept: Concept | None, text: str | Non
         ),
     ),
 )
-def contexts(session: Session, layer: int, basin: BasinRef, top: int) -> results.BasinContexts:
-    return session.read_contexts(layer, basin, top)
 
-
-@operation(
+trace_generation = Op(
     "trace-generation",
-    category="Interpretability",
     summary="A reply of the live model, and the basin of a layer in which each of its tokens settled.",
     params=(LAYER, Param("prompt", t.TEXT, "what to answer or to continue"), *SAMPLING),
     effects=Effect.TEXT | Effect.READS,
@@ -167,15 +218,9 @@ def contexts(session: Session, layer: int, basin: BasinRef, top: int) -> results
         Example('trace-generation L3 "Hi, can you help me?" tokens=6', "it.tokens.count > 0", on="tiny"),
     ),
 )
-def trace_generation(
-    session: Session, layer: int, prompt: str, tokens: int, temp: float, topk: int, seed: int
-) -> results.Trajectory:
-    return session.trace_reply(layer, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed)
 
-
-@operation(
+classify = Op(
     "classify",
-    category="Interpretability",
     summary="How much of a token, or of the next one, does the basin it settles in tell?",
     details="A linear probe on the identity of the basin, fitted on one half of the held-out text and judged on the "
     "other, beside the same probe fitted to shuffled basins.",
@@ -187,13 +232,9 @@ def trace_generation(
         Example("classify L3 of=next", 'it.of == "next" and it.tested_on > 0', on="tiny"),
     ),
 )
-def classify(session: Session, layer: int, of: str) -> results.Classification:
-    return session.probe_identity(layer, of)
 
-
-@operation(
+ablate = Op(
     "ablate",
-    category="Interpretability",
     summary="The loss with the subspace of some basins projected out, beside as many random basins.",
     params=(Param("basins", t.BASINS, "a basin, or a list of basins of one layer"), placebo_count(10)),
     effects=Effect.READS | Effect.TEXT,
@@ -203,5 +244,3 @@ def classify(session: Session, layer: int, of: str) -> results.Classification:
         Example("survey L3\nablate [L3.B0, L3.B1] placebos=2", "it.basins.count == 2", on="tiny"),
     ),
 )
-def ablate(session: Session, basins: tuple[BasinRef, ...], placebos: int) -> results.Ablation:
-    return session.leave_out(basins, placebos)

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from energylang import results
 from energylang.signature import types as t
-from energylang.signature.declaration import FORCE, Effect, Example, Param, operation
+from energylang.signature.declaration import FORCE, Effect, Example, Op, Param
 
-from .modify import STRENGTH, as_number
+from .edit import STRENGTH
 from .observe import LAYER
-
-if TYPE_CHECKING:
-    from energylang.session import Session
-    from energylang.signature.values import Concept
 
 OTHER = Param("model", t.MODEL, "the other model: a bundled name, random:D, planted:DxK, or a path")
 
-
-@operation(
+compare = Op(
     "compare",
-    category="Two models",
     summary="A layer of this model, as staged, beside the same layer of another.",
     details="Where both read text, the other model's states are rotated here by orthogonal Procrustes on shared "
     "texts, judged on texts it was not fitted to; otherwise equal dimensions are compared as they are.",
@@ -32,13 +24,9 @@ OTHER = Param("model", t.MODEL, "the other model: a bundled name, random:D, plan
         Example("inject L0 42\ncompare planted:64x4 L0", "it.weight_change > 0"),
     ),
 )
-def compare(session: Session, model: str, layer: int) -> results.Comparison:
-    return session.compare_with(model, layer)
 
-
-@operation(
+transplant = Op(
     "transplant",
-    category="Two models",
     summary="Install a concept as another model has it.",
     details="The concept's texts are read in the other model, its states brought here, and their mean becomes an "
     "attractor.",
@@ -53,15 +41,3 @@ def compare(session: Session, model: str, layer: int) -> results.Comparison:
         ),
     ),
 )
-def transplant(
-    session: Session,
-    model: str,
-    layer: int,
-    concept: Concept,
-    strength: float | str,
-    force: bool,
-    reason: str,
-) -> results.Edit:
-    return session.transplant_concept(
-        model, layer, concept.name, as_number(strength), force=force, reason=reason
-    )

@@ -1,0 +1,28 @@
+"""Data."""
+
+from __future__ import annotations
+
+from energylang import results
+from energylang.files.storage import located
+from energylang.signature.values import ConceptName
+from energylang.work import examples
+from energylang.workspace.workspace import Workspace
+
+from . import concepts
+
+
+def capture_file(
+    ws: Workspace, layer: int, concept: ConceptName, path: str, position: str | None, column: str | None
+) -> results.ConceptInfo:
+    return capture_lines(ws, layer, concept.name, path, position, column)
+
+
+def capture_lines(
+    ws: Workspace, layer: int, name: str, path: str, position: str | None, column: str | None
+) -> results.ConceptInfo:
+    return concepts.describe(
+        ws,
+        concepts.capture(
+            ws, layer, name, examples.examples(located(path, ws.base), path, column), None, position
+        ),
+    )

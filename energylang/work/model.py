@@ -1,0 +1,193 @@
+"""Model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from energylang import results
+from energylang.errors import ElError
+from energylang.files.storage import check_regular, check_writable, located, write_atomic
+from energylang.models import checkpoint
+from energylang.models.index import PT_SUFFIXES
+from energylang.signature.coerce import coerce
+from energylang.signature.saving import unsavable
+from energylang.signature.settings import SETTINGS
+from energylang.workspace import whole as sessions
+from energylang.workspace.named import staged_made_live
+from energylang.workspace.workspace import Workspace, check_layer
+
+from . import published
+
+
+def load(ws: Workspace, model: str, session: bool) -> results.Info:
+    read_model(ws, model, whole=session)
+    return _info(ws)
+
+
+def info(ws: Workspace) -> results.Info:
+    return _info(ws)
+
+
+def _info(ws: Workspace) -> results.Info:
+    model = ws.model
+    header = model.header
+    return results.Info(
+        model=header.spec,
+        kind=header.kind,
+        num_layers=model.num_layers,
+        dims=tuple(header.dims),
+        betas=tuple(model.beta(layer) for layer in range(model.num_layers)),
+        degree=header.degree,
+        parameters=header.parameters,
+        vocabulary=header.vocabulary,
+        capabilities=("landscape", *sorted(header.capabilities)),
+        hash=ws.original_hash,
+    )
+
+
+def set_(ws: Workspace, setting: str, value: float | str) -> results.Setting:
+    before = ws.setting(setting)
+    after = coerce(SETTINGS[setting], value)
+    change_setting(ws, setting, after)
+    return results.Setting(setting, after, before)
+
+
+def apply(ws: Workspace, layer: tuple[int, ...]) -> results.Applied:
+    before = ws.live_hash()
+    chosen = layer or tuple(range(ws.model.num_layers))
+    for index in chosen:
+        make_live(ws, index)
+    after = ws.live_hash()
+    return results.Applied(chosen, after != before, after)
+
+
+def restore(ws: Workspace, layer: int) -> results.Applied:
+    return _restore(ws, (layer,))
+
+
+def restore_all(ws: Workspace) -> results.Applied:
+    return _restore(ws, tuple(range(ws.model.num_layers)))
+
+
+def _restore(ws: Workspace, layers: tuple[int, ...]) -> results.Applied:
+    before = ws.live_hash(), ws.staged_hash()
+    for layer in layers:
+        make_original(ws, layer)
+    after = ws.live_hash(), ws.staged_hash()
+    return results.Applied(layers, before != after, after[0])
+
+
+def status(ws: Workspace) -> results.Status:
+    layers = tuple(_layer_status(ws, index) for index in range(ws.model.num_layers))
+    staged = ws.staged_hash()
+    return results.Status(
+        model=ws.model.spec,
+        layers=layers,
+        concepts=len(ws.state.concepts),
+        undoable=ws.timeline.undoable,
+        redoable=ws.timeline.redoable,
+        original_hash=ws.original_hash,
+        live_hash=ws.live_hash(),
+        staged_hash=staged,
+        is_original=staged == ws.original_hash == ws.live_hash(),
+    )
+
+
+def _layer_status(ws: Workspace, index: int) -> results.LayerStatus:
+    layer = ws.state.layers[index]
+    if layer.staged is layer.live:
+        state = "live" if layer.staged.depth else "original"
+    else:
+        state = "live, staged" if layer.live.depth else "staged"
+    registry = layer.staged.registry
+    basins = registry.basins
+    refused = sum(
+        entry.status in ("REFUSED", "BLOCKED") and entry.layer == index for entry in ws.timeline.log
+    )
+    return results.LayerStatus(
+        layer=index,
+        state=state,
+        edits=layer.staged.depth,
+        refused=refused,
+        basins=sum(basin.status == "alive" for basin in basins),
+        lost=sum(basin.status == "lost" for basin in basins),
+        relative_norm=relative_change(ws, index),
+        met=sum(map(registry.is_current, registry.alive())) if registry.last is not None else None,
+    )
+
+
+def save(ws: Workspace, path: str, session: bool) -> results.Saved:
+    objection = unsavable(path, session)
+    if objection is not None:
+        raise objection
+    written, size = write_model(ws, path, whole=session)
+    return results.Saved(written, size, ws.staged_hash(), session)
+
+
+def relative_change(ws: Workspace, layer: int) -> float:
+    """``‖ΔW‖/‖W‖`` of the staged weight against the original."""
+    version = ws.staged(layer)
+    if version.depth == 0:
+        return 0.0
+    original = ws.weight(version.root).double()
+    change = torch.linalg.matrix_norm(ws.weight(version).double() - original)
+    size = float(torch.linalg.matrix_norm(original))
+    return float(change) / size if size else float(change)
+
+
+def read_model(ws: Workspace, spec: str, *, whole: bool = False) -> None:
+    """Load a model and begin anew with it, or (``whole``) where the session in its file stood; on an error the
+    session keeps the model it had."""
+    model = checkpoint.load(spec, base=ws.base)
+    tensors, about = sessions.taken_from(model)
+    if not whole:
+        ws.adopt(model)
+    elif about is None:
+        raise ElError(
+            f"there is no session in {spec}",
+            code="EL503",
+            hint=f'`save "{spec}" session=true` writes one',
+        )
+    else:
+        sessions.restored(ws, model, tensors, about)
+
+
+def change_setting(ws: Workspace, name: str, value: float | str) -> None:
+    if name == "device" and value != "cpu" and not torch.cuda.is_available():
+        raise ElError(
+            f"there is no {value} device here", code="EL502", hint="`set device cpu` works everywhere"
+        )
+    ws.state = replace(ws.state, settings={**ws.state.settings, name: value})
+
+
+def make_live(ws: Workspace, layer: int) -> None:
+    check_layer(ws.model, layer)
+    state = ws.state.layers[layer]
+    if state.live is not state.staged:
+        ws.set_layer(layer, replace(state, live=state.staged))
+
+
+def make_original(ws: Workspace, layer: int) -> None:
+    check_layer(ws.model, layer)
+    state = ws.state.layers[layer]
+    if state.staged.depth or state.live.depth:
+        ws.set_layer(layer, replace(state, staged=state.staged.root, live=state.staged.root))
+
+
+def write_model(ws: Workspace, path: str, *, whole: bool = False) -> tuple[str, int]:
+    """Write the model with everything staged, and (``whole``) the session; the path as given and the size."""
+    target = located(path, ws.base)
+    check_writable(target)
+    if target.suffix in PT_SUFFIXES:
+        return path, published.write_published(ws, path, published.session_data(ws))
+    tensors, about = sessions.written(ws) if whole else ({}, None)
+    with staged_made_live(ws) as model:
+        checkpoint.save(model, target, extra=tensors, notes=sessions.notes(model, about))
+    return path, check_regular(target)
+
+
+def write_text(ws: Workspace, path: str, text: str) -> None:
+    """Write a text file whole or not at all."""
+    write_atomic(located(path, ws.base), text.encode("utf-8", "replace"))

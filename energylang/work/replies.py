@@ -1,0 +1,21 @@
+"""What the live model says by itself."""
+
+from __future__ import annotations
+
+from energylang.models.protocol import Generation
+from energylang.workspace.workspace import Workspace, remembered
+
+
+def own_replies(ws: Workspace, count: int, tokens: int) -> list[tuple[str, Generation]]:
+    """(question, reply) pairs: what the live model says by itself to the neutral questions by which things are chosen.
+    They are kept, because placebos ask for the same."""
+    return remembered(ws, lambda: _drawn(ws, count, tokens), "own replies", count, tokens)
+
+
+def _drawn(ws: Workspace, count: int, tokens: int) -> list[tuple[str, Generation]]:
+    asked = ws.text.choosing_prompts
+    questions = [asked[k % len(asked)] for k in range(count)]
+    made = ws.text.replies(
+        [(question,) for question in questions], tokens=tokens, generator=ws.generator("own replies")
+    )
+    return list(zip(questions, made, strict=True))
