@@ -306,7 +306,7 @@ def test_interrupt_exits_130(tmp_path: Path, capsys, monkeypatch):
     def stop(*args, **keywords):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("energylang.work.observing.survey", stop)
+    monkeypatch.setattr("energylang.looking.basins.survey", stop)
     code, _, err = run(capsys, "run", script(tmp_path, "load planted:16x2\nsurvey L0\n"))
     assert code == 130
     assert "EL590" in err

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energylang import Session
+from energylang.concepts.captured import separability
+from energylang.concepts.controls import controls
+from energylang.concepts.methods import aimed, redirected
 from energylang.errors import ElError
 from energylang.models.protocol import Intervention
 from energylang.models.states import POSITIONS
-from energylang.work.concepts import separability
-from energylang.work.controls import controls
-from energylang.work.installing import aimed, redirected
 
 POLITE = ("Thank you so much for asking, I am glad to help.", "It is a pleasure to help you, please go on.")
 RUDE = ("You are a useless fool, go away.", "Stop wasting my time, you lazy idiot.")

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from energylang.landscape.lineage import survivors
+from energylang.looking import basins as observing
 from energylang.session import Session
-from energylang.work import observing
 from energylang.workspace.named import keep_registry
 
 

@@ -7,8 +7,8 @@ import sys
 
 import torch
 
+from energylang.concepts.descent import Descent
 from energylang.landscape.draws import stable_generator
-from energylang.work.descent import Descent
 
 
 def test_descent_is_adam_bit_for_bit():
@@ -28,7 +28,7 @@ def test_descent_is_adam_bit_for_bit():
 def test_a_descent_does_not_import_the_compiler():
     script = (
         "import sys, torch\n"
-        "from energylang.work.descent import Descent\n"
+        "from energylang.concepts.descent import Descent\n"
         "x = torch.ones(3, requires_grad=True)\n"
         "Descent([x], 0.1).step(x.square().sum())\n"
         "assert float(x[0].detach()) < 1\n"

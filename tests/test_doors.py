@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from energylang import ElError, Session
 from energylang.checker import check
 from energylang.diagnostics.source import Source
+from energylang.files.examples import examples
 from energylang.signature.coerce import check_name
-from energylang.work.examples import examples
 
 # ------------------------------------------------------------------------------------------------- names
 

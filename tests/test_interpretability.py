@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from energylang import ElError, Session
-from energylang.work.effects import against, standard_error
-from energylang.work.held import standing
+from energylang.concepts.effects import against, standard_error
+from energylang.looking.held import standing
 from energylang.workspace.named import concept_named
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from energylang import Session
+from energylang.concepts.landing import landed
 from energylang.landscape.clusters import cosine_rows, gram
 from energylang.landscape.dynamics import settle
 from energylang.signature.values import ConceptName
-from energylang.work.landing import landed
 from energylang.workspace.named import concept_named
 
 POLITE = ("Thank you for reaching out", "I appreciate your question", "It would be my pleasure to help")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from energylang import Session
-from energylang.work.neighbourhood import beside
+from energylang.trial.neighbourhood import beside
 
 
 def test_radii_of_neighbours_before_and_after() -> None:

@@ -9,10 +9,10 @@ import torch
 
 from energylang import Session, results
 from energylang.landscape.radius import radii
+from energylang.looking import basins as observing
+from energylang.looking.probes import probe_map
 from energylang.signature.values import BasinRef
-from energylang.work import observing
 from energylang.work.overview import Overview
-from energylang.work.probing import probe_map
 from energylang.workspace.named import centre_of
 
 MODELS = ["planted:64x6", "random:24x2", "tiny"]

@@ -302,7 +302,7 @@ def test_zeroing_a_basin_takes_its_direction_out_of_every_state(spoken: BasinSur
     before = spoken.trace_generation("Hi, can you help me?", layer=2)
     assert before["controls"] == []
     found = spoken.intervene(layer=2, basin_id=number)
-    from energylang.work.held import standing
+    from energylang.looking.held import standing
 
     states = text.forward(ids, intervention=standing(spoken.session)).states[2][0]
     along = states @ (centre / centre.norm())

@@ -261,7 +261,9 @@ def test_a_session_is_written_with_its_tokens_and_an_older_one_can_be_read(tmp_p
     session.run(f'save "{tmp_path / "one.safetensors"}" session=true')
     again = Session()
     again.run(f'load "{tmp_path / "one.safetensors"}" session=true')
-    assert [basin.tokens for basin in again.staged(2).registry.alive()] == [row.tokens for row in found.basins]
+    assert [basin.tokens for basin in again.staged(2).registry.alive()] == [
+        row.tokens for row in found.basins
+    ]
     tensors, about = whole.written(session)
     for kind, *rest in about["items"]:
         if kind in ("Basin", "Registry"):

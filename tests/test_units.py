@@ -12,12 +12,12 @@ from torch import Tensor
 
 from energylang import ElError, Session
 from energylang.checker import check
+from energylang.concepts.doses import dose_of
+from energylang.concepts.methods import attractor, redirected
 from energylang.landscape.layer import Landscape
 from energylang.landscape.lowrank import LowRank, symmetric_pair
 from energylang.landscape.solve import field_edit, norm_line
 from energylang.results import Edit
-from energylang.work.doses import dose_of
-from energylang.work.installing import attractor, redirected
 
 LOOSE = "survey L0\nset max_changed 100%\n"
 POLITE = 'capture L3 polite "Thank you so much"\ncapture L3 polite "I appreciate it"\n'

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from energylang import results
 from energylang.compat import dropin
 from energylang.errors import ElError
+from energylang.looking import basins as observing
 from energylang.results.answer import Answer
 from energylang.session import Session
 from energylang.signature.values import BasinRef, ConceptName, Seed
-from energylang.work import observing, published
+from energylang.work import published
 from energylang.workspace.workspace import check_layer
 
 if TYPE_CHECKING:

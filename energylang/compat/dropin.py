@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from energylang import results
+from energylang.concepts.captured import keep
 from energylang.errors import CheckpointError, ElError
 from energylang.files.storage import located
 from energylang.landscape.assign import nearest
@@ -23,15 +24,15 @@ from energylang.landscape.dynamics import settle, trajectory
 from energylang.landscape.energy import lyapunov
 from energylang.landscape.layer import Landscape
 from energylang.landscape.survey import survey
+from energylang.looking import basins as observing
+from energylang.looking.basins import survey_starts
 from energylang.models import checkpoint
 from energylang.models.header import hopfield_blocks
 from energylang.models.published import read_tensors
 from energylang.models.raw import model_of
 from energylang.signature.values import BasinRef, ConceptName, Seed
-from energylang.work import interpreting, observing
-from energylang.work.concepts import keep
+from energylang.work import interpreting
 from energylang.work.keeping import marks_of, there
-from energylang.work.observing import survey_starts
 from energylang.workspace.history import Concept, Holding
 from energylang.workspace.named import centre_of, concept_named, staged_made_live, state_of
 from energylang.workspace.workspace import check_layer

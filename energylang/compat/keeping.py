@@ -10,11 +10,12 @@ from typing import Any
 
 from energylang import results
 from energylang.compat import dropin
+from energylang.compat.consolidation import consolidation
 from energylang.files.storage import located
+from energylang.looking import basins as observing
 from energylang.results.answer import Answer
 from energylang.signature.values import BasinRef
-from energylang.work import observing, published
-from energylang.work.consolidation import consolidation
+from energylang.work import published
 
 from .base import Surgeon, SurgeonError
 

@@ -12,9 +12,9 @@ from energylang import results
 from energylang.compat.surgeon import BasinSurgeon
 from energylang.errors import ElError
 from energylang.files.storage import write_atomic
+from energylang.looking.probes import probe_map
 from energylang.results.answer import Answer
 from energylang.session import Session
-from energylang.work.probing import probe_map
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

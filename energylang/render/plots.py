@@ -15,7 +15,7 @@ from energylang import results
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from energylang.work.probing import PlacedBasin, ProbeMap
+    from energylang.looking.probes import PlacedBasin, ProbeMap
 
 BLUE, ORANGE, GREEN, SKY, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#8A8A8A", "#222222"
 SCALE = "Cividis"

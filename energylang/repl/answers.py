@@ -7,6 +7,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from energylang.concepts import captured as concepts
 from energylang.diagnostics.codes import CODES
 from energylang.errors import ElError
 from energylang.files.storage import MAX_JSON_BYTES, located, read_bytes, write_atomic
@@ -14,7 +15,6 @@ from energylang.ops import TABLE
 from energylang.render.marks import stable
 from energylang.signature.coerce import suggestion, type_name
 from energylang.signature.values import BasinRef, parse_reference
-from energylang.work import concepts
 from energylang.workspace.named import centre_of
 from energylang.workspace.workspace import check_layer
 

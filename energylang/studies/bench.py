@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from energylang.concepts.effects import Gauge, standard_error
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
 from energylang.models.text import TextModel
 from energylang.session import Session
-from energylang.work.effects import Gauge, standard_error
 
 DOSES = (0.25, 0.5, 0.75, 1.0, 1.25)
 REPLY_TOKENS = 28

@@ -25,16 +25,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from energylang.concepts.controls import controls, random_values
+from energylang.concepts.effects import against
+from energylang.concepts.methods import Candidate, aimed, redirected
 from energylang.errors import ElError
 from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
 from energylang.session import Session
 from energylang.studies.bench import Bench, Options, Study
+from energylang.trial.staging import commit
 from energylang.work import model
-from energylang.work.controls import controls, random_values
-from energylang.work.editing import commit
-from energylang.work.effects import against
-from energylang.work.installing import Candidate, aimed, redirected
 from energylang.work.redirecting import removal
 from energylang.workspace.execution import with_threads
 from energylang.workspace.history import Concept

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from energylang.concepts.methods import redirected
 from energylang.landscape.alignment import align
 from energylang.models.conversations import shared_conversations
-from energylang.work.installing import redirected
 from energylang.work.two_models import PROBES
 from energylang.workspace.named import concept_named
 

@@ -28,6 +28,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from energylang.concepts.aim_examples import Examples
+from energylang.concepts.aim_target import ROWS, aim_at_tokens, inverse_moment
+from energylang.concepts.effects import Gauge, against, standard_error
 from energylang.errors import ElError
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import perturbed, stable_generator
@@ -37,9 +40,6 @@ from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
 from energylang.models.states import chunks
 from energylang.session import Session
-from energylang.work.aim_examples import Examples
-from energylang.work.aim_target import ROWS, aim_at_tokens, inverse_moment
-from energylang.work.effects import Gauge, against, standard_error
 from energylang.workspace.execution import with_threads
 
 RANDOM, TOKEN_STATES, SHUFFLED = 10, 6, 6

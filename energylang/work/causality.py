@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from energylang import results
+from energylang.concepts.effects import against
 from energylang.errors import ElError
 from energylang.files.storage import located
 from energylang.landscape import causal
@@ -22,17 +23,18 @@ from energylang.landscape.gate import flipped
 from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import Basin
 from energylang.landscape.proposal import Proposal, resting
+from energylang.looking import basins as observing
+from energylang.looking.basins import settled_basins
 from energylang.models.protocol import Intervention
 from energylang.models.states import chunks
 from energylang.signature.values import BasinRef
-from energylang.work.draft import Plan
-from energylang.work.editing import carry_out
+from energylang.trial import asked
+from energylang.trial.draft import Plan
+from energylang.trial.staging import carry_out
 from energylang.workspace.named import state_of
 from energylang.workspace.workspace import Workspace, check_layer
 
-from . import asked, model, observing
-from .effects import against
-from .observing import settled_basins
+from . import model
 
 if TYPE_CHECKING:
     from energylang.landscape.lowrank import LowRank

@@ -6,15 +6,16 @@ import functools
 from collections.abc import Sequence
 
 from energylang import results
+from energylang.concepts import methods as installing
+from energylang.concepts.captured import capture as concepts_capture
+from energylang.concepts.captured import describe
+from energylang.concepts.effects import measure
 from energylang.errors import ElError
 from energylang.signature.values import ConceptName
-from energylang.work import installing, redirecting, steering
-from energylang.work.effects import measure
+from energylang.work import redirecting, steering
 from energylang.workspace.named import concept_at
 from energylang.workspace.workspace import Workspace
 
-from .concepts import capture as concepts_capture
-from .concepts import describe
 from .edit import as_number
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from energylang import results
+from energylang.concepts import captured as concepts
+from energylang.files import examples
 from energylang.files.storage import located
 from energylang.signature.values import ConceptName
-from energylang.work import examples
 from energylang.workspace.workspace import Workspace
-
-from . import concepts
 
 
 def capture_file(

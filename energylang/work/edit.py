@@ -9,11 +9,11 @@ from energylang.landscape import edits
 from energylang.landscape.edits import RELATED, WANTED_RADIUS
 from energylang.landscape.layer import Landscape
 from energylang.landscape.proposal import Proposal
+from energylang.looking.basins import basin_near
 from energylang.signature.values import BasinRef, ConceptName, Seed
-from energylang.work import asked
-from energylang.work.draft import REMOVING, Plan
-from energylang.work.editing import carry_out
-from energylang.work.observing import basin_near
+from energylang.trial import asked
+from energylang.trial.draft import REMOVING, Plan
+from energylang.trial.staging import carry_out
 from energylang.workspace.named import state_of
 from energylang.workspace.workspace import Workspace
 

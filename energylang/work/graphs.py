@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from energylang import results
+from energylang.concepts.effects import against
 from energylang.landscape import causal
 from energylang.workspace.workspace import Workspace
 
 from .causality import known_centres, scanned
-from .effects import against
 from .two_models import matched
 
 _LEAST = 4  # basins: of three there are six ways to deal labels out

@@ -18,23 +18,34 @@ from torch import Tensor
 from torch.nn import functional
 
 from energylang import results
+from energylang.concepts.effects import MEASURING_WINDOWS, Gauge, against, standard_error
 from energylang.errors import ElError
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.dynamics import trajectory
 from energylang.landscape.energy import lyapunov
 from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import Registry
+from energylang.looking import basins as observing
+from energylang.looking.held import standing
+from energylang.looking.maps import starts_in
+from energylang.looking.tokens import (
+    Found,
+    Reading,
+    contexts,
+    has_tokens,
+    held,
+    heldout,
+    live_states,
+    placed,
+    read_most,
+)
 from energylang.models import attention, hlm
 from energylang.models.protocol import Intervention
 from energylang.signature.values import BasinRef, ConceptName, Seed
-from energylang.work.held import standing
 from energylang.workspace.named import concept_named, state_of
 from energylang.workspace.workspace import Workspace, check_layer
 
-from . import interventions, observing
-from .effects import MEASURING_WINDOWS, Gauge, against, standard_error
-from .mapping import starts_in
-from .tokens import Found, Reading, contexts, has_tokens, held, heldout, live_states, placed, read_most
+from . import interventions
 
 _SHUFFLES = 10
 _DRAWS = 199  # passages of held-out text that a usage is set beside

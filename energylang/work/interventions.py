@@ -23,14 +23,13 @@ import torch
 from energylang import results
 from energylang.errors import ElError
 from energylang.landscape.draws import stable_generator
+from energylang.looking import basins as observing
+from energylang.looking.held import _Within, standing
 from energylang.models.protocol import Generation
 from energylang.signature.values import BasinRef
-from energylang.work.held import _Within, standing
 from energylang.workspace.history import Holding
 from energylang.workspace.named import state_of
 from energylang.workspace.workspace import Workspace
-
-from . import observing
 
 KINDS = ("zero", "clamp", "boost", "swap")
 _DEFAULT = {"clamp": 1.0, "boost": 2.0}

@@ -30,11 +30,11 @@ from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.solve import field_edit
 from energylang.landscape.survey import survey
-from energylang.work.draft import Plan
-from energylang.work.editing import carry_out
+from energylang.looking import basins as observing
+from energylang.trial import asked
+from energylang.trial.draft import Plan
+from energylang.trial.staging import carry_out
 from energylang.workspace.workspace import Workspace
-
-from . import asked, observing
 
 _TARGETS = 0.4  # of the dimension: the most fields that one solve sets
 _OFF_SPAN = 0.3  # of a field's length

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from energylang import results
 from energylang.errors import ElError
+from energylang.looking import basins as observing
+from energylang.looking.tokens import placed
 from energylang.signature.values import BasinRef, ConceptName, Seed
-from energylang.work.tokens import placed
 from energylang.workspace.workspace import Workspace
 
-from . import interpreting, interventions, observing
+from . import interpreting, interventions
 
 
 def probe(ws: Workspace, layer: int, basin: BasinRef | int, top: int) -> results.Probe:

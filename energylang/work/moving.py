@@ -12,16 +12,15 @@ from energylang.landscape.dynamics import settle_each
 from energylang.landscape.edits import AMPLITUDE, RELATED, move, move_line, scale_field
 from energylang.landscape.layer import Landscape
 from energylang.landscape.proposal import Proposal
+from energylang.looking import basins as observing
+from energylang.looking.basins import NEAR, SAME
 from energylang.results import Edit
 from energylang.signature.values import BasinRef, ConceptName, Seed
-from energylang.work import observing
-from energylang.work.draft import REMOVING, Plan
-from energylang.work.editing import carry_out
+from energylang.trial import asked
+from energylang.trial.draft import REMOVING, Plan
+from energylang.trial.staging import carry_out
 from energylang.workspace.named import state_of
 from energylang.workspace.workspace import Workspace
-
-from . import asked
-from .observing import NEAR, SAME
 
 _MARGINS = (1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.5, 8.0)  # times 1/β
 _NOISE, _TRIALS = 0.2, 16

@@ -13,14 +13,15 @@ from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.lineage import Basin
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.survey import BasinSet
+from energylang.looking import basins as observing
+from energylang.looking import maps as mapping
+from energylang.looking import tokens
+from energylang.looking.basins import Surveyed
 from energylang.signature.values import BasinRef, ConceptName, Seed
-from energylang.work.fate import fate
-from energylang.work.observing import Surveyed
+from energylang.trial.fate import fate
 from energylang.workspace.named import node_at, seen_from
 from energylang.workspace.versions import Version
 from energylang.workspace.workspace import Workspace, counted
-
-from . import mapping, observing, tokens
 
 
 def survey(

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from energylang import results
 from energylang.errors import ElError
+from energylang.looking import maps as mapping
+from energylang.looking.tokens import Reading, heldout
 from energylang.signature.values import BasinRef
+from energylang.work.interpreting import live_registry, probe, read
 from energylang.workspace.execution import with_threads
 from energylang.workspace.named import centre_of
 from energylang.workspace.workspace import Workspace, check_layer
-
-from . import mapping
-from .interpreting import live_registry, probe, read
-from .tokens import Reading, heldout
 
 if TYPE_CHECKING:
     pass

@@ -8,14 +8,13 @@ import torch
 from torch import Tensor
 
 from energylang import results
+from energylang.concepts.effects import standard_error
 from energylang.errors import ElError
 from energylang.files.storage import located, not_utf8, read_text
+from energylang.looking.held import standing
 from energylang.models.protocol import Intervention
 from energylang.models.text import check_finite
-from energylang.work.held import standing
 from energylang.workspace.workspace import Workspace
-
-from .effects import standard_error
 
 _WINDOWS = 256
 _LARGEST = 300.0  # nats; a loss beyond that is no loss

@@ -8,7 +8,7 @@ arrives, and the gate judges it.
 
 **remove-concept L C.** Two different things can be removed, and they are two findings (MODEL §3.5): the *basin* in
 which the concept settles, and the concept from what is *said*. ``aimed`` does the second: the value form of
-``energylang.work.aiming`` turned away (the target form in a plain-text model). The result says what became of
+``energylang.concepts.aiming`` turned away (the target form in a plain-text model). The result says what became of
 the basin.
 """
 
@@ -20,27 +20,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from energylang.errors import ElError
-from energylang.landscape.assign import assign
-from energylang.landscape.clusters import cosine_rows
-from energylang.landscape.draws import relative_noise, stable_generator
-from energylang.landscape.edits import RELATED
-from energylang.landscape.layer import Landscape, interaction
-from energylang.landscape.proposal import Proposal, resting
-from energylang.landscape.redirect import redirect
-from energylang.results import Edit
-from energylang.signature.values import BasinRef, ConceptName, Seed
-from energylang.work.draft import Plan
-from energylang.work.editing import check_force, commit, draft, heard
-from energylang.workspace.history import Concept
-from energylang.workspace.named import state_of
-from energylang.workspace.workspace import Workspace
-
-from . import asked, edit, observing
-from .aiming import aim
-from .doses import dose_of
-from .effects import measure
-from .installing import (
+from energylang.concepts.aiming import aim
+from energylang.concepts.doses import dose_of
+from energylang.concepts.effects import measure
+from energylang.concepts.methods import (
     DOSES,
     MOMENT_TOKENS,
     Candidate,
@@ -50,7 +33,26 @@ from .installing import (
     whitened_key,
     within_budget,
 )
-from .observing import SAME
+from energylang.errors import ElError
+from energylang.landscape.assign import assign
+from energylang.landscape.clusters import cosine_rows
+from energylang.landscape.draws import relative_noise, stable_generator
+from energylang.landscape.edits import RELATED
+from energylang.landscape.layer import Landscape, interaction
+from energylang.landscape.proposal import Proposal, resting
+from energylang.landscape.redirect import redirect
+from energylang.looking import basins as observing
+from energylang.looking.basins import SAME
+from energylang.results import Edit
+from energylang.signature.values import BasinRef, ConceptName, Seed
+from energylang.trial import asked
+from energylang.trial.draft import Plan
+from energylang.trial.staging import check_force, commit, draft, heard
+from energylang.workspace.history import Concept
+from energylang.workspace.named import state_of
+from energylang.workspace.workspace import Workspace
+
+from . import edit
 
 _COPIES, _NOISE = 64, 0.1
 _ENOUGH, _HALF = 0.9, 0.5  # of what is diverted must arrive; where a dose or a damage budget sets the limit

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from energylang import results
 from energylang.signature.values import BasinRef
+from energylang.trial import guards as guarding
 from energylang.workspace.workspace import Workspace
 
-from . import guarding, perplexity
+from . import perplexity
 from .meaning import one_layer
 
 

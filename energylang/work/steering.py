@@ -14,14 +14,20 @@ from collections.abc import Sequence
 
 import torch
 
+from energylang.concepts.captured import opposite
+from energylang.concepts.effects import (
+    CHOOSING_WINDOWS,
+    MEASURING_WINDOWS,
+    Gauge,
+    Ruler,
+    against,
+    standard_error,
+)
 from energylang.errors import ElError
 from energylang.models.protocol import Intervention
 from energylang.results import Steering, SteeringStep
 from energylang.workspace.history import Concept
 from energylang.workspace.workspace import Workspace, counted
-
-from .concepts import opposite
-from .effects import CHOOSING_WINDOWS, MEASURING_WINDOWS, Gauge, Ruler, against, standard_error
 
 STRENGTHS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 PLACEBOS = 10

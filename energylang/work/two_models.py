@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from energylang import results
+from energylang.concepts.captured import keep
 from energylang.errors import ElError
 from energylang.landscape.alignment import align
 from energylang.landscape.assign import place
@@ -28,21 +29,20 @@ from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import HELD, survivors
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.survey import survey
+from energylang.looking import basins as observing
+from energylang.looking.basins import SAME
 from energylang.models import checkpoint
 from energylang.models.conversations import shared_conversations
 from energylang.models.protocol import Model
 from energylang.models.states import DECISION, MEAN, chunks
 from energylang.models.text import TextModel
 from energylang.signature.values import ConceptName
-from energylang.work.draft import Plan
-from energylang.work.editing import carry_out
+from energylang.trial import asked
+from energylang.trial.draft import Plan
+from energylang.trial.staging import carry_out
 from energylang.workspace.history import Concept
 from energylang.workspace.named import concept_at
 from energylang.workspace.workspace import Workspace, check_layer
-
-from . import asked, observing
-from .concepts import keep
-from .observing import SAME
 
 _TEXTS, _PASSAGE = 400, 10  # passages; tokens of one
 _SETTLED = 0.7

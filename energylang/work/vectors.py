@@ -22,9 +22,12 @@ import torch
 from torch import Tensor
 
 from energylang import results
+from energylang.concepts.captured import describe, keep, opposite
 from energylang.errors import CheckpointError, ElError
 from energylang.files.storage import json_bytes, located, read_json, seal_holds, sealed, write_atomic
 from energylang.landscape.clusters import cosine_rows
+from energylang.looking import basins as observing
+from energylang.looking.tokens import placed
 from energylang.models.checkpoint import SUM_KEY, checksum, read_tensors_of
 from energylang.models.index import PT_SUFFIXES, read_index
 from energylang.signature.coerce import check_name
@@ -32,9 +35,7 @@ from energylang.workspace.history import Concept
 from energylang.workspace.named import concept_named
 from energylang.workspace.workspace import Workspace, check_layer
 
-from . import observing, published
-from .concepts import describe, keep, opposite
-from .tokens import placed
+from . import published
 
 _NOTHING = 1e-3  # of the parts' norm
 FORMAT = "energylang concept"

@@ -10,7 +10,7 @@ pytest.importorskip("plotly", reason="the pictures need plotly: pip install 'ene
 
 from energylang import BasinSurgeon, ElError, Session, results
 from energylang import jupyter as nb
-from energylang.work.observing import known_basins
+from energylang.looking.basins import known_basins
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_landscape(planted: BasinSurgeon):
 
 
 def test_ways_end_in_their_basins(planted: BasinSurgeon):
-    from energylang.work.probing import probe_map
+    from energylang.looking.probes import probe_map
 
     found = probe_map(planted.session, 0, n_probes=40)
     places = {basin.id: (basin.x, basin.y) for basin in found.basins}

@@ -12,6 +12,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import Error, Name, String
 
 from energylang import ElError, Session
+from energylang.looking import basins as observing
 from energylang.ops import TABLE
 from energylang.repl import journal
 from energylang.repl.answers import answer
@@ -20,7 +21,6 @@ from energylang.repl.engine import Engine, watch
 from energylang.repl.lexer import EnergyLexer
 from energylang.repl.prompt import message, toolbar
 from energylang.repl.suggest import hint, suggest
-from energylang.work import observing
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Writing a concept into its layer, three ways, and choosing among them.
 
-**Attractor.** The concept's state becomes a basin of its own (``energylang.work.landing``). Very local; whether it
+**Attractor.** The concept's state becomes a basin of its own (``energylang.concepts.landing``). Very local; whether it
 is heard in what the model says is another question, and the effect answers it.
 
 **Redirect** (MODEL §3). The key is the mean f(x) of neutral decision states, the value the concept's settled
@@ -8,11 +8,11 @@ state, the whitening the second moment of f(x) over real tokens: neutral prompts
 basin. It has a dose: below 1 that share of the change, above 1 the whole change with a value as much
 longer.
 
-**Aimed.** The change is optimised for what is said (``energylang.work.aiming``).
+**Aimed.** The change is optimised for what is said (``energylang.concepts.aiming``).
 
 Doses of the last two are the largest on a grid that keep within the damage budget, found by bisection. ``auto``
 drafts all three and takes the one after which most replies (plain text: tokens of its texts) are the concept's, on
-prompts by which the effect is not measured. What was chosen is measured in ``energylang.work.effects``.
+prompts by which the effect is not measured. What was chosen is measured in ``energylang.concepts.effects``.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from energylang.landscape.proposal import Proposal, resting
 from energylang.landscape.redirect import redirect
 from energylang.models.protocol import Intervention
 from energylang.results import Edit
-from energylang.work.draft import Draft, Plan
-from energylang.work.editing import check_force, commit, draft, heard
+from energylang.trial.draft import Draft, Plan
+from energylang.trial.staging import check_force, commit, draft, heard
 from energylang.workspace.history import Concept
 from energylang.workspace.named import concept_named
 from energylang.workspace.workspace import Workspace, counted, remembered
 
 from .aiming import aim
-from .concepts import at_layer, keep, opposite
+from .captured import at_layer, keep, opposite
 from .controls import OWN_REPLIES, REPLY_TOKENS, Imitate
 from .doses import dose_of
 from .effects import CHOOSING_WINDOWS, Gauge, Ruler, measure

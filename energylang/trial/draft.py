@@ -10,9 +10,9 @@ from torch import Tensor
 from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import Registry
 from energylang.landscape.proposal import Proposal
+from energylang.looking.basins import SAME
 from energylang.results import Edit
-from energylang.work.asked import Asked, nothing
-from energylang.work.observing import SAME
+from energylang.trial.asked import Asked, nothing
 from energylang.workspace.versions import Version
 
 INSTALLING, REMOVING = 0.5, 0.8

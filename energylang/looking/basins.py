@@ -24,8 +24,8 @@ from energylang.landscape.radius import Radii, Row, radii
 from energylang.landscape.richness import Richness, richness
 from energylang.landscape.stability import spectrum
 from energylang.landscape.survey import BasinSet, mirrors, survey
+from energylang.looking import basins as observing
 from energylang.signature.values import BasinRef, ConceptName, Seed
-from energylang.work import observing
 from energylang.workspace.named import fresh_registry, keep_registry, state_of
 from energylang.workspace.workspace import Workspace
 

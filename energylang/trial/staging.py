@@ -3,13 +3,13 @@
 1. The layer's basins are known (a layer that was never surveyed is surveyed first).
 2. A proposal is made: a low-rank change of the weight, leaving the protected basins' fields alone.
 3. It is tried: all known basins are followed through the change, once, for everything that follows.
-4. Was what was asked for done? Each operation says what that is, and it is measured (``energylang.work.asked``).
+4. Was what was asked for done? Each operation says what that is, and it is measured (``energylang.trial.asked``).
 5. One judge decides what else may happen. An edit of the landscape is judged by the **gate**: every protected basin
    stays, and at most ``max_changed`` of the noisy decisions change. *Protected* are all main basins (that starts have
    reached, edits have installed, or 0.5 % of the tokens lie in) but the edit's own (its target and the mirror) and,
    where a basin is removed, scaled or moved, those built from it (|cos| ≥ 0.4): they share its weights and cannot be
    kept. An edit of what is said moves basins on purpose; it is judged by its **damage** on held-out text.
-6. Guards and pinned basins may still block it (``energylang.work.guarding``).
+6. Guards and pinned basins may still block it (``energylang.trial.guards``).
 7. If it passes (or is forced, with a reason), the change becomes a new version of the staged weight, with the basins
    as they were followed: each keeps its number or is marked lost.
 
@@ -31,15 +31,16 @@ from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import Basin, Lineage, Registry
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.survey import survey
+from energylang.looking import basins as observing
+from energylang.looking.basins import SAME
 from energylang.results import Condition, Edit, Effect
-from energylang.work.draft import Draft, Plan
+from energylang.trial.draft import Draft, Plan
 from energylang.workspace.named import fresh_registry, keep_registry
 from energylang.workspace.workspace import Workspace
 
-from . import guarding, observing
+from . import guards as guarding
 from .asked import Tried
 from .neighbourhood import beside, reach_at
-from .observing import SAME
 
 if TYPE_CHECKING:
     from energylang.workspace.versions import Version

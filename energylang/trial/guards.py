@@ -30,16 +30,15 @@ from energylang.landscape.clusters import cosine_rows, gram
 from energylang.landscape.draws import starts
 from energylang.landscape.dynamics import settle_variants
 from energylang.landscape.survey import survey
+from energylang.looking.basins import SAME
 from energylang.models.protocol import Intervention
 from energylang.signature.values import BasinRef
 from energylang.workspace.named import centre_of
 from energylang.workspace.workspace import Workspace, check_layer
 
-from .observing import SAME
-
 if TYPE_CHECKING:
     from energylang.results import Edit
-    from energylang.work.draft import Draft
+    from energylang.trial.draft import Draft
 
 KINDS = (
     "max-basins",
@@ -211,7 +210,7 @@ def _counted(ws: Workspace, made: Draft) -> Iterator[str]:
 def _rise(ws: Workspace, made: Draft) -> float:
     """The relative rise of the loss with everything staged and the edit in place, against everything staged."""
     assert made.proposal is not None
-    from .effects import Gauge
+    from energylang.concepts.effects import Gauge
 
     layer = made.plan.layer
     weight = ws.weight(ws.staged(layer))

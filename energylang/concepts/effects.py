@@ -10,7 +10,7 @@ single passes), all of them on prompts and held-out windows by which nothing was
 * **log-probability** of the concept's texts after neutral prompts, per token.
 * **loss** on held-out text, with its standard error over windows: the damage.
 
-The control is the set of placebos of ``energylang.work.controls``. An effect is reported together with
+The control is the set of placebos of ``energylang.concepts.controls``. An effect is reported together with
 their mean, their spread and its distance from the random ones in units of their spread.
 """
 

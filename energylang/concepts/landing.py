@@ -23,18 +23,19 @@ from energylang.landscape.landing import landings
 from energylang.landscape.layer import Landscape, interaction
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal
+from energylang.looking import basins as observing
+from energylang.looking.basins import SAME
 from energylang.models.protocol import Intervention
 from energylang.results import Condition
 from energylang.signature.values import ConceptName
-from energylang.work.draft import Draft, Plan
-from energylang.work.editing import draft
+from energylang.trial import asked
+from energylang.trial.draft import Draft, Plan
+from energylang.trial.staging import draft
 from energylang.workspace.named import state_of
 from energylang.workspace.workspace import Workspace, remembered
 
-from . import asked, observing
-from .concepts import opposite
+from .captured import opposite
 from .effects import CHOOSING_WINDOWS, Gauge
-from .observing import SAME
 
 if TYPE_CHECKING:
     from energylang.workspace.history import Concept

@@ -29,11 +29,10 @@ from energylang.landscape.lineage import followed
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.probes import return_rate
 from energylang.landscape.proposal import Proposal
+from energylang.looking.basins import SAME, Place, pattern_of, place_of, wanted_cosine
 from energylang.results import Condition
 from energylang.signature.values import BasinRef, ConceptName, Seed
 from energylang.workspace.workspace import Workspace
-
-from .observing import SAME, Place, pattern_of, place_of, wanted_cosine
 
 NOISE, COPIES = 0.1, 32  # an installed basin must hold against this much noise
 RETURNS = 0.5  # … in at least this share of the copies

@@ -21,8 +21,8 @@ from torch import Tensor
 from energylang import results
 from energylang.landscape.assign import Placed, assign, place
 from energylang.landscape.clusters import cosine_rows
+from energylang.looking.held import standing
 from energylang.models.protocol import Intervention
-from energylang.work.held import standing
 from energylang.workspace.named import fresh_registry, keep_registry
 from energylang.workspace.workspace import Workspace
 

@@ -8,10 +8,9 @@ from torch import Tensor
 
 from energylang.landscape.energy import lyapunov
 from energylang.landscape.layer import Landscape
+from energylang.looking.basins import name_of
+from energylang.work.keeping import rounds
 from energylang.workspace.workspace import Workspace
-
-from .keeping import rounds
-from .observing import name_of
 
 if TYPE_CHECKING:
     pass

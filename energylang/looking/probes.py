@@ -25,9 +25,9 @@ from energylang.signature.values import ConceptName
 from energylang.workspace.named import concept_at, fresh_registry
 from energylang.workspace.workspace import Workspace, check_layer
 
-from . import observing
-from .mapping import umap_places
-from .observing import check_room
+from . import basins as observing
+from .basins import check_room
+from .maps import umap_places
 
 if TYPE_CHECKING:
     pass

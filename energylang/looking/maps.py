@@ -20,8 +20,8 @@ from energylang.signature.values import BasinRef
 from energylang.workspace.named import centre_of
 from energylang.workspace.workspace import Workspace
 
-from . import observing
-from .observing import radii_of
+from . import basins as observing
+from .basins import radii_of
 
 if TYPE_CHECKING:
     from energylang.landscape.layer import Landscape

@@ -16,10 +16,9 @@ from torch import Tensor
 from energylang.landscape.clusters import gram, leaders
 from energylang.landscape.lineage import Registry
 from energylang.landscape.radius import fewer_return, grown, shrunk
+from energylang.looking.basins import SAME, radii_of
 from energylang.results import Beside, Reach
 from energylang.workspace.workspace import Workspace
-
-from .observing import SAME, radii_of
 
 if TYPE_CHECKING:
     from energylang.workspace.versions import Version
