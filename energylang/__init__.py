@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from .version import __version__
+
 __all__ = ["BasinSurgeon", "ElError", "ScriptError", "Session", "__version__", "check"]
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from energylang import __version__
 from energylang.diagnostics import Diagnostic
 from energylang.errors import ElError
+from energylang.version import __version__
 
 from . import limits, tools
 from .shared import FAILED, INTERRUPTED, OK, WRONG, complain, read_source, report, starting_model

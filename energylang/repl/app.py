@@ -26,8 +26,8 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.lexers import DynamicLexer
 from prompt_toolkit.patch_stdout import patch_stdout
 
-from energylang import __version__
 from energylang.errors import ElError
+from energylang.version import __version__
 
 from . import journal
 from .blocks import indentation, is_complete

@@ -55,7 +55,7 @@ FORMAT = "energylang record"
 
 def made_with() -> dict[str, str]:
     """Versions of what computes, and the machine."""
-    from energylang import __version__
+    from energylang.version import __version__
 
     return {
         "energylang": __version__,
