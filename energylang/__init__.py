@@ -19,13 +19,13 @@ __all__ = ["BasinSurgeon", "ElError", "ScriptError", "Session", "__version__", "
 
 if TYPE_CHECKING:
     from .checker import check
-    from .compat.surgeon import BasinSurgeon
+    from .compat import BasinSurgeon
     from .errors import ElError
     from .run.interpreter import ScriptError
     from .session import Session
 
 _HOMES = {
-    "BasinSurgeon": "energylang.compat.surgeon",
+    "BasinSurgeon": "energylang.compat",
     "Session": "energylang.session",
     "ScriptError": "energylang.run.interpreter",
     "check": "energylang.checker",

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from energylang import BasinSurgeon, ElError, Session
-from energylang.compat.surgeon import SurgeonError, UngatedSurgeon
+from energylang.compat import SurgeonError, UngatedSurgeon
 from energylang.workspace.named import centre_of
 
 PLANTED = "planted:64x4"

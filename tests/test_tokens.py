@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from energylang import Session, results
-from energylang.compat.surgeon import BasinSurgeon
+from energylang.compat import BasinSurgeon
 from energylang.landscape.assign import assign, nearest, place
 from energylang.landscape.draws import stable_generator, starts
 from energylang.landscape.layer import Landscape

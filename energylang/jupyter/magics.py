@@ -20,7 +20,7 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import HTML, display
 
-from energylang.compat.surgeon import BasinSurgeon
+from energylang.compat import BasinSurgeon
 from energylang.diagnostics.source import Source
 from energylang.errors import ElError
 from energylang.render.html import problems_to_html, to_html

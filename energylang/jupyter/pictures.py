@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from energylang import results
-from energylang.compat.surgeon import BasinSurgeon
+from energylang.compat import BasinSurgeon
 from energylang.errors import ElError
 from energylang.files.storage import write_atomic
 from energylang.looking.probes import probe_map

@@ -12,7 +12,7 @@ from IPython.testing.globalipapp import start_ipython  # noqa: E402
 from IPython.utils.capture import capture_output  # noqa: E402
 
 from energylang import Session  # noqa: E402
-from energylang.compat.surgeon import BasinSurgeon  # noqa: E402
+from energylang.compat import BasinSurgeon  # noqa: E402
 
 
 @pytest.fixture(scope="module")
