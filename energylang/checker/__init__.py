@@ -17,8 +17,9 @@ from energylang.syntax.parser import Parser
 
 from .advice import advise, silenced
 from .modules import Modules
-from .program import Checker
+from .program import PASSES, top_level
 from .scope import NO_MODEL, SOME_MODEL, Call, ModelState, Procedure, Scope
+from .walk import Walk
 
 __all__ = ["Checked", "check", "parser"]
 
@@ -61,8 +62,9 @@ def check(
         source = Source(source)
     program, problems = parser().parse(source)
     lost = _lost(problems)
-    checker = Checker(
+    walk = Walk(
         Modules(parser().parse),
+        PASSES,
         source.base,
         SOME_MODEL if "load" in lost and not model.loaded else model,
         Scope(variables=variables),
@@ -70,13 +72,13 @@ def check(
         lost,
         incomplete=bool(lost & {"def", "import"}),
     )
-    checker.most_visits += 5 * len(source.line_starts)
-    checker.top_level(program)
-    if whole and not problems and not checker.problems.has_errors:
-        advise(checker, program)
-    found = silenced([*problems, *checker.problems.sorted()], source, program)
+    walk.most_visits += 5 * len(source.line_starts)
+    top_level(walk, program)
+    if whole and not problems and not walk.problems.has_errors:
+        advise(walk, program)
+    found = silenced([*problems, *walk.problems.sorted()], source, program)
     found.sort(key=lambda item: item.span.start if item.span and item.span.source is source else -1)
-    return Checked(program, found, checker.calls, checker.procedures, checker.constants)
+    return Checked(program, found, walk.calls, walk.procedures, walk.constants)
 
 
 def _lost(problems: list[Diagnostic]) -> frozenset[str]:

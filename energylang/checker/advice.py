@@ -15,7 +15,7 @@ from energylang.diagnostics.source import Source, Span
 from energylang.signature.coerce import suggestion
 from energylang.syntax import ast
 
-from .state import State
+from .walk import Walk
 
 CLAIMS = frozenset(("share_after", "log_prob_after"))
 CONTROLS = frozenset(
@@ -26,28 +26,28 @@ _REMARK = re.compile(r"#[ \t]*el:[ \t]*allow\b[ \t]*([^#\n]*)")
 _CODE = re.compile(r"[A-Za-z]+\d+")
 
 
-def advise(checker: State, program: ast.Program) -> None:
+def advise(walk: Walk, program: ast.Program) -> None:
     """Warn of what only the whole script shows."""
     source = program.span.source
-    for node in checker.lets.values():
+    for node in walk.lets.values():
         named = node.name_span.source is source and not node.name.startswith("_")
-        if named and id(node) not in checker.scope.outermost().used:
-            checker.problems.add(
+        if named and id(node) not in walk.scope.outermost().used:
+            walk.problems.add(
                 "EL403", f"`{node.name}` is never used", node.name_span,
                 help=f"leave the `let` out to see the result, or call it `_{node.name}`",
             )  # fmt: skip
-    edited = checker.model.facts.now.edited
-    if edited and not checker.kept and checker.model.reachable:
+    edited = walk.model.facts.now.edited
+    if edited and not walk.kept and walk.model.reachable:
         last = max(edited.values(), key=lambda span: (span.source is source, span.start))
-        checker.problems.add(
+        walk.problems.add(
             "EL404", "what is edited here is neither saved nor recorded: it ends with the script", last,
             help='`save "edited.safetensors"` or `record "experiment.json"` keeps it, `undo` takes it back',
         )  # fmt: skip
-    claims = [node for node in checker.claims if node.name in CLAIMS]
-    if claims and not any(node.name in CONTROLS for node in checker.claims):
+    claims = [node for node in walk.claims if node.name in CLAIMS]
+    if claims and not any(node.name in CONTROLS for node in walk.claims):
         field = claims[0]
         other = "share_z" if field.name.startswith("share") else "log_prob_z"
-        checker.problems.add(
+        walk.problems.add(
             "EL405", f"`{field.name}` is compared with no control", field.name_span,
             help=f"look at `{other}`, too: how far it lies from placebos of the same size, in their spread",
         )  # fmt: skip

@@ -14,7 +14,7 @@ What cannot be decided from the text (the value of a variable) is checked when t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from energylang.errors import ElError
 from energylang.signature import types as t
@@ -24,10 +24,10 @@ from energylang.signature.settings import SETTINGS
 from energylang.signature.values import BasinRef, ConceptName, Layer, parse_reference
 from energylang.syntax import ast
 
+from .expressions import expect, once, type_of
+from .flow import check_layer, layer_known
 from .scope import Argument, Call, Given, LayerOf, Procedure, SeedOf
-
-if TYPE_CHECKING:
-    from .commands import Commands as Checker
+from .walk import Walk
 
 NO_CONSTANT = object()
 REFERENCES = (t.LAYER, t.LAYERS, t.BASIN, t.DIRECTION, t.STEPS)
@@ -46,53 +46,53 @@ def constant(expr: ast.Expr) -> Any:
     return NO_CONSTANT
 
 
-def bind(checker: Checker, command: ast.Command, op: Op) -> Call:
+def bind(walk: Walk, command: ast.Command, op: Op) -> Call:
     """Bind a command's arguments to an operation's parameters, reporting what does not fit."""
-    outer, checker.judged = checker.judged, {}
+    outer, walk.judged = walk.judged, {}
     try:
-        return _bind(checker, command, op)
+        return _bind(walk, command, op)
     finally:
-        checker.judged = outer
+        walk.judged = outer
 
 
-def _bind(checker: Checker, command: ast.Command, op: Op) -> Call:
+def _bind(walk: Walk, command: ast.Command, op: Op) -> Call:
     bound: dict[str, Argument] = {}
     spans: dict[str, ast.Expr] = {}
-    problems = len(checker.problems.items)
+    problems = len(walk.problems.items)
     arguments = list(command.arguments)
     params = list(op.positional)
-    if op.takes_layer_and_target and arguments and _stands_alone(checker, op, arguments):
+    if op.takes_layer_and_target and arguments and _stands_alone(walk, op, arguments):
         basin = arguments.pop(0)
         bound[params[0].name] = LayerOf(basin)
         bound[params[1].name] = spans[params[1].name] = basin
-        checker.once(basin)
+        once(walk, basin)
         params = params[2:]
     for param in params:
         if not arguments:
             break
         expr = arguments.pop(0)
-        if param.type == t.DIRECTION and _is_seed_word(checker, expr) and arguments:
+        if param.type == t.DIRECTION and _is_seed_word(walk, expr) and arguments:
             number = arguments.pop(0)
-            checker.expect(number, t.INT, "the number of a seed")
+            expect(walk, number, t.INT, "the number of a seed")
             bound[param.name] = SeedOf(number)
             continue
         spans[param.name] = expr
-        bound[param.name] = argument(checker, op, param, expr, bound)
+        bound[param.name] = argument(walk, op, param, expr, bound)
     if arguments:
         surplus = arguments[0]
         most = len(op.positional)
-        checker.problems.add(
+        walk.problems.add(
             "EL203",
             f"`{op.name}` takes {_count(most)}, this is one too many",
             surplus.span,
             help=f"usage: {op.usage()}",
         )
     for keyword in command.keywords:
-        _bind_keyword(checker, op, keyword, bound)
+        _bind_keyword(walk, op, keyword, bound)
         spans.setdefault(keyword.name.replace("-", "_"), keyword.value)
-    _check_missing(checker, command, op, bound, fits=len(checker.problems.items) == problems)
+    _check_missing(walk, command, op, bound, fits=len(walk.problems.items) == problems)
     if "layer" in bound:
-        checker.check_layer(bound["layer"], spans.get("layer"))
+        check_layer(walk, bound["layer"], spans.get("layer"))
     return Call(op, bound, spans)
 
 
@@ -100,21 +100,21 @@ def _count(number: int) -> str:
     return {0: "no arguments", 1: "one argument"}.get(number, f"at most {number} arguments")
 
 
-def _stands_alone(checker: Checker, op: Op, arguments: list[ast.Expr]) -> bool:
+def _stands_alone(walk: Walk, op: Op, arguments: list[ast.Expr]) -> bool:
     """Is the first argument a basin that stands for both layer and target?"""
     first = arguments[0]
     if isinstance(first, ast.BasinRef):
         return True
     if isinstance(first, ast.LayerRef | ast.Int):
         return False
-    if _word(checker, first) is not None:
+    if _word(walk, first) is not None:
         return False
-    kind = checker.once(first)
+    kind = once(walk, first)
     return kind in (t.BASIN, t.SURVEYED) or (kind == t.ANY and len(arguments) == 1)
 
 
-def _is_seed_word(checker: Checker, expr: ast.Expr) -> bool:
-    return _bare(expr) == "seed" and checker.scope.find("seed") is None
+def _is_seed_word(walk: Walk, expr: ast.Expr) -> bool:
+    return _bare(expr) == "seed" and walk.scope.find("seed") is None
 
 
 def _bare(expr: ast.Expr) -> str | None:
@@ -122,31 +122,31 @@ def _bare(expr: ast.Expr) -> str | None:
     return expr.name if isinstance(expr, ast.Name) and not expr.bracketed else None
 
 
-def _word(checker: Checker, expr: ast.Expr) -> str | None:
+def _word(walk: Walk, expr: ast.Expr) -> str | None:
     """A name without brackets that is no variable."""
     name = _bare(expr)
-    return name if name is not None and checker.scope.find(name) is None else None
+    return name if name is not None and walk.scope.find(name) is None else None
 
 
-def _concept(checker: Checker, expr: ast.Expr) -> str | None:
+def _concept(walk: Walk, expr: ast.Expr) -> str | None:
     """The concept that an argument of type Concept names: a name is one, but for a variable that holds one."""
     name = expr.name if isinstance(expr, ast.ConceptName) else _bare(expr)
-    return name if name is not None and checker.scope.find(name) != t.CONCEPT else None
+    return name if name is not None and walk.scope.find(name) != t.CONCEPT else None
 
 
-def _bind_keyword(checker: Checker, op: Op, keyword: ast.Keyword, bound: dict[str, Argument]) -> None:
+def _bind_keyword(walk: Walk, op: Op, keyword: ast.Keyword, bound: dict[str, Argument]) -> None:
     name = keyword.name.replace("-", "_")
     param = op.param(name)
     if param is None and name == "seed":
         param = next((p for p in op.params if p.type == t.DIRECTION and p.name not in bound), None)
         if param is not None:
-            checker.expect(keyword.value, t.INT, "the number of a seed")
+            expect(walk, keyword.value, t.INT, "the number of a seed")
             bound[param.name] = SeedOf(keyword.value)
             return
     if param is None:
         names = [p.name for p in op.params]
         listed = ", ".join(names) or "none"
-        checker.problems.add(
+        walk.problems.add(
             "EL204",
             f"`{op.name}` has no parameter `{keyword.name}`",
             keyword.name_span,
@@ -154,19 +154,19 @@ def _bind_keyword(checker: Checker, op: Op, keyword: ast.Keyword, bound: dict[st
         )
         return
     if name in bound:
-        checker.problems.add("EL209", f"`{name}` is given twice", keyword.span)
+        walk.problems.add("EL209", f"`{name}` is given twice", keyword.span)
         return
-    bound[name] = argument(checker, op, param, keyword.value, bound)
+    bound[name] = argument(walk, op, param, keyword.value, bound)
 
 
 def _check_missing(
-    checker: Checker, command: ast.Command, op: Op, bound: dict[str, Argument], *, fits: bool
+    walk: Walk, command: ast.Command, op: Op, bound: dict[str, Argument], *, fits: bool
 ) -> None:
     missing = [param for param in op.params if param.required and param.name not in bound]
     if missing:
         first = missing[0]
         end = command.span
-        checker.problems.add(
+        walk.problems.add(
             "EL202",
             f"`{op.name}` needs `{first.name}`: {first.help}",
             end,
@@ -175,11 +175,11 @@ def _check_missing(
     if op.clashes and fits:
         clash = op.clash({name: known(value) for name, value in bound.items()})
         if clash is not None:
-            checker.problems.add("EL202", clash.message, command.span, help=clash.hint)
+            walk.problems.add("EL202", clash.message, command.span, help=clash.hint)
     force, reason = bound.get("force"), bound.get("reason")
     blank = reason is None or not str(known(reason)).strip()
     if op.param("force") and isinstance(force, ast.Bool) and force.value and blank:
-        checker.problems.add("EL202", "a forced edit needs a reason", command.span,
+        walk.problems.add("EL202", "a forced edit needs a reason", command.span,
                              help='add reason="…"; it goes into the history')  # fmt: skip
 
 
@@ -196,32 +196,32 @@ def _example(op: Op) -> str:
     return lines[0] if lines else op.examples[0].script.splitlines()[-1]
 
 
-def argument(checker: Checker, op: Op, param: Param, expr: ast.Expr, bound: dict[str, Argument]) -> Argument:
+def argument(walk: Walk, op: Op, param: Param, expr: ast.Expr, bound: dict[str, Argument]) -> Argument:
     """One argument for one parameter."""
     if param.type == t.VALUE:
         setting = bound.get("setting")
         known = SETTINGS.get(setting.value) if isinstance(setting, Given) else None
         if known is None:
-            word = _word(checker, expr)
+            word = _word(walk, expr)
             if word is not None:
                 return Given(word)
-            checker.expect(expr, t.VALUE, f"`{param.name}`")
+            expect(walk, expr, t.VALUE, f"`{param.name}`")
             return expr
         param = Param(known.name, known.type, known.help, known.default, known.minimum, known.maximum,
                       known.above, known.choices)  # fmt: skip
-    if param.type == t.CONCEPT and (concept := _concept(checker, expr)):
+    if param.type == t.CONCEPT and (concept := _concept(walk, expr)):
         return Given(ConceptName(concept))
     if param.type == t.LABEL and (label := _bare(expr)):
         return Given(label)
-    word = _word(checker, expr)
+    word = _word(walk, expr)
     if param.type == t.CHOICE or (param.choices and word is not None):
-        return _choice(checker, param, expr, word)
+        return _choice(walk, param, expr, word)
     if param.type == t.CONCEPT and isinstance(expr, ast.Text) and expr.constant is not None:
         return Given(ConceptName(expr.constant))
     if param.type == t.DIRECTION and word is not None:
         return Given(ConceptName(word))
     if isinstance(expr, ast.Word):
-        if checker.scope.find(expr.value) is None:
+        if walk.scope.find(expr.value) is None:
             return Given(expr.value)
         expr = ast.Name(expr.span, expr.value)
     if param.type == t.LAYERS and isinstance(expr, ast.LayersRef):
@@ -230,15 +230,15 @@ def argument(checker: Checker, op: Op, param: Param, expr: ast.Expr, bound: dict
     if isinstance(value, str) and param.type == t.DIRECTION and parse_reference(value) is None:
         return Given(ConceptName(value))
     if isinstance(value, str) and param.type in REFERENCES:
-        checker.problems.add("EL201", f"`{param.name}` must be {article(param.type)}, not a text", expr.span,
+        walk.problems.add("EL201", f"`{param.name}` must be {article(param.type)}, not a text", expr.span,
                              help=f"without quotes: `{value}`" if parse_reference(value) else param.help)  # fmt: skip
         return expr
     if value is not NO_CONSTANT:
-        checker.once(expr)
-        return _check_constant(checker, param, expr, value, bound)
-    found = checker.once(expr)
+        once(walk, expr)
+        return _check_constant(walk, param, expr, value, bound)
+    found = once(walk, expr)
     if not t.fits(found, param.type) and not (param.type == t.BASIN and found == t.INT):
-        checker.problems.add(
+        walk.problems.add(
             "EL201",
             f"`{param.name}` must be {article(param.type)}, not {found}",
             expr.span,
@@ -247,18 +247,18 @@ def argument(checker: Checker, op: Op, param: Param, expr: ast.Expr, bound: dict
     return expr
 
 
-def _choice(checker: Checker, param: Param, expr: ast.Expr, word: str | None) -> Argument:
+def _choice(walk: Walk, param: Param, expr: ast.Expr, word: str | None) -> Argument:
     text = constant(expr)
     written = _bare(expr) if param.type == t.CHOICE else word
     if written is None and isinstance(text, str):
         written = text
     if written is None:
-        checker.expect(expr, t.TEXT, f"`{param.name}`")
+        expect(walk, expr, t.TEXT, f"`{param.name}`")
         return expr
     for candidate in (written, written.replace("-", "_"), written.replace("_", "-")):
         if candidate in param.choices:
             return Given(candidate)
-    checker.problems.add(
+    walk.problems.add(
         "EL208",
         f"`{param.name}` cannot be `{written}`",
         expr.span,
@@ -268,7 +268,7 @@ def _choice(checker: Checker, param: Param, expr: ast.Expr, word: str | None) ->
 
 
 def _check_constant(
-    checker: Checker, param: Param, expr: ast.Expr, value: Any, bound: dict[str, Argument]
+    walk: Walk, param: Param, expr: ast.Expr, value: Any, bound: dict[str, Argument]
 ) -> Argument:
     layer = bound.get("layer")
     index = (
@@ -277,11 +277,11 @@ def _check_constant(
     try:
         coerce(param, value, layer=index)
     except ElError as error:
-        checker.problems.add(error.code, error.message, expr.span, help=error.hint)
+        walk.problems.add(error.code, error.message, expr.span, help=error.hint)
     return expr
 
 
-def bind_procedure(checker: Checker, command: ast.Command, procedure: Procedure) -> Call:
+def bind_procedure(walk: Walk, command: ast.Command, procedure: Procedure) -> Call:
     """Bind a command's arguments to a procedure's parameters."""
     bound: dict[str, Argument] = {}
     places: dict[str, ast.Expr] = {}
@@ -289,14 +289,14 @@ def bind_procedure(checker: Checker, command: ast.Command, procedure: Procedure)
     for name, kind, _required in procedure.parameters:
         if arguments:
             places[name] = expr = arguments.pop(0)
-            if kind == t.DIRECTION and arguments and _is_seed_word(checker, expr):
+            if kind == t.DIRECTION and arguments and _is_seed_word(walk, expr):
                 expr = arguments.pop(0)
-                checker.expect(expr, t.INT, "the number of a seed")
+                expect(walk, expr, t.INT, "the number of a seed")
                 bound[name] = SeedOf(expr)
             else:
-                bound[name] = _procedure_argument(checker, name, kind, expr)
+                bound[name] = _procedure_argument(walk, name, kind, expr)
     if arguments:
-        checker.problems.add(
+        walk.problems.add(
             "EL203", f"`{procedure.name}` takes {_count(len(procedure.parameters))}, this is one too many",
             arguments[0].span, help=f"usage: {procedure.usage()}",
         )  # fmt: skip
@@ -304,23 +304,21 @@ def bind_procedure(checker: Checker, command: ast.Command, procedure: Procedure)
     for keyword in command.keywords:
         direction = next((n for n, kind in kinds.items() if kind == t.DIRECTION and n not in bound), None)
         if keyword.name == "seed" and "seed" not in kinds and direction is not None:
-            checker.expect(keyword.value, t.INT, "the number of a seed")
+            expect(walk, keyword.value, t.INT, "the number of a seed")
             bound[direction] = SeedOf(keyword.value)
         elif keyword.name not in kinds:
-            checker.problems.add(
+            walk.problems.add(
                 "EL204", f"`{procedure.name}` has no parameter `{keyword.name}`", keyword.name_span,
                 help=suggestion(keyword.name, kinds) or f"usage: {procedure.usage()}",
             )  # fmt: skip
         elif keyword.name in bound:
-            checker.problems.add("EL209", f"`{keyword.name}` is given twice", keyword.span)
+            walk.problems.add("EL209", f"`{keyword.name}` is given twice", keyword.span)
         else:
             places[keyword.name] = keyword.value
-            bound[keyword.name] = _procedure_argument(
-                checker, keyword.name, kinds[keyword.name], keyword.value
-            )
+            bound[keyword.name] = _procedure_argument(walk, keyword.name, kinds[keyword.name], keyword.value)
     for name, kind, required in procedure.parameters:
         if required and name not in bound:
-            checker.problems.add(
+            walk.problems.add(
                 "EL202", f"`{procedure.name}` needs `{name}`, {article(kind)}", command.span,
                 help=f"usage: {procedure.usage()}",
             )  # fmt: skip
@@ -330,21 +328,21 @@ def bind_procedure(checker: Checker, command: ast.Command, procedure: Procedure)
             and parameter.name not in bound
             and kinds.get(parameter.name) == t.LAYER
         ):
-            checker.check_layer(parameter.default, command)
+            check_layer(walk, parameter.default, command)
     return Call(procedure, bound, places)
 
 
-def _procedure_argument(checker: Checker, name: str, kind: t.Type, expr: ast.Expr) -> Argument:
-    if kind == t.CONCEPT and (concept := _concept(checker, expr)):
+def _procedure_argument(walk: Walk, name: str, kind: t.Type, expr: ast.Expr) -> Argument:
+    if kind == t.CONCEPT and (concept := _concept(walk, expr)):
         return Given(ConceptName(concept))
-    if kind == t.DIRECTION and (word := _word(checker, expr)):
+    if kind == t.DIRECTION and (word := _word(walk, expr)):
         return Given(ConceptName(word))
     if kind == t.STRENGTH and _bare(expr) == "auto":
         return Given("auto")
-    found = checker.type_of(expr)
+    found = type_of(walk, expr)
     if not t.fits(found, kind):
-        checker.problems.add("EL201", f"`{name}` must be {article(kind)}, not {found}", expr.span)
+        walk.problems.add("EL201", f"`{name}` must be {article(kind)}, not {found}", expr.span)
     if kind == t.LAYER:
-        checker.check_layer(expr, expr)
-        checker.layer_known(expr)
+        check_layer(walk, expr, expr)
+        layer_known(walk, expr)
     return expr

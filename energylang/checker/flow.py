@@ -20,475 +20,522 @@ from energylang.signature.values import BasinRef, ConceptName, Layer
 from energylang.syntax import ast
 
 from .facts import ALL, Facts, Loss, Made, OneOf, Place, Symbol, Undoable, basin_layer, layer_index, replace
-from .known import Known
-from .scope import Call
+from .known import argument_value, known, layer_of
+from .scope import SOME_MODEL, Argument, Call, LayerOf
+from .walk import Walk
 
 DIRECTIONS = (t.BASIN, t.DIRECTION)
 MAX_PLACES = 100
 
 
-class Flows(Known):
-    """The part of the checker that follows basins, concepts and checkpoints."""
+def blamed(walk: Walk, node: ast.Expr) -> ast.Expr:
+    """Where a value was written: for a procedure's parameter, the argument in the call."""
+    scope = walk.scope
+    for depth in range(len(walk.arguments) - 1, -1, -1):
+        if not isinstance(node, ast.Name):
+            break
+        home = scope.place(node.name)
+        if home is None or node.name not in home.parameters:
+            break
+        given = walk.arguments[depth].get(node.name)
+        if given is None:
+            break
+        node, scope = given, walk.callers[depth]
+    return node
 
-    # -- reporting ---------------------------------------------------------------------------------
 
-    def blamed(self, node: ast.Expr) -> ast.Expr:
-        """Where a value was written: for a procedure's parameter, the argument in the call."""
-        scope = self.scope
-        for depth in range(len(self.arguments) - 1, -1, -1):
-            if not isinstance(node, ast.Name):
-                break
-            home = scope.place(node.name)
-            if home is None or node.name not in home.parameters:
-                break
-            given = self.arguments[depth].get(node.name)
-            if given is None:
-                break
-            node, scope = given, self.callers[depth]
-        return node
-
-    def find(
-        self, code: str, message: str, node: ast.Expr | Span, help: str = "", notes: tuple[Note, ...] = ()
-    ) -> None:
-        """Report a finding once for each place; with the calls that lead there."""
-        if not self.model.reachable:
+def find(
+    walk: Walk, code: str, message: str, node: ast.Expr | Span, help: str = "", notes: tuple[Note, ...] = ()
+) -> None:
+    """Report a finding once for each place; with the calls that lead there."""
+    if not walk.model.reachable:
+        return
+    span = node if isinstance(node, Span) else node.span
+    if not isinstance(node, Span):
+        origin = blamed(walk, node)
+        if origin is not node:
+            notes = (*notes, Note("used here", span))
+            span = origin.span
+    if span is (node if isinstance(node, Span) else node.span):
+        for call in walk.call_spans[::-1][:3]:
+            notes = (*notes, Note("in the call here", call))
+    place = (code, id(span.source), span.start)
+    if not walk.quiet:
+        if place in walk.found:
             return
-        span = node if isinstance(node, Span) else node.span
-        if not isinstance(node, Span):
-            origin = self.blamed(node)
-            if origin is not node:
-                notes = (*notes, Note("used here", span))
-                span = origin.span
-        if span is (node if isinstance(node, Span) else node.span):
-            for call in self.call_spans[::-1][:3]:
-                notes = (*notes, Note("in the call here", call))
-        place = (code, id(span.source), span.start)
-        if not self.quiet:
-            if place in self.found:
-                return
-            self.found.add(place)
-        self.problems.add(code, message, span, help=help, notes=notes)
+        walk.found.add(place)
+    walk.problems.add(code, message, span, help=help, notes=notes)
 
-    def know(self, **changes: Any) -> None:
-        self.model = replace(self.model, facts=replace(self.model.facts, **changes))
 
-    def learn(self, facts: Facts) -> None:
-        self.model = replace(self.model, facts=facts)
+def know(walk: Walk, **changes: Any) -> None:
+    walk.model = replace(walk.model, facts=replace(walk.model.facts, **changes))
 
-    # -- uses --------------------------------------------------------------------------------------
 
-    def uses(self, node: ast.Command, op: Op, call: Call) -> None:
-        """Look at what the command's arguments refer to."""
-        layer = self.layer_value(op, call)
-        self.unsurveyed.clear()
-        for param in op.params:
-            place = call.places.get(param.name)
-            value = self.argument_value(call.arguments.get(param.name))
-            if value is None:
-                continue
-            for item in value if isinstance(value, tuple) and not isinstance(value, Symbol) else (value,):
-                for one in item if isinstance(item, OneOf) else (item,):
-                    self._use(op, param, one, place or node, layer)
-        if place := call.places.get("layer"):
-            self.layer_known(place)
+def learn(walk: Walk, facts: Facts) -> None:
+    walk.model = replace(walk.model, facts=facts)
 
-    def layer_value(self, op: Op, call: Call) -> Any:
-        """The layer a command is about: a number, a symbol, ``ALL`` or ``None``."""
-        value = self.argument_value(call.arguments.get("layer"))
-        if value in ("layers", "auto"):
-            return ALL if value == "layers" else None
-        index = layer_index(value)
-        return index if index is not None else value if isinstance(value, Symbol) else None
 
-    def layer_known(self, place: ast.Expr) -> None:
-        """EL302 for layers whose numbers are kept in variables or ranges; those that are written out are reported
-        there."""
-        if isinstance(place, ast.Int | ast.List):
-            return
-        value, header = self.known(place), self.model.header
-        several = isinstance(value, list | tuple) and not isinstance(value, Symbol)
-        numbers = [item for item in (value if several else (value,)) if type(item) is int]
-        missing = [n for n in numbers if header is not None and not 0 <= n < len(header.dims)]
-        if not missing or not self.model.reachable:
-            return
-        span = self.blamed(place).span
-        here = ("EL302", id(span.source), span.start)
-        if here not in self.found:
-            if not self.quiet:
-                self.found.add(here)
-            self.layer_exists(missing[0], span)
+def uses(walk: Walk, node: ast.Command, op: Op, call: Call) -> None:
+    """Look at what the command's arguments refer to."""
+    layer = layer_value(walk, op, call)
+    walk.unsurveyed.clear()
+    for param in op.params:
+        place = call.places.get(param.name)
+        value = argument_value(walk, call.arguments.get(param.name))
+        if value is None:
+            continue
+        for item in value if isinstance(value, tuple) and not isinstance(value, Symbol) else (value,):
+            for one in item if isinstance(item, OneOf) else (item,):
+                _use(walk, op, param, one, place or node, layer)
+    if place := call.places.get("layer"):
+        layer_known(walk, place)
 
-    def _use(self, op: Op, param: Param, value: Any, place: ast.Expr, layer: Any) -> None:
-        if param.type in (t.INT, t.FLOAT, t.STRENGTH) and isinstance(value, int | float):
-            self._in_range(param, value, place)
-        if param.type == t.BASIN and isinstance(value, int) and not isinstance(value, bool):
-            value = (
-                BasinRef(layer, value)
-                if isinstance(layer, int)
-                else Symbol(("basin", layer, value))
-                if layer
-                else None
-            )
-        if param.type == t.CONCEPT and isinstance(value, ConceptName):
-            if param.name == op.flow.creates:
-                self._recapture(op, value.name, place, layer)
-            else:
-                # Where only its texts are read, a concept of any layer will do.
-                self.concept_used(value.name, place, None if op.flow.reads else layer)
-        elif param.type == t.DIRECTION and isinstance(value, ConceptName):
-            self.concept_used(value.name, place, layer)
-        elif param.type in DIRECTIONS and isinstance(value, BasinRef | Symbol):
-            self.basin_used(op, value, place)
-            header = self.model.header
-            exists = header is None or (isinstance(value, BasinRef) and value.layer < len(header.dims))
-            if isinstance(value, BasinRef) and isinstance(layer, int) and value.layer != layer and exists:
-                self.find("EL206", f"{value} is not a basin of L{layer}", place,
-                          help=f"a basin knows its layer: `{op.name} {value}` is enough")  # fmt: skip
 
-    def _in_range(self, param: Param, value: float, place: ast.Expr) -> None:
-        if isinstance(value, bool) or isinstance(place, ast.Int | ast.Float | ast.Command):
-            return  # reported where it is written
-        try:
-            coerce(param, value)
-        except ElError as error:
-            if error.code == "EL206":
-                self.find(error.code, error.message, place, help=error.hint)
+def layer_value(walk: Walk, op: Op, call: Call) -> Any:
+    """The layer a command is about: a number, a symbol, ``ALL`` or ``None``."""
+    value = argument_value(walk, call.arguments.get("layer"))
+    if value in ("layers", "auto"):
+        return ALL if value == "layers" else None
+    index = layer_index(value)
+    return index if index is not None else value if isinstance(value, Symbol) else None
 
-    def basin_used(self, op: Op, basin: Any, place: ast.Expr) -> None:
-        """EL303 and EL304: is the layer surveyed, and is the basin still there?"""
-        facts = self.facts
-        layer = basin_layer(basin)
-        layer = layer.index if isinstance(layer, Layer) else layer
-        if (
-            layer is not None
-            and ALL not in facts.surveyed
-            and layer not in facts.surveyed
-            and layer not in self.unsurveyed
-            and not place.span.source.legacy  # there, and here, such a layer is surveyed on the way
-        ):
-            self.unsurveyed.add(layer)
-            shown = f"L{layer}" if isinstance(layer, int) else "this layer"
-            written = _written(place)
-            how = "has not been surveyed" if layer not in facts.seen and ALL not in facts.seen else (
-                "has not been surveyed on every way to here"
-            )  # fmt: skip
-            named = str(basin) if isinstance(basin, BasinRef) else f"`{written}`"
-            self.find(
-                "EL303", f"{named} is a basin of a layer that {how}" if shown == "this layer" else
-                f"{named} names a basin of {shown}, which {how}", place,
-                help=f"`survey {shown if isinstance(layer, int) else written.partition('.')[0]}` first: "
-                "it finds the basins and gives them their numbers",
-            )  # fmt: skip
-        loss = self.facts.now.gone.get(basin)
-        if loss is not None:
-            self._gone(op, basin, loss, place)
+
+def layer_known(walk: Walk, place: ast.Expr) -> None:
+    """EL302 for layers whose numbers are kept in variables or ranges; those that are written out are reported
+    there."""
+    if isinstance(place, ast.Int | ast.List):
+        return
+    value, header = known(walk, place), walk.model.header
+    several = isinstance(value, list | tuple) and not isinstance(value, Symbol)
+    numbers = [item for item in (value if several else (value,)) if type(item) is int]
+    missing = [n for n in numbers if header is not None and not 0 <= n < len(header.dims)]
+    if not missing or not walk.model.reachable:
+        return
+    span = blamed(walk, place).span
+    here = ("EL302", id(span.source), span.start)
+    if here not in walk.found:
+        if not walk.quiet:
+            walk.found.add(here)
+        layer_exists(walk, missing[0], span)
+
+
+def _use(walk: Walk, op: Op, param: Param, value: Any, place: ast.Expr, layer: Any) -> None:
+    if param.type in (t.INT, t.FLOAT, t.STRENGTH) and isinstance(value, int | float):
+        _in_range(walk, param, value, place)
+    if param.type == t.BASIN and isinstance(value, int) and not isinstance(value, bool):
+        value = (
+            BasinRef(layer, value)
+            if isinstance(layer, int)
+            else Symbol(("basin", layer, value))
+            if layer
+            else None
+        )
+    if param.type == t.CONCEPT and isinstance(value, ConceptName):
+        if param.name == op.flow.creates:
+            _recapture(walk, op, value.name, place, layer)
         else:
-            self.basin_shaken(basin, place)
+            # Where only its texts are read, a concept of any layer will do.
+            concept_used(walk, value.name, place, None if op.flow.reads else layer)
+    elif param.type == t.DIRECTION and isinstance(value, ConceptName):
+        concept_used(walk, value.name, place, layer)
+    elif param.type in DIRECTIONS and isinstance(value, BasinRef | Symbol):
+        basin_used(walk, op, value, place)
+        header = walk.model.header
+        exists = header is None or (isinstance(value, BasinRef) and value.layer < len(header.dims))
+        if isinstance(value, BasinRef) and isinstance(layer, int) and value.layer != layer and exists:
+            find(walk, "EL206", f"{value} is not a basin of L{layer}", place,
+                      help=f"a basin knows its layer: `{op.name} {value}` is enough")  # fmt: skip
 
-    def _gone(self, op: Op, basin: Any, loss: Loss, place: ast.Expr) -> None:
-        shown = str(basin) if isinstance(basin, BasinRef) else f"`{_written(self.blamed(place))}`"
-        if loss.span is None:
-            self.find("EL304", f"{shown} {loss.text}", place, help="`undo` brings it back")
-            return
-        if loss.by == self.commands[-1] and loss.span == self.places[-1]:
-            self.find(
-                "EL304", f"{shown} is {loss.said} here again: an earlier round of the loop has {loss.said} it",
-                place, help=f"move `{op.name}` out of the loop, or let it depend on the loop's variable",
-            )  # fmt: skip
-            return
-        line = loss.span.start_location()[0]
-        elsewhere = "" if loss.span.source is place.span.source else f" of {loss.span.source.name}"
-        message = f"{shown} was {loss.said} in line {line}{elsewhere}"
-        if not loss.sure:
-            message = f"{shown} may be gone: on some way to here it was {loss.said} in line {line}{elsewhere}"
-        notes = [Note(f"{loss.said} here", loss.span)]
-        notes += [Note("in the call here", call) for call in loss.calls[::-1][:2]]
-        again = f"it cannot be {loss.said} twice; " if op.flow.ends and op.flow.said == loss.said else ""
-        self.find(
-            "EL304", message, place, notes=tuple(notes),
-            help=again + "`undo` or `rollback` brings it back; `survey` shows which basins there are now",
+
+def _in_range(walk: Walk, param: Param, value: float, place: ast.Expr) -> None:
+    if isinstance(value, bool) or isinstance(place, ast.Int | ast.Float | ast.Command):
+        return  # reported where it is written
+    try:
+        coerce(param, value)
+    except ElError as error:
+        if error.code == "EL206":
+            find(walk, error.code, error.message, place, help=error.hint)
+
+
+def basin_used(walk: Walk, op: Op, basin: Any, place: ast.Expr) -> None:
+    """EL303 and EL304: is the layer surveyed, and is the basin still there?"""
+    facts = walk.facts
+    layer = basin_layer(basin)
+    layer = layer.index if isinstance(layer, Layer) else layer
+    if (
+        layer is not None
+        and ALL not in facts.surveyed
+        and layer not in facts.surveyed
+        and layer not in walk.unsurveyed
+        and not place.span.source.legacy  # there, and here, such a layer is surveyed on the way
+    ):
+        walk.unsurveyed.add(layer)
+        shown = f"L{layer}" if isinstance(layer, int) else "this layer"
+        written = _written(place)
+        how = "has not been surveyed" if layer not in facts.seen and ALL not in facts.seen else (
+            "has not been surveyed on every way to here"
         )  # fmt: skip
+        named = str(basin) if isinstance(basin, BasinRef) else f"`{written}`"
+        find(walk,
+            "EL303", f"{named} is a basin of a layer that {how}" if shown == "this layer" else
+            f"{named} names a basin of {shown}, which {how}", place,
+            help=f"`survey {shown if isinstance(layer, int) else written.partition('.')[0]}` first: "
+            "it finds the basins and gives them their numbers",
+        )  # fmt: skip
+    loss = walk.facts.now.gone.get(basin)
+    if loss is not None:
+        _gone(walk, op, basin, loss, place)
+    else:
+        basin_shaken(walk, basin, place)
 
-    def concept_used(self, name: str, place: ast.Expr, layer: Any) -> None:
-        """EL305: does the concept exist on every path, and at this layer?"""
-        now = self.facts.now
-        made = now.concepts.get(name)
-        if made is None:
-            if now.open or name in self.lost:
-                return
-            self._no_concept(name, place, layer)
-        elif isinstance(layer, int) and None not in made.layers and layer not in made.layers:
-            where = " or ".join(f"L{index}" for index in sorted(i for i in made.layers if i is not None))
-            notes = (Note("captured here", made.span),) if made.span is not None else ()
-            self.find(
-                "EL305", f"`{name}` was captured at {where}, and this is L{layer}", place, notes=notes,
-                help=f"a concept is a direction of its own layer: use {where}, or capture it at L{layer} "
-                "under another name",
-            )  # fmt: skip
 
-    def _no_concept(self, name: str, place: ast.Expr, layer: Any) -> None:
-        elsewhere = self.captured.get(name)
-        if elsewhere is not None and elsewhere.start < place.span.start:
-            self.find(
-                "EL305", f"on some way to here no concept `{name}` has been captured", place,
-                notes=(Note("captured here, on other ways", elsewhere),),
-                help="capture it before the branch, or in every branch",
-            )  # fmt: skip
+def _gone(walk: Walk, op: Op, basin: Any, loss: Loss, place: ast.Expr) -> None:
+    shown = str(basin) if isinstance(basin, BasinRef) else f"`{_written(blamed(walk, place))}`"
+    if loss.span is None:
+        find(walk, "EL304", f"{shown} {loss.text}", place, help="`undo` brings it back")
+        return
+    if loss.by == walk.commands[-1] and loss.span == walk.places[-1]:
+        find(walk,
+            "EL304", f"{shown} is {loss.said} here again: an earlier round of the loop has {loss.said} it",
+            place, help=f"move `{op.name}` out of the loop, or let it depend on the loop's variable",
+        )  # fmt: skip
+        return
+    line = loss.span.start_location()[0]
+    elsewhere = "" if loss.span.source is place.span.source else f" of {loss.span.source.name}"
+    message = f"{shown} was {loss.said} in line {line}{elsewhere}"
+    if not loss.sure:
+        message = f"{shown} may be gone: on some way to here it was {loss.said} in line {line}{elsewhere}"
+    notes = [Note(f"{loss.said} here", loss.span)]
+    notes += [Note("in the call here", call) for call in loss.calls[::-1][:2]]
+    again = f"it cannot be {loss.said} twice; " if op.flow.ends and op.flow.said == loss.said else ""
+    find(walk,
+        "EL304", message, place, notes=tuple(notes),
+        help=again + "`undo` or `rollback` brings it back; `survey` shows which basins there are now",
+    )  # fmt: skip
+
+
+def concept_used(walk: Walk, name: str, place: ast.Expr, layer: Any) -> None:
+    """EL305: does the concept exist on every path, and at this layer?"""
+    now = walk.facts.now
+    made = now.concepts.get(name)
+    if made is None:
+        if now.open or name in walk.lost:
             return
-        notes = (Note("it is captured only here", elsewhere),) if elsewhere is not None else ()
-        similar = suggestion(name, self.facts.now.concepts)
-        at = f"L{layer}" if isinstance(layer, int) else "L0"
-        self.find("EL305", f"no concept `{name}` has been captured", place, notes=notes,
-                  help=similar or f'`capture {at} {name} "some text"` first')  # fmt: skip
-
-    def _recapture(self, op: Op, name: str, place: ast.Expr, layer: Any) -> None:
-        """A concept has one layer."""
-        made = self.facts.now.concepts.get(name)
-        if (
-            made is None
-            or not op.flow.at
-            or None in made.layers
-            or not isinstance(layer, int)
-            or layer in made.layers
-        ):
-            return
+        _no_concept(walk, name, place, layer)
+    elif isinstance(layer, int) and None not in made.layers and layer not in made.layers:
         where = " or ".join(f"L{index}" for index in sorted(i for i in made.layers if i is not None))
         notes = (Note("captured here", made.span),) if made.span is not None else ()
-        self.find("EL305", f"`{name}` is a concept of {where}, and this would capture it at L{layer}", place,
-                  notes=notes, help="a concept lives at one layer: choose another name for this one")  # fmt: skip
-
-    # -- what a command leaves behind --------------------------------------------------------------
-
-    def leaves(self, node: ast.Command, op: Op, call: Call) -> None:
-        """Change the facts to those after the command."""
-        flow, key = op.flow, self.commands[-1]
-        symbol = Symbol(("do", key))
-        if key in self.evaluated:
-            self.learn(self.facts.renewed(symbol))
-        self.evaluated.add(key)
-        layer = self.layer_value(op, call)
-        self.layers_of_commands[key] = layer
-        if flow.travels:
-            self._travel(op, call, node)
-            return
-        if flow.live:
-            self.heard(node.name_span)
-        if flow.keeps:
-            self.kept = True
-        if flow.surveys:
-            surveyed = ALL if flow.surveys == ALL else self._layer(call, flow.surveys)
-            if surveyed is not None:
-                facts = self.facts
-                self.know(surveyed=facts.surveyed | {surveyed}, seen=facts.seen | {surveyed})
-                self.steadied(surveyed)
-        if op.effects & (Effect.EDITS | Effect.CHANGES):
-            before, number = self.facts.now, self.facts.next_number
-            edit = Effect.EDITS in op.effects
-            self.learn(
-                self.facts.changed(self._after(node, op, call, before, layer), layer if edit else None)
-            )
-            if number is not None and len(self.numbered) < MAX_PLACES:
-                place = Place(self.facts.now, self.facts.past)
-                known = self.numbered.get(number)
-                self.numbered[number] = place.join(known) if known is not None else place
-
-    def _layer(self, call: Call, name: str) -> Any:
-        value = self.argument_value(call.arguments.get(name))
-        if value == "layers":
-            return ALL
-        index = layer_index(value)
-        return index if index is not None else value if isinstance(value, Symbol) else None
-
-    def _after(self, node: ast.Command, op: Op, call: Call, now: Undoable, layer: Any) -> Undoable:
-        flow, key = op.flow, self.commands[-1]
-        if Effect.EDITS in op.effects:
-            where = layer if layer is not None else ALL
-            span = node.span
-            if self.call_spans and self.call_spans[0].source is not span.source:
-                span = self.call_spans[0]  # of an imported procedure, the call is of interest
-            now = replace(
-                now,
-                edited={**now.edited, where: span},
-                staged={**now.staged, where: span},
-                shaken={**now.shaken, where: span},
-            )
-        if flow.ends:
-            basin = self.argument_value(call.arguments.get(flow.ends))
-            param = op.param(flow.ends)
-            if (
-                isinstance(basin, int)
-                and param is not None
-                and param.type == t.BASIN
-                and isinstance(layer, int)
-            ):
-                basin = BasinRef(layer, basin)
-            if isinstance(basin, OneOf):
-                for one in basin:
-                    where = self.layer_of(one)
-                    loss = Loss(self.places[-1], flow.said, where, key, tuple(self.call_spans), sure=False)
-                    now = replace(now, gone={**now.gone, one: loss})
-            if isinstance(basin, BasinRef | Symbol):
-                where = self.layer_of(basin) if not isinstance(basin, BasinRef) else basin.layer
-                loss = Loss(self.places[-1], flow.said, where, key, tuple(self.call_spans))
-                now = replace(now, gone={**now.gone, basin: loss})
-        if flow.revives:
-            now = revived(now, ALL if flow.revives == ALL else self._layer(call, flow.revives))
-        if flow.applies:
-            applied = self._layer(call, flow.applies)
-            left = {} if applied == ALL else {k: v for k, v in now.staged.items() if k not in (applied, ALL)}
-            now = replace(now, staged=left)
-        if flow.creates:
-            concept = self.argument_value(call.arguments.get(flow.creates))
-            name = (
-                concept.name
-                if isinstance(concept, ConceptName)
-                else concept
-                if isinstance(concept, str)
-                else None
-            )
-            if name is not None:
-                at = self._layer(call, flow.at) if flow.at else None
-                known = now.concepts.get(name)
-                layers = frozenset((at if isinstance(at, int) else None,))
-                if known is not None and flow.at and (layers == {None} or not layers & known.layers):
-                    layers = known.layers
-                self.captured.setdefault(name, node.span)
-                now = replace(now, concepts={**now.concepts, name: Made(node.span, layers)})
-            elif flow.creates not in call.arguments:
-                now = replace(now, open=True)  # import-concept: the file says which
-        return now
-
-    # -- travelling through the history --------------------------------------------------------------
-
-    def _travel(self, op: Op, call: Call, node: ast.Command) -> None:
-        facts, travel = self.facts, op.flow.travels
-        if travel in ("undo", "redo"):
-            given = call.arguments.get("steps")
-            steps = 1 if given is None else self.argument_value(given)
-            if travel == "redo":
-                self.learn(facts.redone(steps if isinstance(steps, int) else None))
-            elif isinstance(steps, Layer):
-                self._undo_layer(steps.index, node)
-            else:
-                self._nothing_to_undo(node)
-                self.learn(self.facts.undone(steps if isinstance(steps, int) else None))
-            return
-        if travel == "goto":
-            number = self.argument_value(call.arguments.get("id"))
-            place = self._numbered(number) if isinstance(number, int) else None
-            last = facts.next_number
-            if place is None and isinstance(number, int) and last is not None and number >= last:
-                self.find("EL306", f"there is no operation {number} yet", call.places.get("id") or node,
-                          help=f"up to here the history has the places 0 to {last - 1}")  # fmt: skip
-            self.learn(facts.at(place) if place is not None else facts.travelled(*self.everywhere))
-            return
-        name = self.argument_value(call.arguments.get("name"))
-        if not isinstance(name, str):
-            if travel == "rollback":
-                self.learn(facts.travelled(*self.everywhere, *facts.checkpoints.values()))
-            else:
-                self.know(any_checkpoint=True)
-            return
-        if travel == "checkpoint":
-            place = Place(facts.now, facts.past)
-            if len(self.everywhere) < MAX_PLACES:
-                self.everywhere.append(place)
-            self.named.setdefault(name, node.span)
-            self.know(checkpoints={**facts.checkpoints, name: place})
-            return
-        if name in facts.checkpoints:
-            self.learn(facts.at(facts.checkpoints[name]))
-        elif facts.any_checkpoint:
-            self.learn(facts.travelled(*self.everywhere))
-        else:
-            self._no_checkpoint(name, call.places.get("name") or node)
-
-    def _numbered(self, number: int) -> Place | None:
-        """The place after the operation with this number, where the history up to here is known."""
-        now, past = self.facts.now, self.facts.past
-        if self.facts.next_number is None:
-            return None
-        while past is not None:
-            if past.number == number:
-                return Place(now, past)
-            if past.number is None:
-                break
-            now, past = past.before, past.parent
-        else:
-            if number == 0:
-                return Place(now, None)
-        return self.numbered.get(number)
-
-    def _undo_layer(self, layer: int, node: ast.Command) -> None:
-        facts = self.facts
-        past, found = facts.past, facts.now.open
-        while past is not None and not found:
-            found = past.layer is not None and (past.layer == layer or not isinstance(past.layer, int))
-            past = past.parent
-        if not found and not (self.model.header is not None and layer >= len(self.model.header.dims)):
-            self.find("EL306", f"there is no edit of L{layer} to undo", node.span,
-                      help="nothing has edited this layer before; `undo` takes back the last change")  # fmt: skip
-        self.learn(facts.edit_undone(layer))
-
-    def _nothing_to_undo(self, node: ast.Command) -> None:
-        facts = self.facts
-        if not facts.fresh or not self.model.loaded:
-            return
-        message = "there is nothing to undo: nothing has been changed"
-        if facts.past is not None:
-            message = "on some way to here there is nothing to undo: nothing has been changed"
-        self.find("EL306", message, node.span,
-                  help="`undo` takes back edits, settings, captures and the like; looking changes nothing")  # fmt: skip
-        self.know(fresh=False)
-
-    def _no_checkpoint(self, name: str, place: ast.Expr) -> None:
-        elsewhere = self.named.get(name)
-        if elsewhere is not None:
-            self.find(
-                "EL306", f"on some way to here there is no checkpoint `{name}`", place,
-                notes=(Note("it is made here, on other ways", elsewhere),),
-                help="make it before the branch; loading a model ends all checkpoints",
-            )  # fmt: skip
-            return
-        known = self.facts.checkpoints
-        listed = f"there are: {', '.join(known)}" if known else f"`checkpoint {name}` makes it"
-        self.find(
-            "EL306", f"there is no checkpoint `{name}` yet", place, help=suggestion(name, known) or listed
-        )
-
-    # -- warnings that follow from the facts ------------------------------------------------------------
-
-    def basin_shaken(self, basin: Any, place: ast.Expr) -> None:
-        """EL402: the layer was edited since the survey that numbered the basin."""
-        layer = self.layer_of(basin)
-        shaken = self.facts.now.shaken
-        edit = shaken.get(layer) or shaken.get(ALL) if layer is not None else None
-        if edit is None:
-            return
-        self.find(
-            "EL402", f"L{layer} was edited after it was surveyed: whether {basin} is still there shows when it runs"
-            if isinstance(layer, int) and isinstance(basin, BasinRef)
-            else "its layer was edited after it was surveyed: whether the basin is still there shows when it runs",
-            place, notes=(Note("edited here", edit),), help="`survey` the layer again before using its basins",
+        find(walk,
+            "EL305", f"`{name}` was captured at {where}, and this is L{layer}", place, notes=notes,
+            help=f"a concept is a direction of its own layer: use {where}, or capture it at L{layer} "
+            "under another name",
         )  # fmt: skip
-        self.steadied(layer)
 
-    def steadied(self, layer: Any) -> None:
-        now = self.facts.now
-        if now.shaken:
-            left = {} if layer == ALL else {k: v for k, v in now.shaken.items() if k not in (layer, ALL)}
-            self.know(now=replace(now, shaken=left))
 
-    def heard(self, span: Span) -> None:
-        """EL401: the live model does not have the staged edits."""
-        now = self.facts.now
-        if not now.staged:
-            return
-        layer, edit = next(iter(now.staged.items()))
-        shown = f"L{layer}" if isinstance(layer, int) else "layers"
-        self.find("EL401", "this hears the live model, which does not have the edit that is staged", span,
-                  notes=(Note("staged here, never applied", edit),), help=f"`apply {shown}` first")  # fmt: skip
-        self.know(now=replace(now, staged={}))
+def _no_concept(walk: Walk, name: str, place: ast.Expr, layer: Any) -> None:
+    elsewhere = walk.captured.get(name)
+    if elsewhere is not None and elsewhere.start < place.span.start:
+        find(walk,
+            "EL305", f"on some way to here no concept `{name}` has been captured", place,
+            notes=(Note("captured here, on other ways", elsewhere),),
+            help="capture it before the branch, or in every branch",
+        )  # fmt: skip
+        return
+    notes = (Note("it is captured only here", elsewhere),) if elsewhere is not None else ()
+    similar = suggestion(name, walk.facts.now.concepts)
+    at = f"L{layer}" if isinstance(layer, int) else "L0"
+    find(walk, "EL305", f"no concept `{name}` has been captured", place, notes=notes,
+              help=similar or f'`capture {at} {name} "some text"` first')  # fmt: skip
+
+
+def _recapture(walk: Walk, op: Op, name: str, place: ast.Expr, layer: Any) -> None:
+    """A concept has one layer."""
+    made = walk.facts.now.concepts.get(name)
+    if (
+        made is None
+        or not op.flow.at
+        or None in made.layers
+        or not isinstance(layer, int)
+        or layer in made.layers
+    ):
+        return
+    where = " or ".join(f"L{index}" for index in sorted(i for i in made.layers if i is not None))
+    notes = (Note("captured here", made.span),) if made.span is not None else ()
+    find(walk, "EL305", f"`{name}` is a concept of {where}, and this would capture it at L{layer}", place,
+              notes=notes, help="a concept lives at one layer: choose another name for this one")  # fmt: skip
+
+
+def leaves(walk: Walk, node: ast.Command, op: Op, call: Call) -> None:
+    """Change the facts to those after the command."""
+    flow, key = op.flow, walk.commands[-1]
+    symbol = Symbol(("do", key))
+    if key in walk.evaluated:
+        learn(walk, walk.facts.renewed(symbol))
+    walk.evaluated.add(key)
+    layer = layer_value(walk, op, call)
+    walk.layers_of_commands[key] = layer
+    if flow.travels:
+        _travel(walk, op, call, node)
+        return
+    if flow.live:
+        heard(walk, node.name_span)
+    if flow.keeps:
+        walk.kept = True
+    if flow.surveys:
+        surveyed = ALL if flow.surveys == ALL else _layer(walk, call, flow.surveys)
+        if surveyed is not None:
+            facts = walk.facts
+            know(walk, surveyed=facts.surveyed | {surveyed}, seen=facts.seen | {surveyed})
+            steadied(walk, surveyed)
+    if op.effects & (Effect.EDITS | Effect.CHANGES):
+        before, number = walk.facts.now, walk.facts.next_number
+        edit = Effect.EDITS in op.effects
+        learn(walk, walk.facts.changed(_after(walk, node, op, call, before, layer), layer if edit else None))
+        if number is not None and len(walk.numbered) < MAX_PLACES:
+            place = Place(walk.facts.now, walk.facts.past)
+            known = walk.numbered.get(number)
+            walk.numbered[number] = place.join(known) if known is not None else place
+
+
+def _layer(walk: Walk, call: Call, name: str) -> Any:
+    value = argument_value(walk, call.arguments.get(name))
+    if value == "layers":
+        return ALL
+    index = layer_index(value)
+    return index if index is not None else value if isinstance(value, Symbol) else None
+
+
+def _after(walk: Walk, node: ast.Command, op: Op, call: Call, now: Undoable, layer: Any) -> Undoable:
+    flow, key = op.flow, walk.commands[-1]
+    if Effect.EDITS in op.effects:
+        where = layer if layer is not None else ALL
+        span = node.span
+        if walk.call_spans and walk.call_spans[0].source is not span.source:
+            span = walk.call_spans[0]  # of an imported procedure, the call is of interest
+        now = replace(
+            now,
+            edited={**now.edited, where: span},
+            staged={**now.staged, where: span},
+            shaken={**now.shaken, where: span},
+        )
+    if flow.ends:
+        basin = argument_value(walk, call.arguments.get(flow.ends))
+        param = op.param(flow.ends)
+        if isinstance(basin, int) and param is not None and param.type == t.BASIN and isinstance(layer, int):
+            basin = BasinRef(layer, basin)
+        if isinstance(basin, OneOf):
+            for one in basin:
+                where = layer_of(walk, one)
+                loss = Loss(walk.places[-1], flow.said, where, key, tuple(walk.call_spans), sure=False)
+                now = replace(now, gone={**now.gone, one: loss})
+        if isinstance(basin, BasinRef | Symbol):
+            where = layer_of(walk, basin) if not isinstance(basin, BasinRef) else basin.layer
+            loss = Loss(walk.places[-1], flow.said, where, key, tuple(walk.call_spans))
+            now = replace(now, gone={**now.gone, basin: loss})
+    if flow.revives:
+        now = revived(now, ALL if flow.revives == ALL else _layer(walk, call, flow.revives))
+    if flow.applies:
+        applied = _layer(walk, call, flow.applies)
+        left = {} if applied == ALL else {k: v for k, v in now.staged.items() if k not in (applied, ALL)}
+        now = replace(now, staged=left)
+    if flow.creates:
+        concept = argument_value(walk, call.arguments.get(flow.creates))
+        name = (
+            concept.name
+            if isinstance(concept, ConceptName)
+            else concept
+            if isinstance(concept, str)
+            else None
+        )
+        if name is not None:
+            at = _layer(walk, call, flow.at) if flow.at else None
+            known = now.concepts.get(name)
+            layers = frozenset((at if isinstance(at, int) else None,))
+            if known is not None and flow.at and (layers == {None} or not layers & known.layers):
+                layers = known.layers
+            walk.captured.setdefault(name, node.span)
+            now = replace(now, concepts={**now.concepts, name: Made(node.span, layers)})
+        elif flow.creates not in call.arguments:
+            now = replace(now, open=True)  # import-concept: the file says which
+    return now
+
+
+def _travel(walk: Walk, op: Op, call: Call, node: ast.Command) -> None:
+    facts, travel = walk.facts, op.flow.travels
+    if travel in ("undo", "redo"):
+        given = call.arguments.get("steps")
+        steps = 1 if given is None else argument_value(walk, given)
+        if travel == "redo":
+            learn(walk, facts.redone(steps if isinstance(steps, int) else None))
+        elif isinstance(steps, Layer):
+            _undo_layer(walk, steps.index, node)
+        else:
+            _nothing_to_undo(walk, node)
+            learn(walk, walk.facts.undone(steps if isinstance(steps, int) else None))
+        return
+    if travel == "goto":
+        number = argument_value(walk, call.arguments.get("id"))
+        place = _numbered(walk, number) if isinstance(number, int) else None
+        last = facts.next_number
+        if place is None and isinstance(number, int) and last is not None and number >= last:
+            find(walk, "EL306", f"there is no operation {number} yet", call.places.get("id") or node,
+                      help=f"up to here the history has the places 0 to {last - 1}")  # fmt: skip
+        learn(walk, facts.at(place) if place is not None else facts.travelled(*walk.everywhere))
+        return
+    name = argument_value(walk, call.arguments.get("name"))
+    if not isinstance(name, str):
+        if travel == "rollback":
+            learn(walk, facts.travelled(*walk.everywhere, *facts.checkpoints.values()))
+        else:
+            know(walk, any_checkpoint=True)
+        return
+    if travel == "checkpoint":
+        place = Place(facts.now, facts.past)
+        if len(walk.everywhere) < MAX_PLACES:
+            walk.everywhere.append(place)
+        walk.named.setdefault(name, node.span)
+        know(walk, checkpoints={**facts.checkpoints, name: place})
+        return
+    if name in facts.checkpoints:
+        learn(walk, facts.at(facts.checkpoints[name]))
+    elif facts.any_checkpoint:
+        learn(walk, facts.travelled(*walk.everywhere))
+    else:
+        _no_checkpoint(walk, name, call.places.get("name") or node)
+
+
+def _numbered(walk: Walk, number: int) -> Place | None:
+    """The place after the operation with this number, where the history up to here is known."""
+    now, past = walk.facts.now, walk.facts.past
+    if walk.facts.next_number is None:
+        return None
+    while past is not None:
+        if past.number == number:
+            return Place(now, past)
+        if past.number is None:
+            break
+        now, past = past.before, past.parent
+    else:
+        if number == 0:
+            return Place(now, None)
+    return walk.numbered.get(number)
+
+
+def _undo_layer(walk: Walk, layer: int, node: ast.Command) -> None:
+    facts = walk.facts
+    past, found = facts.past, facts.now.open
+    while past is not None and not found:
+        found = past.layer is not None and (past.layer == layer or not isinstance(past.layer, int))
+        past = past.parent
+    if not found and not (walk.model.header is not None and layer >= len(walk.model.header.dims)):
+        find(walk, "EL306", f"there is no edit of L{layer} to undo", node.span,
+                  help="nothing has edited this layer before; `undo` takes back the last change")  # fmt: skip
+    learn(walk, facts.edit_undone(layer))
+
+
+def _nothing_to_undo(walk: Walk, node: ast.Command) -> None:
+    facts = walk.facts
+    if not facts.fresh or not walk.model.loaded:
+        return
+    message = "there is nothing to undo: nothing has been changed"
+    if facts.past is not None:
+        message = "on some way to here there is nothing to undo: nothing has been changed"
+    find(walk, "EL306", message, node.span,
+              help="`undo` takes back edits, settings, captures and the like; looking changes nothing")  # fmt: skip
+    know(walk, fresh=False)
+
+
+def _no_checkpoint(walk: Walk, name: str, place: ast.Expr) -> None:
+    elsewhere = walk.named.get(name)
+    if elsewhere is not None:
+        find(walk,
+            "EL306", f"on some way to here there is no checkpoint `{name}`", place,
+            notes=(Note("it is made here, on other ways", elsewhere),),
+            help="make it before the branch; loading a model ends all checkpoints",
+        )  # fmt: skip
+        return
+    known = walk.facts.checkpoints
+    listed = f"there are: {', '.join(known)}" if known else f"`checkpoint {name}` makes it"
+    find(walk, "EL306", f"there is no checkpoint `{name}` yet", place, help=suggestion(name, known) or listed)
+
+
+def basin_shaken(walk: Walk, basin: Any, place: ast.Expr) -> None:
+    """EL402: the layer was edited since the survey that numbered the basin."""
+    layer = layer_of(walk, basin)
+    shaken = walk.facts.now.shaken
+    edit = shaken.get(layer) or shaken.get(ALL) if layer is not None else None
+    if edit is None:
+        return
+    find(walk,
+        "EL402", f"L{layer} was edited after it was surveyed: whether {basin} is still there shows when it runs"
+        if isinstance(layer, int) and isinstance(basin, BasinRef)
+        else "its layer was edited after it was surveyed: whether the basin is still there shows when it runs",
+        place, notes=(Note("edited here", edit),), help="`survey` the layer again before using its basins",
+    )  # fmt: skip
+    steadied(walk, layer)
+
+
+def steadied(walk: Walk, layer: Any) -> None:
+    now = walk.facts.now
+    if now.shaken:
+        left = {} if layer == ALL else {k: v for k, v in now.shaken.items() if k not in (layer, ALL)}
+        know(walk, now=replace(now, shaken=left))
+
+
+def heard(walk: Walk, span: Span) -> None:
+    """EL401: the live model does not have the staged edits."""
+    now = walk.facts.now
+    if not now.staged:
+        return
+    layer, edit = next(iter(now.staged.items()))
+    shown = f"L{layer}" if isinstance(layer, int) else "layers"
+    find(walk, "EL401", "this hears the live model, which does not have the edit that is staged", span,
+              notes=(Note("staged here, never applied", edit),), help=f"`apply {shown}` first")  # fmt: skip
+    know(walk, now=replace(now, staged={}))
+
+
+def needs_model(walk: Walk, span: Span, what: str) -> None:
+    """Report EL301 where no model is loaded, once for each way of not being loaded."""
+    if walk.quiet:
+        return
+    if not walk.model.loaded:
+        walk.problems.add("EL301", f"{what} needs a model, and none is loaded", span,
+                          help='begin with `load "tiny"`')  # fmt: skip
+        walk.model = SOME_MODEL.with_values(walk.facts)
+    elif not walk.model.on_every_path:
+        walk.problems.add("EL301", f"{what} needs a model, and on some way to here none is loaded", span,
+                          help="load one before the branch, or in every branch")  # fmt: skip
+        walk.model = replace(SOME_MODEL.with_values(walk.facts), header=walk.model.header)
+
+
+def check_layer(walk: Walk, value: Argument, place: ast.Expr | None) -> None:
+    """Report EL302 for a layer, or a basin's layer, that the model does not have."""
+    node = value.basin if isinstance(value, LayerOf) else value
+    if isinstance(node, ast.LayerRef):
+        index = node.index
+    elif isinstance(node, ast.BasinRef):
+        index = node.layer
+    elif isinstance(node, ast.Int):
+        index = node.value
+    elif isinstance(node, ast.List):
+        for item in node.items:
+            check_layer(walk, item, item)
+        return
+    else:
+        return
+    layer_exists(walk, index, (place or node).span)
+
+
+def layer_exists(walk: Walk, index: int, span: Span) -> None:
+    header = walk.model.header
+    if index < 0:
+        walk.problems.add("EL302", f"there is no layer {index}", span, help="layers are numbered from L0")
+        return
+    if header is None or index < len(header.dims):
+        return
+    count = len(header.dims)
+    has = "one layer, L0" if count == 1 else f"layers L0 to L{count - 1}"
+    walk.problems.add("EL302", f"there is no L{index}: {header.spec} has {has}", span)
 
 
 def revived(now: Undoable, layer: Any) -> Undoable:

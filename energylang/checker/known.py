@@ -8,6 +8,7 @@ is used afterwards are seen to be the same one: ``let b = s.basins[0]``, ``remov
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
@@ -15,10 +16,10 @@ from typing import Any
 from energylang.signature.values import BasinRef, ConceptName, Layer
 from energylang.syntax import ast
 
-from .expressions import BASIN_NAME, Expressions
-from .facts import Facts, Symbol
+from .facts import Symbol
 from .rules import Rules
 from .scope import Argument, Given, LayerOf, SeedOf
+from .walk import Walk
 
 MAX_ITEMS = 64
 MAX_TEXT = 1000
@@ -31,202 +32,211 @@ _COMPARISON: Mapping[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 
 
+BASIN_NAME = re.compile(r"B(\d{1,9})\Z")
 _value = Rules()
 
 
-class Known(Expressions):
-    """The part of the checker that knows values."""
-
-    @property
-    def facts(self) -> Facts:
-        return self.model.facts
-
-    def argument_value(self, argument: Argument | None) -> Any:
-        """The value of an argument that has found its parameter."""
-        if isinstance(argument, Given):
-            return argument.value
-        if isinstance(argument, LayerOf):
-            return self.layer_of(self.known(argument.basin))
-        if argument is None or isinstance(argument, SeedOf):
-            return None
-        return self.known(argument)
-
-    def layer_of(self, value: Any) -> Any:
-        """The layer (a number, or a symbol) of a basin or a survey; ``None`` where it cannot be known."""
-        while isinstance(value, Symbol):
-            if value[0] == "basin":
-                value = value[1]
-                return value.index if isinstance(value, Layer) else value
-            if value[0] == "do":
-                return self.layers_of_commands.get(value[1])
-            if value[0] == "layers":
-                return None
-            value = self.items_of_loops.get(value[1]) if value[0] == "round" else value[1]
-        if isinstance(value, BasinRef):
-            return value.layer
-        return value.index if isinstance(value, Layer) else None
-
-    def fleeting(self, node: ast.Expr) -> bool:
-        """Does the value hang on a variable that is known for one round of a loop, or one call, only?"""
-        if isinstance(node, ast.Name):
-            home = self.scope.place(node.name)
-            return home is not None and node.name in home.pinned
-        return any(self.fleeting(part) for part in _parts(node))
-
-    def known(self, node: ast.Expr) -> Any:
-        """The value of an expression, a symbol, or ``None``."""
-        rule = _value.table.get(type(node))
-        return rule(self, node) if rule is not None else None
-
-    @_value
-    def _(self, node: ast.Int | ast.Float | ast.Bool) -> Any:
-        return node.value
-
-    @_value
-    def _(self, node: ast.Text) -> Any:
-        parts: list[str] = []
-        length = 0
-        for part in node.parts:
-            if isinstance(part, str):
-                parts.append(part)
-            else:
-                value = self.known(part.value)
-                plain = isinstance(value, int | str | Layer | BasinRef) and not isinstance(value, bool)
-                if part.format or not plain:
-                    return None
-                parts.append(str(value))
-            length += len(parts[-1])
-            if length > MAX_TEXT:  # a text that takes itself in, in a loop, doubles
-                return None
-        return "".join(parts)
-
-    @_value
-    def _(self, node: ast.Word) -> Any:
-        return self._variable(node.value) if self.scope.place(node.value) else node.value
-
-    @_value
-    def _(self, node: ast.Name) -> Any:
-        if self.scope.place(node.name):
-            return self._variable(node.name)
-        return self.returned_by.get(id(node), Symbol(("do", id(node))))
-
-    def _variable(self, name: str) -> Any:
-        home = self.scope.place(name)
-        return self.facts.value(home.level, name) if home is not None else None
-
-    @_value
-    def _(self, node: ast.ConceptName) -> ConceptName:
-        return ConceptName(node.name)
-
-    @_value
-    def _(self, node: ast.LayerRef) -> Layer:
-        return Layer(node.index)
-
-    @_value
-    def _(self, node: ast.LayersRef) -> Any:
-        header = self.model.header
-        if header is None or len(header.dims) > MAX_ITEMS:
-            return Symbol(("layers",))
-        return tuple(Layer(index) for index in range(len(header.dims)))
-
-    @_value
-    def _(self, node: ast.BasinRef) -> BasinRef:
-        return BasinRef(node.layer, node.basin)
-
-    @_value
-    def _(self, node: ast.List) -> Any:
-        if len(node.items) > MAX_ITEMS:
-            return None
-        items = [self.known(item) for item in node.items]
-        return tuple(
-            None if type(item) is tuple else item for item in items
-        )  # lists in lists are not followed
-
-    @_value
-    def _(self, node: ast.Range) -> Any:
-        first, last = self.known(node.first), self.known(node.last)
-        if not _is_int(first) or not _is_int(last) or last - first >= MAX_ITEMS:
-            return None
-        return tuple(range(first, last + 1))
-
-    @_value
-    def _(self, node: ast.Unary) -> Any:
-        value = self.known(node.operand)
-        if node.operator == "not":
-            return not value if isinstance(value, bool) else None
-        return -value if _is_number(value) else None
-
-    @_value
-    def _(self, node: ast.Binary) -> Any:
-        spine = [node]
-        while isinstance(spine[-1].left, ast.Binary):
-            spine.append(spine[-1].left)
-        value = self.known(spine[-1].left)
-        for part in reversed(spine):
-            value = _calculated(part.operator, value, self.known(part.right))
-            if value is None:
-                return None
-        return value
-
-    @_value
-    def _(self, node: ast.Logical) -> Any:
-        spine = [node]
-        while isinstance(spine[-1].left, ast.Logical):
-            spine.append(spine[-1].left)
-        value = self.known(spine[-1].left)
-        for part in reversed(spine):
-            right = self.known(part.right)
-            decides = part.operator == "or"
-            if value is decides or right is decides:
-                value = decides
-            elif not isinstance(value, bool) or not isinstance(right, bool):
-                value = None
-            else:
-                value = not decides
-        return value
-
-    @_value
-    def _(self, node: ast.Compare) -> Any:
-        left, result = self.known(node.first), True
-        for sign, operand in node.rest:
-            right = self.known(operand)
-            alike = (_is_number(left) and _is_number(right)) or (
-                type(left) is type(right) and isinstance(left, str | bool | Layer | BasinRef | ConceptName)
-            )
-            if not alike or (sign not in ("==", "!=") and not isinstance(left, int | float | str)):
-                return None
-            result = result and _COMPARISON[sign](left, right)
-            left = right
-        return result
-
-    @_value
-    def _(self, node: ast.Field) -> Any:
-        value = self.known(node.value)
-        if isinstance(value, Layer | Symbol) and (basin := BASIN_NAME.match(node.name)):
-            number = int(basin[1])
-            return (
-                BasinRef(value.index, number)
-                if isinstance(value, Layer)
-                else Symbol(("basin", value, number))
-            )
-        if isinstance(value, BasinRef):
-            return {"layer": value.layer, "id": value.basin}.get(node.name)
-        if isinstance(value, Symbol):
-            return Symbol(("field", value, node.name))
-        return len(value) if isinstance(value, tuple) and node.name == "count" else None
-
-    @_value
-    def _(self, node: ast.Index) -> Any:
-        items, index = self.known(node.value), self.known(node.index)
-        if isinstance(items, Symbol):
-            return Symbol(("item", items, index)) if _is_int(index) or isinstance(index, Symbol) else None
-        if isinstance(items, tuple) and _is_int(index) and -len(items) <= index < len(items):
-            return items[index]
+def argument_value(walk: Walk, argument: Argument | None) -> Any:
+    """The value of an argument that has found its parameter."""
+    if isinstance(argument, Given):
+        return argument.value
+    if isinstance(argument, LayerOf):
+        return layer_of(walk, known(walk, argument.basin))
+    if argument is None or isinstance(argument, SeedOf):
         return None
+    return known(walk, argument)
 
-    @_value
-    def _(self, node: ast.Command) -> Any:
-        return self.returned_by.get(id(node), Symbol(("do", id(node))))
+
+def layer_of(walk: Walk, value: Any) -> Any:
+    """The layer (a number, or a symbol) of a basin or a survey; ``None`` where it cannot be known."""
+    while isinstance(value, Symbol):
+        if value[0] == "basin":
+            value = value[1]
+            return value.index if isinstance(value, Layer) else value
+        if value[0] == "do":
+            return walk.layers_of_commands.get(value[1])
+        if value[0] == "layers":
+            return None
+        value = walk.items_of_loops.get(value[1]) if value[0] == "round" else value[1]
+    if isinstance(value, BasinRef):
+        return value.layer
+    return value.index if isinstance(value, Layer) else None
+
+
+def fleeting(walk: Walk, node: ast.Expr) -> bool:
+    """Does the value hang on a variable that is known for one round of a loop, or one call, only?"""
+    if isinstance(node, ast.Name):
+        home = walk.scope.place(node.name)
+        return home is not None and node.name in home.pinned
+    return any(fleeting(walk, part) for part in _parts(node))
+
+
+def known(walk: Walk, node: ast.Expr) -> Any:
+    """The value of an expression, a symbol, or ``None``."""
+    rule = _value.table.get(type(node))
+    return rule(walk, node) if rule is not None else None
+
+
+@_value
+def _(walk: Walk, node: ast.Int | ast.Float | ast.Bool) -> Any:
+    return node.value
+
+
+@_value
+def _(walk: Walk, node: ast.Text) -> Any:
+    parts: list[str] = []
+    length = 0
+    for part in node.parts:
+        if isinstance(part, str):
+            parts.append(part)
+        else:
+            value = known(walk, part.value)
+            plain = isinstance(value, int | str | Layer | BasinRef) and not isinstance(value, bool)
+            if part.format or not plain:
+                return None
+            parts.append(str(value))
+        length += len(parts[-1])
+        if length > MAX_TEXT:  # a text that takes itself in, in a loop, doubles
+            return None
+    return "".join(parts)
+
+
+@_value
+def _(walk: Walk, node: ast.Word) -> Any:
+    return _variable(walk, node.value) if walk.scope.place(node.value) else node.value
+
+
+@_value
+def _(walk: Walk, node: ast.Name) -> Any:
+    if walk.scope.place(node.name):
+        return _variable(walk, node.name)
+    return walk.returned_by.get(id(node), Symbol(("do", id(node))))
+
+
+def _variable(walk: Walk, name: str) -> Any:
+    home = walk.scope.place(name)
+    return walk.facts.value(home.level, name) if home is not None else None
+
+
+@_value
+def _(walk: Walk, node: ast.ConceptName) -> ConceptName:
+    return ConceptName(node.name)
+
+
+@_value
+def _(walk: Walk, node: ast.LayerRef) -> Layer:
+    return Layer(node.index)
+
+
+@_value
+def _(walk: Walk, node: ast.LayersRef) -> Any:
+    header = walk.model.header
+    if header is None or len(header.dims) > MAX_ITEMS:
+        return Symbol(("layers",))
+    return tuple(Layer(index) for index in range(len(header.dims)))
+
+
+@_value
+def _(walk: Walk, node: ast.BasinRef) -> BasinRef:
+    return BasinRef(node.layer, node.basin)
+
+
+@_value
+def _(walk: Walk, node: ast.List) -> Any:
+    if len(node.items) > MAX_ITEMS:
+        return None
+    items = [known(walk, item) for item in node.items]
+    return tuple(None if type(item) is tuple else item for item in items)  # lists in lists are not followed
+
+
+@_value
+def _(walk: Walk, node: ast.Range) -> Any:
+    first, last = known(walk, node.first), known(walk, node.last)
+    if not _is_int(first) or not _is_int(last) or last - first >= MAX_ITEMS:
+        return None
+    return tuple(range(first, last + 1))
+
+
+@_value
+def _(walk: Walk, node: ast.Unary) -> Any:
+    value = known(walk, node.operand)
+    if node.operator == "not":
+        return not value if isinstance(value, bool) else None
+    return -value if _is_number(value) else None
+
+
+@_value
+def _(walk: Walk, node: ast.Binary) -> Any:
+    spine = [node]
+    while isinstance(spine[-1].left, ast.Binary):
+        spine.append(spine[-1].left)
+    value = known(walk, spine[-1].left)
+    for part in reversed(spine):
+        value = _calculated(part.operator, value, known(walk, part.right))
+        if value is None:
+            return None
+    return value
+
+
+@_value
+def _(walk: Walk, node: ast.Logical) -> Any:
+    spine = [node]
+    while isinstance(spine[-1].left, ast.Logical):
+        spine.append(spine[-1].left)
+    value = known(walk, spine[-1].left)
+    for part in reversed(spine):
+        right = known(walk, part.right)
+        decides = part.operator == "or"
+        if value is decides or right is decides:
+            value = decides
+        elif not isinstance(value, bool) or not isinstance(right, bool):
+            value = None
+        else:
+            value = not decides
+    return value
+
+
+@_value
+def _(walk: Walk, node: ast.Compare) -> Any:
+    left, result = known(walk, node.first), True
+    for sign, operand in node.rest:
+        right = known(walk, operand)
+        alike = (_is_number(left) and _is_number(right)) or (
+            type(left) is type(right) and isinstance(left, str | bool | Layer | BasinRef | ConceptName)
+        )
+        if not alike or (sign not in ("==", "!=") and not isinstance(left, int | float | str)):
+            return None
+        result = result and _COMPARISON[sign](left, right)
+        left = right
+    return result
+
+
+@_value
+def _(walk: Walk, node: ast.Field) -> Any:
+    value = known(walk, node.value)
+    if isinstance(value, Layer | Symbol) and (basin := BASIN_NAME.match(node.name)):
+        number = int(basin[1])
+        return BasinRef(value.index, number) if isinstance(value, Layer) else Symbol(("basin", value, number))
+    if isinstance(value, BasinRef):
+        return {"layer": value.layer, "id": value.basin}.get(node.name)
+    if isinstance(value, Symbol):
+        return Symbol(("field", value, node.name))
+    return len(value) if isinstance(value, tuple) and node.name == "count" else None
+
+
+@_value
+def _(walk: Walk, node: ast.Index) -> Any:
+    items, index = known(walk, node.value), known(walk, node.index)
+    if isinstance(items, Symbol):
+        return Symbol(("item", items, index)) if _is_int(index) or isinstance(index, Symbol) else None
+    if isinstance(items, tuple) and _is_int(index) and -len(items) <= index < len(items):
+        return items[index]
+    return None
+
+
+@_value
+def _(walk: Walk, node: ast.Command) -> Any:
+    return walk.returned_by.get(id(node), Symbol(("do", id(node))))
 
 
 def _parts(node: Any) -> list[ast.Expr]:

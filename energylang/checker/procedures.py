@@ -19,265 +19,272 @@ from energylang.signature.coerce import suggestion
 from energylang.signature.values import BasinRef, ConceptName, Layer
 from energylang.syntax import ast
 
-from .commands import Commands
+from .expressions import expect
 from .facts import Place, Symbol, replace, same
+from .flow import find, know, learn
+from .known import argument_value, known
 from .scope import Call, Outcome, Procedure, Scope
-from .state import MAX_NESTING
+from .walk import MAX_NESTING, Walk
 
 MAX_OUTCOMES = 200
 """So often a body is walked for calls that differ; then its effect on the session is only estimated."""
 
 
-class Procedures(Commands):
-    """The part of the checker that declares and enters procedures."""
-
-    def declare(self, node: ast.Def) -> None:
-        """Make a procedure known."""
-        if node.name in TABLE:
-            self.problems.add("EL209", f"`{node.name}` is an operation", node.name_span,
-                              help="give the procedure another name")  # fmt: skip
-            return
-        known = self.procedures.get(node.name)
-        if (
-            known is not None
-            and known.definition is not node
-            and known.definition.span.source is node.span.source
+def declare(walk: Walk, node: ast.Def) -> None:
+    """Make a procedure known."""
+    if node.name in TABLE:
+        walk.problems.add("EL209", f"`{node.name}` is an operation", node.name_span,
+                          help="give the procedure another name")  # fmt: skip
+        return
+    known = walk.procedures.get(node.name)
+    if (
+        known is not None
+        and known.definition is not node
+        and known.definition.span.source is node.span.source
+    ):
+        line = known.definition.name_span.start_location()[0]
+        walk.problems.add("EL209", f"`{node.name}` is defined twice", node.name_span,
+                          notes=(Note(f"first defined in line {line}", known.definition.name_span),))  # fmt: skip
+        return
+    procedure = Procedure(node, ())
+    calls, walk.calls = walk.calls, procedure.calls
+    parameters = []
+    names: set[str] = set()
+    for parameter in node.parameters:
+        if parameter.name in names:
+            walk.problems.add("EL209", f"two parameters are called `{parameter.name}`", parameter.span)
+        names.add(parameter.name)
+        kind = t.ANY
+        if parameter.type_name is not None:
+            found = t.annotation(parameter.type_name)
+            if found is None:
+                walk.problems.add(
+                    "EL201", f"there is no type `{parameter.type_name}`",
+                    parameter.type_span or parameter.span,
+                    help=suggestion(parameter.type_name, [*t.ANNOTATIONS, *t.record_names()])
+                    or "the types are " + ", ".join(t.ANNOTATIONS) + ", List[…] and the kinds of results",
+                )  # fmt: skip
+            kind = found or t.ANY
+        if parameter.default is not None and not (
+            isinstance(parameter.default, ast.Name)
+            and (
+                kind in (t.CONCEPT, t.DIRECTION) or (kind == t.STRENGTH and parameter.default.name == "auto")
+            )
         ):
-            line = known.definition.name_span.start_location()[0]
-            self.problems.add("EL209", f"`{node.name}` is defined twice", node.name_span,
-                              notes=(Note(f"first defined in line {line}", known.definition.name_span),))  # fmt: skip
-            return
-        procedure = Procedure(node, ())
-        calls, self.calls = self.calls, procedure.calls
-        parameters = []
-        names: set[str] = set()
-        for parameter in node.parameters:
-            if parameter.name in names:
-                self.problems.add("EL209", f"two parameters are called `{parameter.name}`", parameter.span)
-            names.add(parameter.name)
-            kind = t.ANY
-            if parameter.type_name is not None:
-                found = t.annotation(parameter.type_name)
-                if found is None:
-                    self.problems.add(
-                        "EL201", f"there is no type `{parameter.type_name}`",
-                        parameter.type_span or parameter.span,
-                        help=suggestion(parameter.type_name, [*t.ANNOTATIONS, *t.record_names()])
-                        or "the types are " + ", ".join(t.ANNOTATIONS) + ", List[…] and the kinds of results",
-                    )  # fmt: skip
-                kind = found or t.ANY
-            if parameter.default is not None and not (
-                isinstance(parameter.default, ast.Name)
-                and (
-                    kind in (t.CONCEPT, t.DIRECTION)
-                    or (kind == t.STRENGTH and parameter.default.name == "auto")
-                )
-            ):
-                self.expect(parameter.default, kind, f"the default of `{parameter.name}`")
-            parameters.append((parameter.name, kind, parameter.default is None))
-        self.calls = calls
-        procedure.parameters = tuple(parameters)
-        self.procedures[node.name] = procedure
+            expect(walk, parameter.default, kind, f"the default of `{parameter.name}`")
+        parameters.append((parameter.name, kind, parameter.default is None))
+    walk.calls = calls
+    procedure.parameters = tuple(parameters)
+    walk.procedures[node.name] = procedure
 
-    def enter(self, procedure: Procedure, call: Span, binding: Call | None = None, key: int = 0) -> t.Type:
-        """Check a procedure's body as called here; the type of what it returns. ``key`` stands for the command."""
-        if procedure.running:
-            names = [p.name for p in self.inside]
-            cycle = [*names[names.index(procedure.name) :], procedure.name]
-            chain = " → ".join(cycle if len(cycle) <= 8 else [*cycle[:4], "…", *cycle[-3:]])
-            self.problems.add("EL307", f"`{procedure.name}` calls itself: {chain}", call,
-                              help="every script terminates: use `for` to repeat")  # fmt: skip
-            return t.ANY
-        many = (
-            self.visits > self.most_visits or len(procedure.seen) + len(procedure.seen_quietly) > MAX_OUTCOMES
-        )
-        if many and (rough := self._any_outcome(procedure)) is not None:
-            return self._roughly(rough)
-        caller = self.facts
-        values = self._argument_values(procedure, binding)
-        self.know(
-            values=(caller.values[0], values),
-            assigned=frozenset(item for item in caller.assigned if item[0] == 0),
-        )
-        outcome = self._known(procedure)
-        if outcome is None:
-            if self.nesting + 3 > MAX_NESTING:
-                self.learn(caller)
-                return self._too_deep(call)
-            entered = self.model
-            outcome = self._walk(procedure, call, binding, values)
-            (procedure.seen_quietly if self.quiet else procedure.seen)[entered] = outcome
-            self._compare_reads(procedure, outcome, call)
-        elif self.nesting + outcome.height > MAX_NESTING:
-            self.learn(caller)
-            return self._too_deep(call)
-        self.deepest = max(self.deepest, self.nesting + outcome.height)
-        self._replay(outcome)
-        self.know(
-            values=(self.facts.values[0], *caller.values[1:]), assigned=self.facts.assigned | caller.assigned
-        )
-        if outcome.value is not None:
-            self.returned_by[key] = outcome.value
-        else:
-            self.returned_by.pop(key, None)
-            if key in self.evaluated:
-                self.learn(self.facts.renewed(Symbol(("do", key))))
-            self.evaluated.add(key)
-        return outcome.returns
 
-    def _argument_values(self, procedure: Procedure, binding: Call | None) -> dict[str, Any]:
-        """The known values of a procedure's parameters; a symbol for those that only the run knows."""
-        values: dict[str, Any] = {}
-        definitions = {parameter.name: parameter for parameter in procedure.definition.parameters}
-        for name, kind, _ in procedure.parameters:
-            argument = binding.arguments.get(name) if binding is not None else None
-            default = definitions[name].default
-            value = self.argument_value(argument)
-            if argument is None and default is not None and binding is not None:
-                named = isinstance(default, ast.Name) and kind in (t.CONCEPT, t.DIRECTION)
-                value = (
-                    ConceptName(default.name)
-                    if named and isinstance(default, ast.Name)
-                    else self.known(default)
-                )
-            if kind == t.LAYER and isinstance(value, int):
-                value = Layer(value)
-            if kind == t.DIRECTION and isinstance(value, int):
-                value = None  # the number of a seed
-            if value is None:
-                symbol = Symbol(("argument", procedure.name, name))
-                self.learn(self.facts.renewed(symbol))
-                value = symbol
-            values[name] = value
-        return values
+def enter(walk: Walk, procedure: Procedure, call: Span, binding: Call | None = None, key: int = 0) -> t.Type:
+    """Check a procedure's body as called here; the type of what it returns. ``key`` stands for the command."""
+    if procedure.running:
+        names = [p.name for p in walk.inside]
+        cycle = [*names[names.index(procedure.name) :], procedure.name]
+        chain = " → ".join(cycle if len(cycle) <= 8 else [*cycle[:4], "…", *cycle[-3:]])
+        walk.problems.add("EL307", f"`{procedure.name}` calls itself: {chain}", call,
+                          help="every script terminates: use `for` to repeat")  # fmt: skip
+        return t.ANY
+    many = walk.visits > walk.most_visits or len(procedure.seen) + len(procedure.seen_quietly) > MAX_OUTCOMES
+    if many and (rough := _any_outcome(walk, procedure)) is not None:
+        return _roughly(walk, rough)
+    caller = walk.facts
+    values = _argument_values(walk, procedure, binding)
+    know(
+        walk,
+        values=(caller.values[0], values),
+        assigned=frozenset(item for item in caller.assigned if item[0] == 0),
+    )
+    outcome = _known(walk, procedure)
+    if outcome is None:
+        if walk.nesting + 3 > MAX_NESTING:
+            learn(walk, caller)
+            return _too_deep(walk, call)
+        entered = walk.model
+        outcome = _walk(walk, procedure, call, binding, values)
+        (procedure.seen_quietly if walk.quiet else procedure.seen)[entered] = outcome
+        _compare_reads(walk, procedure, outcome, call)
+    elif walk.nesting + outcome.height > MAX_NESTING:
+        learn(walk, caller)
+        return _too_deep(walk, call)
+    walk.deepest = max(walk.deepest, walk.nesting + outcome.height)
+    _replay(walk, outcome)
+    know(
+        walk,
+        values=(walk.facts.values[0], *caller.values[1:]),
+        assigned=walk.facts.assigned | caller.assigned,
+    )
+    if outcome.value is not None:
+        walk.returned_by[key] = outcome.value
+    else:
+        walk.returned_by.pop(key, None)
+        if key in walk.evaluated:
+            learn(walk, walk.facts.renewed(Symbol(("do", key))))
+        walk.evaluated.add(key)
+    return outcome.returns
 
-    def _any_outcome(self, procedure: Procedure) -> Outcome | None:
-        for seen in (procedure.seen, procedure.seen_quietly):
-            if seen:
-                return next(reversed(seen.values()))
+
+def _argument_values(walk: Walk, procedure: Procedure, binding: Call | None) -> dict[str, Any]:
+    """The known values of a procedure's parameters; a symbol for those that only the run knows."""
+    values: dict[str, Any] = {}
+    definitions = {parameter.name: parameter for parameter in procedure.definition.parameters}
+    for name, kind, _ in procedure.parameters:
+        argument = binding.arguments.get(name) if binding is not None else None
+        default = definitions[name].default
+        value = argument_value(walk, argument)
+        if argument is None and default is not None and binding is not None:
+            named = isinstance(default, ast.Name) and kind in (t.CONCEPT, t.DIRECTION)
+            value = (
+                ConceptName(default.name) if named and isinstance(default, ast.Name) else known(walk, default)
+            )
+        if kind == t.LAYER and isinstance(value, int):
+            value = Layer(value)
+        if kind == t.DIRECTION and isinstance(value, int):
+            value = None  # the number of a seed
+        if value is None:
+            symbol = Symbol(("argument", procedure.name, name))
+            learn(walk, walk.facts.renewed(symbol))
+            value = symbol
+        values[name] = value
+    return values
+
+
+def _any_outcome(walk: Walk, procedure: Procedure) -> Outcome | None:
+    for seen in (procedure.seen, procedure.seen_quietly):
+        if seen:
+            return next(reversed(seen.values()))
+    return None
+
+
+def _roughly(walk: Walk, outcome: Outcome) -> t.Type:
+    """The effect of a call whose body there is no time to walk again: what was gone after another call of it
+    may be gone, what is there is taken to stay."""
+    if outcome.model.reachable:
+        place = Place(outcome.model.facts.now, None)
+        learn(walk, walk.facts.travelled(place))
+        if not walk.facts.now.open:
+            know(walk, now=replace(walk.facts.now, open=True))
+    return outcome.returns
+
+
+def _known(walk: Walk, procedure: Procedure) -> Outcome | None:
+    """The outcome for the model and the variables as they are here, if there is one."""
+    outcome = (procedure.seen_quietly if walk.quiet else procedure.seen).get(walk.model)
+    variables = walk.scope.outermost().variables
+    if outcome is None or any(variables.get(name) != kind for name, kind in outcome.reads.items()):
         return None
+    return outcome
 
-    def _roughly(self, outcome: Outcome) -> t.Type:
-        """The effect of a call whose body there is no time to walk again: what was gone after another call of it
-        may be gone, what is there is taken to stay."""
-        if outcome.model.reachable:
-            place = Place(outcome.model.facts.now, None)
-            self.learn(self.facts.travelled(place))
-            if not self.facts.now.open:
-                self.know(now=replace(self.facts.now, open=True))
-        return outcome.returns
 
-    def _known(self, procedure: Procedure) -> Outcome | None:
-        """The outcome for the model and the variables as they are here, if there is one."""
-        outcome = (procedure.seen_quietly if self.quiet else procedure.seen).get(self.model)
-        variables = self.scope.outermost().variables
-        if outcome is None or any(variables.get(name) != kind for name, kind in outcome.reads.items()):
-            return None
-        return outcome
+def _walk(
+    walk: Walk, procedure: Procedure, call: Span, binding: Call | None, values: dict[str, Any]
+) -> Outcome:
+    """Check the body; everything but the problems, the bindings and the types of assigned outer
+    variables is afterwards as it was before."""
+    outer = walk.scope, walk.returned, walk.exits, walk.depth, walk.calls
+    outer_values, outer_places = walk.returned_values, walk.return_places
+    nesting, deepest, entered = walk.nesting, walk.deepest, walk.model
+    globals_ = walk.scope.outermost()
+    globals_.reads.append({})
+    globals_.writes.append({})
+    walk.scope, walk.returned, walk.exits, walk.depth, walk.calls = globals_, [], [], 0, procedure.calls
+    walk.deepest = nesting
+    walk.go_deeper(2)
+    procedure.running = True
+    walk.inside.append(procedure)
+    walk.callers.append(outer[0])
+    walk.arguments.append(binding.places if binding is not None else {})
+    walk.call_spans.append(call)
+    walk.returned_values, walk.return_places = [], []
+    pinned = frozenset(name for name, value in values.items() if not isinstance(value, Symbol))
+    body = Scope(
+        globals_,
+        {name: kind for name, kind, _ in procedure.parameters},
+        parameters=frozenset(values),
+        pinned=pinned,
+    )
+    try:
+        walk.passes.block_in(walk, body, procedure.definition.body)
+        kinds, end, given, places = walk.returned, walk.model, walk.returned_values, walk.return_places
+        for model in walk.exits:
+            end = end.join(model)
+        height = walk.deepest - nesting
+    finally:
+        walk.inside.pop()
+        walk.callers.pop()
+        walk.arguments.pop()
+        walk.call_spans.pop()
+        walk.returned_values, walk.return_places = outer_values, outer_places
+        procedure.running = False
+        reads, writes = globals_.reads.pop(), globals_.writes.pop()
+        walk.scope, walk.returned, walk.exits, walk.depth, walk.calls = outer
+        walk.nesting, walk.deepest, walk.model = nesting, deepest, entered
+    result = kinds[0] if kinds else t.NOTHING
+    for kind, place in zip(kinds[1:], places[1:], strict=True):
+        joined = t.join(result, kind)
+        if joined is None:
+            _mixed(walk, procedure, result, places[0], kind, place)
+        result = joined or t.ANY
+    value = given[0] if given and all(same(item, given[0]) for item in given) else None
+    if result != t.NOTHING and not _always_returns(procedure.definition.body):
+        result, value = t.ANY, None
+    if not isinstance(value, Layer | BasinRef | ConceptName | int | str):
+        value = None
+    return Outcome(end, result, reads, writes, height, value)
 
-    def _walk(
-        self, procedure: Procedure, call: Span, binding: Call | None, values: dict[str, Any]
-    ) -> Outcome:
-        """Check the body; everything but the problems, the bindings and the types of assigned outer
-        variables is afterwards as it was before."""
-        outer = self.scope, self.returned, self.exits, self.depth, self.calls
-        outer_values, outer_places = self.returned_values, self.return_places
-        nesting, deepest, entered = self.nesting, self.deepest, self.model
-        globals_ = self.scope.outermost()
-        globals_.reads.append({})
-        globals_.writes.append({})
-        self.scope, self.returned, self.exits, self.depth, self.calls = globals_, [], [], 0, procedure.calls
-        self.deepest = nesting
-        self.go_deeper(2)
-        procedure.running = True
-        self.inside.append(procedure)
-        self.callers.append(outer[0])
-        self.arguments.append(binding.places if binding is not None else {})
-        self.call_spans.append(call)
-        self.returned_values, self.return_places = [], []
-        pinned = frozenset(name for name, value in values.items() if not isinstance(value, Symbol))
-        body = Scope(
-            globals_,
-            {name: kind for name, kind, _ in procedure.parameters},
-            parameters=frozenset(values),
-            pinned=pinned,
+
+def _mixed(
+    walk: Walk, procedure: Procedure, first: t.Type, place: ast.Return, kind: t.Type, other: ast.Return
+) -> None:
+    """EL201: what a procedure returns has one type."""
+    if t.NOTHING in (first, kind):
+        return
+    line = place.span.start_location()[0]
+    find(walk,
+        "EL201", f"`{procedure.name}` returns {first} in line {line}, and {kind} here", other.span,
+        help="what a procedure returns has one type",
+    )  # fmt: skip
+
+
+def _replay(walk: Walk, outcome: Outcome) -> None:
+    """What a call leaves behind, and what the procedure around the call has thereby read and written."""
+    walk.model = outcome.model
+    globals_ = walk.scope.outermost()
+    for name, kind in outcome.reads.items():
+        globals_.note_read(name, kind)
+    for name, kind in outcome.writes.items():
+        if name in globals_.variables:
+            globals_.assign(name, kind)
+
+
+def _compare_reads(walk: Walk, procedure: Procedure, outcome: Outcome, call: Span) -> None:
+    if walk.quiet:
+        return
+    for name, kind in outcome.reads.items():
+        before = procedure.reads.setdefault(name, kind)
+        alike = ((before, kind) == (t.ANY, t.ANY)) or (
+            t.ANY not in (before, kind) and before and kind and t.join(before, kind) is not None
         )
-        try:
-            self.block_in(body, procedure.definition.body)
-            kinds, end, given, places = self.returned, self.model, self.returned_values, self.return_places
-            for model in self.exits:
-                end = end.join(model)
-            height = self.deepest - nesting
-        finally:
-            self.inside.pop()
-            self.callers.pop()
-            self.arguments.pop()
-            self.call_spans.pop()
-            self.returned_values, self.return_places = outer_values, outer_places
-            procedure.running = False
-            reads, writes = globals_.reads.pop(), globals_.writes.pop()
-            self.scope, self.returned, self.exits, self.depth, self.calls = outer
-            self.nesting, self.deepest, self.model = nesting, deepest, entered
-        result = kinds[0] if kinds else t.NOTHING
-        for kind, place in zip(kinds[1:], places[1:], strict=True):
-            joined = t.join(result, kind)
-            if joined is None:
-                self._mixed(procedure, result, places[0], kind, place)
-            result = joined or t.ANY
-        value = given[0] if given and all(same(item, given[0]) for item in given) else None
-        if result != t.NOTHING and not _always_returns(procedure.definition.body):
-            result, value = t.ANY, None
-        if not isinstance(value, Layer | BasinRef | ConceptName | int | str):
-            value = None
-        return Outcome(end, result, reads, writes, height, value)
-
-    def _mixed(
-        self, procedure: Procedure, first: t.Type, place: ast.Return, kind: t.Type, other: ast.Return
-    ) -> None:
-        """EL201: what a procedure returns has one type."""
-        if t.NOTHING in (first, kind):
-            return
-        line = place.span.start_location()[0]
-        self.find(
-            "EL201", f"`{procedure.name}` returns {first} in line {line}, and {kind} here", other.span,
-            help="what a procedure returns has one type",
+        if alike or before is kind is None:
+            continue
+        if before is None or kind is None:
+            now, then = ("is a variable", "was none") if before is None else ("is no variable", "was one")
+        else:
+            now, then = f"is {kind}", f"was {before}"
+        walk.problems.add(
+            "EL207", f"`{name}` {now} in this call of `{procedure.name}`, and {then} in an earlier one", call,
+            help=f"define `{name}` once, before the first call, or pass it as a parameter",
         )  # fmt: skip
 
-    def _replay(self, outcome: Outcome) -> None:
-        """What a call leaves behind, and what the procedure around the call has thereby read and written."""
-        self.model = outcome.model
-        globals_ = self.scope.outermost()
-        for name, kind in outcome.reads.items():
-            globals_.note_read(name, kind)
-        for name, kind in outcome.writes.items():
-            if name in globals_.variables:
-                globals_.assign(name, kind)
 
-    def _compare_reads(self, procedure: Procedure, outcome: Outcome, call: Span) -> None:
-        if self.quiet:
-            return
-        for name, kind in outcome.reads.items():
-            before = procedure.reads.setdefault(name, kind)
-            alike = ((before, kind) == (t.ANY, t.ANY)) or (
-                t.ANY not in (before, kind) and before and kind and t.join(before, kind) is not None
-            )
-            if alike or before is kind is None:
-                continue
-            if before is None or kind is None:
-                now, then = ("is a variable", "was none") if before is None else ("is no variable", "was one")
-            else:
-                now, then = f"is {kind}", f"was {before}"
-            self.problems.add(
-                "EL207", f"`{name}` {now} in this call of `{procedure.name}`, and {then} in an earlier one", call,
-                help=f"define `{name}` once, before the first call, or pass it as a parameter",
-            )  # fmt: skip
-
-    def _too_deep(self, call: Span) -> t.Type:
-        if not self.too_deep:
-            self.too_deep = not self.quiet
-            self.problems.add("EL109", "procedures call each other too deeply here", call,
-                              help="at most about 50 procedures, each called by the one before")  # fmt: skip
-        return t.ANY
+def _too_deep(walk: Walk, call: Span) -> t.Type:
+    if not walk.too_deep:
+        walk.too_deep = not walk.quiet
+        walk.problems.add("EL109", "procedures call each other too deeply here", call,
+                          help="at most about 50 procedures, each called by the one before")  # fmt: skip
+    return t.ANY
 
 
 def _always_returns(body: tuple[ast.Statement, ...]) -> bool:

@@ -1,13 +1,14 @@
-"""What the checker carries along while it walks, and what all its parts use.
+"""What the checker carries along while it walks through a program: one record.
 
-The parts build on each other: ``State`` (this file), ``Expressions`` (types), ``Commands`` (operations and
-what they do to the model), ``Procedures``, and ``Checker`` (statements, the walk itself).
+Whoever reads a pass (``expressions``, ``commands``, ``procedures``, ``program``; ``known`` and ``flow`` below them)
+finds here what it may read and write. The passes call each other in a circle, as the language does: an expression may
+be a command, a command the call of a procedure, a procedure holds statements, and statements hold expressions. The
+circle is closed in one place, ``Passes``, which ``program`` fills in.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 from energylang.diagnostics import Diagnostics
 from energylang.diagnostics.source import Span
 from energylang.signature import types as t
-from energylang.signature.coerce import article
 from energylang.syntax import ast
 
-from .facts import Place
+from .facts import Facts, Place
 from .scope import NO_MODEL, Call, ModelState, Procedure, Scope
 
 if TYPE_CHECKING:
@@ -32,13 +32,25 @@ MAX_VISITS = 30_000
 and arguments."""
 
 
+@dataclass(frozen=True)
+class Passes:
+    """The passes that are called from below themselves: the type of an expression, of a command's result (``key``: what
+    it is known by, if not by its own id), the call of a procedure, and a block in a scope that was made for it."""
+
+    type_of: Callable[[Walk, ast.Expr], t.Type]
+    command: Callable[..., t.Type]
+    enter: Callable[..., t.Type]
+    block_in: Callable[[Walk, Scope, tuple[ast.Statement, ...]], None]
+
+
 @dataclass
-class State(ABC):
+class Walk:
     """``base`` is the folder of the script. ``lost`` are the names that a statement with a syntax error
     would have defined, ``incomplete`` says that procedures may be missing for the same reason: what is only
     wrong because of them is not reported."""
 
     modules: Modules
+    passes: Passes
     base: Path | None = None
     model: ModelState = NO_MODEL
     scope: Scope = field(default_factory=Scope)
@@ -90,33 +102,9 @@ class State(ABC):
     loops: int = 0  # how many loops within each other are walked until nothing changes
     rounds: int = 1  # how many rounds of loops are walked one by one around the statement
 
-    # -- what the other parts add -----------------------------------------------------------------
-
-    @abstractmethod
-    def type_of(self, node: ast.Expr) -> t.Type:
-        """The type of an expression; reports what is wrong with it."""
-
-    @abstractmethod
-    def command(self, node: ast.Command, key: int | None = None) -> t.Type:
-        """Check a command; the type of its result. ``key`` is what it is known by, if not by its own id."""
-
-    @abstractmethod
-    def needs_model(self, span: Span, what: str) -> None:
-        """Report EL301 where no model is loaded."""
-
-    @abstractmethod
-    def layer_exists(self, index: int, span: Span) -> None:
-        """Report EL302 for a layer that the model does not have."""
-
-    @abstractmethod
-    def block_in(self, scope: Scope, statements: tuple[ast.Statement, ...]) -> None:
-        """Check a block in a scope that was made for it."""
-
-    @abstractmethod
-    def block(self, statements: tuple[ast.Statement, ...], **variables: t.Type) -> None:
-        """Check a block in a scope of its own."""
-
-    # -- helpers ------------------------------------------------------------------------------------
+    @property
+    def facts(self) -> Facts:
+        return self.model.facts
 
     @property
     def full(self) -> bool:
@@ -127,11 +115,6 @@ class State(ABC):
         self.nesting += levels
         self.deepest = max(self.deepest, self.nesting)
 
-    def expect(self, expr: ast.Expr, wanted: t.Type, what: str) -> None:
-        found = self.value_of(expr)
-        if not t.fits(found, wanted):
-            self.problems.add("EL201", f"{what} must be {article(wanted)}, not {found}", expr.span)
-
     @contextmanager
     def silence(self) -> Iterator[bool]:
         """Report nothing inside; gives whether that was so already."""
@@ -141,20 +124,3 @@ class State(ABC):
             yield before
         finally:
             self.quiet, self.problems = before, problems
-
-    def once(self, expr: ast.Expr) -> t.Type:
-        """The type of an argument that may be looked at twice: judged, and reported on, the first time."""
-        kind = self.judged.get(id(expr))
-        if kind is None:
-            kind = self.judged[id(expr)] = self.type_of(expr)
-        return kind
-
-    def value_of(self, expr: ast.Expr) -> t.Type:
-        """The type of an expression whose value is used."""
-        kind = self.type_of(expr)
-        if kind == t.NOTHING:
-            self.problems.add(
-                "EL211", "this gives no value", expr.span, help="a procedure gives what it returns"
-            )
-            return t.ANY
-        return kind
