@@ -31,6 +31,7 @@ from safetensors.torch import save as to_bytes
 
 from energylang import Session
 from energylang.cli.concepts import read_concepts
+from energylang.concepts import published
 from energylang.errors import ElError
 from energylang.files.storage import sealed
 from energylang.models import header, load
@@ -42,7 +43,6 @@ from energylang.models.tokenizer import Tokenizer, train_tokenizer
 from energylang.repl import journal
 from energylang.training.data import read_corpus
 from energylang.training.train import Options, Trainer
-from energylang.work import published
 
 SLOW = 20.0  # seconds for one file, on a busy machine
 GROWTH = 2**30  # bytes that one file of a few kilobytes may not take

@@ -9,13 +9,12 @@ import pytest
 import torch
 
 from energylang import Session, check
-from energylang.landscape import causal
+from energylang.landscape import causal, graphs
 from energylang.landscape.attractors import polish
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.dynamics import Landscape, settle
 from energylang.landscape.solve import field_edit
-from energylang.work import graphs
 
 
 def dependent(d: int, n: int, links: list[tuple[int, int]], seed: int) -> tuple[Landscape, torch.Tensor]:
@@ -212,7 +211,7 @@ def test_shuffled_graphs_are_what_chance_is():
         first, second = (causal.scan(*one, stable_generator("g"), placebo_count=1) for one in made)
         deal = torch.randperm(8, generator=stable_generator("deal", seed))
         orders = [torch.randperm(8, generator=stable_generator("null", seed, k)) for k in range(99)]
-        real, shuffled = graphs._correlations(first.drift, second.drift[deal][:, deal], off, orders)
+        real, shuffled = graphs.rank_correlations(first.drift, second.drift[deal][:, deal], off, orders)
         assert real is not None
         low += (1 + sum(value >= real for value in shuffled)) / 100 <= 0.05
     assert low <= 3

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from energylang import ElError, Session
-from energylang.concepts.effects import against, standard_error
+from energylang.concepts.effects import against
+from energylang.looking.gauge import standard_error
 from energylang.looking.held import standing
 from energylang.workspace.named import concept_named
 

@@ -176,9 +176,11 @@ def test_pitfall_14_guards_stand_in_front_of_every_weight_edit(planted: Session)
         'watermark inject "k"',
     ):
         assert planted.run(f'{line} --force --reason "try"').blocked, line
-    work = ROOT / "energylang" / "work"
-    doors = [path.name for path in work.glob("*.py") if ".after(" in path.read_text(encoding="utf-8")]
-    assert doors == ["editing.py"]
+    package = ROOT / "energylang"
+    doors = [
+        path.name for path in package.rglob("*.py") if "before.after(" in path.read_text(encoding="utf-8")
+    ]
+    assert doors == ["staging.py"]
 
 
 def test_pitfall_15_force_needs_a_reason_and_the_reason_is_kept(planted: Session):

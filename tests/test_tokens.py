@@ -14,10 +14,10 @@ from energylang.landscape.draws import stable_generator, starts
 from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import HELD, Registry
 from energylang.landscape.survey import survey
+from energylang.looking.reading import read
 from energylang.models.protocol import Model
 from energylang.models.sandbox import planted_model, random_model
 from energylang.run.interpreter import ScriptError
-from energylang.work.interpreting import read
 from energylang.workspace import whole
 
 TEXT = "Thank you so much for your help"

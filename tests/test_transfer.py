@@ -14,7 +14,7 @@ from energylang.models.conversations import heldout_conversations
 from energylang.session import Session
 from energylang.studies.bench import Bench, Options, Study
 from energylang.studies.transfer import carry, transfer
-from energylang.work.two_models import shared_states
+from energylang.work.pair import shared_states
 from energylang.workspace.execution import with_threads
 from energylang.workspace.named import concept_named
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from energylang.landscape.energy import lyapunov
 from energylang.landscape.layer import Landscape
 from energylang.looking.basins import name_of
-from energylang.work.keeping import rounds
+from energylang.work.consolidate import rounds
 from energylang.workspace.workspace import Workspace
 
 if TYPE_CHECKING:

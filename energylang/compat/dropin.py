@@ -31,8 +31,8 @@ from energylang.models.header import hopfield_blocks
 from energylang.models.published import read_tensors
 from energylang.models.raw import model_of
 from energylang.signature.values import BasinRef, ConceptName, Seed
-from energylang.work import interpreting
-from energylang.work.keeping import marks_of, there
+from energylang.work import meaning
+from energylang.work.watermark import marks_of, there
 from energylang.workspace.history import Concept, Holding
 from energylang.workspace.named import centre_of, concept_named, staged_made_live, state_of
 from energylang.workspace.workspace import check_layer
@@ -157,7 +157,7 @@ def text_state(session: Session, layer: int, text: str) -> Tensor:
 
 def without_known(session: Session, layer: int, name: str, top: int) -> list[results.Neighbour]:
     """The basins nearest to a concept that text visits, without the one in which the concept itself settles."""
-    found = interpreting.neighbours(session, layer, ConceptName(name), 100_000)
+    found = meaning.neighbours(session, layer, ConceptName(name), 100_000)
     own = observing.look(session, layer, ConceptName(name)).basin
     near = [basin for basin in found.neighbours if basin.id != own]
     visited = [basin for basin in near if basin.example_probe]
@@ -186,7 +186,7 @@ def controls(
             other = {key: _elsewhere(session, holding, taken, generator) for key, holding in held.items()}
             session.state = replace(before, interventions=other)
             found.append(
-                interpreting.trace_generation(
+                meaning.trace_generation(
                     session, layer, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed
                 )
             )

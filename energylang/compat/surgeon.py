@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from energylang import results
 from energylang.compat import dropin
+from energylang.concepts import published
 from energylang.errors import ElError
+from energylang.landscape.clusters import SAME
 from energylang.looking import basins as observing
 from energylang.results.answer import Answer
 from energylang.session import Session
 from energylang.signature.values import BasinRef, ConceptName, Seed
-from energylang.work import published
 from energylang.workspace.workspace import check_layer
 
 if TYPE_CHECKING:
@@ -547,7 +548,7 @@ class BasinSurgeon:
                 "energy": dropin.energies_at(session, layer, {0: state})[0],
                 "converge_iters": count,
                 "cos_similarity": cosine,
-                "is_basin": cosine >= 0.95,
+                "is_basin": cosine >= SAME,
                 **extra,
             },
         )

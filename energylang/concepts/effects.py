@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.lowrank import LowRank
+from energylang.looking.gauge import Gauge, standard_error
 from energylang.models.protocol import Intervention
-from energylang.models.states import POSITIONS, chunks
+from energylang.models.states import POSITIONS
 from energylang.results import Effect, Placebo
 from energylang.workspace.workspace import Workspace, counted
 
@@ -43,38 +43,6 @@ CHOOSING_WINDOWS, MEASURING_WINDOWS = 96, 96
 PROMPTS = 64
 _ROUNDING = 1e-6  # of a measurement in float32, relatively
 HEARD, LIKELIER = 2, 2.0  # texts of the concept at least, and the factor that makes a reply the concept's
-
-
-class Gauge:
-    """The loss of a fixed set of windows (n, context + 1) under changes of one layer: what lies below the layer
-    is computed once."""
-
-    def __init__(self, ws: Workspace, layer: int, windows: Tensor) -> None:
-        self.text, self.layer = ws.text, layer
-        with torch.no_grad():
-            self.parts = [
-                (part[:, 1:], self.text.stream_before(part[:, :-1], layer)) for part in chunks(windows)
-            ]
-
-    @torch.no_grad()
-    def losses(self, change: Intervention) -> Tensor:
-        """(n,): the mean loss per token of every window, in nats."""
-        found = []
-        for targets, stream in self.parts:
-            logits = self.text.forward_from(self.layer, stream, change).logits.float()
-            each = functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
-            found.append(each.mean(dim=1))
-        return torch.cat(found)
-
-    def rise(self, change: Intervention, against: Tensor) -> float:
-        """By how much a change raises the loss, relatively to ``against`` (n,)."""
-        return float(self.losses(change).mean() / against.mean() - 1)
-
-    def rise_at_most(self, change: Intervention, against: Tensor) -> float:
-        """The rise and one standard error of it: what other text will hardly exceed on average. (Of a single window,
-        which has no error, the rise.)"""
-        each = (self.losses(change) - against) / against.mean()
-        return float(each.mean()) + (standard_error(each) or 0.0)
 
 
 @dataclass(frozen=True)
@@ -194,11 +162,6 @@ def measure(
         controls=placebos,
         prompts=len(ruler.prompts),
     )
-
-
-def standard_error(values: Tensor) -> float | None:
-    """The standard error of the mean of (n,) values; ``None`` of a single one."""
-    return float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else None
 
 
 def _placebo(kind: str, found: list[tuple[Reading, float]], after: Reading) -> Placebo:

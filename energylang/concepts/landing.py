@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from energylang.concepts.effects import CHOOSING_WINDOWS
 from energylang.landscape.attractors import polish
-from energylang.landscape.clusters import cosine_rows
+from energylang.landscape.clusters import SAME, cosine_rows
 from energylang.landscape.draws import starts
 from energylang.landscape.dynamics import settle
 from energylang.landscape.gate import flipped
@@ -24,7 +25,7 @@ from energylang.landscape.layer import Landscape, interaction
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal
 from energylang.looking import basins as observing
-from energylang.looking.basins import SAME
+from energylang.looking.gauge import Gauge
 from energylang.models.protocol import Intervention
 from energylang.results import Condition
 from energylang.signature.values import ConceptName
@@ -35,7 +36,6 @@ from energylang.workspace.named import state_of
 from energylang.workspace.workspace import Workspace, remembered
 
 from .captured import opposite
-from .effects import CHOOSING_WINDOWS, Gauge
 
 if TYPE_CHECKING:
     from energylang.workspace.history import Concept

@@ -23,25 +23,25 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from energylang.concepts.effects import CHOOSING_WINDOWS
 from energylang.landscape.attractors import polish
+from energylang.landscape.clusters import SAME, cosine_rows
 from energylang.landscape.dynamics import settle
 from energylang.landscape.layer import Landscape, interaction
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal, resting
 from energylang.landscape.redirect import redirect
+from energylang.looking.gauge import Gauge
 from energylang.models.protocol import Intervention
-from energylang.results import Edit
 from energylang.trial.draft import Draft, Plan
-from energylang.trial.staging import check_force, commit, draft, heard
+from energylang.trial.staging import draft
 from energylang.workspace.history import Concept
-from energylang.workspace.named import concept_named
-from energylang.workspace.workspace import Workspace, counted, remembered
+from energylang.workspace.workspace import Workspace, remembered
 
 from .aiming import aim
-from .captured import at_layer, keep, opposite
+from .captured import opposite
 from .controls import OWN_REPLIES, REPLY_TOKENS, Imitate
 from .doses import dose_of
-from .effects import CHOOSING_WINDOWS, Gauge, Ruler, measure
 from .landing import imitated, landed
 from .replies import own_replies
 
@@ -66,85 +66,6 @@ class Candidate:
 
     draft: Draft
     imitate: Imitate
-
-
-def install(
-    ws: Workspace,
-    concept: Concept,
-    *,
-    method: str,
-    strength: float | None,
-    damage: float,
-    force: bool,
-    reason: str,
-    dose: float | None = None,
-) -> Edit:
-    """Write a concept into its layer; the edit with its effect, or a refusal.
-
-    With a strength ‖ΔW‖/‖W‖ and no method, it is an attractor that is written, as in the published tool."""
-    check_force(force, reason)
-    makers: dict[str, Callable[[], Candidate]] = {
-        "redirect": lambda: redirected(ws, concept, strength, damage, dose=dose),
-        "attractor": lambda: attractor(ws, concept, strength, damage),
-        "aimed": lambda: aimed(ws, concept, strength, damage, dose=dose),
-    }
-    if method == "auto" and strength is not None:
-        method = "attractor"
-    landing: Candidate | None = None
-    if method == "attractor" and concept.fits:
-        concept, landing = _where_it_lands(ws, concept, strength, damage)
-    weight = ws.weight(ws.staged(concept.layer))
-    if method == "auto":
-        drafted = counted(ws, METHODS, lambda name: f"methods drafted; drafting {name}")
-        chosen = max((makers[name]() for name in drafted), key=lambda c: _worth(ws, concept, c, weight))
-    else:
-        chosen = landing or makers[method]()
-    proposal = chosen.draft.proposal
-    effect = None
-    if proposal is not None and (chosen.draft.edit.applied or force or chosen.draft.plan.damage):
-        effect = measure(ws, concept, proposal.factors, weight, chosen.imitate)
-    made = chosen.draft
-    if effect is not None and made.plan.damage is not None:
-        made = heard(made, effect, more=True)
-    edit = commit(ws, made, force=force, reason=reason, effect=effect)
-    if edit.applied:
-        current = concept_named(ws, concept.name)
-        note = f"L{concept.layer} {edit.method} (edit {ws.timeline.next_id()})"
-        keep(ws, replace(current, installed=(*current.installed, note)))
-    return edit
-
-
-def _where_it_lands(
-    ws: Workspace, concept: Concept, strength: float | None, damage: float
-) -> tuple[Concept, Candidate | None]:
-    """A concept whose layer was chosen automatically, at the first layer where it becomes a basin of its own, and how:
-    the layers in the order of what they carry. Where it lands nowhere it stays where it was."""
-    order = sorted(concept.fits, key=lambda fit: -fit.carried)
-    for fit in counted(ws, order, lambda fit: f"layers tried; trying L{fit.layer}"):
-        there = at_layer(ws, concept, fit.layer)
-        there = replace(there, fits=tuple(replace(f, chosen=f.layer == fit.layer) for f in concept.fits))
-        keep(ws, there)
-        made = attractor(ws, there, strength, damage)
-        if made.draft.edit.applied:
-            return there, made
-    keep(ws, concept)
-    return concept, None
-
-
-def _worth(ws: Workspace, concept: Concept, candidate: Candidate, weight: Tensor) -> float:
-    """The share of replies to choosing prompts that are the concept; in a plain-text model the log-probability of its
-    texts after choosing passages. Nothing is worth less than a refusal."""
-    made = candidate.draft
-    if made.proposal is None or not made.edit.applied:
-        return -float("inf")
-    text = ws.text
-    changed = Intervention(weights={concept.layer: made.proposal.factors.added_to(weight)})
-    if text.markers:
-        share = Ruler(ws, concept, asked=text.choosing_prompts).read(changed).share
-        return 0.0 if share is None else share
-    return float(
-        text.concept_log_prob(concept.texts, text.choosing_prompts[:16], intervention=changed).mean()
-    )
 
 
 # ------------------------------------------------------------------------------------------ attractor
@@ -332,3 +253,40 @@ def within_budget(
     proposal = dosed(chosen)
     over = f"the loss may rise by {rise(proposal):.1%}, more than the budget of {damage:.1%}"
     return chosen, proposal, (False, over)
+
+
+def removal(
+    ws: Workspace, concept: Concept, strength: float | None, damage: float, *, dose: float | None = None
+) -> Candidate:
+    """The aimed change away from a concept, at the largest dose up to 1 within the damage budget."""
+    layer = concept.layer
+    landscape = ws.landscape_of(layer)
+    weight = ws.weight(ws.staged(layer))
+    query = whitened_key(ws, concept, landscape)
+    centre = resting_state(ws, landscape, concept.centroid)
+    full = aim(ws, concept, weight, query, away=True)
+
+    def dosed(dose: float) -> Proposal:
+        factors = full.scaled(dose)
+        return Proposal(
+            factors, resting(landscape, factors, centre), None, "aimed", one_sided(landscape, factors)
+        )
+
+    whole = [dose for dose in DOSES if dose <= 1]  # more would push the rest out of proportion
+    if dose is None and strength is not None:
+        dose = dose_of(full, strength * landscape.frobenius)
+    dose, proposal, within = within_budget(ws, layer, dosed, damage, dose, whole)
+    stays = float(cosine_rows(proposal.target[None], centre)) > SAME
+    told = f"the basin in which the concept settles {'stays' if stays else 'goes'}"
+    plan = Plan(
+        "remove-concept",
+        layer,
+        concept.name,
+        lambda _landscape, _protected: replace(proposal, notes=(*proposal.notes, told)),
+        own=centre[None],
+        method="aimed",
+        strength=strength,
+        dose=dose,
+        damage=within,
+    )
+    return Candidate(draft(ws, plan), lambda other: aim(ws, other, weight, query, away=True))

@@ -20,12 +20,10 @@ import torch
 from torch import Tensor
 
 from energylang.landscape.attractors import escaped, polish
-from energylang.landscape.clusters import gram, leaders
+from energylang.landscape.clusters import SAME, gram, leaders
 from energylang.landscape.dynamics import EPS, TAU, Landscape, settle
 from energylang.landscape.stability import spectrum
 from energylang.landscape.unrecorded import unrecorded
-
-SAME = 0.95
 
 
 @unrecorded

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from energylang.errors import LandscapeError
 from energylang.landscape.chance import RESOLUTION, Chance, chance, discoveries
-from energylang.landscape.clusters import cosine_rows, gram, leaders
+from energylang.landscape.clusters import SAME, cosine_rows, gram, leaders
 from energylang.landscape.dynamics import Landscape, interaction, settle, settle_variants
 from energylang.landscape.lowrank import Grid, LowRank, stacked, symmetric_grid
 from energylang.landscape.unrecorded import unrecorded
@@ -35,7 +35,6 @@ __all__ = ["RESOLUTION", "Compared", "Scan", "compare", "knock_outs", "placebos"
 
 SURVIVES = 0.95
 _ONE_PAIR = 1.0 - 1e-6  # |cosine| of a polished basin and its mirror
-SAME = 0.95  # |cosine| of a basin and what surveys call its mirror
 PLACEBOS = 20
 LEVEL = 0.05  # of false discoveries among the edges
 _NUMBERS = 2**25  # of the states that are settled at a time

@@ -29,6 +29,13 @@ _BLOCK = 4096
 _FEW = 64
 _ENTRIES = 2**26  # of one comparison with the leaders so far
 
+SAME = 0.95
+"""Two states with a cosine above this are in one basin; below its negative, one is the mirror of the other."""
+
+NEAR = 0.7
+"""Cosine from which an attractor counts as the one a *direction* names. On symmetric layers the attractor
+that an edit installs has a cosine of about 0.8 to the pattern asked for; chance gives about 1/√d."""
+
 
 def normalised(x: Tensor) -> Tensor:
     """The rows of ``x`` (n, d) at unit norm; zero rows stay zero."""

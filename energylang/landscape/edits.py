@@ -23,9 +23,9 @@ from torch import Tensor
 
 from energylang.errors import LandscapeError
 from energylang.landscape.attractors import polish
-from energylang.landscape.clusters import cosine_rows
-from energylang.landscape.draws import relative_noise
-from energylang.landscape.dynamics import Landscape, settle_variants
+from energylang.landscape.clusters import NEAR, SAME, cosine_rows
+from energylang.landscape.draws import relative_noise, stable_generator
+from energylang.landscape.dynamics import Landscape, settle_each, settle_variants
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.margins import LEAST_MARGIN, MarginSearch
 from energylang.landscape.proposal import (
@@ -43,6 +43,19 @@ from energylang.landscape.unrecorded import unrecorded
 __all__ = ["Proposal", "inject", "move", "move_line", "redirect", "remove", "scale_field"]
 
 AMPLITUDE = 0.9
+MARGINS = (
+    1.6,
+    2.0,
+    2.5,
+    3.2,
+    4.0,
+    5.0,
+    6.5,
+    8.0,
+)  # times 1/β: those that are tried for a state that is to hold
+_MOVE_NOISE, _MOVE_TRIALS = 0.2, 16
+_ROUNDING = 1e-6
+
 RELATED = 0.4
 WANTED_RADIUS = 0.3
 """Wider basins (up to 1.6) return from larger noise, but take a larger change and alter more decisions: measured in
@@ -234,3 +247,33 @@ def move_line(landscape: Landscape, centre: Tensor, direction: Tensor, protected
     nothing = torch.zeros_like(pattern)
     states = torch.stack((centre, pattern))
     return norm_line(landscape, states, torch.zeros_like(states), torch.stack((nothing, pattern)), safe)
+
+
+def smallest_move(
+    landscape: Landscape, centre: Tensor, direction: Tensor, protected: Tensor, strength: float | None
+) -> Proposal:
+    """The smallest margin whose new basin holds against noise; with a strength, the margin whose change is that share
+    of the weight."""
+    line = move_line(landscape, centre, direction, protected)
+    least = max(line.lowest, MARGINS[0] / landscape.beta)
+    if strength is not None:
+        margin = line.at_norm(strength * landscape.frobenius)
+        if margin is None or margin < least * (1 - _ROUNDING):
+            takes = line.norm(least) / landscape.frobenius
+            raise LandscapeError(
+                f"a move takes a change of {takes:.1%} of the weight, more than the strength of {strength:.1%}"
+            )
+        return move(landscape, centre, direction, protected, margin=margin)
+    margins = [max(least, m / landscape.beta) for m in MARGINS]
+    made = [move(landscape, centre, direction, protected, margin=margin) for margin in margins]
+    pattern = AMPLITUDE * torch.sign(direction).to(centre)
+    noise = relative_noise(pattern[None], _MOVE_TRIALS, stable_generator("move", landscape.dim), _MOVE_NOISE)[
+        0
+    ]
+    copies = (pattern + noise).expand(len(made), -1, -1).contiguous()
+    ends = settle_each(landscape, copies, [proposal.factors for proposal in made]).states
+    targets = torch.stack([proposal.target for proposal in made])
+    near = cosine_rows(targets, pattern) > NEAR
+    rate = (cosine_rows(ends, targets[:, None]) > SAME).double().mean(dim=1)
+    best = int(torch.argmax(torch.where(near, rate, rate - 2.0)))
+    return made[best]

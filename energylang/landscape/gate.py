@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 
 from energylang.errors import LandscapeError
-from energylang.landscape.clusters import gram
+from energylang.landscape.clusters import SAME, gram
 from energylang.landscape.dynamics import Landscape, settle_variants
-from energylang.landscape.lineage import SAME, followed
+from energylang.landscape.lineage import followed
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.unrecorded import unrecorded
 

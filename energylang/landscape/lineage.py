@@ -27,14 +27,13 @@ import torch
 from torch import Tensor
 
 from energylang.landscape.attractors import escaped
-from energylang.landscape.clusters import best_matching, cosine_rows, gram, leaders
+from energylang.landscape.clusters import SAME, best_matching, cosine_rows, gram, leaders
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.dynamics import Landscape, residual, settle
 from energylang.landscape.energy import lyapunov
 from energylang.landscape.stability import spectrum
 from energylang.landscape.survey import BasinSet
 
-SAME = 0.95
 MOVED = 1e-3
 HELD = 0.005
 """Share of the token states from which a basin that no random start reached counts among the main ones."""

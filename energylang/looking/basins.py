@@ -12,7 +12,7 @@ from torch import Tensor
 from energylang.errors import ElError
 from energylang.files.storage import check_memory
 from energylang.landscape.attractors import FIXED_POINT, polish
-from energylang.landscape.clusters import cosine_rows, gram, leaders
+from energylang.landscape.clusters import NEAR, SAME, cosine_rows, gram, leaders
 from energylang.landscape.draws import starts
 from energylang.landscape.dynamics import settle
 from energylang.landscape.edits import AMPLITUDE
@@ -39,11 +39,6 @@ MOST_DOUBLINGS, MOST_STARTS = 6, 1_000_000
 """How far `survey until=` goes: 64 times the first starts, at most a million."""
 
 _COPIES = 6  # of the starts, alive at once in a survey
-SAME = 0.95
-NEAR = 0.7
-"""Cosine from which an attractor counts as the one a *direction* names. On symmetric layers the attractor
-that an edit installs has a cosine of about 0.8 to the pattern asked for; chance gives about 1/√d."""
-
 TRIALS = 32
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from energylang.landscape.assign import assign
-from energylang.models.protocol import Intervention
+from energylang.landscape.draws import stable_generator
+from energylang.models.protocol import Generation, Intervention
 from energylang.workspace.history import Holding
 from energylang.workspace.workspace import Workspace
 
@@ -68,3 +69,18 @@ def _acted(states: Tensor, within: _Within) -> Tensor:
         other = holding.other.to(states)
         changed = states + along * (other / torch.linalg.vector_norm(other) - unit)
     return torch.where(within(states).unsqueeze(-1), changed, states)
+
+
+def generate_live(
+    ws: Workspace, prompt: str, *, tokens: int, temp: float, topk: int, seed: int
+) -> Generation:
+    """What the live model says, with the interventions that are active."""
+    generator = stable_generator("generate", ws.setting("seed"), seed)
+    return ws.text.generate(
+        prompt,
+        tokens=tokens,
+        temp=temp,
+        topk=topk,
+        generator=generator,
+        intervention=standing(ws),
+    )

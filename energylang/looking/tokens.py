@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from energylang import results
+from energylang.errors import ElError
 from energylang.landscape.assign import Placed, assign, place
 from energylang.landscape.clusters import cosine_rows
 from energylang.looking.held import standing
+from energylang.models import attention, hlm
 from energylang.models.protocol import Intervention
 from energylang.workspace.named import fresh_registry, keep_registry
 from energylang.workspace.workspace import Workspace
@@ -205,7 +208,9 @@ def _named(found: Placed, ids: Sequence[int], centres: Tensor, states: Tensor) -
 # ---------------------------------------------------------------------------------------- what is read
 
 
-def contexts(ws: Workspace, reading: Reading, basin: int | None = None) -> dict[int, list[results.Context]]:
+def contexts_in(
+    ws: Workspace, reading: Reading, basin: int | None = None
+) -> dict[int, list[results.Context]]:
     """The visits of each basin (of one), those whose state is nearest to the centre first (ties: as they come in the
     text); every context once."""
     found: dict[int, dict[tuple[tuple[int, ...], int], tuple[float, int, int]]] = defaultdict(dict)
@@ -254,4 +259,15 @@ def meanings(
     if reading is None:
         return {}, {}
     most = {basin: read_most(ws, counts, SHOWN) for basin, counts in reading.held().items()}
-    return most, {basin: found[0] for basin, found in contexts(ws, reading).items()}
+    return most, {basin: found[0] for basin, found in contexts_in(ws, reading).items()}
+
+
+def said_by(ws: Workspace, layer: int, state: Tensor) -> Tensor:
+    """(v,): the logits that a state (d,) of a layer gives through its output map and the head alone."""
+    config = ws.text.config
+    if not isinstance(config, hlm.HLMConfig):
+        raise ElError(f"{ws.model.spec} has no Hopfield layer whose states could speak", code="EL250")
+    live = ws.model.live
+    output = live[f"blocks.{ws.model.block(layer)}.hopfield.output.weight"]
+    logits: Tensor = attention.head(live, functional.linear(state.to(output), output)).float()
+    return logits

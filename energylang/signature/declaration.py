@@ -100,6 +100,19 @@ class Param:
     def required(self) -> bool:
         return self.default is REQUIRED
 
+    def plain(self, value: Any) -> Any:
+        """A value as the operation's function gets it: ``None`` for ``auto`` (where that is no choice among others),
+        the names of concepts as texts."""
+        if value == "auto" and "auto" in self.choices and self.type != t.CHOICE:
+            return None
+        if self.type == t.STRENGTH:
+            return float(value)
+        if self.type == t.CONCEPT:
+            return None if value is None else value.name
+        if self.type == t.CONCEPTS:
+            return tuple(concept.name for concept in value)
+        return value
+
     def range_text(self) -> str:
         """The allowed values in words, or an empty text."""
         if self.type == t.CHOICE:

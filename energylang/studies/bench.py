@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from energylang.concepts.effects import Gauge, standard_error
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.lowrank import LowRank
+from energylang.looking.gauge import Gauge, standard_error
 from energylang.models.protocol import Intervention
 from energylang.models.text import TextModel
 from energylang.session import Session

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from energylang.concepts.controls import controls, random_values
 from energylang.concepts.effects import against
-from energylang.concepts.methods import Candidate, aimed, redirected
+from energylang.concepts.methods import Candidate, aimed, redirected, removal
 from energylang.errors import ElError
 from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Intervention
@@ -35,7 +35,6 @@ from energylang.session import Session
 from energylang.studies.bench import Bench, Options, Study
 from energylang.trial.staging import commit
 from energylang.work import model
-from energylang.work.redirecting import removal
 from energylang.workspace.execution import with_threads
 from energylang.workspace.history import Concept
 from energylang.workspace.named import concept_named

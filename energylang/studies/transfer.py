@@ -18,7 +18,7 @@ from torch import Tensor
 from energylang.concepts.methods import redirected
 from energylang.landscape.alignment import align
 from energylang.models.conversations import shared_conversations
-from energylang.work.two_models import PROBES
+from energylang.work.pair import PROBES
 from energylang.workspace.named import concept_named
 
 if TYPE_CHECKING:

@@ -30,13 +30,14 @@ from torch import Tensor
 
 from energylang.concepts.aim_examples import Examples
 from energylang.concepts.aim_target import ROWS, aim_at_tokens, inverse_moment
-from energylang.concepts.effects import Gauge, against, standard_error
+from energylang.concepts.effects import against
 from energylang.errors import ElError
-from energylang.landscape.clusters import cosine_rows
+from energylang.landscape.clusters import SAME, cosine_rows
 from energylang.landscape.draws import perturbed, stable_generator
 from energylang.landscape.dynamics import settle
 from energylang.landscape.layer import interaction
 from energylang.landscape.lowrank import LowRank
+from energylang.looking.gauge import Gauge, standard_error
 from energylang.models.protocol import Intervention
 from energylang.models.states import chunks
 from energylang.session import Session
@@ -46,7 +47,7 @@ RANDOM, TOKEN_STATES, SHUFFLED = 10, 6, 6
 DOSES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
 WINDOWS = 160  # of either half
 LEAST = 8  # tokens of a concept in either half
-_COPIES, _NOISE, _SAME = 64, 0.1, 0.95
+_COPIES, _NOISE = 64, 0.1
 
 
 @dataclass(frozen=True)
@@ -258,7 +259,7 @@ class _Study:
         draw = stable_generator("returns", self.study.seed, layer)
         copies = perturbed(state, _NOISE, _COPIES, draw)[0]
         return {
-            when: float((cosine_rows(settle(at, copies).states, state[0]) > _SAME).float().mean())
+            when: float((cosine_rows(settle(at, copies).states, state[0]) > SAME).float().mean())
             for when, at in (("before", landscape), ("after", landscape.edited(edit)))
         }
 

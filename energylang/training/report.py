@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from energylang.landscape.clusters import SAME
 from energylang.landscape.layer import interaction
 from energylang.models.protocol import Model
 from energylang.models.sandbox import generator
 
 _STATES = 4096
 _STARTS = 500
-_COSINE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _layer(model: Model, layer: int, windows: Tensor) -> LayerReport:
     residual = (image - states).norm(dim=1) / states.norm(dim=1).clamp_min(1e-9)
     rest = settle_freely(weight, beta, degree, states)
     alive = rest.norm(dim=1) > 0.05 * math.sqrt(rest.shape[1])
-    near = (functional.cosine_similarity(states, rest, dim=1) > _COSINE) & alive
+    near = (functional.cosine_similarity(states, rest, dim=1) > SAME) & alive
     dim = weight.shape[0]
     starts = 0.5 * torch.randn(_STARTS, dim, generator=generator("report", layer, dim)).to(weight.device)
     return LayerReport(
@@ -112,6 +112,6 @@ def representatives(states: Tensor) -> list[int]:
     while bool(left.any()):
         first = int(left.nonzero()[0, 0])
         chosen.append(first)
-        left = left & (unit @ unit[first] <= _COSINE)
+        left = left & (unit @ unit[first] <= SAME)
         left[first] = False
     return chosen

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from energylang.landscape.clusters import cosine_rows
+from energylang.landscape.clusters import SAME, cosine_rows
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.dynamics import settle
 from energylang.landscape.energy import lyapunov
@@ -29,7 +29,7 @@ from energylang.landscape.lineage import followed
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.probes import return_rate
 from energylang.landscape.proposal import Proposal
-from energylang.looking.basins import SAME, Place, pattern_of, place_of, wanted_cosine
+from energylang.looking.basins import Place, pattern_of, place_of, wanted_cosine
 from energylang.results import Condition
 from energylang.signature.values import BasinRef, ConceptName, Seed
 from energylang.workspace.workspace import Workspace

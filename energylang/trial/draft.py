@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from energylang.landscape.clusters import SAME
 from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import Registry
 from energylang.landscape.proposal import Proposal
-from energylang.looking.basins import SAME
 from energylang.results import Edit
 from energylang.trial.asked import Asked, nothing
 from energylang.workspace.versions import Version

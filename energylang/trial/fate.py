@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from energylang.landscape.clusters import gram
+from energylang.landscape.clusters import SAME, gram
 from energylang.landscape.draws import starts
 from energylang.landscape.layer import Landscape
-from energylang.landscape.lineage import SAME, Basin, survivors
+from energylang.landscape.lineage import Basin, survivors
 from energylang.landscape.survey import survey
 from energylang.workspace.workspace import Workspace
 

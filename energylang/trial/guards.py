@@ -1,40 +1,34 @@
 """What must no edit do?  Guards and protected basins stand in front of every edit of a weight.
 
-A guard is a limit on what an edit leaves behind:
+A _guard is a limit on what an edit leaves behind:
 
 * ``strength-cap``: ‖ΔW‖/‖W‖ of the edit;
 * ``max-changed``: the share of noisy decisions that it changes;
 * ``cosine-drift``: 1 − cosine by which any basin that is not the edit's own moves;
 * ``max-basins``, ``min-basins``: how many basins a survey of the edited layer finds;
 * ``perplexity-delta``: the relative rise of the loss on held-out text with the edit in place;
-* ``guard L percent``: the share of the layer's known basins that the edit may lose, its own target included.
+* ``_guard L percent``: the share of the layer's known basins that the edit may lose, its own target included.
 
-``protect`` pins basins: an edit that loses one, or aims at one, is blocked. A blocked edit is a result, not an
+``_protect`` pins basins: an edit that loses one, or aims at one, is blocked. A blocked edit is a result, not an
 error, and force does not overrule it: a limit that gives way is none. Guards are part of the state, so undo
 brings them back or takes them away.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from energylang import results
-from energylang.errors import ElError
-from energylang.landscape.clusters import cosine_rows, gram
+from energylang.landscape.clusters import SAME, cosine_rows, gram
 from energylang.landscape.draws import starts
 from energylang.landscape.dynamics import settle_variants
 from energylang.landscape.survey import survey
-from energylang.looking.basins import SAME
+from energylang.looking.gauge import Gauge
 from energylang.models.protocol import Intervention
-from energylang.signature.values import BasinRef
-from energylang.workspace.named import centre_of
-from energylang.workspace.workspace import Workspace, check_layer
+from energylang.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from energylang.results import Edit
@@ -54,77 +48,6 @@ _LARGEST = {"cosine-drift": 2.0, "max-changed": 1.0, "strength-cap": 1e6, "perpl
 _WINDOWS = 48
 
 
-def guard(ws: Workspace, what: str | int, value: float) -> results.Guard:
-    """Set a limit; it replaces the one of this kind (or layer)."""
-    key = what if isinstance(what, str) else f"L{what}"
-    limit = _limit(what, value)
-    if what == "perplexity-delta":
-        ws.text  # noqa: B018 - says that there are no words to be perplexed by
-    if isinstance(what, int):
-        check_layer(ws.model, what)
-    before = ws.state.guards.get(key)
-    ws.state = replace(ws.state, guards={**ws.state.guards, key: limit})
-    return _described(key, limit, before)
-
-
-def _limit(what: str | int, value: float) -> float:
-    """The limit as it is kept: whole numbers are percent where a share is meant."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if isinstance(value, str) or not math.isfinite(value) or value < 0:
-        raise ElError(f"a guard's limit must be 0 or more, not {value}", code="EL206", hint="2% is 0.02")
-    if isinstance(what, int):
-        share = value / 100 if whole else value
-        if share > 1:
-            raise ElError(f"{value:g} is more than all basins", code="EL206", hint="10 and 10% mean a tenth")
-        return share
-    if what in COUNTS:
-        if not whole and value != round(value):
-            raise ElError(f"`{what}` counts basins: {value:g} is no count", code="EL206")
-        return float(value)
-    limit = value / 100 if whole and what in SHARES else float(value)
-    if limit > _LARGEST[what]:
-        raise ElError(
-            f"`{what}` is {value:g}, but must be at most {_LARGEST[what]:g}",
-            code="EL206",
-            hint="whole numbers are percent for max-changed and perplexity-delta",
-        )
-    return limit
-
-
-def _described(key: str, limit: float, before: float | None) -> results.Guard:
-    layer = int(key[1:]) if key not in KINDS else None
-    says = {
-        "max-basins": f"no edit may leave more than {limit:g} basins",
-        "min-basins": f"no edit may leave fewer than {limit:g} basins",
-        "strength-cap": f"no edit may be larger than {limit:.1%} of the weight",
-        "cosine-drift": f"no other basin may move by more than {limit:g}",
-        "perplexity-delta": f"the loss on held-out text may not rise by more than {limit:.1%}",
-        "max-changed": f"no edit may change more than {limit:.1%} of the decisions",
-    }.get(key, f"no edit of {key} may lose more than {limit:.1%} of its main basins")
-    return results.Guard(key if layer is None else "layer", layer, limit, before, says)
-
-
-def guards(ws: Workspace) -> results.Guards:
-    """All limits in force."""
-    found = tuple(_described(key, limit, None) for key, limit in ws.state.guards.items())
-    pinned = [
-        f"L{layer}.B{basin}" for layer, basins in ws.state.protected.items() for basin in sorted(basins)
-    ]
-    return results.Guards(found, tuple(pinned))
-
-
-def protect(ws: Workspace, layer: int, basins: tuple[BasinRef, ...]) -> results.Protected:
-    """Pin basins of a layer."""
-    for basin in basins:
-        if basin.layer != layer:
-            raise ElError(f"{basin} is not a basin of L{layer}", code="EL510")
-        centre_of(ws, basin)
-    new = frozenset(basin.basin for basin in basins)
-    pinned = ws.state.protected.get(layer, frozenset()) | new
-    ws.state = replace(ws.state, protected={**ws.state.protected, layer: pinned})
-    return results.Protected(layer, tuple(sorted(new)), tuple(sorted(pinned)))
-
-
 def pinned_centres(ws: Workspace, layer: int) -> list[Tensor]:
     """Centres (d,) of a layer's protected basins that are alive."""
     registry = ws.staged(layer).registry
@@ -136,7 +59,7 @@ def pinned_centres(ws: Workspace, layer: int) -> list[Tensor]:
 
 
 def before_staging(ws: Workspace, made: Draft) -> str:
-    """Why a proposed edit may not be staged; an empty text when no guard objects."""
+    """Why a proposed edit may not be staged; an empty text when no _guard objects."""
     return next(_objections(ws, made), "")
 
 
@@ -153,21 +76,21 @@ def _objections(ws: Workspace, made: Draft) -> Iterator[str]:
                 yield f"{made.plan.target} is protected"
     cap = limits.get("strength-cap")
     if cap is not None and edit.relative_norm > cap:
-        yield f"guard strength-cap: the edit is {edit.relative_norm:.1%} of the weight, more than {cap:.1%}"
+        yield f"_guard strength-cap: the edit is {edit.relative_norm:.1%} of the weight, more than {cap:.1%}"
     most = limits.get("max-changed")
     if most is not None and edit.changed_fraction > most:
-        yield f"guard max-changed: {edit.changed_fraction:.1%} of the decisions change, more than {most:.1%}"
+        yield f"_guard max-changed: {edit.changed_fraction:.1%} of the decisions change, more than {most:.1%}"
     drift = limits.get("cosine-drift")
     if drift is not None:
         largest = _largest_drift(ws, made)
         if largest > drift:
-            yield f"guard cosine-drift: another basin moves by {largest:.3f}, more than {drift:g}"
+            yield f"_guard cosine-drift: another basin moves by {largest:.3f}, more than {drift:g}"
     yield from _counted(ws, made)
     rise = limits.get("perplexity-delta")
     if rise is not None and ws.model.text is not None:
         found = _rise(ws, made)
         if found > rise:
-            yield f"guard perplexity-delta: the loss rises by {found:.1%}, more than {rise:.1%}"
+            yield f"_guard perplexity-delta: the loss rises by {found:.1%}, more than {rise:.1%}"
 
 
 def _largest_drift(ws: Workspace, made: Draft) -> float:
@@ -188,7 +111,7 @@ def _largest_drift(ws: Workspace, made: Draft) -> float:
 
 
 def _counted(ws: Workspace, made: Draft) -> Iterator[str]:
-    """Objections of the two guards that count basins, from one survey of the edited landscape."""
+    """Objections of the two _guards that count basins, from one survey of the edited landscape."""
     assert made.proposal is not None
     limits, layer = ws.state.guards, made.plan.layer
     most, least = limits.get("max-basins"), limits.get("min-basins")
@@ -196,22 +119,20 @@ def _counted(ws: Workspace, made: Draft) -> Iterator[str]:
         return
     landscape = ws.landscape_of(layer).edited(made.proposal.factors)
     inits = int(ws.setting("inits"))
-    states = starts(inits, landscape.dim, ws.generator("guard", layer), landscape.weight)
+    states = starts(inits, landscape.dim, ws.generator("_guard", layer), landscape.weight)
     alive = ws.staged(layer).registry.main()
     known = [basin.centre.to(states)[None] for basin in alive]
     states = torch.cat([states, made.proposal.target.to(states)[None], *known])
     count = len(survey(landscape, states, eps=float(ws.setting("eps"))))
     if most is not None and count > most:
-        yield f"guard max-basins: {inits} starts would find {count} basins, more than {most:g}"
+        yield f"_guard max-basins: {inits} starts would find {count} basins, more than {most:g}"
     if least is not None and count < least:
-        yield f"guard min-basins: {inits} starts would find {count} basins, fewer than {least:g}"
+        yield f"_guard min-basins: {inits} starts would find {count} basins, fewer than {least:g}"
 
 
 def _rise(ws: Workspace, made: Draft) -> float:
     """The relative rise of the loss with everything staged and the edit in place, against everything staged."""
     assert made.proposal is not None
-    from energylang.concepts.effects import Gauge
-
     layer = made.plan.layer
     weight = ws.weight(ws.staged(layer))
     others = {
@@ -232,5 +153,7 @@ def after_staging(ws: Workspace, edit: Edit, known: int) -> str:
         return f"protected basins would be lost: {', '.join(f'L{edit.layer}.B{basin}' for basin in gone)}"
     share = ws.state.guards.get(f"L{edit.layer}")
     if share is not None and known and edit.lost_main / known > share:
-        return f"guard L{edit.layer}: {edit.lost_main} of {known} basins would be lost, more than {share:.1%}"
+        return (
+            f"_guard L{edit.layer}: {edit.lost_main} of {known} basins would be lost, more than {share:.1%}"
+        )
     return ""

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from energylang.landscape.clusters import gram, leaders
+from energylang.landscape.clusters import SAME, gram, leaders
 from energylang.landscape.lineage import Registry
 from energylang.landscape.radius import fewer_return, grown, shrunk
-from energylang.looking.basins import SAME, radii_of
+from energylang.looking.basins import radii_of
 from energylang.results import Beside, Reach
 from energylang.workspace.workspace import Workspace
 

@@ -25,14 +25,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from energylang.errors import ElError, LandscapeError
-from energylang.landscape.clusters import gram
+from energylang.landscape.clusters import SAME, gram
 from energylang.landscape.gate import Verdict, judge
 from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import Basin, Lineage, Registry
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.survey import survey
 from energylang.looking import basins as observing
-from energylang.looking.basins import SAME
 from energylang.results import Condition, Edit, Effect
 from energylang.trial.draft import Draft, Plan
 from energylang.workspace.named import fresh_registry, keep_registry

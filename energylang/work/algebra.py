@@ -1,69 +1,227 @@
-"""Algebra."""
+"""Arithmetic on concepts, and concepts in files."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
 
 from energylang import results
+from energylang.concepts import published
+from energylang.concepts.captured import describe, keep, opposite
+from energylang.concepts.stored import FORMAT, read_concept, unreadable
 from energylang.errors import ElError
-from energylang.signature.values import ConceptName
-from energylang.workspace.workspace import Workspace
+from energylang.files.storage import json_bytes, located, sealed, write_atomic
+from energylang.landscape.clusters import cosine_rows
+from energylang.looking import basins as observing
+from energylang.looking.tokens import placed
+from energylang.models.checkpoint import SUM_KEY, checksum
+from energylang.models.index import PT_SUFFIXES
+from energylang.signature.coerce import check_name
+from energylang.workspace.history import Concept
+from energylang.workspace.named import concept_named
+from energylang.workspace.workspace import Workspace, check_layer
 
-from . import vectors
-
-
-def blend(
-    ws: Workspace, first: ConceptName, second: ConceptName, new: ConceptName, ratio: float
-) -> results.ConceptInfo:
-    return vectors.combined(ws, [(ratio, first.name), (1 - ratio, second.name)], new.name)
-
-
-def similarity(ws: Workspace, first: ConceptName, second: ConceptName) -> results.Similarity:
-    return vectors.similarity(ws, first.name, second.name)
+_NOTHING = 1e-3  # of the parts' norm
 
 
-def add(ws: Workspace, first: ConceptName, second: ConceptName, new: ConceptName) -> results.ConceptInfo:
-    return vectors.combined(ws, [(1.0, first.name), (1.0, second.name)], new.name)
+def blend(ws: Workspace, first: str, second: str, new: str, ratio: float) -> results.ConceptInfo:
+    return _combined(ws, [(ratio, first), (1 - ratio, second)], new)
 
 
-def subtract(ws: Workspace, first: ConceptName, second: ConceptName, new: ConceptName) -> results.ConceptInfo:
-    return vectors.combined(ws, [(1.0, first.name), (-1.0, second.name)], new.name)
+def add(ws: Workspace, first: str, second: str, new: str) -> results.ConceptInfo:
+    return _combined(ws, [(1.0, first), (1.0, second)], new)
 
 
-def analogy(
-    ws: Workspace, first: ConceptName, second: ConceptName, third: ConceptName, new: ConceptName
-) -> results.ConceptInfo:
-    return vectors.combined(ws, [(-1.0, first.name), (1.0, second.name), (1.0, third.name)], new.name)
+def subtract(ws: Workspace, first: str, second: str, new: str) -> results.ConceptInfo:
+    return _combined(ws, [(1.0, first), (-1.0, second)], new)
+
+
+def analogy(ws: Workspace, first: str, second: str, third: str, new: str) -> results.ConceptInfo:
+    return _combined(ws, [(-1.0, first), (1.0, second), (1.0, third)], new)
 
 
 def compose(
-    ws: Workspace, concepts: tuple[ConceptName, ...], new: ConceptName, weights: tuple[float, ...] | None
+    ws: Workspace, concepts: tuple[str, ...], new: str, weights: tuple[float, ...] | None
 ) -> results.ConceptInfo:
-    return compose_concepts(ws, [concept.name for concept in concepts], weights, new.name)
-
-
-def interpolate(ws: Workspace, first: ConceptName, second: ConceptName, steps: int) -> results.Interpolation:
-    return vectors.interpolate(ws, first.name, second.name, steps)
-
-
-def export_concept(ws: Workspace, concept: ConceptName, path: str) -> results.Stored:
-    return vectors.export(ws, concept.name, path)
-
-
-def import_concept(
-    ws: Workspace, path: str, name: ConceptName | None, layer: int | None
-) -> results.ConceptInfo:
-    return vectors.bring(ws, path, None if name is None else name.name, layer)
-
-
-def compose_concepts(
-    ws: Workspace, names: Sequence[str], weights: tuple[float, ...] | None, new: str
-) -> results.ConceptInfo:
-    given = weights or (1.0,) * len(names)
-    if len(given) != len(names):
+    given = weights or (1.0,) * len(concepts)
+    if len(given) != len(concepts):
         raise ElError(
-            f"{len(names)} concepts and {len(given)} weights",
+            f"{len(concepts)} concepts and {len(given)} weights",
             code="EL202",
             hint="give one weight for each",
         )
-    return vectors.combined(ws, list(zip(given, names, strict=True)), new)
+    return _combined(ws, list(zip(given, concepts, strict=True)), new)
+
+
+def _combined(ws: Workspace, parts: Sequence[tuple[float, str]], new: str) -> results.ConceptInfo:
+    """A new concept: the weighted sum of the unit directions of concepts of one layer."""
+    concepts = [concept_named(ws, name) for _, name in parts]
+    _same_layer(concepts)
+    directions = torch.stack([_unit(concept) for concept in concepts])
+    weights = directions.new_tensor([weight for weight, _ in parts])
+    total = weights @ directions
+    size = torch.linalg.vector_norm(total)
+    if float(size) < _NOTHING * float(weights.abs().sum()):
+        raise ElError(
+            f"what is left for `{new}` is nearly zero: the parts cancel out",
+            code="EL511",
+            hint="choose other weights, or concepts that differ more",
+        )
+    length = torch.stack([torch.linalg.vector_norm(concept.centroid) for concept in concepts]).mean()
+    added = [concept for (weight, _), concept in zip(parts, concepts, strict=True) if weight > 0]
+    texts = tuple(dict.fromkeys(text for concept in added for text in concept.texts))
+    concept = Concept(
+        new,
+        concepts[0].layer,
+        texts,
+        (total / size * length)[None],
+        position=concepts[0].position,
+    )
+    keep(ws, concept)
+    return describe(ws, concept)
+
+
+def _same_layer(concepts: Sequence[Concept]) -> None:
+    first = concepts[0]
+    for concept in concepts[1:]:
+        if concept.layer != first.layer or concept.centroid.shape != first.centroid.shape:
+            raise ElError(
+                f"`{first.name}` belongs to L{first.layer} (dimension {first.centroid.numel()}) and "
+                f"`{concept.name}` to L{concept.layer} (dimension {concept.centroid.numel()})",
+                code="EL511",
+                hint="concepts can be combined at one layer only; capture them there",
+            )
+
+
+def _unit(concept: Concept) -> Tensor:
+    return torch.nn.functional.normalize(concept.centroid, dim=0)
+
+
+def similarity(ws: Workspace, first: str, second: str) -> results.Similarity:
+    """How alike two concepts are, as they are and without what all states share."""
+    a, b = concept_named(ws, first), concept_named(ws, second)
+    _same_layer([a, b])
+    plain = float(cosine_rows(a.centroid, b.centroid))
+    centred = plain
+    if ws.model.text is not None:
+        neutral = opposite(ws, replace(a, contrast=None)).mean(dim=0)
+        centred = float(cosine_rows(a.centroid - neutral, b.centroid - neutral))
+    angle = float(torch.rad2deg(torch.acos(torch.tensor(plain).clamp(-1, 1))))
+    return results.Similarity(first, second, a.layer, plain, centred, angle)
+
+
+def interpolate(ws: Workspace, first: str, second: str, steps: int) -> results.Interpolation:
+    """The states on the great circle from one concept to another, and the basins they settle in."""
+    a, b = concept_named(ws, first), concept_named(ws, second)
+    _same_layer([a, b])
+    observing.known_basins(ws, a.layer)
+    u, v = _unit(a), _unit(b)
+    angle = torch.acos((u @ v).clamp(-1, 1))
+    if float(angle.sin()) < _NOTHING:
+        raise ElError(
+            f"`{first}` and `{second}` lie on one line: there is no way between them",
+            code="EL511",
+            hint="interpolate between concepts that differ",
+        )
+    t = torch.linspace(0, 1, steps, dtype=u.dtype, device=u.device)[:, None]
+    way = (torch.sin((1 - t) * angle) * u + torch.sin(t * angle) * v) / torch.sin(angle)
+    lengths = torch.linalg.vector_norm(torch.stack((a.centroid, b.centroid)), dim=1)
+    landscape = ws.landscape_of(a.layer)
+    states = (way * ((1 - t) * lengths[0] + t * lengths[1])).to(landscape.weight)
+    found = placed(ws, a.layer, ws.staged(a.layer), states)
+    names = [basin if basin >= 0 else None for basin in found.basins]
+    points = tuple(
+        results.InterpolationPoint(float(t[i]), float(way[i] @ u), float(way[i] @ v), names[i])
+        for i in range(steps)
+    )
+    visited = dict.fromkeys(name for name in names if name is not None)
+    return results.Interpolation(first, second, a.layer, points, tuple(visited))
+
+
+def export_concept(ws: Workspace, concept: str, path: str) -> results.Stored:
+    """Write a concept down."""
+    named = concept_named(ws, concept)
+    target = located(path, ws.base)
+    about = {
+        "format": FORMAT,
+        "version": 1,
+        "name": named.name,
+        "layer": named.layer,
+        "dim": int(named.centroid.numel()),
+        "position": named.position,
+        "texts": list(named.texts),
+        "contrasts": list(named.contrasts),
+        "model": ws.model.spec,
+        "checkpoint_hash": ws.original_hash,
+    }
+    tensors = {"states": named.states.detach().cpu().contiguous()}
+    if named.contrast is not None:
+        tensors["contrast"] = named.contrast.detach().cpu().contiguous()
+    if target.suffix == ".safetensors":
+        signed = {**about, SUM_KEY: checksum(tensors, about)}
+        data = safetensors.torch.save(tensors, {"concept": json.dumps(signed, sort_keys=True)})
+    elif target.suffix == ".json":
+        plain = {key: tensor.tolist() for key, tensor in tensors.items()}
+        data = json_bytes(sealed({**about, **plain}))
+    elif target.suffix in PT_SUFFIXES:
+        data = published.torch_bytes({"name": concept, **published.published_concept(named)})
+    else:
+        raise ElError(
+            f"cannot write a concept to {path}",
+            code="EL504",
+            hint="end the path in .safetensors, .json or .pt",
+        )
+    write_atomic(target, data)
+    return results.Stored(
+        concept, path, named.layer, len(named.texts), int(named.centroid.numel()), len(data)
+    )
+
+
+def import_concept(ws: Workspace, path: str, name: str | None, layer: int | None) -> results.ConceptInfo:
+    """Read a concept from a file into the session, at its own layer or at another."""
+    about, tensors = read_concept(ws, path)
+    try:
+        concept = Concept(
+            name or str(about["name"]),
+            int(about["layer"]) if layer is None else layer,
+            tuple(str(text) for text in about["texts"]),
+            tensors["states"],
+            contrast=tensors.get("contrast"),
+            position=str(about["position"]),
+            contrasts=tuple(str(text) for text in about["contrasts"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise unreadable(path, "it lacks what a concept has") from None
+    check_name(concept.name)
+    try:
+        check_layer(ws.model, concept.layer)
+    except ElError as error:
+        raise ElError(
+            f"the concept of {path} belongs nowhere here: {error.message}", code=error.code, hint="layer=L0"
+        ) from None
+    dim = ws.model.dims[concept.layer]
+    for states in (concept.states, concept.contrast):
+        if states is None:
+            continue
+        if states.ndim != 2 or not len(states) or not bool(torch.isfinite(states).all()):
+            raise unreadable(path, "its states are no matrix of finite numbers")
+        if states.shape[1] != dim:
+            raise ElError(
+                f"{path} holds states of dimension {states.shape[1]}, L{concept.layer} has {dim}",
+                code="EL511",
+                hint="`transplant` brings a concept over from a model of another dimension",
+            )
+    kind = ws.model.weight(concept.layer)
+    concept = replace(
+        concept,
+        states=concept.states.to(kind),
+        contrast=None if concept.contrast is None else concept.contrast.to(kind),
+    )
+    keep(ws, concept)
+    return describe(ws, concept)

@@ -1,27 +1,17 @@
-"""Data."""
+"""Data: examples out of files."""
 
 from __future__ import annotations
 
 from energylang import results
-from energylang.concepts import captured as concepts
-from energylang.files import examples
+from energylang.concepts.captured import capture, describe
+from energylang.files.examples import examples
 from energylang.files.storage import located
-from energylang.signature.values import ConceptName
 from energylang.workspace.workspace import Workspace
 
 
 def capture_file(
-    ws: Workspace, layer: int, concept: ConceptName, path: str, position: str | None, column: str | None
+    ws: Workspace, layer: int, concept: str, path: str, position: str | None, column: str | None
 ) -> results.ConceptInfo:
-    return capture_lines(ws, layer, concept.name, path, position, column)
-
-
-def capture_lines(
-    ws: Workspace, layer: int, name: str, path: str, position: str | None, column: str | None
-) -> results.ConceptInfo:
-    return concepts.describe(
-        ws,
-        concepts.capture(
-            ws, layer, name, examples.examples(located(path, ws.base), path, column), None, position
-        ),
-    )
+    """Capture every example of a file, in one pass."""
+    texts = examples(located(path, ws.base), path, column)
+    return describe(ws, capture(ws, layer, concept, texts, None, position))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from energylang import results
+from energylang.concepts import published
 from energylang.errors import ElError
 from energylang.files.storage import check_regular, check_writable, located, write_atomic
 from energylang.models import checkpoint
@@ -17,8 +18,6 @@ from energylang.signature.settings import SETTINGS
 from energylang.workspace import whole as sessions
 from energylang.workspace.named import staged_made_live
 from energylang.workspace.workspace import Workspace, check_layer
-
-from . import published
 
 
 def load(ws: Workspace, model: str, session: bool) -> results.Info:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from energylang import results
 from energylang.errors import ElError
 from energylang.looking import maps as mapping
+from energylang.looking.reading import live_registry, read
 from energylang.looking.tokens import Reading, heldout
 from energylang.signature.values import BasinRef
-from energylang.work.interpreting import live_registry, probe, read
+from energylang.work.meaning import probed
 from energylang.workspace.execution import with_threads
 from energylang.workspace.named import centre_of
 from energylang.workspace.workspace import Workspace, check_layer
@@ -101,6 +102,6 @@ class Overview:
                 a is not b for a, b in zip(self._reading[0], read_of, strict=True)
             ):
                 self._reading = (read_of, read(ws, layer, heldout(ws)))
-            return probe(ws, layer, BasinRef(layer, basin), TOP, reading=self._reading[1]), ""
+            return probed(ws, layer, BasinRef(layer, basin), TOP, reading=self._reading[1]), ""
         except ElError as error:
             return None, error.message

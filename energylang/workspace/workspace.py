@@ -130,7 +130,7 @@ class Workspace:
         before = mark.state
         try:
             with with_threads(self.threads):
-                result = op.run(self, **given)
+                result = op.run(self, **{param.name: param.plain(given[param.name]) for param in op.params})
             check_numbers(result, statement)
         except ElError as error:
             self._return_to(mark)

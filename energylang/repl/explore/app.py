@@ -16,6 +16,7 @@ from prompt_toolkit.application import Application
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.filters import Condition, has_focus
 from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout import ConditionalContainer, HSplit, Layout, VSplit, Window
 from prompt_toolkit.layout.controls import BufferControl, FormattedTextControl
 from prompt_toolkit.styles import Style, merge_styles
@@ -30,7 +31,6 @@ from energylang.work.overview import Overview
 from energylang.workspace.workspace import check_layer
 
 from . import view
-from .keys import bindings
 from .state import Exploration
 from .worker import Job, Worker
 
@@ -311,3 +311,65 @@ def _lines(value: Any) -> list[tuple[str, str]]:
         ]
     marks = {"✓": "good", "✗": "bad", "!": "bad"}
     return [(marks.get(line[:1], "") if k == 0 else "dim", line) for k, line in enumerate(lines)]
+
+
+def bindings(screen: Screen) -> KeyBindings:
+    """What every key does; where a statement is being written, most of them are letters of it."""
+    keys = KeyBindings()
+    browsing = ~has_focus(screen.line)
+
+    def on(*names: str) -> Callable[[Callable[[], None]], None]:
+        def add(act: Callable[[], None]) -> None:
+            for name in names:
+
+                @keys.add(name, filter=browsing)
+                def _(event: KeyPressEvent) -> None:
+                    act()
+
+        return add
+
+    for step, names in {-1: ("up", "k"), 1: ("down", "j"), -10: ("pageup",), 10: ("pagedown",)}.items():
+        on(*names)(lambda step=step: screen.move(lambda seen: seen.move(step)))  # type: ignore[misc]
+    on("home", "g")(lambda: screen.move(lambda seen: seen.move(-1_000_000)))
+    on("end", "G")(lambda: screen.move(lambda seen: seen.move(1_000_000)))
+    on("left", "h")(lambda: screen.move(lambda seen: seen.beside(-1)))
+    on("right", "l")(lambda: screen.move(lambda seen: seen.beside(1)))
+    on("tab")(lambda: screen.seen.resort())
+    on("[")(lambda: screen.other_layer(-1))
+    on("]")(lambda: screen.other_layer(1))
+    edits = {"s": "strengthen", "w": "weaken", "x": "remove", "i": "inject", "a": "apply"}
+    for key, operation in edits.items():
+        on(key)(
+            lambda operation=operation: screen.propose(  # type: ignore[misc]
+                screen.seen.proposal(operation, screen.concepts())
+            )
+        )
+    on(":")(lambda: screen.propose(""))
+    on("u")(lambda: screen.at_once("undo"))
+    on("r")(lambda: screen.at_once("redo"))
+
+    @keys.add("?", filter=browsing)
+    def _(event: KeyPressEvent) -> None:
+        screen.seen.helping = not screen.seen.helping
+
+    @keys.add("escape", eager=True)
+    def _(event: KeyPressEvent) -> None:
+        if event.app.layout.has_focus(screen.line):
+            screen.leave_line()
+        screen.seen.helping = False
+        if screen.seen.running is None:
+            screen.seen.said = []
+
+    @keys.add("c-c")
+    def _(event: KeyPressEvent) -> None:
+        if event.app.layout.has_focus(screen.line):
+            screen.leave_line()
+        elif screen.seen.running is not None:
+            screen.worker.stop()
+
+    @keys.add("q", filter=browsing)
+    @keys.add("c-d")
+    def _(event: KeyPressEvent) -> None:
+        event.app.exit()
+
+    return keys

@@ -1,0 +1,39 @@
+"""Which basins do the tokens of the held-out text settle in, in the live model?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from energylang.landscape.layer import Landscape
+from energylang.landscape.lineage import Registry
+from energylang.looking import basins as observing
+from energylang.looking.tokens import Reading, live_states, placed
+from energylang.workspace.workspace import Workspace, check_layer
+
+
+def live_registry(ws: Workspace, layer: int) -> tuple[Landscape, Registry]:
+    """The live landscape of a layer and the basins known in it; a layer that was never surveyed is surveyed."""
+    check_layer(ws.model, layer)
+    here, state = ws.state, ws.state.layers[layer]
+    if not state.live.surveyed:
+        try:
+            if state.live is not state.staged:
+                layers = [*here.layers]
+                layers[layer] = replace(state, staged=state.live)
+                ws.state = replace(here, layers=tuple(layers))
+            observing.known_basins(ws, layer)
+        finally:
+            ws.state = here
+    return ws.landscape_of(layer, state.live), state.live.registry
+
+
+@torch.no_grad()
+def read(ws: Workspace, layer: int, windows: Tensor, *, register: bool = True) -> Reading:
+    """In which basin of the live layer does every token of the windows (w, t) settle?"""
+    live_registry(ws, layer)
+    states = live_states(ws, windows, layer)
+    found = placed(ws, layer, ws.state.layers[layer].live, states, register=register)
+    return Reading(windows.tolist(), found)
