@@ -6,9 +6,9 @@ square ``W`` (``settle_variants``). A vector is a weight of one column (``LowRan
 
 Invariants: ``added_to`` is one ``torch.addmm``, so adding the same factors to the same weight gives the same
 bits. ``symmetric_pair`` writes ``a qᵀ + q aᵀ`` as ``e₊e₊ᵀ − e₋e₋ᵀ``: every column of ``left`` is ± the same
-column of ``right``, which can be read off the factors (``mirrored``). A bit-symmetric weight plus mirrored
-factors is bit-symmetric (square ones only): a matrix product may round (i, j) and (j, i) differently (float64 on the CPU
-does), so the upper triangle decides.
+column of ``right``, which can be read off the factors (``mirrored``; square ones only). A bit-symmetric weight
+plus mirrored factors is bit-symmetric: a matrix product may round (i, j) and (j, i) differently (float64 on the
+CPU does), so the upper triangle decides.
 Source: NUMERICS §1 and §4.
 """
 

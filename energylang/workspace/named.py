@@ -134,9 +134,7 @@ def fresh_registry(ws: Workspace, version: Version) -> Registry:
 def keep_registry(ws: Workspace, version: Version, registry: Registry, *, surveyed: bool) -> None:
     version.registry = registry
     version.surveyed = version.surveyed or surveyed
-    ws.timeline.next_basin[version.name] = max(
-        ws.timeline.next_basin.get(version.name, 0), registry.next_id
-    )
+    ws.timeline.next_basin[version.name] = max(ws.timeline.next_basin.get(version.name, 0), registry.next_id)
 
 
 def travel_to(ws: Workspace, node: Node) -> tuple[list[Node], list[Node]]:

@@ -2,8 +2,9 @@
 
 A hash says that weights are equal to the last bit or not. Edits that were calculated on another processor differ in the
 last bits, so a record keeps a sketch of every layer's change as well: ``sₖ = uₖᵀ ΔW vₖ`` for K pairs of random signs
-(the same in every process), u of the weight's height and v of its width. Sketches are linear, and ``E s² = ‖ΔW‖²_F`` (Hutchinson's estimator for ΔWᵀΔW), so the root
-mean square of ``s − s′`` over that of ``s′`` estimates ``‖ΔW − ΔW′‖_F / ‖ΔW′‖_F``, within a third or so for K = 16.
+(the same in every process), u as long as the weight is high and v as it is wide. Sketches are linear, and
+``E s² = ‖ΔW‖²_F`` (Hutchinson's estimator for ΔWᵀΔW), so the root mean square of ``s − s′`` over that of ``s′``
+estimates ``‖ΔW − ΔW′‖_F / ‖ΔW′‖_F``, within a third or so for K = 16.
 
 A sketch costs ``K·(m + n)·r`` operations per edit of rank r, and is remembered by the version that the edit made.
 """
