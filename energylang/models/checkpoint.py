@@ -43,6 +43,7 @@ from energylang.models.dtypes import HALVES, TORCH, all_finite, bytes_held, entr
 from energylang.models.header import header_of, is_pt, parse_spec
 from energylang.models.index import LAYOUT_VERSION, Entry, read_index, written_index
 from energylang.models.protocol import Model, natural_key
+from energylang.models.published import read_tensors
 from energylang.models.wrapped import unwrapped
 
 SUM_KEY = "sha256"
@@ -70,8 +71,6 @@ def load(
     path = source.path
     metadata: dict[str, object] = {}
     if is_pt(path):
-        from energylang.models.published import read_tensors
-
         found = read_tensors(path)
         header = header_of(spec, str(path), entries_of(found), metadata)
     else:
@@ -191,7 +190,8 @@ def fingerprint(model: Model, instead: Mapping[str, Tensor] | None = None) -> st
     tensor object when torch has counted no write into it since and the CRC-32 of its bytes, taken every time, is the
     same. So a tensor put in its place, or a write that torch counts, is noticed for certain; a write behind torch's
     back (through ``.data`` or numpy) is noticed for certain when all that it changed lies within four neighbouring
-    bytes (one float32), and otherwise but for one chance in 2³². The CRC costs a third of the hash.
+    bytes (one float32), and otherwise but for one chance in 2³². The CRC costs a third of the hash. (What lies
+    on a GPU is copied for it, tensor by tensor.)
     """
     whole = hashlib.sha256()
     for name, tensor in model.live.items():
