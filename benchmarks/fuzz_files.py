@@ -304,7 +304,7 @@ def _model(tokenizer: Tokenizer) -> bytes:
         "neutral_prompts": ["hello", "the cat"],
     }
     heldout = torch.tensor(tokenizer.encode(TEXT[:600]), dtype=torch.int32)
-    return serialise({**initial(config, generator("fuzz", 0)), "extra.heldout": heldout}, metadata)
+    return b"".join(serialise({**initial(config, generator("fuzz", 0)), "extra.heldout": heldout}, metadata))
 
 
 def _tokenizer(path: Path) -> object:

@@ -16,7 +16,7 @@ import torch
 
 from energylang import Session
 from energylang.errors import ElError, FileError
-from energylang.files.holding import held, lock_path
+from energylang.files.locks import held, lock_path
 from energylang.files.storage import write_atomic
 from energylang.repl import app, journal
 from energylang.training.train import Options, train
@@ -147,7 +147,7 @@ def holding(line: str, folder: Path) -> subprocess.Popen[str]:
     return process
 
 
-LOCK = "from energylang.files.holding import held; hold = held(Path('work'), 'work'); hold.__enter__()"
+LOCK = "from energylang.files.locks import held; hold = held(Path('work'), 'work'); hold.__enter__()"
 JOURNAL = "from energylang.repl.journal import Journal; log = Journal(Path(), Path())"
 
 

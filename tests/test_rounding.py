@@ -264,7 +264,7 @@ def test_sketches_tell_how_far_apart_two_changes_are(shift: float):
     from energylang.workspace.versions import Version
 
     draw = stable_generator("sketches", shift)
-    root = Version(0, None, None, None, torch.zeros(96, 96, dtype=torch.float64))
+    root = Version("W", None, None, None, torch.zeros(96, 96, dtype=torch.float64))
     first, second = (LowRank(*torch.randn(2, 96, 2, generator=draw, dtype=torch.float64)) for _ in range(2))
     one = root.after(first, 1)
     other = one.after(second.scaled(shift * first.norm / second.norm), 2)

@@ -79,8 +79,8 @@ def _plain(source: Path) -> tuple[dict[str, Any], dict[str, Tensor], bool]:
 def _packed(source: Path) -> tuple[dict[str, Any], dict[str, Tensor], bool]:
     """The same of a safetensors file, whose header is compared with its length before anything is read."""
     try:
-        _, metadata = read_index(source, "concept")
-        tensors = read_tensors_of(source)
+        entries, metadata = read_index(source, "concept")
+        tensors = read_tensors_of(source, entries)
     except CheckpointError as error:
         raise ValueError(error.message) from None
     return metadata, tensors, metadata.get(SUM_KEY, "") in ("", checksum(tensors, metadata))

@@ -25,14 +25,15 @@ import secrets
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from energylang.errors import FileError
-from energylang.files.holding import KERNEL_LOCKS, claim
+from energylang.files.locks import KERNEL_LOCKS, claim
 
 MIB = 2**20
 #: What each kind of file may hold at most.
@@ -153,7 +154,7 @@ def _regular(found: os.stat_result, path: Path) -> int:
 
 
 @contextlib.contextmanager
-def opened(path: str | Path) -> Iterator[BinaryIO]:
+def opened(path: str | Path) -> Iterator[BufferedReader]:
     """A regular file, open for reading. It never waits for a writer at the other end."""
     real = permitted(path)
     try:
@@ -266,8 +267,9 @@ def check_writable(path: str | Path) -> Path:
     return target
 
 
-def write_atomic(path: str | Path, data: bytes) -> None:
-    """Put ``data`` at ``path`` whole or not at all; see the module's text. Raises ``FileError``."""
+def write_atomic(path: str | Path, data: bytes | Iterable[bytes | memoryview]) -> None:
+    """Put ``data``, or its parts one after the other, at ``path`` whole or not at all; see the module's text. Raises
+    ``FileError``."""
     target = check_writable(path)
     temporary: Path | None = None
     try:
@@ -276,9 +278,10 @@ def write_atomic(path: str | Path, data: bytes) -> None:
             claim(handle)
             with contextlib.suppress(OSError):
                 os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
-            view = memoryview(data)
-            while view:
-                view = view[os.write(handle, view[:_CHUNK]) :]
+            for part in (data,) if isinstance(data, bytes) else data:
+                view = memoryview(part)
+                while view:
+                    view = view[os.write(handle, view[:_CHUNK]) :]
             os.fsync(handle)
         finally:
             os.close(handle)

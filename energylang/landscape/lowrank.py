@@ -1,14 +1,14 @@
 """How is a change of the weight written down, added, measured and combined?
 
-Every edit of this package is ``ΔW = left @ right.T`` with a rank of one to a few, so a candidate edit
-costs ``2·d·r`` numbers instead of ``d²`` and many candidates can share one product with ``W``
-(``settle_variants``).
+Every edit of this package is ``ΔW = left @ right.T`` with a rank of one to a few, so a candidate edit of a
+weight (m, n) costs ``(m + n)·r`` numbers instead of ``m·n``, and many candidates can share one product with a
+square ``W`` (``settle_variants``). A vector is a weight of one column (``LowRank.of_vector``).
 
 Invariants: ``added_to`` is one ``torch.addmm``, so adding the same factors to the same weight gives the same
 bits. ``symmetric_pair`` writes ``a qᵀ + q aᵀ`` as ``e₊e₊ᵀ − e₋e₋ᵀ``: every column of ``left`` is ± the same
-column of ``right``, which can be read off the factors (``mirrored``). A bit-symmetric weight plus mirrored
-factors is bit-symmetric: a matrix product may round (i, j) and (j, i) differently (float64 on the CPU
-does), so the upper triangle decides.
+column of ``right``, which can be read off the factors (``mirrored``; square ones only). A bit-symmetric weight
+plus mirrored factors is bit-symmetric: a matrix product may round (i, j) and (j, i) differently (float64 on the
+CPU does), so the upper triangle decides.
 Source: NUMERICS §1 and §4.
 """
 
@@ -30,17 +30,17 @@ _SAME_RANK, _CANCELLED = 1e-5, 1e-12
 class LowRank:
     """A low-rank change of a weight, ``ΔW = left @ right.T``.
 
-    ``left`` and ``right`` are (d, r); r = 0 is the change that changes nothing. Raises
-    ``LandscapeError`` when the shapes do not agree or an entry is not finite.
+    ``left`` is (m, r) and ``right`` (n, r) for a weight (m, n); r = 0 is the change that changes nothing.
+    Raises ``LandscapeError`` when the ranks do not agree or an entry is not finite.
     """
 
     left: Tensor
     right: Tensor
 
     def __post_init__(self) -> None:
-        if self.left.ndim != 2 or self.left.shape != self.right.shape:
+        if self.left.ndim != 2 or self.right.ndim != 2 or self.left.shape[1] != self.right.shape[1]:
             raise LandscapeError(
-                f"the factors of an edit must share one shape (d, r), got {tuple(self.left.shape)} "
+                f"the factors of an edit must be (m, r) and (n, r) with one rank r, got {tuple(self.left.shape)} "
                 f"and {tuple(self.right.shape)}",
                 hint="give left and right as matrices with one column per rank",
             )
@@ -52,14 +52,18 @@ class LowRank:
 
     @classmethod
     def zero(cls, like: Tensor) -> LowRank:
-        """The change that changes nothing, for a weight ``like`` (d, d)."""
-        empty = like.new_zeros(like.shape[0], 0)
-        return cls(empty, empty)
+        """The change that changes nothing, for a weight ``like``: a matrix, a vector or one number."""
+        return cls(*(like.new_zeros(size, 0) for size in _as_matrix(like).shape))
+
+    @classmethod
+    def of_vector(cls, change: Tensor) -> LowRank:
+        """The ``change`` (m,) or () of a vector or of one number: of rank one, and exact (times 1)."""
+        return cls(change.reshape(-1, 1), change.new_ones(1, 1))
 
     @property
-    def dim(self) -> int:
-        """The state dimension d."""
-        return int(self.left.shape[0])
+    def shape(self) -> tuple[int, int]:
+        """(m, n) of the weights it can be added to; a vector's is (m, 1)."""
+        return int(self.left.shape[0]), int(self.right.shape[0])
 
     @property
     def rank(self) -> int:
@@ -77,7 +81,7 @@ class LowRank:
 
     @property
     def norm(self) -> float:
-        """The Frobenius norm of ΔW from two r × r Gram matrices (float64), without the d × d product."""
+        """The Frobenius norm of ΔW from two r × r Gram matrices (float64), without the product of the factors."""
         left, right = self.left.double(), self.right.double()
         squared = ((left.T @ left) * (right.T @ right)).sum()
         return float(squared.clamp_min(0.0).sqrt())
@@ -90,30 +94,34 @@ class LowRank:
 
     @property
     def mirrored(self) -> bool:
-        """Whether every column of ``left`` is plus or minus that of ``right``: ΔW is symmetric by form."""
+        """Whether every column of ``left`` is plus or minus that of ``right``: ΔW is square and symmetric by form."""
+        if self.left.shape != self.right.shape:
+            return False
         same = (self.left == self.right).all(0) | (self.left == -self.right).all(0)
         return bool(same.all())
 
     def dense(self) -> Tensor:
-        """ΔW as a (d, d) matrix."""
+        """ΔW as a matrix (m, n)."""
         return self.left @ self.right.T
 
     def added_to(self, weight: Tensor) -> Tensor:
-        """``weight + ΔW`` (d, d) by one ``addmm``: same inputs, same bits; ``weight`` is left alone. Mirrored
-        factors keep a symmetric weight symmetric bit for bit. The factors are copied first: how a product is
-        rounded depends on where in memory they lie and in which order (a view, a file); a copy lies always alike."""
-        if weight.shape != (self.dim, self.dim):
+        """``weight + ΔW``, in the shape of ``weight``, by one ``addmm``: same inputs, same bits; ``weight`` is left
+        alone. Mirrored factors keep a symmetric weight symmetric bit for bit. The factors are copied first: how a
+        product is rounded depends on where in memory they lie and in which order (a view, a file); a copy lies
+        always alike."""
+        matrix = _as_matrix(weight)
+        if matrix.shape != self.shape:
             raise LandscapeError(
-                f"an edit of dimension {self.dim} cannot be added to a weight of shape {tuple(weight.shape)}",
-                hint="edits belong to the layer they were made for",
+                f"an edit of shape {self.shape} cannot be added to a weight of shape {tuple(weight.shape)}",
+                hint="edits belong to the weight they were made for",
             )
         left, right = (
             side.to(weight).clone(memory_format=torch.contiguous_format) for side in (self.left, self.right)
         )
-        total = torch.addmm(weight, left, right.T)
-        if self.mirrored and torch.equal(weight, weight.T):
+        total = torch.addmm(matrix, left, right.T)
+        if self.mirrored and torch.equal(matrix, matrix.T):
             total = total.triu() + total.triu(1).T
-        return total
+        return total.reshape(weight.shape)
 
     def scaled(self, factor: float) -> LowRank:
         """``factor·ΔW``. The magnitude is shared evenly (√|factor| on each side) so that factors of the
@@ -124,15 +132,20 @@ class LowRank:
 
     def joined(self, other: LowRank) -> LowRank:
         """``ΔW + ΔW'`` as one change of rank r + r'."""
-        if other.dim != self.dim:
+        if other.shape != self.shape:
             raise LandscapeError(
-                f"edits of dimensions {self.dim} and {other.dim} cannot be joined",
-                hint="join edits of one layer only",
+                f"edits of shapes {self.shape} and {other.shape} cannot be joined",
+                hint="join edits of one weight only",
             )
         return LowRank(
             torch.cat((self.left, other.left.to(self.left)), dim=1),
             torch.cat((self.right, other.right.to(self.right)), dim=1),
         )
+
+
+def _as_matrix(weight: Tensor) -> Tensor:
+    """A weight as the matrix that factors are added to: a vector (m,) or one number has one column."""
+    return weight if weight.ndim == 2 else weight.reshape(-1, 1)
 
 
 def symmetric_pair(first: Tensor, second: Tensor) -> LowRank:
@@ -233,9 +246,9 @@ def stacked(candidates: Sequence[LowRank], like: Tensor) -> tuple[Tensor, Tensor
     left = like.new_zeros(len(candidates), rank, dim)
     right = like.new_zeros(len(candidates), rank, dim)
     for i, candidate in enumerate(candidates):  # packing only: the arithmetic is batched
-        if candidate.dim != dim:
+        if candidate.shape != (dim, dim):
             raise LandscapeError(
-                f"a candidate edit has dimension {candidate.dim}, the layer has {dim}",
+                f"a candidate edit has shape {candidate.shape}, the layer has dimension {dim}",
                 hint="build the edit from states of this layer",
             )
         left[i, : candidate.rank] = candidate.left.T

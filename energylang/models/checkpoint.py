@@ -9,7 +9,15 @@ Laws (tested): what ``save`` writes, ``load`` reads back bit for bit, edited wei
 file appears whole or not at all; equal models give equal files; a file that was changed since is
 refused; a fingerprint depends on names, dtypes, shapes and bytes of the weights and on nothing else.
 
+Half precision (float16, bfloat16) is held as float32, in which all is calculated and hashed; it changes no value.
+``save`` writes it in the dtype of its file again: a tensor that was not edited has its old bytes, an edited one is
+rounded. So a hash says what the model in memory calculates with: load, save and load give the same file and the same
+hash where nothing was edited, and another hash where an edit was rounded.
+
 Nothing is loaded loosely: a missing, surplus or misshapen tensor is named, never skipped.
+
+Memory: that of the tensors as they are held, once. A file is read tensor by tensor into memory of their own, never
+mapped: who changes the file later, or cuts it off, must not reach the model; and it is written in the same way.
 """
 
 from __future__ import annotations
@@ -17,26 +25,29 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import struct
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Iterator, Mapping, MutableMapping
+from io import BufferedReader
 from pathlib import Path
+from types import MappingProxyType
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from energylang.errors import CheckpointError
 from energylang.files.storage import check_memory, opened, write_atomic
 from energylang.models import sandbox
+from energylang.models.dtypes import HALVES, TORCH, all_finite, bytes_held, entries_of, held_as
 from energylang.models.header import header_of, is_pt, parse_spec
-from energylang.models.index import LAYOUT_VERSION, METADATA_KEY, read_index
+from energylang.models.index import LAYOUT_VERSION, Entry, read_index, written_index
 from energylang.models.protocol import Model, natural_key
+from energylang.models.published import read_tensors
 from energylang.models.wrapped import unwrapped
 
 SUM_KEY = "sha256"
-_HALVES = (torch.float16, torch.bfloat16)
+_EXTRA = "extra."
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -48,8 +59,8 @@ def load(
 ) -> Model:
     """The model that ``spec`` names (the forms are listed in ``energylang.models.header``).
 
-    Without ``dtype`` a file keeps its own, except that half precision is widened to float32 (which
-    changes no value). Raises ``CheckpointError`` with the path and a hint.
+    Without ``dtype`` a file keeps its own, except that half precision is widened (see above); with one, the tensors are
+    held and saved in that. Raises ``CheckpointError`` with the path and a hint.
     """
     place, wanted = _device(device), _dtype(dtype)
     source = parse_spec(spec, base)
@@ -60,32 +71,31 @@ def load(
     path = source.path
     metadata: dict[str, object] = {}
     if is_pt(path):
-        from energylang.models.published import entries_of, read_tensors
-
         found = read_tensors(path)
-        entries = entries_of(found)
+        header = header_of(spec, str(path), entries_of(found), metadata)
     else:
         entries, metadata = read_index(path)
         entries = entries if metadata else unwrapped(str(path), entries)
-        found = {}
-    header = header_of(spec, str(path), entries, metadata)  # refuses before anything large is read
-    if not found:
-        found = read_tensors_of(path)
-        found = found if metadata else unwrapped(str(path), found)
+        header = header_of(spec, str(path), entries, metadata)  # refuses before anything large is read
+        found = read_tensors_of(path, entries, wanted)
+    changed = sum_fault(path, found, metadata)  # before anything is widened
     _check_finite(path, found)
-    weights = {n: t for n, t in found.items() if not n.startswith("extra.")}
-    extra = {n.removeprefix("extra."): t for n, t in found.items() if n.startswith("extra.")}
+    weights = {n: t for n, t in found.items() if not n.startswith(_EXTRA)}
+    extra = {n.removeprefix(_EXTRA): t for n, t in found.items() if n.startswith(_EXTRA)}
     if metadata.get("kind") in ("hlm", "transformer"):
         from energylang.models.architectures import check_tensors
 
         check_tensors(str(path), weights, metadata)
-    model = _move(Model(header, weights, extra=extra, metadata=metadata), place, wanted)
+    model = Model(header, weights, extra=extra, metadata=metadata)
+    del found, weights, extra  # what is moved or widened is not kept twice
+    _move(model, place, wanted)
     _check_betas(path, model)
     if "text" in header.capabilities:
         from energylang.models.text import attach_text
 
         attach_text(model, str(path))
-    check_sum(path, found, metadata)  # last: what is wrong in particular says more
+    if changed is not None:  # last: what is wrong in particular says more
+        raise changed
     return model
 
 
@@ -99,7 +109,8 @@ def save(
     """Write ``model`` with its live weights to ``path`` (.safetensors); returns the path.
 
     ``extra`` adds tensors (read back in ``Model.extra``), ``notes`` JSON values (read back in
-    ``Model.metadata["notes"]``). Atomic: see ``energylang.files.storage``.
+    ``Model.metadata["notes"]``). Atomic: see ``energylang.files.storage``. Raises ``CheckpointError`` where an edited
+    tensor does not fit into the half precision of its file.
     """
     target = Path(path).expanduser()
     if target.suffix != ".safetensors":
@@ -107,42 +118,66 @@ def save(
             f"{target}: models are saved as .safetensors files",
             hint=f"for example {target.with_suffix('.safetensors').name}",
         )
-    tensors = dict(model.tensors())
-    tensors.update({f"extra.{n}": t for n, t in {**model.extra, **(extra or {})}.items()})
+    added = {_EXTRA + name: tensor for name, tensor in (extra or {}).items()}
+    tensors = {**model.live, **{_EXTRA + name: tensor for name, tensor in model.extra.items()}, **added}
+    stored = {n: dtype for n, dtype in model.stored.items() if n in tensors and n not in added}
+    for name, dtype in stored.items():
+        if not all_finite(tensors[name].to(dtype)):
+            raise CheckpointError(
+                f"'{name}' has grown beyond what its file keeps it in: {str(dtype).removeprefix('torch.')}",
+                hint="make the edit smaller",
+            )
     metadata = {**model.metadata, "version": LAYOUT_VERSION, "kind": model.header.kind}
     metadata.setdefault("config", {"degree": model.degree})
     if notes is not None:
         metadata["notes"] = dict(notes)
-    write_atomic(target, serialise(tensors, metadata))
+    write_atomic(target, serialise(tensors, metadata, stored))
     return target
 
 
-def serialise(tensors: Mapping[str, Tensor], metadata: Mapping[str, object]) -> bytes:
-    """The bytes of a safetensors file, with a checksum in its metadata: a function of its arguments alone."""
-    ready = {n: tensors[n].detach().cpu().contiguous() for n in sorted(tensors, key=natural_key)}
-    signed = {**metadata, SUM_KEY: checksum(ready, metadata)}
+def serialise(
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, object],
+    stored: Mapping[str, torch.dtype] = MappingProxyType({}),
+) -> Iterator[bytes | memoryview]:
+    """The bytes of a safetensors file, part by part, with a checksum in its metadata: a function of its arguments
+    alone. Tensors named in ``stored`` are written in that dtype."""
+    signed = {**metadata, SUM_KEY: checksum(tensors, metadata, stored)}
     text = json.dumps(signed, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return safetensors.torch.save({n: t.clone() for n, t in ready.items()}, {METADATA_KEY: text})
+    kinds = entries_of({n: t.to("meta", stored.get(n, t.dtype)) for n, t in tensors.items()})
+    start, order = written_index(kinds, text)
+    yield start
+    for name in order:
+        yield _bytes_of(tensors[name].to(stored.get(name, tensors[name].dtype)))
 
 
-def checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, object]) -> str:
-    """SHA-256 (hex) over the metadata, without a checksum in it, and every tensor's name, dtype, shape and bytes."""
+def checksum(
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, object],
+    stored: Mapping[str, torch.dtype] = MappingProxyType({}),
+) -> str:
+    """SHA-256 (hex) over the metadata, without a checksum in it, and every tensor's name, dtype, shape and bytes (in
+    the dtype of ``stored``, where it is named there)."""
     whole = hashlib.sha256()
     plain = {key: value for key, value in metadata.items() if key != SUM_KEY}
     text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     whole.update(text.encode("utf-8", "surrogatepass"))
     for name in sorted(tensors, key=natural_key):
-        whole.update(_sha(name, tensors[name].detach()).digest())
+        tensor = tensors[name]
+        whole.update(_digest(name, tensor.to(stored.get(name, tensor.dtype)), anew=True))
     return whole.hexdigest()
 
 
-def check_sum(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, object]) -> None:
-    """Raise ``CheckpointError`` where a file is not what was written; one without a checksum passes."""
-    if SUM_KEY in metadata and metadata[SUM_KEY] != checksum(tensors, metadata):
-        raise CheckpointError(
-            f"{path} does not match its own checksum: it was changed after it was written",
-            hint="copy or download it again",
-        )
+def sum_fault(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, object]
+) -> CheckpointError | None:
+    """What is to be raised where a file is not what was written; one without a checksum passes."""
+    if SUM_KEY not in metadata or metadata[SUM_KEY] == checksum(tensors, metadata):
+        return None
+    return CheckpointError(
+        f"{path} does not match its own checksum: it was changed after it was written",
+        hint="copy or download it again",
+    )
 
 
 def fingerprint(model: Model, instead: Mapping[str, Tensor] | None = None) -> str:
@@ -151,56 +186,71 @@ def fingerprint(model: Model, instead: Mapping[str, Tensor] | None = None) -> st
     ``instead`` holds tensors by canonical name to hash in place of the live ones: the fingerprint the
     model would have with them.
 
-    Per-tensor digests are kept together with a copy of what was hashed; a digest is used again only
-    when the live tensor still equals that copy bit for bit, so no way of changing a weight, not even
-    behind torch's back, leaves a stale answer. Comparing costs a fraction of hashing.
+    A tensor's digest is remembered as long as the tensor lives, with no copy of it. It is used again for the same
+    tensor object when torch has counted no write into it since and the CRC-32 of its bytes, taken every time, is the
+    same. So a tensor put in its place, or a write that torch counts, is noticed for certain; a write behind torch's
+    back (through ``.data`` or numpy) is noticed for certain when all that it changed lies within four neighbouring
+    bytes (one float32), and otherwise but for one chance in 2³². The CRC costs a third of the hash. (What lies
+    on a GPU is copied for it, tensor by tensor.)
     """
     whole = hashlib.sha256()
     for name, tensor in model.live.items():
-        whole.update(_digest(model, name, (instead or {}).get(name, tensor).detach()))
+        whole.update(_digest(name, (instead or {}).get(name, tensor)))
     return whole.hexdigest()
 
 
-def _digest(model: Model, name: str, tensor: Tensor) -> bytes:
-    raw = tensor.contiguous().reshape(-1).view(torch.uint8)
-    known = model.digests.get(name)
-    if known is not None and known[0].device == raw.device and torch.equal(known[0], raw):
-        return known[1]
-    digest = _sha(name, tensor).digest()
-    model.digests[name] = (raw.clone(), digest)
-    return digest
+# Of a tensor: what its digest holds for, and the digest.
+_DIGESTS: MutableMapping[Tensor, tuple[object, bytes]] = WeakIdKeyDictionary()
 
 
-def _sha(name: str, tensor: Tensor) -> hashlib._Hash:
-    sha = hashlib.sha256()
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    title = f"{name}|{dtype}|{list(tensor.shape)}|".encode("utf-8", "surrogatepass")
-    sha.update(struct.pack("<I", len(title)) + title)
-    sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).cpu().numpy().data)
-    return sha
+def _digest(name: str, tensor: Tensor, *, anew: bool = False) -> bytes:
+    """SHA-256 of a tensor's name, dtype, shape and bytes; ``anew``: believe nothing that is remembered."""
+    raw = _bytes_of(tensor)
+    title = f"{name}|{str(tensor.dtype).removeprefix('torch.')}|{list(tensor.shape)}|"
+    writes = 0 if tensor.is_inference() else tensor._version
+    seen = (title, writes, zlib.crc32(raw))
+    known = _DIGESTS.get(tensor, (None, b""))
+    if anew or known[0] != seen:
+        head = title.encode("utf-8", "surrogatepass")
+        sha = hashlib.sha256(struct.pack("<I", len(head)) + head)
+        sha.update(raw)
+        known = _DIGESTS[tensor] = (seen, sha.digest())
+    return known[1]
+
+
+def _bytes_of(tensor: Tensor) -> memoryview:
+    """The bytes of a tensor in order; those that it has, where it lies in the memory of the CPU without gaps."""
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 # ------------------------------------------------------------------------------------- helpers
 
 
-def read_tensors_of(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file that ``read_index`` found sound, in memory of their own: later changes of
-    the file do not reach them."""
+def read_tensors_of(
+    path: Path, entries: Mapping[str, Entry], wanted: torch.dtype | None = None
+) -> dict[str, Tensor]:
+    """The tensors of a safetensors file where ``read_index`` found them, in the dtypes of the file and in memory of
+    their own. Raises ``CheckpointError`` before anything is read where it would not fit into the memory, the room for
+    holding it as ``wanted`` included."""
     try:
+        check_memory(bytes_held(entries.values(), wanted), path)
         with opened(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            check_memory(3 * size, path)
-            loaded = safetensors.torch.load(file.read(size))
-        return {n: t.clone() for n, t in loaded.items()}
+            return {name: _read(file, entry) for name, entry in entries.items()}
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}", hint="the file is damaged") from None
+
+
+def _read(file: BufferedReader, entry: Entry) -> Tensor:
+    tensor = torch.empty(entry.shape, dtype=TORCH[entry.dtype])
+    file.seek(entry.start)
+    if file.readinto(_bytes_of(tensor)) != entry.nbytes:
+        raise OSError("it was cut off while it was read")
+    return tensor
 
 
 def _check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
     for name in sorted(tensors, key=natural_key):
-        if tensors[name].is_floating_point() and not bool(torch.isfinite(tensors[name]).all()):
+        if not all_finite(tensors[name]):
             raise CheckpointError(
                 f"{path}: '{name}' contains NaN or infinite values",
                 hint="its training diverged, or the file is damaged",
@@ -217,20 +267,14 @@ def _check_betas(path: Path, model: Model) -> None:
 
 
 def _move(model: Model, device: torch.device, dtype: torch.dtype | None) -> Model:
-    def convert(tensor: Tensor) -> Tensor:
-        if not tensor.is_floating_point():
-            return tensor.to(device)
-        target = dtype or (torch.float32 if tensor.dtype in _HALVES else tensor.dtype)
-        return tensor.to(device=device, dtype=target).contiguous()
-
-    _each(model.live, convert)
-    _each(model.extra, convert)
+    """Put a model where it is to be, in the dtypes in which it is held; what was widened unasked is noted down."""
+    for tensors, prefix in ((model.live, ""), (model.extra, _EXTRA)):
+        for name, tensor in tensors.items():
+            if dtype is None and tensor.dtype in HALVES:
+                model.stored[prefix + name] = tensor.dtype
+            moved = tensor.to(device=device, dtype=held_as(tensor.dtype, dtype))
+            tensors[name] = moved.contiguous() if tensor.is_floating_point() else moved
     return model
-
-
-def _each(tensors: dict[str, Tensor], function: Callable[[Tensor], Tensor]) -> None:
-    for name in tensors:
-        tensors[name] = function(tensors[name])
 
 
 def _device(device: str | torch.device) -> torch.device:

@@ -1,4 +1,4 @@
-"""What a safetensors file says it contains, checked before a byte of it is believed.  (PURE.)
+"""What does a safetensors file say it contains? Checked before a byte of it is believed, and written.  (PURE.)
 
 The layout: 8 bytes, little-endian length ``n``; ``n`` bytes of JSON that map a tensor's name to dtype,
 shape and byte range (and ``__metadata__`` to strings); then the bytes of all tensors without gaps. Every
@@ -15,7 +15,8 @@ import json
 import math
 import os
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -30,11 +31,12 @@ LAYOUT_VERSION = 1
 METADATA_KEY = "energylang"
 PT_SUFFIXES = (".pt", ".pth")
 
+# Bytes of a number. Tensors are written in the opposite order of this list, so that all are aligned.
 _ITEM_BYTES = {
-    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1,
-    "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
-    "U32": 4, "I32": 4, "F32": 4,
-    "U64": 8, "I64": 8, "F64": 8, "C64": 8,
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1,
+    "I16": 2, "U16": 2, "F16": 2, "BF16": 2,
+    "I32": 4, "U32": 4, "F32": 4,
+    "C64": 8, "F64": 8, "I64": 8, "U64": 8,
 }  # fmt: skip
 _MAX_HEADER_BYTES = 64 * 2**20
 _MAX_AXES = 8
@@ -43,14 +45,19 @@ MAX_MODEL_BYTES = 64 * 2**30
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One tensor as its file describes it."""
+    """One tensor as its file describes it. ``start`` is where in the file its bytes begin."""
 
     dtype: str
     shape: tuple[int, ...]
+    start: int = field(default=0, compare=False)
 
     @property
     def numel(self) -> int:
         return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.numel * _ITEM_BYTES[self.dtype]
 
     @property
     def floating(self) -> bool:
@@ -127,9 +134,9 @@ def read_index(path: Path, key: str = METADATA_KEY) -> tuple[dict[str, Entry], d
             or len(item["data_offsets"]) != 2
         ):
             raise bad(f"has a header that does not describe tensor '{name:.200}'")
-        entry = Entry(item["dtype"], tuple(item["shape"]))
         start, end = item["data_offsets"]
-        if end - start != entry.numel * _ITEM_BYTES[entry.dtype]:
+        entry = Entry(item["dtype"], tuple(item["shape"]), 8 + length + start)
+        if end - start != entry.nbytes:
             claim = f"{entry.shape}"
             raise bad(f"claims {claim:.200} {entry.dtype} for '{name:.200}' in {end - start} bytes")
         entries[name] = entry
@@ -148,6 +155,22 @@ def read_index(path: Path, key: str = METADATA_KEY) -> tuple[dict[str, Entry], d
     if held > position:
         raise bad(f"has {held - position:,} bytes after its last tensor")
     return entries, _own_metadata(path, metadata, key)
+
+
+def written_index(entries: Mapping[str, Entry], text: str) -> tuple[bytes, list[str]]:
+    """The beginning of a model's file, with ``text`` as its metadata, and the names of its tensors in the order in
+    which their bytes follow: what the library of that format writes, byte for byte."""
+    rank = {dtype: place for place, dtype in enumerate(_ITEM_BYTES)}
+    order = sorted(entries, key=lambda name: (-rank[entries[name].dtype], name))
+    header: dict[str, object] = {"__metadata__": {METADATA_KEY: text}}
+    end = 0
+    for name in order:
+        entry = entries[name]
+        start, end = end, end + entry.nbytes
+        header[name] = {"dtype": entry.dtype, "shape": entry.shape, "data_offsets": (start, end)}
+    raw = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    raw += b" " * (-len(raw) % 8)
+    return struct.pack("<Q", len(raw)) + raw, order
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -105,8 +105,8 @@ class Model:
         # Live. The forward pass of a text model holds this very dictionary.
         self.live: dict[str, Tensor] = {n: tensors[n] for n in sorted(tensors, key=natural_key)}
         self._blocks: tuple[int, ...] = tuple(hopfield_blocks(self.live))
-        # Copies and digests of tensors as last hashed: see checkpoint.fingerprint.
-        self.digests: dict[str, tuple[Tensor, bytes]] = {}
+        # The dtype in its file of each tensor that is held in another: see checkpoint.save.
+        self.stored: dict[str, torch.dtype] = {}
 
     def __repr__(self) -> str:
         return f"Model({self.spec!r}, {self.header.kind}, layers={self.num_layers}, dims={self.dims})"

@@ -29,14 +29,10 @@ from torch import Tensor
 
 from energylang.errors import CheckpointError
 from energylang.files.storage import check_memory, opened
+from energylang.models.dtypes import entries_of, held_as
 from energylang.models.index import Entry
 from energylang.models.wrapped import STATE_KEYS, unwrapped
 
-_DTYPES = {
-    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
-    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
-    torch.uint8: "U8", torch.bool: "BOOL",
-}  # fmt: skip
 _DAMAGE = (
     RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OSError,
     AssertionError, OverflowError, MemoryError, struct.error, zipfile.BadZipFile,
@@ -46,11 +42,6 @@ _PICKLES = 5  # in a file of the older format, before the numbers
 _LONGEST_NAME, _LONGEST_PICKLE = 200, 16 * 2**20
 _SHARED = 8  # times: tensors may share memory, as tied weights do
 _REFUSED_NAME = re.compile(r"(?:GLOBAL|function|class|global)\s+`?([A-Za-z_][\w.]*)")
-
-
-def entries_of(tensors: Mapping[str, Tensor]) -> dict[str, Entry]:
-    """Tensors as a header describes them."""
-    return {n: Entry(_DTYPES.get(t.dtype, str(t.dtype)), tuple(t.shape)) for n, t in tensors.items()}
 
 
 def read_entries(path: Path) -> dict[str, Entry]:
@@ -99,7 +90,7 @@ def _read_from(file: BinaryIO, path: Path, device: str) -> dict[str, Tensor]:
             f"{path}: its tensors claim {claimed:,} bytes in all, the file holds {size:,}",
             hint="the file is damaged or forged",
         )
-    check_memory(2 * claimed, path)
+    check_memory(sum(t.numel() * max(t.itemsize, held_as(t.dtype).itemsize) for t in tensors.values()), path)
     return unwrapped(str(path), {k: v.detach() for k, v in tensors.items()})
 
 

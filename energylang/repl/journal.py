@@ -25,7 +25,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from energylang.errors import ElError, FileError
-from energylang.files.holding import claim, described, owner
+from energylang.files.locks import claim, described, owner
 from energylang.files.storage import MAX_JSON_BYTES, opened, read_bytes, set_aside, sync_folder
 
 if TYPE_CHECKING:

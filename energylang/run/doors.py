@@ -26,13 +26,13 @@ def model_state(session: Workspace) -> ModelState:
     }
     if not session.has_model:
         return ModelState(False, facts=Facts(values=(values,)))
-    versions = [layer.staged for layer in session.state.layers]
-    surveyed = frozenset(version.layer for version in versions if version.registry.basins or version.surveyed)
+    versions = {number: layer.staged for number, layer in enumerate(session.state.layers)}
+    surveyed = frozenset(n for n, version in versions.items() if version.registry.basins or version.surveyed)
     lost = {
-        BasinRef(version.layer, basin.id): Loss(
-            None, "lost", version.layer, text=f"was lost in edit {basin.lost_by}, as `history` shows"
+        BasinRef(number, basin.id): Loss(
+            None, "lost", number, text=f"was lost in edit {basin.lost_by}, as `history` shows"
         )
-        for version in versions
+        for number, version in versions.items()
         for basin in version.registry.basins
         if basin.status == "lost"
     }

@@ -47,16 +47,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from energylang.errors import CheckpointError, CorpusError
-from energylang.files.holding import held
+from energylang.files.locks import held
 from energylang.files.storage import check_writable, write_atomic
 from energylang.landscape.layer import interaction
 from energylang.models import hlm, transformer
 from energylang.models.architectures import Config, network, read_config
-from energylang.models.checkpoint import check_sum, read_tensors_of, save, serialise
+from energylang.models.checkpoint import read_tensors_of, save, serialise, sum_fault
+from energylang.models.dtypes import entries_of
 from energylang.models.header import header_of
 from energylang.models.index import read_index
 from energylang.models.protocol import Model, Scaffold
-from energylang.models.published import entries_of
 from energylang.models.sandbox import generator
 from energylang.models.text import attach_text
 from energylang.models.tokenizer import Tokenizer, check_kind
@@ -359,13 +359,13 @@ class Trainer:
                 "tokenizer": self.tokens.tokenizer.to_json(),
             },
         }
-        return serialise(tensors, description)
+        return b"".join(serialise(tensors, description))
 
     @classmethod
     def restore(cls, corpus: data.Corpus, path: Path) -> Trainer:
         """The training whose state is in ``path``; raises ``CheckpointError`` when it is not one, or not
         of this corpus."""
-        _, metadata = read_index(path)
+        entries, metadata = read_index(path)
         try:
             stored = metadata["training"]
             assert isinstance(stored, dict)
@@ -394,8 +394,9 @@ class Trainer:
                 hint="train without --resume to start over",
             )
         try:
-            tensors = read_tensors_of(path)
-            check_sum(path, tensors, metadata)
+            tensors = read_tensors_of(path, entries)
+            if changed := sum_fault(path, tensors, metadata):
+                raise changed
             with torch.no_grad():
                 for name, parameter in trainer.parameters.items():
                     parameter.copy_(tensors[f"p.{name}"])

@@ -146,7 +146,7 @@ class LogEntry:
 class History:
     """The tree of changes since the model was loaded, and where in it the session stands.
 
-    ``checkpoints`` are names given to places in the tree, ``next_basin`` the first basin id of each layer that was
+    ``checkpoints`` are names given to places in the tree, ``next_basin`` the first basin id of each weight that was
     never used; they are no part of the state and stay when it is undone.
     """
 
@@ -156,7 +156,7 @@ class History:
         self.log: list[LogEntry] = []
         self.nodes: dict[int, Node] = {0: self.root}
         self.checkpoints: dict[str, Node] = {}
-        self.next_basin: dict[int, int] = {}
+        self.next_basin: dict[str, int] = {}
         self._next = 1
 
     def next_id(self) -> int:

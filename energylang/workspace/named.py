@@ -128,15 +128,13 @@ def take_back(ws: Workspace, layer: int, statement: str) -> Node | None:
 def fresh_registry(ws: Workspace, version: Version) -> Registry:
     """A version's registry, ready to hand out ids that were never used in this session."""
     registry = version.registry
-    return replace(registry, next_id=max(registry.next_id, ws.timeline.next_basin.get(version.layer, 0)))
+    return replace(registry, next_id=max(registry.next_id, ws.timeline.next_basin.get(version.name, 0)))
 
 
 def keep_registry(ws: Workspace, version: Version, registry: Registry, *, surveyed: bool) -> None:
     version.registry = registry
     version.surveyed = version.surveyed or surveyed
-    ws.timeline.next_basin[version.layer] = max(
-        ws.timeline.next_basin.get(version.layer, 0), registry.next_id
-    )
+    ws.timeline.next_basin[version.name] = max(ws.timeline.next_basin.get(version.name, 0), registry.next_id)
 
 
 def travel_to(ws: Workspace, node: Node) -> tuple[list[Node], list[Node]]:

@@ -2,10 +2,11 @@
 
 A hash says that weights are equal to the last bit or not. Edits that were calculated on another processor differ in the
 last bits, so a record keeps a sketch of every layer's change as well: ``sₖ = uₖᵀ ΔW vₖ`` for K pairs of random signs
-(the same in every process). Sketches are linear, and ``E s² = ‖ΔW‖²_F`` (Hutchinson's estimator for ΔWᵀΔW), so the root
-mean square of ``s − s′`` over that of ``s′`` estimates ``‖ΔW − ΔW′‖_F / ‖ΔW′‖_F``, within a third or so for K = 16.
+(the same in every process), u as long as the weight is high and v as it is wide. Sketches are linear, and
+``E s² = ‖ΔW‖²_F`` (Hutchinson's estimator for ΔWᵀΔW), so the root mean square of ``s − s′`` over that of ``s′``
+estimates ``‖ΔW − ΔW′‖_F / ‖ΔW′‖_F``, within a third or so for K = 16.
 
-A sketch costs ``2·K·d·r`` operations per edit of rank r, and is remembered by the version that the edit made.
+A sketch costs ``K·(m + n)·r`` operations per edit of rank r, and is remembered by the version that the edit made.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def sketch(version: Version) -> Tensor:
     for step in reversed(missing):
         assert step.factors is not None
         left, right = (side.detach().cpu().double() for side in (step.factors.left, step.factors.right))
-        first, second = _signs(left.shape[0])
+        first, second = _signs(left.shape[0])[0], _signs(right.shape[0])[1]
         total = total + ((first @ left) * (second @ right)).sum(1)
         _KNOWN[step] = total
     return total

@@ -1,11 +1,12 @@
-"""The weight of a layer, at every stage of its editing, without a copy per edit.
+"""What was a weight at every stage of its editing, without a copy per edit?
 
-A ``Version`` is the original weight, or another version plus one low-rank change. Its dense weight is
+A ``Version`` is one stage of one parameter of a model, named as the model names it: a matrix of any shape, a vector or
+one number. It is the original weight, or another version plus one low-rank change. Its dense weight is
 rebuilt from the nearest version whose dense weight is at hand by the same ``addmm`` calls in the same order,
 so what comes back after an undo is the same to the last bit. The registry of basins belongs to the version
 whose landscape it describes: undoing an edit brings its basins back by itself.
 
-Memory per edit: ``2·d·r`` numbers, and a dense keyframe every ``KEYFRAME`` edits.
+Memory per edit: ``(m + n)·r`` numbers for a weight (m, n), and a dense keyframe every ``KEYFRAME`` edits.
 """
 
 from __future__ import annotations
@@ -22,16 +23,17 @@ RECENT = 8
 
 
 class Version:
-    """One stage of a layer's weight.
+    """One stage of a weight.
 
+    ``name`` is the parameter's canonical name, ``factors`` the change since ``parent`` (``None``: the original),
     ``edit`` is the id of the edit that made it (``None``: the original), ``own`` the ids of the basins that it
     installed itself.
     """
 
     def __init__(
-        self, layer: int, parent: Version | None, factors: LowRank | None, edit: int | None, original: Tensor
+        self, name: str, parent: Version | None, factors: LowRank | None, edit: int | None, original: Tensor
     ) -> None:
-        self.layer = layer
+        self.name = name
         self.parent = parent
         self.factors = factors
         self.edit = edit
@@ -44,7 +46,7 @@ class Version:
 
     def after(self, factors: LowRank, edit: int) -> Version:
         """The version one edit later."""
-        return Version(self.layer, self, factors, edit, self.root_weight)
+        return Version(self.name, self, factors, edit, self.root_weight)
 
     @property
     def installed(self) -> tuple[int, ...]:
@@ -79,7 +81,7 @@ class DenseCache:
         self._recent: OrderedDict[Version, Tensor] = OrderedDict()
 
     def dense(self, version: Version) -> Tensor:
-        """The weight (d, d) of a version. Do not write into it."""
+        """The weight of a version, in the parameter's shape. Do not write into it."""
         missing: list[Version] = []
         current = version
         while (weight := self._at_hand(current)) is None:

@@ -4,8 +4,9 @@
 
 1. Every object that the history reaches (states, versions, registries, concepts …) gets a number; a field is a plain
    value or the number of an object. Identity is kept, because the history compares states by identity.
-2. Tensors of one dtype and shape are stacked into one, so that thousands of basin centres are a few entries.
-3. A version's dense weight is not written: it is the original weight and the factors added in order, bit for bit.
+2. Weights are called by the number of their layer, or by their own name where no layer is read through them.
+3. Tensors of one dtype and shape are stacked into one, so that thousands of basin centres are a few entries.
+4. A version's dense weight is not written: it is the original weight and the factors added in order, bit for bit.
 
 Only the classes named here are ever made, and their fields filled; nothing in a file is run. What a script called
 something (variables, procedures) is not part of a session's state and is not kept.
@@ -40,13 +41,13 @@ _CLASSES = {
         State, LayerState, Concept, Holding, LowRank, Registry, Basin, LayerFit, Node, LogEntry, Version,
     )
 }  # fmt: skip
-_OF_VERSION = ("layer", "parent", "factors", "edit", "depth", "root", "registry", "surveyed", "own")
+_OF_VERSION = ("name", "parent", "factors", "edit", "depth", "root", "registry", "surveyed", "own")
 
 
 def written(ws: Workspace) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the description of a session, to be written beside its model's."""
     timeline = ws.timeline
-    writer = _Writer()
+    writer = _Writer(_numbers(ws.model))
     top = {
         "state": ws.state,
         "root": timeline.root,
@@ -64,7 +65,7 @@ def written(ws: Workspace) -> tuple[dict[str, Tensor], dict[str, Any]]:
         **about,
         "items": writer.items,
         "next": timeline.next_id(),
-        "next_basin": sorted(ws.timeline.next_basin.items()),
+        "next_basin": sorted((writer.numbers[name], id) for name, id in timeline.next_basin.items()),
         "original_hash": ws.original_hash,
         "staged_hash": ws.staged_hash(),
     }
@@ -103,7 +104,8 @@ def restored(ws: Workspace, model: Model, tensors: Mapping[str, Tensor], about: 
         for index in range(model.num_layers):
             model.set_weight(index, tensors[f"{PREFIX}original.{index}"])
         ws.adopt(model)
-        reader = _Reader(tensors, about["items"], [model.weight(i).detach() for i in range(model.num_layers)])
+        names = {number: name for name, number in _numbers(model).items()}
+        reader = _Reader(tensors, about["items"], names, model)
         state, root, current, log, nodes, checkpoints = (
             reader.value(about[name]) for name in ("state", "root", "current", "log", "nodes", "checkpoints")
         )
@@ -111,7 +113,7 @@ def restored(ws: Workspace, model: Model, tensors: Mapping[str, Tensor], about: 
         timeline.root, timeline.current, timeline.log = root, current, list(log)
         timeline.nodes, timeline.checkpoints, timeline._next = nodes, checkpoints, int(about["next"])
         ws.timeline = timeline
-        ws.timeline.next_basin = {int(layer): int(id) for layer, id in about["next_basin"]}
+        ws.timeline.next_basin = {names[layer]: int(id) for layer, id in about["next_basin"]}
         ws.restore_state(state)
         same = (ws.original_hash, ws.staged_hash()) == (
             about["original_hash"],
@@ -123,8 +125,14 @@ def restored(ws: Workspace, model: Model, tensors: Mapping[str, Tensor], about: 
         raise damaged
 
 
+def _numbers(model: Model) -> dict[str, int]:
+    """The layer that reads each weight, by the weight's name."""
+    return {model.weight_key(layer): layer for layer in range(model.num_layers)}
+
+
 class _Writer:
-    def __init__(self) -> None:
+    def __init__(self, numbers: dict[str, int]) -> None:
+        self.numbers = numbers
         self.items: list[Any] = []
         self._objects: list[Any] = []  # numbered; kept, so that no id is given twice
         self._number: dict[int, int] = {}
@@ -150,7 +158,8 @@ class _Writer:
             group.append(value.detach().cpu())
             return ["tensor", _group_name(value.dtype, tuple(value.shape)), len(group) - 1]
         if isinstance(value, Version):
-            return ["Version", {name: self.reference(getattr(value, name)) for name in _OF_VERSION}]
+            given = {name: self.reference(getattr(value, name)) for name in _OF_VERSION[1:]}
+            return ["Version", {"layer": self.numbers.get(value.name, value.name), **given}]
         if is_dataclass(value) and type(value).__name__ in _CLASSES:
             given = {item.name: self.reference(getattr(value, item.name)) for item in fields(value)}
             return [type(value).__name__, given]
@@ -167,8 +176,10 @@ class _Writer:
 
 
 class _Reader:
-    def __init__(self, tensors: Mapping[str, Tensor], items: Any, originals: list[Tensor]) -> None:
-        self._tensors, self._items, self._originals = tensors, items, originals
+    def __init__(
+        self, tensors: Mapping[str, Tensor], items: Any, names: dict[int, str], model: Model
+    ) -> None:
+        self._tensors, self._items, self._names, self._model = tensors, items, names, model
         self._made: dict[int, Any] = {}
         self._pending: list[tuple[Any, dict[str, Any]]] = []
 
@@ -186,6 +197,9 @@ class _Reader:
         return found
 
     def _fill(self, made: Any, given: dict[str, Any]) -> None:
+        if isinstance(made, Version):
+            weight = given["layer"]
+            given = {**given, "name": self._names.get(weight, weight)}
         names = _OF_VERSION if isinstance(made, Version) else [item.name for item in fields(made)]
         later = {} if isinstance(made, Version) else _defaults(type(made))
         for name in names:
@@ -194,7 +208,7 @@ class _Reader:
             else:
                 object.__setattr__(made, name, later[name])
         if isinstance(made, Version):
-            made.keyframe = self._originals[made.layer] if made.parent is None else None
+            made.keyframe = self._model.live[made.name].detach() if made.parent is None else None
 
     def _get(self, reference: Any) -> Any:
         if not isinstance(reference, list):

@@ -303,7 +303,10 @@ class Workspace:
 
     def adopt(self, model: Model) -> None:
         """Begin anew with a model: concepts and history belong to the one before and are left behind."""
-        versions = [Version(i, None, None, None, model.weight(i).detach()) for i in range(model.num_layers)]
+        versions = [
+            Version(model.weight_key(i), None, None, None, model.weight(i).detach())
+            for i in range(model.num_layers)
+        ]
         self._model = model
         self._weights = DenseCache()
         self.cache = Cache()

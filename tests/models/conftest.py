@@ -11,9 +11,9 @@ import torch
 from energylang.models import hlm, transformer
 from energylang.models.architectures import network
 from energylang.models.checkpoint import load, save
+from energylang.models.dtypes import entries_of
 from energylang.models.header import header_of
 from energylang.models.protocol import Model
-from energylang.models.published import entries_of
 from energylang.models.tokenizer import train_tokenizer
 from energylang.training.corpus import documents
 

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from energylang.errors import CheckpointError, LandscapeError
 from energylang.models import fingerprint, load, save
+from energylang.models.checkpoint import checksum, read_tensors_of, serialise
+from energylang.models.dtypes import TORCH
+from energylang.models.header import read_header
+from energylang.models.index import Entry, written_index
 from energylang.models.protocol import Model, natural_key
 
 from .conftest import published, untrained
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
@@ -99,6 +114,40 @@ def test_fingerprint_follows_every_weight_and_returns_when_restored(tmp_path: Pa
     assert fingerprint(model) != before
 
 
+def _negate(w: Tensor) -> None:
+    w.data.neg_()
+
+
+def _swap(w: Tensor) -> None:
+    w.data[:] = w.data.flip(0)
+
+
+def _reshape(w: Tensor) -> None:
+    w.data = w.data.reshape(2, 32)
+
+
+def _replace(w: Tensor) -> None:
+    w.set_(torch.arange(64.0).reshape(8, 8))
+
+
+@pytest.mark.parametrize("change", [_negate, _swap, _reshape, _replace])
+def test_no_write_behind_torchs_back_leaves_a_stale_fingerprint(change: Callable[[Tensor], None]) -> None:
+    model = load("random:8")
+    before = fingerprint(model)
+    change(model.weight(0))
+    after = fingerprint(model)
+    assert after != before
+    anew = load("random:8")
+    anew.live[anew.weight_key(0)] = model.weight(0).clone()
+    assert fingerprint(anew) == after
+
+
+def test_a_tensor_in_the_memory_of_another_has_its_own_fingerprint() -> None:
+    model = load("random:64")
+    found = {fingerprint(model, {model.weight_key(0): torch.full((64, 64), float(k))}) for k in range(20)}
+    assert len(found) == 20
+
+
 def test_fingerprint_sees_signs_of_zero_and_log_beta() -> None:
     model = load("random:4")
     weight = torch.zeros(4, 4)
@@ -169,9 +218,182 @@ def test_dtype_and_device() -> None:
             load("random:8", device="cuda")
 
 
-def test_half_precision_is_widened(tmp_path: Path) -> None:
-    state = {k: v.to(torch.bfloat16) for k, v in published(1).items()}
-    torch.save(state, tmp_path / "h.pt")
-    model = load(str(tmp_path / "h.pt"))
-    assert model.weight(0).dtype == torch.float32
-    assert torch.equal(model.weight(0).to(torch.bfloat16), state["blocks.0.hopfield.W"])
+# ------------------------------------------------------------------------------------ half precision
+
+
+def written_by_others(path: Path, dtype: torch.dtype, seed: int) -> dict[str, Tensor]:
+    """A file of bare weights of this dtype, of any bits that are numbers (subnormal ones and -0 among them)."""
+    draw = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for name, shape in (("blocks.0.hopfield.W", (6, 6)), ("down_proj.weight", (5, 11)), ("norm.bias", (7,))):
+        bits = torch.randint(-(2**15), 2**15, shape, generator=draw, dtype=torch.int16)
+        tensor = bits.view(dtype)
+        tensors[name] = torch.where(torch.isfinite(tensor), tensor, -torch.zeros((), dtype=dtype))
+    tensors["blocks.0.hopfield.log_beta"] = torch.tensor(1.5, dtype=dtype)
+    tensors["blocks.0.steps"] = torch.tensor([3], dtype=torch.int64)
+    torch.save(tensors, path) if path.suffix == ".pt" else save_file(tensors, path)
+    return tensors
+
+
+@given(
+    st.sampled_from((torch.float16, torch.bfloat16)),
+    st.sampled_from((".pt", ".safetensors")),
+    st.integers(0, 999),
+)
+@settings(max_examples=30, deadline=None)
+def test_half_precision_is_widened_and_saved_as_it_was(dtype: torch.dtype, suffix: str, seed: int) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"half{suffix}"
+        theirs = written_by_others(path, dtype, seed)
+        model = load(str(path))
+        assert all(t.dtype in (torch.float32, torch.int64) for t in model.tensors().values())
+        narrowed = {n: t.to(theirs[n].dtype) for n, t in model.tensors().items()}
+        assert same(narrowed, {n: theirs[n] for n in narrowed})
+        first = save(model, Path(folder) / "first.safetensors")
+        assert same(dict(sorted(load_file(first).items())), dict(sorted(theirs.items())))
+        again = load(str(first))
+        assert fingerprint(again) == fingerprint(model)
+        assert save(again, Path(folder) / "second.safetensors").read_bytes() == first.read_bytes()
+
+
+def test_an_edited_tensor_is_rounded_and_the_others_keep_their_bits(tmp_path: Path) -> None:
+    theirs = written_by_others(tmp_path / "h.safetensors", torch.bfloat16, 1)
+    model = load(str(tmp_path / "h.safetensors"))
+    edited = torch.eye(6) * 1.001  # 1.0 in bfloat16
+    model.set_weight(0, edited)
+    back = load_file(save(model, tmp_path / "e.safetensors"))
+    assert torch.equal(back.pop("blocks.0.hopfield.W"), torch.eye(6).bfloat16())
+    assert same(dict(sorted(back.items())), {n: theirs[n] for n in sorted(back)})
+    assert fingerprint(load(str(tmp_path / "e.safetensors"))) != fingerprint(model), (
+        "the hash is of what is in memory"
+    )
+    model.set_weight(0, torch.eye(6))
+    assert fingerprint(load(str(tmp_path / "e.safetensors"))) == fingerprint(model)
+
+
+def test_another_dtype_can_be_asked_for_and_is_saved(tmp_path: Path) -> None:
+    """The checksum is that of the file, whatever its numbers become."""
+    path = save(load("random:8", dtype="float64"), tmp_path / "a.safetensors")
+    narrow = load(str(path), dtype="float32")
+    assert narrow.weight(0).dtype == torch.float32 and not narrow.stored
+    assert load(str(save(narrow, tmp_path / "b.safetensors"))).weight(0).dtype == torch.float32
+    assert load(str(tmp_path / "b.safetensors"), dtype="float64").weight(0).dtype == torch.float64
+
+
+def test_what_half_precision_cannot_hold_is_not_saved(tmp_path: Path) -> None:
+    written_by_others(tmp_path / "h.safetensors", torch.float16, 1)
+    model = load(str(tmp_path / "h.safetensors"))
+    model.set_weight(0, torch.eye(6) * 1e6)
+    with pytest.raises(CheckpointError, match=r"'blocks.0.hopfield.W' has grown beyond .* float16"):
+        save(model, tmp_path / "e.safetensors")
+    assert not (tmp_path / "e.safetensors").exists()
+    wide = load(str(tmp_path / "h.safetensors"), dtype="float32")
+    wide.set_weight(0, torch.eye(6) * 1e6)
+    assert load_file(save(wide, tmp_path / "e.safetensors"))["blocks.0.hopfield.W"].dtype == torch.float32
+
+
+# ------------------------------------------------------------------------------------- files and memory
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=6), st.tuples(
+    st.sampled_from(sorted(TORCH)), st.lists(st.integers(0, 3), max_size=3))), st.text(max_size=9))  # fmt: skip
+@settings(deadline=None)
+def test_a_file_is_what_the_library_of_the_format_writes(
+    shapes: dict[str, tuple[str, list[int]]], note: str
+) -> None:
+    shapes.pop("__metadata__", None)
+    tensors = {name: torch.ones(shape).to(TORCH[dtype]) for name, (dtype, shape) in shapes.items()}
+    metadata = {"note": note.encode("utf-8", "replace").decode()}
+    signed = {**metadata, "sha256": checksum(tensors, metadata)}
+    text = json.dumps(signed, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    assert b"".join(serialise(tensors, metadata)) == safetensors.torch.save(tensors, {"energylang": text})
+
+
+def test_every_dtype_of_a_file_is_read(tmp_path: Path) -> None:
+    tensors = {name: torch.ones(2, 3).to(dtype) for name, dtype in TORCH.items()}
+    (tmp_path / "all").write_bytes(b"".join(serialise(tensors, {})))
+    entries = {name: Entry(name, (2, 3)) for name in tensors}
+    start, order = written_index(
+        entries, json.dumps({"sha256": checksum(tensors, {})}, separators=(",", ":"))
+    )
+    for name in order:
+        entries[name] = Entry(name, (2, 3), len(start))
+        start += bytes(entries[name].nbytes)
+    assert same(read_tensors_of(tmp_path / "all", entries), tensors)
+
+
+def test_a_file_that_is_cut_off_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "short").write_bytes(b"123")
+    with pytest.raises(CheckpointError, match="cut off"):
+        read_tensors_of(tmp_path / "short", {"w": Entry("F32", (2,))})
+
+
+def test_later_changes_of_the_file_do_not_reach_the_model(tmp_path: Path) -> None:
+    path = save(load("random:64"), tmp_path / "m.safetensors")
+    model = load(str(path))
+    before = fingerprint(model)
+    with path.open("r+b") as file:
+        file.write(b"x" * path.stat().st_size)
+        file.truncate(100)
+    assert torch.isfinite(model.weight(0)).all()
+    assert fingerprint(model) == before
+
+
+def sparse(path: Path, dtype: str, shapes: dict[str, tuple[int, ...]]) -> Path:
+    """A file of zeros: a hole, which takes no room on the disk."""
+    shapes = {"blocks.0.hopfield.W": (4, 4), "blocks.0.hopfield.log_beta": (), **shapes}
+    entries = {name: Entry(dtype, shape) for name, shape in shapes.items()}
+    start, _ = written_index(entries, '{"kind":"weights","version":1}')
+    path.write_bytes(start)
+    os.truncate(path, len(start) + sum(entry.nbytes for entry in entries.values()))
+    return path
+
+
+def test_tensors_besides_a_landscape_may_be_of_any_size(tmp_path: Path) -> None:
+    shapes: dict[str, tuple[int, ...]] = {"embed": (150_000, 4096), "down_proj": (4096, 11_008)}
+    header = read_header(str(sparse(tmp_path / "m.safetensors", "BF16", shapes)))
+    assert header.dims == (4,) and header.parameters == 16 + 1 + 150_000 * 4096 + 4096 * 11_008
+    with pytest.raises(CheckpointError, match="dimension 8193"):
+        read_header(str(sparse(tmp_path / "m.safetensors", "BF16", {"blocks.1.hopfield.W": (8193, 8193)})))
+
+
+def test_seven_billion_numbers_are_weighed_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sparse(tmp_path / "m.safetensors", "BF16", {f"w{k}": (4096, 8192) for k in range(208)})
+    monkeypatch.setattr("energylang.files.storage.free_memory", lambda: 25 * 2**30)
+    with pytest.raises(
+        CheckpointError, match=r"m\.safetensors.* needs about 26 GiB of memory, and 25 GiB are free"
+    ):
+        load(str(path))  # 13 GiB in the file, 26 as float32
+
+    def reached(*_: object) -> None:
+        raise InterruptedError("read")
+
+    monkeypatch.setattr("energylang.models.checkpoint._read", reached)
+    monkeypatch.setattr("energylang.files.storage.free_memory", lambda: 27 * 2**30)
+    with pytest.raises(CheckpointError, match="read"):
+        load(str(path))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is measured on Linux")
+def test_a_model_is_in_memory_once(tmp_path: Path) -> None:
+    sparse(tmp_path / "big.safetensors", "F32", {"w": (4096, 4096 * 4)})  # 256 MiB
+    code = """
+from energylang.models import fingerprint, load, save
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
+load("random:64")
+before = peak()
+model = load("big.safetensors")
+fingerprint(model)
+model.live["w"][0] += 1
+fingerprint(model)
+save(model, "out.safetensors")
+print(peak() - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert 200 < float(done.stdout) < 1.25 * 256
