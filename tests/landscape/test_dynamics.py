@@ -224,7 +224,7 @@ def test_low_rank_norm_scaling_joining() -> None:
     with pytest.raises(LandscapeError):
         LowRank(torch.full((2, 1), torch.nan), torch.ones(2, 1))
     with pytest.raises(LandscapeError):
-        LowRank(torch.ones(2, 1), torch.ones(3, 1))
+        LowRank(torch.ones(2, 1), torch.ones(3, 2))
 
 
 def test_landscape_properties() -> None:
