@@ -36,9 +36,9 @@ from energylang.errors import ElError
 from energylang.files.storage import sealed
 from energylang.models import header, load
 from energylang.models.checkpoint import serialise
-from energylang.models.hlm import HLMConfig, initial
+from energylang.models.hopfield.network import HLMConfig, initial
+from energylang.models.hopfield.sandbox import generator
 from energylang.models.index import METADATA_KEY
-from energylang.models.sandbox import generator
 from energylang.models.tokenizer import Tokenizer, train_tokenizer
 from energylang.repl import journal
 from energylang.training.data import read_corpus

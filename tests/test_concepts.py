@@ -12,8 +12,9 @@ from energylang.concepts.captured import separability
 from energylang.concepts.controls import controls
 from energylang.concepts.methods import aimed, redirected
 from energylang.errors import ElError
-from energylang.models.protocol import Intervention
-from energylang.models.states import POSITIONS
+from energylang.models import likelihoods
+from energylang.models.protocol import Change
+from energylang.models.states import POSITIONS, decision_states, neutral_states, text_states
 
 POLITE = ("Thank you so much for asking, I am glad to help.", "It is a pleasure to help you, please go on.")
 RUDE = ("You are a useless fool, go away.", "Stop wasting my time, you lazy idiot.")
@@ -68,9 +69,9 @@ def test_positions_are_the_states_of_one_pass(captured: Session) -> None:
     opening, inside = text.prompt_ids(text.choosing_prompts[0]), text.encode(said)
     states = text.forward(torch.tensor([opening + inside])).states[LAST][0, len(opening) :]
     for position, expected in (("last", states[-1]), ("mean", states.mean(0)), ("so", states[2])):
-        found = text.text_states([said], LAST, position)[0]
+        found = text_states(text, [said], LAST, position)[0]
         assert torch.allclose(found, expected, atol=1e-5), position
-    assert torch.equal(text.text_states([said], LAST, "decision"), text.decision_states([said], LAST))
+    assert torch.equal(text_states(text, [said], LAST, "decision"), decision_states(text, [said], LAST))
 
 
 @pytest.mark.parametrize("position", ["pleasure", "two words", ""])
@@ -99,7 +100,10 @@ def test_the_automatic_layer_carries_most_and_states_that_say_nothing_new_carry_
     assert [fit.chosen for fit in info.fits].count(True) == 1
     assert info.layer == max(info.fits, key=lambda fit: fit.carried).layer
     # a single neutral state may lead to a polite reply, as one reply in five is; neutral states on the whole do not
-    carried = [session.text.carried(LAST, POLITE, state) for state in session.text.neutral_states(LAST)[::4]]
+    carried = [
+        likelihoods.carried(session.text, LAST, POLITE, state)
+        for state in neutral_states(session.text, LAST)[::4]
+    ]
     assert abs(sum(carried) / len(carried)) < 0.15 < 0.35 < info.fits[LAST].carried
     again = session.capture("auto", "polite", POLITE[1])
     assert again.samples == 2
@@ -121,8 +125,10 @@ def test_an_aimed_edit_is_a_function_of_the_session_and_does_what_it_is_for(capt
     assert second is not None
     assert torch.equal(first.factors.left, second.factors.left)
     weight = captured.weight(captured.staged(LAST))
-    changed = Intervention(weights={LAST: first.factors.added_to(weight)})
-    gain = text.concept_log_prob(POLITE, intervention=changed) - text.concept_log_prob(POLITE)
+    changed = Change(weights={LAST: first.factors.added_to(weight)})
+    gain = likelihoods.concept_log_prob(text, POLITE, change=changed) - likelihoods.concept_log_prob(
+        text, POLITE
+    )
     assert float(gain.mean()) > 0
 
 

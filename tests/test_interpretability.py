@@ -59,13 +59,13 @@ def test_interventions_change_passes_and_undo_takes_them_back(session: Session, 
         words = f"swap=L3.B{next(b.id for b in session.staged(3).registry.alive() if b.id != basin)}"
     tokens = session.text.choosing_windows(4)[:, :-1]
     with torch.no_grad():
-        before = session.text.forward(tokens, intervention=standing(session)).logits
+        before = session.text.forward(tokens, change=standing(session)).logits
         done = session.run(f"intervene L3.B{basin} {words}")
-        during = session.text.forward(tokens, intervention=standing(session)).logits
+        during = session.text.forward(tokens, change=standing(session)).logits
         assert done.reach > 0
         assert not torch.equal(before, during)
         session.undo()
-        after = session.text.forward(tokens, intervention=standing(session)).logits
+        after = session.text.forward(tokens, change=standing(session)).logits
     assert torch.equal(before, after)
     assert not session.state.interventions
 

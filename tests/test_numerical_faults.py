@@ -19,7 +19,7 @@ from energylang.errors import ElError, LandscapeError
 from energylang.landscape.energy import lyapunov
 from energylang.landscape.layer import Landscape
 from energylang.models import load, save
-from energylang.models.raw import model_of
+from energylang.models.hopfield.raw import model_of
 from energylang.ops import TABLE
 from energylang.run.doors import ScriptError
 from energylang.work import model

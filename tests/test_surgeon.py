@@ -304,7 +304,7 @@ def test_zeroing_a_basin_takes_its_direction_out_of_every_state(spoken: BasinSur
     found = spoken.intervene(layer=2, basin_id=number)
     from energylang.looking.held import standing
 
-    states = text.forward(ids, intervention=standing(spoken.session)).states[2][0]
+    states = text.forward(ids, change=standing(spoken.session)).states[2][0]
     along = states @ (centre / centre.norm())
     assert float(along.abs().max()) < 1e-4 * float(states.norm(dim=1).max())
     after = spoken.trace_generation("Hi, can you help me?", layer=2)

@@ -15,8 +15,8 @@ from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import HELD, Registry
 from energylang.landscape.survey import survey
 from energylang.looking.reading import read
-from energylang.models.protocol import Model
-from energylang.models.sandbox import planted_model, random_model
+from energylang.models.hopfield.sandbox import planted_model, random_model
+from energylang.models.model import Model
 from energylang.run.interpreter import ScriptError
 from energylang.workspace import whole
 

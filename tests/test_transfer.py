@@ -11,6 +11,7 @@ from energylang.cli.concepts import micro_world
 from energylang.landscape.lineage import HELD
 from energylang.models import Model, load, save
 from energylang.models.conversations import heldout_conversations
+from energylang.models.states import turn_states
 from energylang.session import Session
 from energylang.studies.bench import Bench, Options, Study
 from energylang.studies.transfer import carry, transfer
@@ -60,7 +61,7 @@ def test_conversations_end_where_the_bot_speaks():
     choosing = text.decode(text.choosing_windows()[:, :-1].flatten().tolist())
     for turns in found[::50]:
         assert f"user: {turns[0]}" in choosing
-    state = text.turn_states(found[:3], LAYER)
+    state = turn_states(text, found[:3], LAYER)
     row = text.conversation_ids(found[2])
     assert torch.allclose(state[2], text.forward(torch.tensor([row])).states[LAYER][0, -1], atol=1e-5)
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from energylang.errors import ElError
 
 if TYPE_CHECKING:
-    from energylang.models.protocol import Model
+    from energylang.models.model import Model
     from energylang.training import train as training
     from energylang.training.report import Report
 

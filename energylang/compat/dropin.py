@@ -27,9 +27,10 @@ from energylang.landscape.survey import survey
 from energylang.looking import basins as observing
 from energylang.looking.basins import survey_starts
 from energylang.models import checkpoint
-from energylang.models.header import hopfield_blocks
+from energylang.models.hopfield.raw import model_of
+from energylang.models.layout import hopfield_blocks
 from energylang.models.published import read_tensors
-from energylang.models.raw import model_of
+from energylang.models.states import text_states
 from energylang.signature.values import BasinRef, ConceptName, Seed
 from energylang.work import meaning
 from energylang.work.watermark import marks_of, there
@@ -151,7 +152,7 @@ def settles(session: Session, layer: int, state: Tensor) -> tuple[Tensor, int]:
 def text_state(session: Session, layer: int, text: str) -> Tensor:
     """The state (d,) that a text leads to, as ``capture`` reads it."""
     check_layer(session.model, layer)
-    state: Tensor = session.text.text_states((text,), layer, "decision")[0]
+    state: Tensor = text_states(session.text, (text,), layer, "decision")[0]
     return state
 
 

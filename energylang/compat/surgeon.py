@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING
 
 from energylang.compat.consolidation import consolidation
 from energylang.files.storage import located
-from energylang.models import raw
+from energylang.models.hopfield import raw
 from energylang.workspace.named import concept_named
 
 from .answers import DRIFT, WrittenModel, affected, nothing_judged, retention

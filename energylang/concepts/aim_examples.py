@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from energylang.models.protocol import Intervention
-from energylang.models.states import chunks
+from energylang.models.protocol import Change, Start
+from energylang.models.text import chunks
 from energylang.workspace.workspace import Workspace
 
 ELSEWHERE = 24  # windows where nothing shall change
@@ -41,7 +41,7 @@ def rows_of(ws: Workspace, rows: list[list[int]], spans: list[tuple[int, int]]) 
 @torch.no_grad()
 def stream_of(ws: Workspace, layer: int, tokens: Tensor) -> Tensor:
     """(n, t − 1, m): what enters the layer; the rest of the model is all that the descent has to pass."""
-    return torch.cat([ws.text.stream_before(part[:, :-1], layer) for part in chunks(tokens)])
+    return torch.cat([ws.text.entering(part[:, :-1], layer) for part in chunks(tokens)])
 
 
 def prepared(ws: Workspace, layer: int, found: Examples) -> tuple[Tensor, Tensor, Tensor]:
@@ -54,12 +54,12 @@ def prepared(ws: Workspace, layer: int, found: Examples) -> tuple[Tensor, Tensor
     return stream[live][:, None], targets[live][:, None], found.counts[live][:, None]
 
 
-def logs_at(ws: Workspace, layer: int, stream: Tensor, change: Intervention | None) -> Tensor:
+def logs_at(ws: Workspace, layer: int, stream: Tensor, change: Change) -> Tensor:
     """(n, t, v): log-probabilities of the next token at every place of a stream (n, t, m)."""
-    return ws.text.forward_from(layer, stream, change).logits.float().log_softmax(dim=2)
+    return ws.text.run(None, change, start=Start(layer, stream)).logits.float().log_softmax(dim=2)
 
 
-def remembered(ws: Workspace, layer: int, stream: Tensor, change: Intervention) -> Callable[[Tensor], Tensor]:
+def remembered(ws: Workspace, layer: int, stream: Tensor, change: Change) -> Callable[[Tensor], Tensor]:
     """Log-probabilities (k, t, v) at k rows of a stream (n, t, m) under a change that stays: computed once if they
     fit into memory."""
 

@@ -21,8 +21,8 @@ from torch.nn import functional
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.layer import interaction
 from energylang.landscape.lowrank import LowRank
-from energylang.models.protocol import Intervention
-from energylang.models.states import POSITIONS
+from energylang.models.protocol import NOTHING, Change
+from energylang.models.states import POSITIONS, named_token, token_states
 from energylang.workspace.workspace import Workspace
 
 from .aim_examples import ELSEWHERE, Examples, chosen_logs, elsewhere, logs_at, rows_of, stream_of
@@ -49,8 +49,8 @@ def aim_at_tokens(
     mean_state = _mean_state(ws, layer, on, weight)
     with torch.no_grad():
         stream, others = stream_of(ws, layer, on.tokens), stream_of(ws, layer, windows)
-        chosen_before = chosen_logs(logs_at(ws, layer, stream, None), on.tokens)
-        logs_before = logs_at(ws, layer, others, None)
+        chosen_before = chosen_logs(logs_at(ws, layer, stream, NOTHING), on.tokens)
+        logs_before = logs_at(ws, layer, others, NOTHING)
     size, sign = torch.linalg.matrix_norm(weight), -1.0 if away else 1.0
     sharp = torch.tanh(3 * mean_state / mean_state.pow(2).mean().sqrt().clamp_min(1e-6))
     raw = torch.atanh(sharp.clamp(-0.97, 0.97)).detach().requires_grad_()
@@ -66,7 +66,7 @@ def aim_at_tokens(
     for _ in range(STEPS):
         column, state = factors()
         edited_weight = weight + sign * torch.outer(column, column)
-        edited = Intervention(weights={layer: edited_weight})
+        edited = Change(weights={layer: edited_weight})
         gain = chosen_logs(logs_at(ws, layer, stream, edited), on.tokens) - chosen_before
         gain = ((sign * gain).clamp(max=_GAIN_LIMIT) * on.counts).sum() / on.counts.sum()
         logs = logs_at(ws, layer, others, edited)
@@ -83,7 +83,7 @@ def aim_at_tokens(
 def after_passages(ws: Workspace, concept: Concept, generator: torch.Generator) -> Examples:
     """The concept's texts after neutral passages; its tokens, or the named one alone, count."""
     text, passages = ws.text, ws.text.choosing_prompts
-    named = None if concept.position in POSITIONS else text.named_token(concept.texts[0], concept.position)
+    named = None if concept.position in POSITIONS else named_token(text, concept.texts[0], concept.position)
     rows, spans = [], []
     for k in range(max(ROWS, len(concept.texts))):
         inside = text.encode(concept.texts[k % len(concept.texts)])
@@ -101,7 +101,7 @@ def after_passages(ws: Workspace, concept: Concept, generator: torch.Generator) 
 def inverse_moment(ws: Workspace, layer: int, weight: Tensor) -> Tensor:
     """(d, d): the inverse of C + mean diag C · I, C the second moment of f(x) over real token states."""
     draw = ws.generator("second moment", layer)
-    field = interaction(ws.text.token_states(layer, 4096, draw).to(weight), ws.model.degree)
+    field = interaction(token_states(ws.text, layer, 4096, draw).to(weight), ws.model.degree)
     moment = field.T @ field / len(field)
     ridge = moment.diagonal().mean() * torch.eye(len(moment), device=weight.device, dtype=weight.dtype)
     inverse: Tensor = torch.linalg.inv(moment + ridge)

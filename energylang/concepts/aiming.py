@@ -30,7 +30,8 @@ from torch import Tensor
 from energylang.errors import ElError
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.lowrank import LowRank
-from energylang.models.protocol import Intervention
+from energylang.models import sampling
+from energylang.models.protocol import Change
 from energylang.workspace.workspace import Workspace
 
 from .aim_examples import (
@@ -63,7 +64,7 @@ _ENOUGH = 16  # examples
 
 
 #: How far a changed model is from what is asked of it, on a batch drawn by a generator.
-Wanted: TypeAlias = Callable[[Intervention, torch.Generator], Tensor]
+Wanted: TypeAlias = Callable[[Change, torch.Generator], Tensor]
 
 
 def aim(
@@ -95,12 +96,12 @@ def _value(
     wanted = _without(ws, concept, weight) if away else _said_in_context(ws, concept, generator)
     kept, _, kept_counts = prepared(ws, layer, _manners(ws, generator))
     kept_batch = max(1, KEPT_BATCH * len(kept) // KEPT_ROWS)
-    unedited = remembered(ws, layer, kept, Intervention(weights={layer: weight}))
+    unedited = remembered(ws, layer, kept, Change(weights={layer: weight}))
     left = torch.zeros(len(query), device=weight.device, requires_grad=True)
     descent = Descent([left], VALUE_RATE)
     steps = REMOVAL_STEPS if away else VALUE_STEPS
     for step in range(steps):
-        edited = Intervention(weights={layer: weight + torch.outer(left, query)})
+        edited = Change(weights={layer: weight + torch.outer(left, query)})
         loss = wanted(edited, generator)
         rest = torch.randperm(len(kept), generator=generator)[:kept_batch].to(weight.device)
         before, after = unedited(rest), logs_at(ws, layer, kept[rest], edited)
@@ -117,7 +118,7 @@ def _said_in_context(ws: Workspace, concept: Concept, generator: torch.Generator
     stream, targets, counts = prepared(ws, layer, _in_context(ws, concept, generator))
     batch = max(1, VALUE_BATCH * len(stream) // _REPLIES)
 
-    def wanted(edited: Intervention, draw: torch.Generator) -> Tensor:
+    def wanted(edited: Change, draw: torch.Generator) -> Tensor:
         pick = torch.randperm(len(stream), generator=draw)[:batch].to(stream.device)
         chosen = logs_at(ws, layer, stream[pick], edited).gather(2, targets[pick][..., None])[..., 0]
         return -(chosen * counts[pick]).sum() / counts[pick].sum()
@@ -153,7 +154,10 @@ def _in_context(ws: Workspace, concept: Concept, generator: torch.Generator) -> 
         heard, first = concept.texts[k % len(concept.texts)], asked[(k + 1) % len(asked)]
         questions.append(asked[k % len(asked)])
         contexts.append((first, heard, questions[-1]))
-    replies = [reply.token_ids for reply in text.replies(contexts, tokens=REPLY_TOKENS, generator=generator)]
+    replies = [
+        reply.token_ids
+        for reply in sampling.replies(text, contexts, tokens=REPLY_TOKENS, generator=generator)
+    ]
     is_concept = Ruler(ws, concept).recognises(questions, replies)
     if sum(is_concept) >= _ENOUGH:  # the model may forget what it has just heard
         kept = [k for k, own in enumerate(is_concept) if own]
@@ -191,9 +195,9 @@ def _without(ws: Workspace, concept: Concept, weight: Tensor) -> Wanted:
         index = torch.full(counts.shape, -1, device=counts.device)
         index[live] = torch.arange(int(live.sum()), device=counts.device)
         stream, places, counts, decides = (x[live][:, None] for x in (stream, places, counts, decides))
-    unedited = remembered(ws, layer, stream, Intervention(weights={layer: weight}))
+    unedited = remembered(ws, layer, stream, Change(weights={layer: weight}))
 
-    def wanted(edited: Intervention, draw: torch.Generator) -> Tensor:
+    def wanted(edited: Change, draw: torch.Generator) -> Tensor:
         pick = torch.randperm(len(said), generator=draw)[:VALUE_BATCH].to(stream.device)
         if index is not None:
             pick = index[pick][index[pick] >= 0]
@@ -244,7 +248,7 @@ def _examples(ws: Workspace, questions: list[str], replies: list[tuple[int, ...]
     rows, spans = [], []
     for question, reply in zip(questions, replies, strict=True):
         opening = text.prompt_ids(question)
-        row = (opening + list(reply) + [text.line_end])[: text.max_length]
+        row = (opening + list(reply) + [sampling.line_end(text)])[: text.max_length]
         rows.append(row)
         spans.append((len(opening) - 1, len(row) - 1))
     return rows_of(ws, rows, spans)

@@ -23,7 +23,8 @@ from torch import Tensor
 
 from energylang.errors import ElError
 from energylang.landscape.clusters import cosine_rows
-from energylang.models.states import DECISION
+from energylang.models import likelihoods
+from energylang.models.states import DECISION, decision_samples, neutral_states, text_states
 from energylang.results import ConceptInfo, LayerFit
 from energylang.workspace.history import Concept
 from energylang.workspace.workspace import Workspace
@@ -82,8 +83,10 @@ def at_layer(ws: Workspace, concept: Concept, layer: int) -> Concept:
     return replace(
         concept,
         layer=layer,
-        states=model.text_states(concept.texts, layer, concept.position),
-        contrast=model.text_states(concept.contrasts, layer, concept.position) if concept.contrasts else None,
+        states=text_states(model, concept.texts, layer, concept.position),
+        contrast=text_states(model, concept.contrasts, layer, concept.position)
+        if concept.contrasts
+        else None,
     )
 
 
@@ -94,9 +97,9 @@ def _best_layer(ws: Workspace, concept: Concept) -> Concept:
     for at in placed:
         inside = at.states
         if at.position == DECISION:
-            inside = ws.text.decision_samples(at.texts, at.layer)
+            inside = decision_samples(ws.text, at.texts, at.layer)
         distance, accuracy = separability(inside, opposite(ws, at))
-        carried = ws.text.carried(at.layer, at.texts, at.centroid)
+        carried = likelihoods.carried(ws.text, at.layer, at.texts, at.centroid)
         found.append((at.layer, distance, accuracy, carried))
     best = max(found, key=lambda fit: fit[3])[0]
     fits = tuple(LayerFit(*fit, chosen=fit[0] == best) for fit in found)
@@ -156,4 +159,4 @@ def describe(ws: Workspace, concept: Concept) -> ConceptInfo:
 
 def opposite(ws: Workspace, concept: Concept) -> Tensor:
     """(m, d): the states a redirect diverts: the contrast's, or those of neutral prompts."""
-    return concept.contrast if concept.contrast is not None else ws.text.neutral_states(concept.layer)
+    return concept.contrast if concept.contrast is not None else neutral_states(ws.text, concept.layer)

@@ -21,6 +21,7 @@ import torch
 
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.lowrank import LowRank
+from energylang.models.states import text_states
 from energylang.workspace.history import Concept
 from energylang.workspace.workspace import Workspace, counted
 
@@ -76,7 +77,7 @@ def shuffled(ws: Workspace, concept: Concept, k: int) -> Concept:
     """The ``k``-th concept with a shuffled label, seeded."""
     generator = stable_generator("shuffled", ws.setting("seed"), concept.layer, concept.name, k)
     texts = _said(ws, max(_MANY, len(concept.texts)), generator)
-    states = ws.text.text_states(texts, concept.layer, "decision")
+    states = text_states(ws.text, texts, concept.layer, "decision")
     return Concept(f"shuffled {k}", concept.layer, tuple(texts), states)
 
 

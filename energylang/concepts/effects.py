@@ -28,8 +28,9 @@ from torch import Tensor
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.lowrank import LowRank
 from energylang.looking.gauge import Gauge, standard_error
-from energylang.models.protocol import Intervention
-from energylang.models.states import POSITIONS
+from energylang.models import likelihoods, sampling
+from energylang.models.protocol import Change
+from energylang.models.states import POSITIONS, named_token
 from energylang.results import Effect, Placebo
 from energylang.workspace.workspace import Workspace, counted
 
@@ -69,18 +70,20 @@ class Ruler:
         asked = text.measuring_prompts if asked is None else asked
         self.prompts = list(asked)[:prompts] if text.markers else []
         self.only = (
-            None if concept.position in POSITIONS else text.named_token(concept.texts[0], concept.position)
+            None if concept.position in POSITIONS else named_token(text, concept.texts[0], concept.position)
         )
 
     @torch.no_grad()
-    def read(self, change: Intervention) -> Reading:
+    def read(self, change: Change) -> Reading:
         text, concept = self.session.text, self.concept
-        log_prob = float(text.concept_log_prob(concept.texts, intervention=change, only=self.only).mean())
+        log_prob = float(
+            likelihoods.concept_log_prob(text, concept.texts, change=change, only=self.only).mean()
+        )
         if not self.prompts:
             return Reading(None, log_prob)
         generator = stable_generator("replies", self.session.setting("seed"), concept.name)
-        replies = text.generate_batch(
-            self.prompts, tokens=REPLY_TOKENS, generator=generator, intervention=change
+        replies = sampling.generate_batch(
+            text, self.prompts, tokens=REPLY_TOKENS, generator=generator, change=change
         )
         said = self.recognises(self.prompts, [reply.token_ids for reply in replies])
         return Reading(sum(said) / len(said), log_prob)
@@ -90,16 +93,16 @@ class Ruler:
         """Which replies (token ids) to which questions count as the concept. Empty ones do not."""
         text, concept = self.session.text, self.concept
         asked, heard = text.choosing_prompts, _heard(concept.texts)
-        unedited = Intervention(
+        unedited = Change(
             weights={
                 layer: self.session.weight(self.session.staged(layer).root)
                 for layer in range(self.session.model.num_layers)
             }
         )
-        alone = text.reply_log_prob([(question,) for question in questions], replies, unedited)
+        alone = likelihoods.reply_log_prob(text, [(question,) for question in questions], replies, unedited)
         after = [
-            text.reply_log_prob(
-                [(asked[k % len(asked)], said, question) for question in questions], replies, unedited
+            likelihoods.reply_log_prob(
+                text, [(asked[k % len(asked)], said, question) for question in questions], replies, unedited
             )
             for k, said in enumerate(heard)
         ]
@@ -126,8 +129,8 @@ def measure(
     """Effect, damage and control of adding ``factors`` to ``weight`` (d, d); see the module's text."""
     layer = concept.layer
 
-    def changed(edit: LowRank | None) -> Intervention:
-        return Intervention(weights={layer: weight if edit is None else edit.added_to(weight)})
+    def changed(edit: LowRank | None) -> Change:
+        return Change(weights={layer: weight if edit is None else edit.added_to(weight)})
 
     ruler = Ruler(ws, concept)
     before, after = ruler.read(changed(None)), ruler.read(changed(factors))

@@ -26,7 +26,8 @@ from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal
 from energylang.looking import basins as observing
 from energylang.looking.gauge import Gauge
-from energylang.models.protocol import Intervention
+from energylang.models.protocol import Change
+from energylang.models.states import token_states
 from energylang.results import Condition
 from energylang.signature.values import ConceptName
 from energylang.trial import asked
@@ -157,7 +158,7 @@ def _tokens(ws: Workspace, layer: int, count: int, purpose: str) -> Tensor:
     """(n, d): states of real tokens, read once."""
     return remembered(
         ws,
-        lambda: ws.text.token_states(layer, count, ws.generator(purpose, layer)),
+        lambda: token_states(ws.text, layer, count, ws.generator(purpose, layer)),
         *("token states", layer, count, purpose),
     )
 
@@ -220,8 +221,8 @@ def _unharmed(ws: Workspace, made: Draft, damage: float) -> Draft:
     layer = made.plan.layer
     weight = ws.weight(ws.staged(layer))
     gauge = Gauge(ws, layer, ws.text.choosing_windows(CHOOSING_WINDOWS))
-    base = gauge.losses(Intervention(weights={layer: weight}))
-    changed = Intervention(weights={layer: made.proposal.factors.added_to(weight)})
+    base = gauge.losses(Change(weights={layer: weight}))
+    changed = Change(weights={layer: made.proposal.factors.added_to(weight)})
     rise = gauge.rise_at_most(changed, base)
     condition = Condition("rise of the loss on held-out text", rise, damage, False, rise <= damage)
     edit = replace(made.edit, conditions=(*made.edit.conditions, condition))

@@ -32,7 +32,8 @@ from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal, resting
 from energylang.landscape.redirect import redirect
 from energylang.looking.gauge import Gauge
-from energylang.models.protocol import Intervention
+from energylang.models.protocol import Change
+from energylang.models.states import decision_samples, token_states
 from energylang.trial.draft import Draft, Plan
 from energylang.trial.staging import draft
 from energylang.workspace.history import Concept
@@ -150,10 +151,10 @@ def second_moment(ws: Workspace, layer: int, landscape: Landscape) -> Tensor:
 def _second_moment(ws: Workspace, layer: int, landscape: Landscape) -> Tensor:
     generator = ws.generator("second moment", layer)
     text = ws.text
-    groups = [text.token_states(layer, MOMENT_TOKENS, generator)]
+    groups = [token_states(text, layer, MOMENT_TOKENS, generator)]
     if text.markers:
         said = [reply.text for _, reply in own_replies(ws, OWN_REPLIES, REPLY_TOKENS)]
-        groups.append(text.decision_samples(said[::4], layer, pairs=2))
+        groups.append(decision_samples(text, said[::4], layer, pairs=2))
     moments = []
     for states in groups:
         field = interaction(states.to(landscape.weight), landscape.degree)
@@ -232,10 +233,10 @@ def within_budget(
     one dose to be tried, where one is given."""
     weight = ws.weight(ws.staged(layer))
     gauge = Gauge(ws, layer, ws.text.choosing_windows(CHOOSING_WINDOWS))
-    base = gauge.losses(Intervention(weights={layer: weight}))
+    base = gauge.losses(Change(weights={layer: weight}))
 
     def rise(proposal: Proposal) -> float:
-        return gauge.rise_at_most(Intervention(weights={layer: proposal.factors.added_to(weight)}), base)
+        return gauge.rise_at_most(Change(weights={layer: proposal.factors.added_to(weight)}), base)
 
     if only is not None:
         doses = (only,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from energylang.models import sampling
 from energylang.models.protocol import Generation
 from energylang.workspace.workspace import Workspace, remembered
 
@@ -15,7 +16,7 @@ def own_replies(ws: Workspace, count: int, tokens: int) -> list[tuple[str, Gener
 def _drawn(ws: Workspace, count: int, tokens: int) -> list[tuple[str, Generation]]:
     asked = ws.text.choosing_prompts
     questions = [asked[k % len(asked)] for k in range(count)]
-    made = ws.text.replies(
-        [(question,) for question in questions], tokens=tokens, generator=ws.generator("own replies")
+    made = sampling.replies(
+        ws.text, [(question,) for question in questions], tokens=tokens, generator=ws.generator("own replies")
     )
     return list(zip(questions, made, strict=True))

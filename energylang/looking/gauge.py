@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from energylang.models.protocol import Intervention
-from energylang.models.states import chunks
+from energylang.models.protocol import Change, Start
+from energylang.models.text import chunks
 from energylang.workspace.workspace import Workspace
 
 
@@ -20,25 +20,23 @@ class Gauge:
     def __init__(self, ws: Workspace, layer: int, windows: Tensor) -> None:
         self.text, self.layer = ws.text, layer
         with torch.no_grad():
-            self.parts = [
-                (part[:, 1:], self.text.stream_before(part[:, :-1], layer)) for part in chunks(windows)
-            ]
+            self.parts = [(part[:, 1:], self.text.entering(part[:, :-1], layer)) for part in chunks(windows)]
 
     @torch.no_grad()
-    def losses(self, change: Intervention) -> Tensor:
+    def losses(self, change: Change) -> Tensor:
         """(n,): the mean loss per token of every window, in nats."""
         found = []
         for targets, stream in self.parts:
-            logits = self.text.forward_from(self.layer, stream, change).logits.float()
+            logits = self.text.run(None, change, start=Start(self.layer, stream)).logits.float()
             each = functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
             found.append(each.mean(dim=1))
         return torch.cat(found)
 
-    def rise(self, change: Intervention, against: Tensor) -> float:
+    def rise(self, change: Change, against: Tensor) -> float:
         """By how much a change raises the loss, relatively to ``against`` (n,)."""
         return float(self.losses(change).mean() / against.mean() - 1)
 
-    def rise_at_most(self, change: Intervention, against: Tensor) -> float:
+    def rise_at_most(self, change: Change, against: Tensor) -> float:
         """The rise and one standard error of it: what other text will hardly exceed on average. (Of a single window,
         which has no error, the rise.)"""
         each = (self.losses(change) - against) / against.mean()

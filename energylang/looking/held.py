@@ -10,7 +10,8 @@ from torch import Tensor
 
 from energylang.landscape.assign import assign
 from energylang.landscape.draws import stable_generator
-from energylang.models.protocol import Generation, Intervention
+from energylang.models import sampling
+from energylang.models.protocol import Change, Generation
 from energylang.workspace.history import Holding
 from energylang.workspace.workspace import Workspace
 
@@ -33,12 +34,12 @@ class _Within:
         return inside
 
 
-def standing(ws: Workspace) -> Intervention:
+def standing(ws: Workspace) -> Change:
     """All of the session's interventions, as one change of a pass."""
     by_layer: dict[int, list[_Within]] = {}
     for holding in ws.state.interventions.values():
         by_layer.setdefault(holding.layer, []).append(_Within(ws, holding))
-    return Intervention(state={layer: _doing(held) for layer, held in by_layer.items()})
+    return Change(state={layer: _doing(held) for layer, held in by_layer.items()})
 
 
 def _doing(held: list[_Within]) -> Callable[[Tensor], Tensor]:
@@ -76,11 +77,12 @@ def generate_live(
 ) -> Generation:
     """What the live model says, with the interventions that are active."""
     generator = stable_generator("generate", ws.setting("seed"), seed)
-    return ws.text.generate(
+    return sampling.generate(
+        ws.text,
         prompt,
         tokens=tokens,
         temp=temp,
         topk=topk,
         generator=generator,
-        intervention=standing(ws),
+        change=standing(ws),
     )

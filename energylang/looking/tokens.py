@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from energylang import results
-from energylang.errors import ElError
 from energylang.landscape.assign import Placed, assign, place
 from energylang.landscape.clusters import cosine_rows
 from energylang.looking.held import standing
-from energylang.models import attention, hlm
-from energylang.models.protocol import Intervention
+from energylang.models.protocol import Change
+from energylang.models.states import window_states
 from energylang.workspace.named import fresh_registry, keep_registry
 from energylang.workspace.workspace import Workspace
 
@@ -132,7 +130,7 @@ def staged_states(ws: Workspace, windows: Tensor, layer: int) -> Tensor:
         if not torch.equal(ws.weight(state.staged), ws.model.weight(index))
     }
     versions = tuple(state.staged for state in layers)
-    return _states(ws, windows, layer, versions, Intervention(weights=weights), None)
+    return _states(ws, windows, layer, versions, Change(weights=weights), None)
 
 
 def _states(
@@ -140,7 +138,7 @@ def _states(
     windows: Tensor,
     layer: int,
     versions: tuple[Version, ...],
-    change: Intervention,
+    change: Change,
     interventions: object,
 ) -> Tensor:
     """The states of one pass, kept until another one is asked for: the layers share it."""
@@ -151,9 +149,9 @@ def _states(
         or before.interventions is not interventions
         or not torch.equal(before.windows, windows)
     ):
-        states = ws.text.window_states(windows, change)
+        states = window_states(ws.text, windows, change)
         before = Passed(windows, versions, interventions, states)
-        ws.cache.passed = before if sum(state.numel() for state in states) <= _KEPT else None
+        ws.cache.passed = before if sum(state.numel() for state in states.values()) <= _KEPT else None
     found: Tensor = before.states[layer].flatten(0, 1)
     return found
 
@@ -165,7 +163,7 @@ class Passed:
     windows: Tensor
     versions: tuple[Version, ...]
     interventions: object
-    states: tuple[Tensor, ...]
+    states: dict[int, Tensor]
 
 
 # ------------------------------------------------------------------------------------------- basins
@@ -263,11 +261,6 @@ def meanings(
 
 
 def said_by(ws: Workspace, layer: int, state: Tensor) -> Tensor:
-    """(v,): the logits that a state (d,) of a layer gives through its output map and the head alone."""
-    config = ws.text.config
-    if not isinstance(config, hlm.HLMConfig):
-        raise ElError(f"{ws.model.spec} has no Hopfield layer whose states could speak", code="EL250")
-    live = ws.model.live
-    output = live[f"blocks.{ws.model.block(layer)}.hopfield.output.weight"]
-    logits: Tensor = attention.head(live, functional.linear(state.to(output), output)).float()
-    return logits
+    """(v,): the logits that a state (d,) of a layer gives through what it writes and the head alone."""
+    text = ws.text
+    return text.network.said_by(text.live, text.config, layer, state).float()

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from energylang.models.checkpoint import fingerprint, load, save
     from energylang.models.header import ModelHeader, bundled_names, read_header
-    from energylang.models.protocol import Forward, Generation, Intervention, Model
+    from energylang.models.model import Model
+    from energylang.models.protocol import Change, Generation, Pass
     from energylang.models.text import TextModel
 
 _HOME = {
     "ModelHeader": "header",
     "bundled_names": "header",
     "read_header": "header",
-    "Forward": "protocol",
+    "Pass": "protocol",
     "Generation": "protocol",
-    "Intervention": "protocol",
-    "Model": "protocol",
+    "Change": "protocol",
+    "Model": "model",
     "TextModel": "text",
     "fingerprint": "checkpoint",
     "load": "checkpoint",
@@ -30,11 +31,11 @@ _HOME = {
 }
 
 __all__ = [
-    "Forward",
+    "Change",
     "Generation",
-    "Intervention",
     "Model",
     "ModelHeader",
+    "Pass",
     "TextModel",
     "bundled_names",
     "fingerprint",

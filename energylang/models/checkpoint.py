@@ -38,11 +38,14 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from energylang.errors import CheckpointError
 from energylang.files.storage import check_memory, opened, write_atomic
-from energylang.models import sandbox
 from energylang.models.dtypes import HALVES, TORCH, all_finite, bytes_held, entries_of, held_as
 from energylang.models.header import header_of, is_pt, parse_spec
+from energylang.models.hopfield import sandbox
 from energylang.models.index import LAYOUT_VERSION, Entry, read_index, written_index
-from energylang.models.protocol import Model, natural_key
+from energylang.models.kinds import kind_named
+from energylang.models.layout import beta_name
+from energylang.models.model import Model
+from energylang.models.protocol import natural_key
 from energylang.models.published import read_tensors
 from energylang.models.wrapped import unwrapped
 
@@ -82,16 +85,17 @@ def load(
     _check_finite(path, found)
     weights = {n: t for n, t in found.items() if not n.startswith(_EXTRA)}
     extra = {n.removeprefix(_EXTRA): t for n, t in found.items() if n.startswith(_EXTRA)}
-    if metadata.get("kind") in ("hlm", "transformer"):
-        from energylang.models.architectures import check_tensors
+    if metadata and kind_named(header.kind, str(path)).network:
+        from energylang.models.config import check_tensors
 
         check_tensors(str(path), weights, metadata)
     model = Model(header, weights, extra=extra, metadata=metadata)
     del found, weights, extra  # what is moved or widened is not kept twice
     _move(model, place, wanted)
-    _check_betas(path, model)
+    if model.landscape:
+        _check_betas(path, model)
     if "text" in header.capabilities:
-        from energylang.models.text import attach_text
+        from energylang.models.config import attach_text
 
         attach_text(model, str(path))
     if changed is not None:  # last: what is wrong in particular says more
@@ -261,7 +265,7 @@ def _check_betas(path: Path, model: Model) -> None:
     for layer in range(model.num_layers):
         if not 0 < model.beta(layer) < math.inf:
             raise CheckpointError(
-                f"{path}: '{model.beta_key(layer)}' makes an inverse temperature of {model.beta(layer)}",
+                f"{path}: '{beta_name(model.weight_key(layer))}' makes an inverse temperature of {model.beta(layer)}",
                 hint="β = exp(log_beta) is a positive number, usually from 1 to 10",
             )
 

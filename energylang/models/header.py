@@ -16,18 +16,18 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from energylang.errors import CheckpointError
 from energylang.files.storage import located, opened, permitted
-from energylang.models.index import PT_SUFFIXES, Entry, Kind, check_file, read_index
+from energylang.models.index import PT_SUFFIXES, Entry, check_file, read_index
+from energylang.models.kinds import kind_named
+from energylang.models.layout import MAX_DIMENSION, check_dimension, weight_name
 from energylang.models.wrapped import unwrapped
 
-#: Largest dimension of a layer that is accepted, from a specification or from a file.
-MAX_DIMENSION = 8192
 #: Most layers of a sandbox, and most weights of it in all (1 GiB in float32).
 MAX_SANDBOX_LAYERS = 64
 MAX_SANDBOX_WEIGHTS = 2**28
@@ -36,10 +36,7 @@ FORMS = (
     "or the path of a .safetensors, .pt or .pth file"
 )
 
-#: The dtypes in which a layer may be kept.
-READABLE = ("F64", "F32", "F16", "BF16")
 
-_HOPFIELD_W = re.compile(r"blocks\.(\d+)\.hopfield\.W")
 _RANDOM = re.compile(r"(?:random:|__random_)(\d{1,9})(?:x(\d{1,9}))?")
 _PLANTED = re.compile(r"planted:(\d{1,9})x(\d{1,9})")
 
@@ -48,18 +45,20 @@ _PLANTED = re.compile(r"planted:(\d{1,9})x(\d{1,9})")
 class ModelHeader:
     """A model as a checker sees it.
 
-    ``dims`` holds one dimension per Hopfield layer in natural order; ``degree`` is the ``p`` of the
-    interaction; ``capabilities`` contains ``"text"`` when the model reads and writes text;
-    ``parameters`` counts trained numbers; ``vocabulary`` is 0 without text.
+    ``dims`` holds one dimension per layer in natural order, ``weights`` the names of the parameters that edits of them
+    change; ``degree`` is the ``p`` of the interaction; ``capabilities`` contains ``"landscape"`` when the layers are
+    landscapes and ``"text"`` when the model reads and writes text; ``parameters`` counts trained numbers;
+    ``vocabulary`` is 0 without text.
     """
 
     spec: str
-    kind: Kind
+    kind: str
     dims: tuple[int, ...]
     degree: int
     capabilities: frozenset[str]
     parameters: int
     vocabulary: int
+    weights: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +121,6 @@ def parse_spec(spec: str, base: Path | None = None) -> Source:
     raise CheckpointError(f"there is no model '{spec}'", hint=f"{meant}Expected {FORMS}.")
 
 
-def check_dimension(dim: int, where: str) -> None:
-    """Refuse a layer outside 1 … 8192 dimensions."""
-    if not 1 <= dim <= MAX_DIMENSION:
-        raise CheckpointError(
-            f"'{where}': dimension {dim} is out of bounds",
-            hint=f"a layer has 1 to {MAX_DIMENSION} dimensions",
-        )
-
-
 def check_patterns(dim: int, patterns: int, where: str) -> None:
     """Refuse more planted patterns than stay basins: about one for every eight dimensions."""
     most = max(1, dim // 8)
@@ -145,46 +135,14 @@ def check_patterns(dim: int, patterns: int, where: str) -> None:
 # ------------------------------------------------------------------------------------- headers
 
 
-def hopfield_blocks(names: Iterable[str]) -> list[int]:
-    """Block numbers that have a Hopfield weight, as numbers: block 2 comes before block 10."""
-    return sorted(int(m[1]) for m in map(_HOPFIELD_W.fullmatch, names) if m)
-
-
 def header_of(
     spec: str, where: str, entries: Mapping[str, Entry], metadata: Mapping[str, object]
 ) -> ModelHeader:
     """The header of a set of tensors; ``where`` names the file in an error."""
-    kind = cast("Kind", metadata.get("kind", "weights"))
-    dims = []
-    for block in hopfield_blocks(entries):
-        name = f"blocks.{block}.hopfield.W"
-        shape = entries[name].shape
-        if len(shape) != 2 or shape[0] != shape[1]:
-            raise CheckpointError(
-                f"{where}: '{name}' has shape {list(shape)}", hint="a Hopfield weight is a square matrix"
-            )
-        for kept in (name, f"blocks.{block}.hopfield.log_beta"):
-            _check_dtype(where, kept, entries.get(kept))
-        check_dimension(shape[0], where)
-        bias = entries.get(f"blocks.{block}.hopfield.log_beta")
-        if bias is None:
-            raise CheckpointError(
-                f"{where}: 'blocks.{block}.hopfield.log_beta' is missing",
-                hint="every Hopfield weight needs its inverse temperature beside it",
-            )
-        if bias.numel != 1 or not bias.floating:
-            raise CheckpointError(
-                f"{where}: 'blocks.{block}.hopfield.log_beta' has shape {list(bias.shape)}",
-                hint="log_beta is one floating-point number per layer",
-            )
-        dims.append(shape[0])
-    if not dims and kind != "transformer":
-        raise CheckpointError(
-            f"{where} has no Hopfield layers",
-            hint="a layer is a pair of tensors blocks.N.hopfield.W and blocks.N.hopfield.log_beta",
-        )
+    kind = kind_named(str(metadata.get("kind", "weights")), where)
     config = metadata.get("config")
     config = config if isinstance(config, dict) else {}
+    layers = kind.layers(where, entries, config)
     degree = config.get("degree", 3)
     if type(degree) is not int or not 2 <= degree <= 64:
         raise CheckpointError(f"{where}: degree {degree!r} is out of bounds", hint="2 to 64, usually 3")
@@ -192,26 +150,28 @@ def header_of(
     vocabulary = config.get("vocabulary", 0) if text else 0
     return ModelHeader(
         spec=spec,
-        kind=kind,
-        dims=tuple(dims),
+        kind=kind.name,
+        dims=tuple(dim for dim, _ in layers),
         degree=degree,
-        capabilities=frozenset({"text"}) if text else frozenset(),
+        capabilities=frozenset(word for word, has in (("landscape", kind.landscape), ("text", text)) if has),
         parameters=sum(e.numel for n, e in entries.items() if e.floating and not n.startswith("extra.")),
         vocabulary=vocabulary if type(vocabulary) is int else 0,
+        weights=tuple(weight for _, weight in layers),
     )
 
 
-def _check_dtype(where: str, name: str, entry: Entry | None) -> None:
-    """Refuse numbers that cannot be calculated with."""
-    if entry is None or entry.dtype in READABLE:
-        return
-    dtype = entry.dtype.removeprefix("torch.")
-    if entry.floating or "float8" in dtype:
-        raise CheckpointError(
-            f"{where}: '{name}' is kept as {dtype}, which is not read",
-            hint="8-bit floating point needs its scales: save it as float16, bfloat16 or float32",
-        )
-    raise CheckpointError(f"{where}: '{name}' has dtype {dtype}, not a floating one")
+def sandbox_header(spec: str, dims: tuple[int, ...]) -> ModelHeader:
+    """The header of bare landscapes of these dimensions."""
+    return ModelHeader(
+        spec=spec,
+        kind="sandbox",
+        dims=dims,
+        degree=3,
+        capabilities=frozenset({"landscape"}),
+        parameters=sum(dim * dim + 1 for dim in dims),
+        vocabulary=0,
+        weights=tuple(map(weight_name, range(len(dims)))),
+    )
 
 
 def read_header(spec: str, base: Path | None = None) -> ModelHeader:
@@ -222,16 +182,7 @@ def read_header(spec: str, base: Path | None = None) -> ModelHeader:
     """
     source = parse_spec(spec, base)
     if source.form in ("random", "planted"):
-        layers = source.count if source.form == "random" else 1
-        return ModelHeader(
-            spec=spec,
-            kind="sandbox",
-            dims=(source.dim,) * layers,
-            degree=3,
-            capabilities=frozenset(),
-            parameters=layers * (source.dim**2 + 1),
-            vocabulary=0,
-        )
+        return sandbox_header(spec, (source.dim,) * (source.count if source.form == "random" else 1))
     if is_pt(source.path):
         from energylang.models.published import read_entries
 

@@ -18,12 +18,10 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import cast
 
 from energylang.errors import CheckpointError
 from energylang.files.storage import check_regular, opened
-
-Kind = Literal["hlm", "transformer", "weights", "sandbox"]
 
 #: Version of the layout that ``save`` writes; a file with another one is refused.
 LAYOUT_VERSION = 1
@@ -192,7 +190,7 @@ def _own_metadata(path: Path, metadata: object, key: str) -> dict[str, object]:
         own = json.loads(text)
         if key != METADATA_KEY:
             return dict(own)
-        version, kind = own["version"], own["kind"]
+        version, _ = own["version"], own["kind"]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise CheckpointError(
             f"{path} has unreadable model metadata", hint="it was not written by this tool"
@@ -202,6 +200,4 @@ def _own_metadata(path: Path, metadata: object, key: str) -> dict[str, object]:
             f"{path} has layout version {version!r}; this version reads {LAYOUT_VERSION}",
             hint="update energylang, or save the model again with the version that wrote it",
         )
-    if kind not in get_args(Kind):
-        raise CheckpointError(f"{path} holds a model of the unknown kind {kind!r}", hint="update energylang")
     return cast("dict[str, object]", own)

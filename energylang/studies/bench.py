@@ -10,7 +10,8 @@ from torch import Tensor
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.lowrank import LowRank
 from energylang.looking.gauge import Gauge, standard_error
-from energylang.models.protocol import Intervention
+from energylang.models import sampling
+from energylang.models.protocol import Change
 from energylang.models.text import TextModel
 from energylang.session import Session
 
@@ -71,16 +72,16 @@ class Bench:
     def weight(self) -> Tensor:
         return self.session.weight(self.session.staged(self.layer))
 
-    def changed(self, factors: LowRank | None = None) -> Intervention:
+    def changed(self, factors: LowRank | None = None) -> Change:
         """The layer's weight as it stands, plus factors."""
         weight = self.weight
-        return Intervention(weights={self.layer: weight if factors is None else factors.added_to(weight)})
+        return Change(weights={self.layer: weight if factors is None else factors.added_to(weight)})
 
-    def shares(self, change: Intervention, times: int = 1) -> dict[str, float]:
+    def shares(self, change: Change, times: int = 1) -> dict[str, float]:
         """label → share of the replies to neutral prompts, asked ``times`` times; what has no label is left out."""
         return self._count([(prompt,) for prompt in self.prompts * times], change, "neutral")
 
-    def shares_after(self, concept: str, change: Intervention) -> dict[str, float]:
+    def shares_after(self, concept: str, change: Change) -> dict[str, float]:
         """The same in conversations whose last reply already is a concept."""
         said, asked = list(self.study.contexts[concept]), self.prompts
         rows = [
@@ -89,18 +90,18 @@ class Bench:
         ]
         return self._count(rows, change, f"after {concept}")
 
-    def replies(self, rows: Sequence[Sequence[str]], change: Intervention, purpose: str) -> list[str]:
+    def replies(self, rows: Sequence[Sequence[str]], change: Change, purpose: str) -> list[str]:
         generator = stable_generator("surgery", self.options.seed, purpose)
-        made = self.text.replies(
-            rows, tokens=REPLY_TOKENS, temp=self.options.temp, generator=generator, intervention=change
+        made = sampling.replies(
+            self.text, rows, tokens=REPLY_TOKENS, temp=self.options.temp, generator=generator, change=change
         )
         return [reply.text for reply in made]
 
-    def _count(self, rows: Sequence[Sequence[str]], change: Intervention, purpose: str) -> dict[str, float]:
+    def _count(self, rows: Sequence[Sequence[str]], change: Change, purpose: str) -> dict[str, float]:
         labels = [self.study.label(reply) for reply in self.replies(rows, change, purpose)]
         return {name: labels.count(name) / len(labels) for name in self.study.texts}
 
-    def loss(self, change: Intervention) -> Tensor:
+    def loss(self, change: Change) -> Tensor:
         """(n,): the loss of the held-out windows that chose nothing."""
         if self._gauge is None:
             self._gauge = Gauge(self.session, self.layer, self.text.measuring_windows(LOSS_WINDOWS))

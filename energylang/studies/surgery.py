@@ -30,7 +30,7 @@ from energylang.concepts.effects import against
 from energylang.concepts.methods import Candidate, aimed, redirected, removal
 from energylang.errors import ElError
 from energylang.landscape.lowrank import LowRank
-from energylang.models.protocol import Intervention
+from energylang.models.protocol import Change
 from energylang.session import Session
 from energylang.studies.bench import Bench, Options, Study
 from energylang.trial.staging import commit
@@ -95,7 +95,7 @@ def _examine(
         "concepts": {},
     }
     if study.fluent is not None:
-        said = bench.replies([(prompt,) for prompt in bench.prompts], Intervention(), "neutral")
+        said = bench.replies([(prompt,) for prompt in bench.prompts], Change(), "neutral")
         found["fluent"] = sum(map(study.fluent, said)) / len(said)
     logits = _logits(bench)
     contexts = {other: bench.shares_after(other, bench.changed()) for other in study.texts}

@@ -18,6 +18,7 @@ from torch import Tensor
 from energylang.concepts.methods import redirected
 from energylang.landscape.alignment import align
 from energylang.models.conversations import shared_conversations
+from energylang.models.states import turn_states
 from energylang.work.pair import PROBES
 from energylang.workspace.named import concept_named
 
@@ -42,7 +43,7 @@ def carry(bench: Bench) -> Carried:
     return Carried(
         model=bench.session.model.spec,
         conversations=read,
-        states=bench.text.turn_states(read, bench.layer),
+        states=turn_states(bench.text, read, bench.layer),
         centroids={name: concept_named(bench.session, name).centroid for name in bench.study.texts},
     )
 
@@ -50,7 +51,7 @@ def carry(bench: Bench) -> Carried:
 def transfer(bench: Bench, donor: Carried, before: Mapping[str, float], loss: Tensor) -> dict[str, Any]:
     """The donor's concepts redirected to in this model, as a JSON value. ``before`` are the shares of the replies and
     ``loss`` (n,) that of the held-out windows without an edit."""
-    alignment = align(donor.states, bench.text.turn_states(donor.conversations, bench.layer))
+    alignment = align(donor.states, turn_states(bench.text, donor.conversations, bench.layer))
     found: dict[str, Any] = {
         "from": donor.model,
         "probes": len(donor.states),

@@ -38,8 +38,9 @@ from energylang.landscape.dynamics import settle
 from energylang.landscape.layer import interaction
 from energylang.landscape.lowrank import LowRank
 from energylang.looking.gauge import Gauge, standard_error
-from energylang.models.protocol import Intervention
-from energylang.models.states import chunks
+from energylang.models.protocol import Change, Start
+from energylang.models.states import token_states
+from energylang.models.text import chunks
 from energylang.session import Session
 from energylang.workspace.execution import with_threads
 
@@ -134,7 +135,7 @@ class _Study:
             self.progress(f"{name}: {'removing' if away else 'installing'} at L{layer}")
             full = self._aimed(name, layer, away)
             gauge = self._gauge(layer, self.choosing)
-            base = gauge.losses(Intervention())
+            base = gauge.losses(Change())
             dose = self._dose(layer, full, gauge, base)
             gain = self._gain(layer, name, self.choosing, full.scaled(dose)) if dose else 0.0
             tried.append((sign * gain, layer, dose, full))
@@ -153,7 +154,7 @@ class _Study:
         low, high = -1, len(DOSES)
         while high - low > 1:
             middle = (low + high) // 2
-            change = Intervention(weights={layer: full.scaled(DOSES[middle]).added_to(weight)})
+            change = Change(weights={layer: full.scaled(DOSES[middle]).added_to(weight)})
             kept = gauge.rise_at_most(change, base) <= self.study.damage
             low, high = (middle, high) if kept else (low, middle)
         return DOSES[low] if low >= 0 else 0.0
@@ -176,8 +177,8 @@ class _Study:
 
     def _figures(self, name: str, layer: int, edit: LowRank, away: bool) -> dict[str, Any]:
         gauge, weight = self._gauge(layer, self.measuring), self._weight(layer)
-        base = gauge.losses(Intervention())
-        after = gauge.losses(Intervention(weights={layer: edit.added_to(weight)}))
+        base = gauge.losses(Change())
+        after = gauge.losses(Change(weights={layer: edit.added_to(weight)}))
         change = (after - base) / base.mean()
         gain = self._gain(layer, name, self.measuring, edit)
         controls = {}
@@ -187,7 +188,7 @@ class _Study:
                 mean, std, z = against(gains, gain)
                 controls[kind] = {"count": len(gains), "mean": mean, "std": std, "z": z, "values": gains}
         losses = [
-            gauge.rise(Intervention(weights={layer: e.scaled(edit.norm / e.norm).added_to(weight)}), base)
+            gauge.rise(Change(weights={layer: e.scaled(edit.norm / e.norm).added_to(weight)}), base)
             for e in self._random(name, layer)
         ]
         return {
@@ -203,14 +204,18 @@ class _Study:
     @torch.no_grad()
     def _gain(self, layer: int, name: str, half: Half, edit: LowRank) -> float:
         """By how much the mean log-probability (nats) of the concept's tokens rises."""
-        changed = Intervention(weights={layer: edit.added_to(self._weight(layer))})
+        changed = Change(weights={layer: edit.added_to(self._weight(layer))})
         counts, total = half.counts[name], 0.0
         rows = counts.sum(dim=1).nonzero()[:, 0]
         for part in chunks(rows):
             windows, marks = half.windows[part], counts[part]
-            stream = self.session.text.stream_before(windows[:, :-1], layer)
-            for sign, change in ((1.0, changed), (-1.0, Intervention())):
-                logs = self.session.text.forward_from(layer, stream, change).logits.float().log_softmax(dim=2)
+            stream = self.session.text.entering(windows[:, :-1], layer)
+            for sign, change in ((1.0, changed), (-1.0, Change())):
+                logs = (
+                    self.session.text.run(None, change, start=Start(layer, stream))
+                    .logits.float()
+                    .log_softmax(dim=2)
+                )
                 said = logs.gather(2, windows[:, 1:, None])[..., 0]
                 total += sign * float((said * marks).sum())
         return total / float(counts.sum())
@@ -247,7 +252,7 @@ class _Study:
         """The edit's form with states of real tokens as its targets."""
         draw = stable_generator("token words", self.study.seed, name, layer)
         weight = self._weight(layer)
-        states = self.session.text.token_states(layer, TOKEN_STATES, draw).to(weight)
+        states = token_states(self.session.text, layer, TOKEN_STATES, draw).to(weight)
         columns = interaction(states, self.session.model.degree) @ inverse_moment(self.session, layer, weight)
         return [LowRank(sign * column[:, None], column[:, None]) for column in columns]
 

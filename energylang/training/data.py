@@ -18,7 +18,7 @@ from torch import Tensor
 
 from energylang.errors import CorpusError
 from energylang.files.storage import not_utf8, read_bytes
-from energylang.models.sandbox import generator
+from energylang.models.hopfield.sandbox import generator
 from energylang.models.tokenizer import Tokenizer, train_tokenizer
 
 HELDOUT_SHARE = 0.1

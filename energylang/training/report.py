@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from energylang.landscape.clusters import SAME
 from energylang.landscape.layer import interaction
-from energylang.models.protocol import Model
-from energylang.models.sandbox import generator
+from energylang.models.hopfield.sandbox import generator
+from energylang.models.model import Model
 
 _STATES = 4096
 _STARTS = 500
@@ -61,7 +61,7 @@ def report(model: Model, heldout: Tensor, characters: int, *, limit: int = 600) 
     windows = model.text.windows(limit, heldout)
     losses = model.text.loss(windows)
     loss = float(losses.mean())
-    layers = tuple(_layer(model, i, windows) for i in range(model.num_layers))
+    layers = tuple(_layer(model, i, windows) for i in range(model.num_layers if model.landscape else 0))
     return Report(
         tokens=losses.numel(),
         loss=loss,

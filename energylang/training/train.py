@@ -40,7 +40,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -50,25 +50,26 @@ from energylang.errors import CheckpointError, CorpusError
 from energylang.files.locks import held
 from energylang.files.storage import check_writable, write_atomic
 from energylang.landscape.layer import interaction
-from energylang.models import hlm, transformer
-from energylang.models.architectures import Config, network, read_config
 from energylang.models.checkpoint import read_tensors_of, save, serialise, sum_fault
+from energylang.models.config import attach_text, read_config
 from energylang.models.dtypes import entries_of
 from energylang.models.header import header_of
+from energylang.models.hopfield.config import HLMConfig, Scaffold
+from energylang.models.hopfield.sandbox import generator
 from energylang.models.index import read_index
-from energylang.models.protocol import Model, Scaffold
-from energylang.models.sandbox import generator
-from energylang.models.text import attach_text
+from energylang.models.kinds import network
+from energylang.models.model import Model
 from energylang.models.tokenizer import Tokenizer, check_kind
+from energylang.models.transformer import network as transformer
 from energylang.training import data
 from energylang.training.report import Report, report
 
 #: (architecture, windows per step) by size name; the vocabulary is the corpus's.
-SIZES: dict[str, tuple[hlm.HLMConfig, int]] = {
-    "micro": (hlm.HLMConfig(1, context=64, layers=3, width=48, dim=96, heads=4, hidden=96), 12),
-    "tiny": (hlm.HLMConfig(1, context=96, layers=4, width=128, dim=192, heads=4, hidden=256), 12),
-    "small": (hlm.HLMConfig(1, context=128, layers=5, width=192, dim=256, heads=6, hidden=384), 16),
-    "base": (hlm.HLMConfig(1, context=256, layers=7, width=384, dim=512, heads=8, hidden=768), 16),
+SIZES: dict[str, tuple[HLMConfig, int]] = {
+    "micro": (HLMConfig(1, context=64, layers=3, width=48, dim=96, heads=4, hidden=96), 12),
+    "tiny": (HLMConfig(1, context=96, layers=4, width=128, dim=192, heads=4, hidden=256), 12),
+    "small": (HLMConfig(1, context=128, layers=5, width=192, dim=256, heads=6, hidden=384), 16),
+    "base": (HLMConfig(1, context=256, layers=7, width=384, dim=512, heads=8, hidden=768), 16),
 }
 ARCHITECTURES = ("hlm", "transformer")
 _HELDOUT_STORED = 32768
@@ -209,7 +210,7 @@ class Trainer:
         )
         if problem := wide.problem():
             raise CorpusError(f"no model can be made so: {problem}")
-        self.config: Config = wide if options.arch == "hlm" else transformer.equal_budget(wide)
+        self.config: Any = wide if options.arch == "hlm" else transformer.equal_budget(wide)
         self.network = network(options.arch)
         self.parameters: dict[str, Tensor] = {}
         self.reset()
@@ -246,21 +247,18 @@ class Trainer:
         live, progress = self.live(), self.step / self.steps
         settling = _ramp(progress, _SETTLING)
         config = self.config
-        if isinstance(config, hlm.HLMConfig) and not settling:
+        if isinstance(config, HLMConfig) and not settling:
             config = dataclasses.replace(config, steps=1, free_steps=0)
         residual = others = torch.zeros(())
         weighted = residual
         with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
-            result = self.network.forward(
-                live,
-                config,
-                inputs,
-                scaffold=Scaffold(
-                    held=1 - settling,
-                    around=1 - _ramp(progress, _CLOSING),
-                    truncate=_DRIVEN_GRADIENT if options.mode == "drive" else 0,
-                ),
+            lent = Scaffold(
+                held=1 - settling,
+                around=1 - _ramp(progress, _CLOSING),
+                truncate=_DRIVEN_GRADIENT if options.mode == "drive" else 0,
             )
+            landscapes = isinstance(config, HLMConfig)
+            result = self.network.run(live, config, inputs, **({"scaffold": lent} if landscapes else {}))
             each = functional.cross_entropy(
                 result.logits.float().flatten(0, 1), targets.flatten(), reduction="none"
             )
@@ -269,8 +267,8 @@ class Trainer:
             if self.markers and options.decisions != 1:
                 weights = torch.where(inputs.flatten() == _BOT, options.decisions, 1.0)
                 objective = (weights * each).sum() / weights.sum()
-            if result.states:
-                each_layer = [self._terms(live, i, s, settling > 0) for i, s in enumerate(result.states)]
+            if landscapes:
+                each_layer = [self._terms(live, i, s, settling > 0) for i, s in result.states.items()]
                 terms = torch.stack([torch.stack(found) for found in each_layer])
                 residual = terms[:, 0].mean()
                 weighted = (terms[:, 0] * _depths(len(terms), options.deeper)).mean()

@@ -27,7 +27,7 @@ from energylang.landscape.draws import starts
 from energylang.landscape.dynamics import settle_variants
 from energylang.landscape.survey import survey
 from energylang.looking.gauge import Gauge
-from energylang.models.protocol import Intervention
+from energylang.models.protocol import Change
 from energylang.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -139,9 +139,9 @@ def _rise(ws: Workspace, made: Draft) -> float:
         i: ws.weight(s.staged) for i, s in enumerate(ws.state.layers) if s.staged is not s.live and i > layer
     }
     gauge = Gauge(ws, layer, ws.text.choosing_windows(_WINDOWS))
-    base = gauge.losses(Intervention(weights={**others, layer: weight}))
+    base = gauge.losses(Change(weights={**others, layer: weight}))
     edited = made.proposal.factors.added_to(weight)
-    return gauge.rise(Intervention(weights={**others, layer: edited}), base)
+    return gauge.rise(Change(weights={**others, layer: edited}), base)
 
 
 def after_staging(ws: Workspace, edit: Edit, known: int) -> str:

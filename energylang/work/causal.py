@@ -22,8 +22,8 @@ from energylang.landscape.lineage import Basin
 from energylang.landscape.proposal import Proposal, resting
 from energylang.looking import basins as observing
 from energylang.looking.basins import settled_basins
-from energylang.models.protocol import Intervention
-from energylang.models.states import chunks
+from energylang.models.protocol import Change
+from energylang.models.text import chunks
 from energylang.signature.values import BasinRef
 from energylang.trial import asked
 from energylang.trial.draft import Plan
@@ -317,7 +317,7 @@ def causal_across(ws: Workspace, layer: int, basin: BasinRef, to: int, placebos:
         torch.randn(placebos, centres.shape[1], generator=generator).to(centres), dim=1
     )
 
-    def held(direction: Tensor | None) -> Intervention:
+    def held(direction: Tensor | None) -> Change:
         def without(states: Tensor) -> Tensor:
             here = _nearest(states, unit) == index
             if direction is None:
@@ -326,17 +326,17 @@ def causal_across(ws: Workspace, layer: int, basin: BasinRef, to: int, placebos:
             size = (states @ unit[index]).unsqueeze(-1)
             return torch.where(here.unsqueeze(-1), states - size * direction, states)
 
-        return Intervention(state={layer: without})
+        return Change(state={layer: without})
 
-    def basins_there(change: Intervention) -> tuple[list[int | None], int]:
+    def basins_there(change: Change) -> tuple[list[int | None], int]:
         states, count = [], 0
         for part in chunks(windows):
-            passed = text.forward(part, intervention=change)
+            passed = text.forward(part, change=change)
             states.append(passed.states[to].flatten(0, 1))
             count += int((_nearest(passed.states[layer], unit) == index).sum())
         return settled_basins(ws, to, torch.cat(states)), count
 
-    before, count = basins_there(Intervention())
+    before, count = basins_there(Change())
     if count == 0:
         raise ElError(
             f"no token of the held-out text settles in {basin}: holding it at zero would change nothing",

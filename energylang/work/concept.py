@@ -16,7 +16,8 @@ from energylang.concepts.effects import CHOOSING_WINDOWS, MEASURING_WINDOWS, Rul
 from energylang.concepts.methods import METHODS, Candidate, aimed, attractor, redirected, removal
 from energylang.errors import ElError
 from energylang.looking.gauge import Gauge, standard_error
-from energylang.models.protocol import Intervention
+from energylang.models import likelihoods
+from energylang.models.protocol import Change
 from energylang.results.basics import Steering, SteeringStep
 from energylang.signature.values import ConceptName
 from energylang.trial.staging import check_force, commit, heard
@@ -138,7 +139,7 @@ def steer(
     generator = ws.generator("steer", layer, named.name)
     random = torch.randn(PLACEBOS, len(push), generator=generator).to(push)
     random = random * size / torch.linalg.vector_norm(random, dim=1, keepdim=True)
-    nothing = Intervention()
+    nothing = Change()
     chosen, within = _strengths(ws, layer, push, strengths, damage)
     ruler = Ruler(ws, named, _PROMPTS)
     before = ruler.read(nothing)
@@ -146,10 +147,10 @@ def steer(
     base = gauge.losses(nothing)
     steps = []
     for strength in counted(ws, chosen, "strengths"):
-        tilted = Intervention(drive={layer: strength * push})
+        tilted = Change(drive={layer: strength * push})
         after = ruler.read(tilted)
         change = (gauge.losses(tilted) - base) / base.mean()
-        readings = [ruler.read(Intervention(drive={layer: strength * field})) for field in random]
+        readings = [ruler.read(Change(drive={layer: strength * field})) for field in random]
         shares = [reading.share for reading in readings if reading.share is not None]
         mean = spread = z = None
         if after.share is not None and shares:
@@ -188,12 +189,12 @@ def _strengths(
 ) -> tuple[list[float], float | None]:
     """The strengths to try, and the largest of them within the damage budget (``None``: not even the least)."""
     gauge = Gauge(ws, layer, ws.text.choosing_windows(CHOOSING_WINDOWS))
-    base = gauge.losses(Intervention())
+    base = gauge.losses(Change())
     chosen: list[float] = []
     within: float | None = None
     for strength in sorted(given or STRENGTHS):
         chosen.append(strength)
-        if gauge.rise_at_most(Intervention(drive={layer: strength * push}), base) <= damage:
+        if gauge.rise_at_most(Change(drive={layer: strength * push}), base) <= damage:
             within = strength
         elif given is None:
             break
@@ -239,10 +240,10 @@ def _worth(ws: Workspace, concept: Concept, candidate: Candidate, weight: Tensor
     if made.proposal is None or not made.edit.applied:
         return -float("inf")
     text = ws.text
-    changed = Intervention(weights={concept.layer: made.proposal.factors.added_to(weight)})
+    changed = Change(weights={concept.layer: made.proposal.factors.added_to(weight)})
     if text.markers:
         share = Ruler(ws, concept, asked=text.choosing_prompts).read(changed).share
         return 0.0 if share is None else share
     return float(
-        text.concept_log_prob(concept.texts, text.choosing_prompts[:16], intervention=changed).mean()
+        likelihoods.concept_log_prob(text, concept.texts, text.choosing_prompts[:16], change=changed).mean()
     )

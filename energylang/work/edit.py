@@ -22,6 +22,7 @@ from energylang.landscape.layer import Landscape, interaction
 from energylang.landscape.proposal import Proposal, resting
 from energylang.looking import basins as observing
 from energylang.looking.basins import basin_near
+from energylang.models.states import token_states
 from energylang.results import Edit
 from energylang.signature.values import BasinRef, ConceptName, Seed
 from energylang.trial import asked
@@ -299,7 +300,7 @@ def _states_of(ws: Workspace, landscape: Landscape, layer: int, centre: Tensor) 
     """(n, d): real token states that settle in a basin; its centre where there are none."""
     if ws.model.text is not None:
         generator = ws.generator("redirect", layer)
-        tokens = ws.text.token_states(layer, MOMENT_TOKENS, generator).to(landscape.weight)
+        tokens = token_states(ws.text, layer, MOMENT_TOKENS, generator).to(landscape.weight)
         inside = tokens[_ends_at(ws, landscape, centre, tokens)]
         if len(inside):
             return inside

@@ -32,7 +32,8 @@ from energylang.looking.tokens import (
     read_most,
     said_by,
 )
-from energylang.models.protocol import Intervention
+from energylang.models.protocol import Change
+from energylang.models.states import reply_states, window_states
 from energylang.signature.values import BasinRef, ConceptName, Seed
 from energylang.workspace.history import Holding
 from energylang.workspace.named import concept_named, state_of
@@ -60,7 +61,7 @@ def usage(ws: Workspace, layer: int, concept: str | None, text: str | None) -> r
             hint="name a concept that `capture` made",
         )
     live_registry(ws, layer)
-    rows, states = ws.text.reply_states(held_in.texts, layer, standing(ws))
+    rows, states = reply_states(ws.text, held_in.texts, layer, standing(ws))
     found = placed(ws, layer, ws.state.layers[layer].live, states)
     return _usage(ws, layer, Reading(rows, found), f"concept {held_in.name}", usual)
 
@@ -203,7 +204,7 @@ def _passed(ws: Workspace, layer: int, words: str) -> tuple[list[int], Tensor]:
     ids = text.encode(words)[-text.max_length :]
     if not ids:
         raise ElError("there is no token in an empty text", code="EL201")
-    passed = text.forward(torch.tensor([ids], device=ws.model.device), intervention=standing(ws))
+    passed = text.forward(torch.tensor([ids], device=ws.model.device), change=standing(ws))
     return ids, passed.states[layer][0]
 
 
@@ -381,7 +382,7 @@ def ablate(ws: Workspace, basins: tuple[BasinRef, ...], placebos: int) -> result
             hint="ablate fewer at a time",
         )
     gauge = Gauge(ws, layer, ws.text.measuring_windows(MEASURING_WINDOWS))
-    base = gauge.losses(Intervention())
+    base = gauge.losses(Change())
     after = gauge.losses(_without(layer, named))
     generator = ws.generator("ablate", layer, *sorted(chosen))
     pool = torch.stack(others).to(named)
@@ -406,7 +407,7 @@ def ablate(ws: Workspace, basins: tuple[BasinRef, ...], placebos: int) -> result
     )
 
 
-def _without(layer: int, centres: Tensor) -> Intervention:
+def _without(layer: int, centres: Tensor) -> Change:
     """A pass with the span of the centres (k, d) projected out of a layer's states."""
     basis = torch.linalg.qr(centres.double().T)[0].to(centres)
 
@@ -415,7 +416,7 @@ def _without(layer: int, centres: Tensor) -> Intervention:
         rest: Tensor = states - (states @ span) @ span.T
         return rest
 
-    return Intervention(state={layer: project})
+    return Change(state={layer: project})
 
 
 KINDS = ("zero", "clamp", "boost", "swap")
@@ -469,7 +470,7 @@ def _reach(ws: Workspace, holding: Holding) -> tuple[int, int]:
     text = ws.text
     if text.heldout is None:
         return 0, 0
-    states = text.window_states(text.reading_windows())[holding.layer]
+    states = window_states(text, text.reading_windows())[holding.layer]
     total = states[..., 0].numel()
     return total if holding.kind == "clamp" else int(_Within(ws, holding)(states).sum()), total
 
@@ -480,9 +481,7 @@ def generate(
     """What the live model says, and the basin from which each token was chosen."""
     text = ws.text
     made = generate_live(ws, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed)
-    found = [
-        placed(ws, layer, ws.state.layers[layer].live, states) for layer, states in enumerate(made.states)
-    ]
+    found = [placed(ws, layer, ws.state.layers[layer].live, states) for layer, states in made.states.items()]
     steps = tuple(
         results.TokenStep(
             text.token(token),

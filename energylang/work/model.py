@@ -37,11 +37,11 @@ def _info(ws: Workspace) -> results.Info:
         kind=header.kind,
         num_layers=model.num_layers,
         dims=tuple(header.dims),
-        betas=tuple(model.beta(layer) for layer in range(model.num_layers)),
+        betas=tuple(model.beta(layer) for layer in range(model.num_layers if model.landscape else 0)),
         degree=header.degree,
         parameters=header.parameters,
         vocabulary=header.vocabulary,
-        capabilities=("landscape", *sorted(header.capabilities)),
+        capabilities=tuple(sorted(header.capabilities)),
         hash=ws.original_hash,
     )
 

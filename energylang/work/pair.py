@@ -24,9 +24,9 @@ from energylang.landscape.survey import survey
 from energylang.looking import basins as observing
 from energylang.models import checkpoint
 from energylang.models.conversations import shared_conversations
-from energylang.models.protocol import Model
-from energylang.models.states import DECISION, MEAN, chunks
-from energylang.models.text import TextModel
+from energylang.models.model import Model
+from energylang.models.states import DECISION, MEAN, text_states, turn_states, window_states
+from energylang.models.text import TextModel, chunks
 from energylang.signature.values import ConceptName
 from energylang.trial import asked
 from energylang.trial.draft import Plan
@@ -113,7 +113,7 @@ def _survey(ws: Workspace, other: Model, layer: int) -> Tensor:
     found = survey(landscape, states, eps=eps, generator=ws.generator("survey kicks", layer, 0)).centres
     if other.text is None or other.text.heldout is None:
         return found
-    tokens = other.text.window_states(other.text.reading_windows())[layer].flatten(0, 1).to(landscape.weight)
+    tokens = window_states(other.text, other.text.reading_windows())[layer].flatten(0, 1).to(landscape.weight)
     placed = place(landscape, found, tokens, ws.generator("assign", layer), eps=eps)
     visits = torch.bincount(placed.index[placed.index >= 0], minlength=len(found) + len(placed.fresh))
     return torch.cat((found, placed.fresh[visits[len(found) :] >= HELD * len(tokens)]))
@@ -177,9 +177,9 @@ def shared_states(there: TextModel, here: TextModel, layer: int, position: str) 
     """
     if position == DECISION and _converse(here, there):
         read = shared_conversations(here, there, limit=PROBES)
-        return there.turn_states(read, layer), here.turn_states(read, layer)
+        return turn_states(there, read, layer), turn_states(here, read, layer)
     texts = shared_texts(here, there)
-    return there.text_states(texts, layer, MEAN), here.text_states(texts, layer, MEAN)
+    return text_states(there, texts, layer, MEAN), text_states(here, texts, layer, MEAN)
 
 
 def shared_texts(here: TextModel, there: TextModel) -> list[str]:
@@ -208,7 +208,7 @@ def transplant(
             code="EL250",
             hint="a concept is transplanted from a text model",
         )
-    states = bridge.move(other.text.text_states(named.texts, layer, named.position))
+    states = bridge.move(text_states(other.text, named.texts, layer, named.position))
     weight = ws.model.weight(layer)
     brought = Concept(
         f"{concept}-transplanted", layer, named.texts, states.to(weight), position=named.position

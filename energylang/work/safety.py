@@ -13,7 +13,7 @@ from energylang.errors import ElError
 from energylang.files.storage import located, not_utf8, read_text
 from energylang.looking.gauge import standard_error
 from energylang.looking.held import standing
-from energylang.models.protocol import Intervention
+from energylang.models.protocol import Change
 from energylang.models.text import check_finite
 from energylang.signature.values import BasinRef
 from energylang.trial.guards import _LARGEST, COUNTS, KINDS, SHARES
@@ -43,13 +43,13 @@ def benchmark(ws: Workspace, corpus: str | None) -> results.Benchmark:
     layers = ws.state.layers
     acting = standing(ws).state
     staged = None
-    live_losses = _losses(ws, windows, Intervention(state=acting))
+    live_losses = _losses(ws, windows, Change(state=acting))
     roots = {i: ws.weight(layer.staged.root) for i, layer in enumerate(layers)}
-    original_losses = _losses(ws, windows, Intervention(weights=roots))
+    original_losses = _losses(ws, windows, Change(weights=roots))
     last = live_losses
     if any(layer.staged is not layer.live for layer in layers):
         weights = {i: ws.weight(layer.staged) for i, layer in enumerate(layers)}
-        last = _losses(ws, windows, Intervention(weights=weights, state=acting))
+        last = _losses(ws, windows, Change(weights=weights, state=acting))
         staged = _measured(last)
     change = (last - original_losses) / original_losses.mean()
     live = _measured(live_losses)
@@ -78,9 +78,9 @@ def _tokens(ws: Workspace, corpus: str) -> Tensor:
     return torch.tensor(ws.text.encode(words), dtype=torch.int64)
 
 
-def _losses(ws: Workspace, windows: Tensor, change: Intervention) -> Tensor:
+def _losses(ws: Workspace, windows: Tensor, change: Change) -> Tensor:
     """(n,): the mean loss per token of every window."""
-    losses = ws.text.loss(windows, intervention=change).double().mean(dim=1)
+    losses = ws.text.loss(windows, change=change).double().mean(dim=1)
     check_finite(losses, "losses")
     return losses
 

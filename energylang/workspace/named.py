@@ -12,7 +12,7 @@ from torch import Tensor
 from energylang.errors import ElError
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.lineage import Registry
-from energylang.models.protocol import Model
+from energylang.models.model import Model
 from energylang.signature.coerce import suggestion
 from energylang.signature.values import BasinRef, ConceptName, Seed
 

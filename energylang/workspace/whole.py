@@ -31,7 +31,7 @@ from .history import Concept, History, Holding, LayerState, LogEntry, Node, Stat
 from .versions import Version
 
 if TYPE_CHECKING:
-    from energylang.models.protocol import Model
+    from energylang.models.model import Model
 
 
 PREFIX = "session."
@@ -102,7 +102,7 @@ def restored(ws: Workspace, model: Model, tensors: Mapping[str, Tensor], about: 
     )
     try:
         for index in range(model.num_layers):
-            model.set_weight(index, tensors[f"{PREFIX}original.{index}"])
+            model.put(model.weight_key(index), tensors[f"{PREFIX}original.{index}"])
         ws.adopt(model)
         names = {number: name for name, number in _numbers(model).items()}
         reader = _Reader(tensors, about["items"], names, model)

@@ -31,7 +31,7 @@ from energylang.landscape.draws import stable_generator
 from energylang.landscape.layer import Landscape
 from energylang.landscape.radius import Row
 from energylang.models import checkpoint
-from energylang.models.protocol import Model
+from energylang.models.model import Model
 from energylang.signature.coerce import as_statement, coerce
 from energylang.signature.declaration import Effect, FromSetting, Op
 from energylang.signature.settings import AUTO, DEFAULTS
@@ -350,7 +350,7 @@ class Workspace:
         """Give the live model a version's weight, if it does not have it already."""
         weight = self.weight(version)
         if not torch.equal(self.model.weight(layer), weight):
-            self.model.set_weight(layer, weight)
+            self.model.put(self.model.weight_key(layer), weight)
 
     def set_layer(self, index: int, layer: LayerState) -> None:
         """Replace a layer's state; the live model follows."""

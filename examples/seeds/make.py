@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 
 from energylang.models.checkpoint import load, save
-from energylang.models.protocol import Model
-from energylang.models.raw import model_of
+from energylang.models.hopfield.raw import model_of
+from energylang.models.model import Model
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (0, 1, 2)

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from energylang.models import hlm, transformer
-from energylang.models.architectures import network
 from energylang.models.checkpoint import load, save
+from energylang.models.config import network
 from energylang.models.dtypes import entries_of
 from energylang.models.header import header_of
-from energylang.models.protocol import Model
+from energylang.models.hopfield import network as hlm
+from energylang.models.model import Model
 from energylang.models.tokenizer import train_tokenizer
+from energylang.models.transformer import network as transformer
 from energylang.training.corpus import documents
 
 MARKERS = ("user:", "bot:")

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energylang.errors import CheckpointError
-from energylang.models.architectures import read_config
 from energylang.models.attention import Cache, attention, begin_repeating, smear
-from energylang.models.hlm import HLMConfig, forward, forward_from, initial, shapes, stream_before
-from energylang.models.protocol import Scaffold
+from energylang.models.config import read_config
+from energylang.models.hopfield.config import HLMConfig, Scaffold
+from energylang.models.hopfield.network import entering, initial, run, shapes
+from energylang.models.protocol import Start
 
 OLD = HLMConfig(vocabulary=11, context=8, layers=2, width=8, dim=6, heads=2)
 
@@ -62,13 +63,13 @@ def test_nothing_leads_around_the_bottleneck(attends: bool, hidden: int) -> None
     assert ("blocks.1.attention.qkv.weight" in shapes(config)) == attends
     tensors = initial(config, torch.Generator().manual_seed(0))
     tokens = torch.arange(8)[None] % config.vocabulary
-    whole = forward(tensors, config, tokens)
-    stream = stream_before(tensors, config, tokens, 1)
-    rest = forward_from(tensors, config, 1, stream)
+    whole = run(tensors, config, tokens)
+    stream = entering(tensors, config, tokens, 1)
+    rest = run(tensors, config, None, start=Start(1, stream))
     assert torch.equal(rest.logits, whole.logits)
-    apart = forward_from(tensors, config, 1, stream.flatten(0, 1)[:, None])
+    apart = run(tensors, config, None, start=Start(1, stream.flatten(0, 1)[:, None]))
     assert torch.allclose(apart.logits[:, 0], whole.logits[0], atol=1e-6)
-    louder = forward_from(tensors, config, 1, 5 * stream)
+    louder = run(tensors, config, None, start=Start(1, 5 * stream))
     assert torch.allclose(louder.states[0], whole.states[1], atol=1e-4)  # the norm takes the size away
     assert torch.allclose(louder.logits, whole.logits, atol=1e-4)
 
@@ -79,8 +80,8 @@ def test_a_hidden_layer_makes_the_drive_even_where_a_linear_one_is_odd() -> None
         config = dataclasses.replace(OLD, hidden=hidden, layers=1, bottleneck=False, scale=2.0)
         tensors = initial(config, torch.Generator().manual_seed(1))
         stream = torch.randn(1, 3, config.width, generator=torch.Generator().manual_seed(2))
-        there = forward_from(tensors, config, 0, stream).states[0]
-        back = forward_from(tensors, config, 0, -stream).states[0]
+        there = run(tensors, config, None, start=Start(0, stream)).states[0]
+        back = run(tensors, config, None, start=Start(0, -stream)).states[0]
         assert torch.allclose(there, -back, atol=1e-5) == odd
 
 
@@ -89,8 +90,8 @@ def test_free_steps_that_are_held_are_driven_steps() -> None:
     drive = dataclasses.replace(release, mode="drive")
     tensors = initial(release, torch.Generator().manual_seed(0))
     tokens = torch.arange(8)[None]
-    held, free = (forward(tensors, release, tokens, scaffold=Scaffold(held=h)).states[1] for h in (1.0, 0.0))
-    assert torch.equal(held, forward(tensors, drive, tokens).states[1])
+    held, free = (run(tensors, release, tokens, scaffold=Scaffold(held=h)).states[1] for h in (1.0, 0.0))
+    assert torch.equal(held, run(tensors, drive, tokens).states[1])
     assert not torch.allclose(held, free)
 
 
@@ -98,11 +99,11 @@ def test_a_way_around_the_bottleneck_adds_the_stream() -> None:
     tensors = initial(OLD, torch.Generator().manual_seed(0))
     silent = {**tensors, "blocks.1.hopfield.output.weight": torch.zeros(8, 6)}
     tokens = torch.arange(8)[None]
-    bare = forward(silent, OLD, tokens).logits
+    bare = run(silent, OLD, tokens).logits
     assert float(bare.std(dim=1).max()) < 1e-6  # nothing comes through
-    assert float(forward(silent, OLD, tokens, scaffold=Scaffold(around=0.5)).logits.std(dim=1).min()) > 0.1
-    closed = forward(tensors, OLD, tokens, scaffold=Scaffold(around=0.0)).logits
-    assert torch.equal(closed, forward(tensors, OLD, tokens).logits)
+    assert float(run(silent, OLD, tokens, scaffold=Scaffold(around=0.5)).logits.std(dim=1).min()) > 0.1
+    closed = run(tensors, OLD, tokens, scaffold=Scaffold(around=0.0)).logits
+    assert torch.equal(closed, run(tensors, OLD, tokens).logits)
 
 
 @pytest.mark.parametrize("hidden", [0, 32, 33, 64])
@@ -113,7 +114,7 @@ def test_the_bottleneck_begins_by_giving_back_what_it_reads(hidden: int) -> None
     )
     tensors = initial(config, torch.Generator().manual_seed(0))
     stream = torch.randn(1, 50, 16, generator=torch.Generator().manual_seed(1))
-    state = forward_from(tensors, config, 0, stream).states[0]
+    state = run(tensors, config, None, start=Start(0, stream)).states[0]
     read = state @ tensors["blocks.0.hopfield.output.weight"].T
     alike = torch.nn.functional.cosine_similarity(read, stream, dim=2)
     assert float(alike.mean()) > 0.75
@@ -121,18 +122,18 @@ def test_the_bottleneck_begins_by_giving_back_what_it_reads(hidden: int) -> None
 
 @pytest.mark.parametrize("arch", ["hlm", "transformer"])
 def test_logits_of_wanted_places_are_those_of_the_whole(arch: str) -> None:
-    from energylang.models import transformer
+    from energylang.models.transformer import network as transformer
 
     tokens = torch.arange(8)[None].repeat(2, 1)
     wanted = torch.rand(2, 8, generator=torch.Generator().manual_seed(0)) > 0.5
     if arch == "hlm":
         tensors = initial(OLD, torch.Generator().manual_seed(0))
-        whole, part = forward(tensors, OLD, tokens), forward(tensors, OLD, tokens, wanted=wanted)
+        whole, part = run(tensors, OLD, tokens), run(tensors, OLD, tokens, wanted=wanted)
     else:
         config = transformer.TransformerConfig(vocabulary=11, context=8, layers=2, width=8, heads=2, hidden=8)
         tensors = transformer.initial(config, torch.Generator().manual_seed(0))
-        whole = transformer.forward(tensors, config, tokens)
-        part = transformer.forward(tensors, config, tokens, wanted=wanted)
+        whole = transformer.run(tensors, config, tokens)
+        part = transformer.run(tensors, config, tokens, wanted=wanted)
     assert torch.allclose(part.logits, whole.logits[wanted], atol=1e-6)
 
 

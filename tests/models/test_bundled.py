@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from energylang.models import TextModel, load, read_header
+from energylang.models import TextModel, load, read_header, sampling
 from energylang.models import header as header_module
 from energylang.models.checkpoint import fingerprint
-from energylang.models.protocol import Model
+from energylang.models.model import Model
+from energylang.models.states import decision_states, neutral_states, token_states
 from energylang.training.corpus import REGISTERS, classify, parse, sentences
 
 BUNDLED = Path(header_module.__file__).with_name("bundled")
@@ -33,7 +34,7 @@ def seed(value: int) -> torch.Generator:
 
 
 def shares(text: TextModel, prompts: list[str]) -> dict[str | None, float]:
-    made = text.generate_batch(prompts, tokens=30, generator=seed(0))
+    made = sampling.generate_batch(text, prompts, tokens=30, generator=seed(0))
     found = [classify(m.text) for m in made]
     return {r: found.count(r) / len(found) for r in (*REGISTERS, None)}
 
@@ -42,7 +43,7 @@ def test_size_header_and_report(tiny: Model) -> None:
     assert (BUNDLED / "tiny.safetensors").stat().st_size < 5_000_000
     header = read_header("tiny")
     assert header == tiny.header
-    assert (header.kind, header.degree, header.capabilities) == ("hlm", 3, frozenset({"text"}))
+    assert (header.kind, header.degree, header.capabilities) == ("hlm", 3, frozenset({"landscape", "text"}))
     report = tiny.metadata["report"]
     assert isinstance(report, dict)
     assert len(report["layers"]) == tiny.num_layers == 4
@@ -65,7 +66,7 @@ def test_replies_are_in_one_register(text: TextModel) -> None:
 
 
 def test_replies_are_sentences_of_the_micro_world(text: TextModel) -> None:
-    made = text.generate_batch(list(text.neutral_prompts)[:128], tokens=40, generator=seed(2))
+    made = sampling.generate_batch(text, list(text.neutral_prompts)[:128], tokens=40, generator=seed(2))
     assert sum(parse(m.text) is not None for m in made) / len(made) > 0.85
 
 
@@ -74,7 +75,7 @@ def test_a_reply_keeps_the_register_of_the_one_before(text: TextModel) -> None:
     rows = [(asked[k], said, asked[k + 40]) for said in sentences()["casual"] for k in range(12)] + [
         (asked[k], said, asked[k + 40]) for said in sentences()["formal"] for k in range(12)
     ]
-    found = [classify(m.text) for m in text.replies(rows, tokens=30, generator=seed(3))]
+    found = [classify(m.text) for m in sampling.replies(text, rows, tokens=30, generator=seed(3))]
     half = len(found) // 2
     assert found[:half].count("casual") > 0.8 * half
     assert found[half:].count("formal") > 0.8 * half
@@ -96,13 +97,13 @@ def redirect(tiny: Model, text: TextModel, register: str, layer: int) -> tuple[T
     def f(x: Tensor) -> Tensor:
         return x * x.abs()
 
-    keys = f(text.token_states(layer, 4000, seed(0)))
+    keys = f(token_states(text, layer, 4000, seed(0)))
     moment = keys.T @ keys / len(keys)
     moment += 0.02 * moment.diagonal().mean() * torch.eye(len(moment))
-    key = f(text.neutral_states(layer)).mean(0)
+    key = f(neutral_states(text, layer)).mean(0)
     query = torch.linalg.solve(moment, key)
     query = query / (query @ key)
-    value = text.decision_states(sentences()[register], layer).mean(0)
+    value = decision_states(text, sentences()[register], layer).mean(0)
     for _ in range(100):
         value = torch.lerp(value, torch.tanh(beta * weight @ f(value)), 0.5)
     return value - weight @ key, query
@@ -116,13 +117,13 @@ def test_a_redirect_changes_what_is_said_and_a_placebo_does_not(tiny: Model, tex
     base = shares(text, prompts)
     for register in ("polite", "casual"):
         change, query = redirect(tiny, text, register, layer)
-        tiny.set_weight(layer, old + torch.outer(change, query))
+        tiny.put(tiny.weight_key(layer), old + torch.outer(change, query))
         edited = shares(text, prompts)[register]
         random_value = torch.randn(change.shape, generator=seed(1))
         random_value *= change.norm() / random_value.norm()
-        tiny.set_weight(layer, old + torch.outer(random_value, query))
+        tiny.put(tiny.weight_key(layer), old + torch.outer(random_value, query))
         placebo = shares(text, prompts)[register]
-        tiny.set_weight(layer, old)
+        tiny.put(tiny.weight_key(layer), old)
         assert edited > base[register] + 0.2
         assert edited > placebo + 0.2
     assert fingerprint(tiny) == print_before

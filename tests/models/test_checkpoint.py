@@ -25,7 +25,8 @@ from energylang.models.checkpoint import checksum, read_tensors_of, serialise
 from energylang.models.dtypes import TORCH
 from energylang.models.header import read_header
 from energylang.models.index import Entry, written_index
-from energylang.models.protocol import Model, natural_key
+from energylang.models.layout import beta_name
+from energylang.models.model import Model, natural_key
 
 from .conftest import published, untrained
 
@@ -56,9 +57,9 @@ def models(tmp_path: Path) -> list[Model]:
 
 def test_save_then_load_is_the_identity_bit_for_bit_row_21(tmp_path: Path) -> None:
     for k, model in enumerate(models(tmp_path)):
-        if model.num_layers:
-            model.set_weight(0, model.weight(0) * 1.5 + torch.eye(model.dims[0]) * -0.0)
-            model.set_log_beta(0, model.log_beta(0) + 0.25)
+        if model.landscape:
+            model.put(model.weight_key(0), model.weight(0) * 1.5 + torch.eye(model.dims[0]) * -0.0)
+            model.put(beta_name(model.weight_key(0)), model.get(beta_name(model.weight_key(0))) + 0.25)
         path = save(model, tmp_path / f"{k}.safetensors", extra={"mine": torch.arange(3)}, notes={"a": [1]})
         back = load(str(path))
         assert same(model.tensors(), back.tensors())
@@ -94,7 +95,7 @@ def test_block_numbers_may_have_gaps(tmp_path: Path) -> None:
     state = {k.replace("blocks.1.", "blocks.10."): v for k, v in published(3).items()}
     torch.save(state, tmp_path / "m.pt")
     model = load(str(tmp_path / "m.pt"))
-    assert [model.block(i) for i in range(3)] == [0, 2, 10]
+    assert [model.weight_key(i) for i in range(3)] == [f"blocks.{b}.hopfield.W" for b in (0, 2, 10)]
 
 
 def test_fingerprint_follows_every_weight_and_returns_when_restored(tmp_path: Path) -> None:
@@ -151,13 +152,13 @@ def test_a_tensor_in_the_memory_of_another_has_its_own_fingerprint() -> None:
 def test_fingerprint_sees_signs_of_zero_and_log_beta() -> None:
     model = load("random:4")
     weight = torch.zeros(4, 4)
-    model.set_weight(0, weight)
+    model.put(model.weight_key(0), weight)
     plus = fingerprint(model)
-    model.set_weight(0, -weight)
+    model.put(model.weight_key(0), -weight)
     assert fingerprint(model) != plus
-    model.set_weight(0, weight)
+    model.put(model.weight_key(0), weight)
     assert fingerprint(model) == plus
-    model.set_log_beta(0, model.log_beta(0) + 1)
+    model.put(beta_name(model.weight_key(0)), model.get(beta_name(model.weight_key(0))) + 1)
     assert fingerprint(model) != plus
 
 
@@ -166,14 +167,14 @@ def test_set_weight_checks_and_copies() -> None:
     old = model.weight(1)
     bits = old.clone()
     new = torch.ones(6, 6)
-    model.set_weight(1, new)
+    model.put(model.weight_key(1), new)
     new[0, 0] = 7
     assert float(model.weight(1)[0, 0]) == 1
-    model.set_weight(1, old)
+    model.put(model.weight_key(1), old)
     assert torch.equal(model.weight(1), bits)
     for bad in (torch.ones(5, 5), torch.ones(6, 6, dtype=torch.float64), torch.full((6, 6), float("nan"))):
         with pytest.raises(LandscapeError):
-            model.set_weight(1, bad)
+            model.put(model.weight_key(1), bad)
     for layer in (2, -1):
         with pytest.raises(LandscapeError, match="no layer"):
             model.weight(layer)
@@ -260,14 +261,14 @@ def test_an_edited_tensor_is_rounded_and_the_others_keep_their_bits(tmp_path: Pa
     theirs = written_by_others(tmp_path / "h.safetensors", torch.bfloat16, 1)
     model = load(str(tmp_path / "h.safetensors"))
     edited = torch.eye(6) * 1.001  # 1.0 in bfloat16
-    model.set_weight(0, edited)
+    model.put(model.weight_key(0), edited)
     back = load_file(save(model, tmp_path / "e.safetensors"))
     assert torch.equal(back.pop("blocks.0.hopfield.W"), torch.eye(6).bfloat16())
     assert same(dict(sorted(back.items())), {n: theirs[n] for n in sorted(back)})
     assert fingerprint(load(str(tmp_path / "e.safetensors"))) != fingerprint(model), (
         "the hash is of what is in memory"
     )
-    model.set_weight(0, torch.eye(6))
+    model.put(model.weight_key(0), torch.eye(6))
     assert fingerprint(load(str(tmp_path / "e.safetensors"))) == fingerprint(model)
 
 
@@ -283,12 +284,12 @@ def test_another_dtype_can_be_asked_for_and_is_saved(tmp_path: Path) -> None:
 def test_what_half_precision_cannot_hold_is_not_saved(tmp_path: Path) -> None:
     written_by_others(tmp_path / "h.safetensors", torch.float16, 1)
     model = load(str(tmp_path / "h.safetensors"))
-    model.set_weight(0, torch.eye(6) * 1e6)
+    model.put(model.weight_key(0), torch.eye(6) * 1e6)
     with pytest.raises(CheckpointError, match=r"'blocks.0.hopfield.W' has grown beyond .* float16"):
         save(model, tmp_path / "e.safetensors")
     assert not (tmp_path / "e.safetensors").exists()
     wide = load(str(tmp_path / "h.safetensors"), dtype="float32")
-    wide.set_weight(0, torch.eye(6) * 1e6)
+    wide.put(wide.weight_key(0), torch.eye(6) * 1e6)
     assert load_file(save(wide, tmp_path / "e.safetensors"))["blocks.0.hopfield.W"].dtype == torch.float32
 
 

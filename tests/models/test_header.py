@@ -36,6 +36,8 @@ def test_header_equals_loaded_model_for_every_kind(
         header, model = read_header(spec), load(spec)
         assert header == model.header
         assert header.dims == tuple(model.weight(i).shape[0] for i in range(model.num_layers))
+        assert list(model.sites) == [f"L{i}" for i in range(len(header.dims))]
+        assert ("landscape" in header.capabilities) == (header.kind != "transformer")
         assert header.parameters == sum(t.numel() for t in model.tensors().values() if t.is_floating_point())
         assert ("text" in header.capabilities) == (model.text is not None)
         if model.text is not None:
@@ -59,7 +61,14 @@ def test_the_forms_of_a_sandbox() -> None:
     assert read_header("__random_256").dims == (256,)
     assert read_header("random:32x4").dims == (32,) * 4
     assert read_header("planted:256x20") == ModelHeader(
-        "planted:256x20", "sandbox", (256,), 3, frozenset(), 256 * 256 + 1, 0
+        "planted:256x20",
+        "sandbox",
+        (256,),
+        3,
+        frozenset({"landscape"}),
+        256 * 256 + 1,
+        0,
+        ("blocks.0.hopfield.W",),
     )
     assert read_header("random:1").dims == (1,)
     assert read_header("random:8192").dims == (8192,)

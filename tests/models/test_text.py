@@ -9,10 +9,14 @@ import pytest
 import torch
 
 from energylang.errors import LandscapeError
-from energylang.models import Intervention, Model, TextModel, load
+from energylang.models import Change, Model, TextModel, likelihoods, load, sampling
 from energylang.models.attention import Cache
-from energylang.models.hlm import HLMConfig, forward, initial
-from energylang.models.settling import settle
+from energylang.models.hopfield.config import HLMConfig
+from energylang.models.hopfield.network import initial, run
+from energylang.models.hopfield.settling import settle
+from energylang.models.layout import beta_name
+from energylang.models.protocol import Start
+from energylang.models.states import decision_states, neutral_states, token_states
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +44,7 @@ def test_shapes(model: Model, text: TextModel) -> None:
     result = text.forward(tokens)
     assert result.logits.shape == (*tokens.shape, text.tokenizer.size)
     assert len(result.states) == model.num_layers == 3
-    assert all(s.shape == (*tokens.shape, 24) for s in result.states)
+    assert all(s.shape == (*tokens.shape, 24) for s in result.states.values())
     assert text.loss(text.windows(5)).shape == tokens.shape
 
 
@@ -48,7 +52,7 @@ def test_batched_equals_one_by_one(text: TextModel) -> None:
     tokens = windows(text)
     together, alone = text.forward(tokens), [text.forward(t[None]) for t in tokens]
     assert torch.allclose(together.logits, torch.cat([a.logits for a in alone]), atol=1e-5)
-    for i, states in enumerate(together.states):
+    for i, states in together.states.items():
         assert torch.allclose(states, torch.cat([a.states[i] for a in alone]), atol=1e-5)
 
 
@@ -66,13 +70,13 @@ def test_a_later_token_changes_nothing_earlier(text: TextModel) -> None:
 def test_cached_passes_equal_one_pass(model: Model, text: TextModel) -> None:
     tokens = windows(text, 3)
     assert isinstance(text.config, HLMConfig)
-    whole = forward(model.live, text.config, tokens)
+    whole = run(model.live, text.config, tokens)
     cache = Cache.empty(len(tokens), text.max_length, tokens.device)
-    first = forward(model.live, text.config, tokens[:, :9], cache=cache)
+    first = run(model.live, text.config, tokens[:, :9], cache=cache)
     cache.lengths += 9
     parts = [first.logits]
     for at in range(9, tokens.shape[1]):
-        parts.append(forward(model.live, text.config, tokens[:, at : at + 1], cache=cache).logits)
+        parts.append(run(model.live, text.config, tokens[:, at : at + 1], cache=cache).logits)
         cache.lengths += 1
     assert torch.allclose(whole.logits, torch.cat(parts, dim=1), atol=1e-5)
 
@@ -82,14 +86,15 @@ def test_set_weight_is_felt_and_undone_bit_for_bit(model: Model, text: TextModel
     before = text.forward(tokens).logits
     for layer in range(model.num_layers):
         old = model.weight(layer)
-        model.set_weight(layer, old + 0.3 * torch.randn(24, 24, generator=seed(layer)))
+        model.put(model.weight_key(layer), old + 0.3 * torch.randn(24, 24, generator=seed(layer)))
         assert not torch.equal(text.forward(tokens).logits, before)
-        model.set_weight(layer, old)
+        model.put(model.weight_key(layer), old)
         assert torch.equal(text.forward(tokens).logits, before)
-    old_beta = model.log_beta(1)
-    model.set_log_beta(1, old_beta + 1)
+    name = beta_name(model.weight_key(1))
+    old_beta = model.get(name)
+    model.put(name, old_beta + 1)
     assert not torch.equal(text.forward(tokens).logits, before)
-    model.set_log_beta(1, old_beta)
+    model.put(name, old_beta)
     assert torch.equal(text.forward(tokens).logits, before)
 
 
@@ -97,16 +102,16 @@ def test_an_intervention_equals_the_edit_and_leaves_no_trace(model: Model, text:
     tokens = windows(text)
     before = text.forward(tokens)
     new = model.weight(1) * 1.7
-    guest = text.forward(tokens, intervention=Intervention(weights={1: new})).logits
+    guest = text.forward(tokens, change=Change(weights={1: new})).logits
     old = model.weight(1)
-    model.set_weight(1, new)
+    model.put(model.weight_key(1), new)
     assert torch.equal(text.forward(tokens).logits, guest)
-    model.set_weight(1, old)
+    model.put(model.weight_key(1), old)
     assert torch.equal(text.forward(tokens).logits, before.logits)
-    silent = text.forward(tokens, intervention=Intervention(state={2: torch.zeros_like}))
+    silent = text.forward(tokens, change=Change(state={2: torch.zeros_like}))
     assert float(silent.states[2].abs().max()) == 0
     assert torch.equal(silent.states[1], before.states[1])
-    tilted = text.forward(tokens, intervention=Intervention(drive={0: torch.ones(24)}))
+    tilted = text.forward(tokens, change=Change(drive={0: torch.ones(24)}))
     assert not torch.equal(tilted.states[0], before.states[0])
     assert torch.equal(text.forward(tokens).logits, before.logits)
 
@@ -114,7 +119,7 @@ def test_an_intervention_equals_the_edit_and_leaves_no_trace(model: Model, text:
 def test_gradients_reach_an_intervention(model: Model, text: TextModel) -> None:
     with torch.enable_grad():
         weight = model.weight(2).clone().requires_grad_()
-        text.loss(windows(text, 1), intervention=Intervention(weights={2: weight})).mean().backward()
+        text.loss(windows(text, 1), change=Change(weights={2: weight})).mean().backward()
     assert weight.grad is not None
     assert float(weight.grad.abs().sum()) > 0
 
@@ -160,21 +165,21 @@ def test_states_are_the_same_with_and_without_gradients(degree: int, mode: str) 
 
 def test_generation_is_a_function_of_its_generator(model: Model, text: TextModel) -> None:
     torch.manual_seed(1)
-    first = text.generate("Hi, can you help me?", tokens=20, generator=seed(5))
+    first = sampling.generate(text, "Hi, can you help me?", tokens=20, generator=seed(5))
     torch.manual_seed(2)
     state = torch.get_rng_state()
-    second = text.generate("Hi, can you help me?", tokens=20, generator=seed(5))
+    second = sampling.generate(text, "Hi, can you help me?", tokens=20, generator=seed(5))
     assert first.text == second.text
     assert first.token_ids == second.token_ids
     assert torch.equal(torch.get_rng_state(), state)
-    assert all(torch.equal(a, b) for a, b in zip(first.states, second.states, strict=True))
-    assert all(s.shape == (len(first.token_ids), 24) for s in first.states)
-    many = {text.generate("Hello.", tokens=20, generator=seed(k)).token_ids for k in range(4)}
+    assert all(torch.equal(state, second.states[k]) for k, state in first.states.items())
+    assert all(s.shape == (len(first.token_ids), 24) for s in first.states.values())
+    many = {sampling.generate(text, "Hello.", tokens=20, generator=seed(k)).token_ids for k in range(4)}
     assert len(many) > 1
 
 
 def test_greedy_generation_follows_the_largest_logit(text: TextModel) -> None:
-    made = text.generate("Hello.", tokens=12, topk=1, generator=seed(0))
+    made = sampling.generate(text, "Hello.", tokens=12, topk=1, generator=seed(0))
     ids = text.prompt_ids("Hello.")
     for token in made.token_ids:
         logits = text.forward(torch.tensor([ids])).logits[0, -1]
@@ -186,23 +191,23 @@ def test_greedy_generation_follows_the_largest_logit(text: TextModel) -> None:
 def test_generation_goes_on_beyond_the_context(plain_file: Path) -> None:
     text = load(str(plain_file)).text
     assert text is not None
-    made = text.generate("Hello there", tokens=95, generator=seed(0))
+    made = sampling.generate(text, "Hello there", tokens=95, generator=seed(0))
     assert len(made.token_ids) == 95
     assert made.states[0].shape == (95, 24)
-    assert text.generate("", tokens=2, generator=seed(0)).token_ids
-    assert text.generate("word " * 500, tokens=2, generator=seed(0)).token_ids
+    assert sampling.generate(text, "", tokens=2, generator=seed(0)).token_ids
+    assert sampling.generate(text, "word " * 500, tokens=2, generator=seed(0)).token_ids
 
 
 @pytest.mark.parametrize("bad", [{"temp": 0.0}, {"temp": -1.0}, {"topk": 0}, {"tokens": 0}])
 def test_impossible_sampling_is_refused(text: TextModel, bad: dict[str, float]) -> None:
     with pytest.raises(LandscapeError, match="cannot sample"):
-        text.generate("Hello.", generator=seed(0), **bad)  # type: ignore[arg-type]
+        sampling.generate(text, "Hello.", generator=seed(0), **bad)  # type: ignore[arg-type]
 
 
 def test_a_batch_keeps_the_order_of_its_prompts(text: TextModel) -> None:
     prompts = ["Hello.", "Why is the soup so hot?", "Can you help me?", "Hello."]
-    made = text.generate_batch(prompts, tokens=5, topk=1, generator=seed(0))
-    alone = [text.generate(p, tokens=5, topk=1, generator=seed(0)).token_ids for p in prompts]
+    made = sampling.generate_batch(text, prompts, tokens=5, topk=1, generator=seed(0))
+    alone = [sampling.generate(text, p, tokens=5, topk=1, generator=seed(0)).token_ids for p in prompts]
     assert [m.token_ids for m in made] == alone
 
 
@@ -211,25 +216,25 @@ def test_states_for_captures_and_surveys(kind: str, hlm_file: Path, plain_file: 
     text = load(str(hlm_file if kind == "dialogue" else plain_file)).text
     assert text is not None
     for layer in range(3):
-        decided = text.decision_states(["Thank you.", "Go away, nobody cares about the soup."], layer)
+        decided = decision_states(text, ["Thank you.", "Go away, nobody cares about the soup."], layer)
         assert decided.shape == (2, 24)
         assert not torch.allclose(decided[0], decided[1])
-        one = text.decision_states(["Thank you."], layer)
+        one = decision_states(text, ["Thank you."], layer)
         assert torch.allclose(one[0], decided[0], atol=1e-5)
-        assert text.neutral_states(layer, 3).shape == (3, 24)
-        assert torch.equal(text.neutral_states(layer, 3), text.neutral_states(layer, 3))
-        drawn = text.token_states(layer, 50, seed(1))
+        assert neutral_states(text, layer, 3).shape == (3, 24)
+        assert torch.equal(neutral_states(text, layer, 3), neutral_states(text, layer, 3))
+        drawn = token_states(text, layer, 50, seed(1))
         assert drawn.shape == (50, 24)
-        assert torch.equal(drawn, text.token_states(layer, 50, seed(1)))
+        assert torch.equal(drawn, token_states(text, layer, 50, seed(1)))
     with pytest.raises(LandscapeError):
-        text.neutral_states(3)
+        neutral_states(text, 3)
 
 
 def test_a_neutral_state_is_the_state_at_the_bots_marker(model: Model, text: TextModel) -> None:
     tokens = text.encode(f"user: {text.neutral_prompts[0]}\nbot: ")
     assert tokens[-1] == text.tokenizer.specials.index("bot:")
     state = text.forward(torch.tensor([tokens])).states[1][0, -1]
-    assert torch.allclose(text.neutral_states(1, 1)[0], state, atol=1e-5)
+    assert torch.allclose(neutral_states(text, 1, 1)[0], state, atol=1e-5)
 
 
 def test_log_probability_of_a_reply_is_the_mean_over_its_tokens(text: TextModel) -> None:
@@ -237,7 +242,7 @@ def test_log_probability_of_a_reply_is_the_mean_over_its_tokens(text: TextModel)
     question, answer = text.prompt_ids(prompt), text.encode(reply)
     logs = text.forward(torch.tensor([question + answer])).logits.log_softmax(-1)[0]
     expected = torch.stack([logs[len(question) - 1 + k, t] for k, t in enumerate(answer)]).mean()
-    found = text.concept_log_prob([reply, "Go away."], [prompt, prompt])
+    found = likelihoods.concept_log_prob(text, [reply, "Go away."], [prompt, prompt])
     assert found.shape == (2,)
     assert float(found[0]) == pytest.approx(float(expected), abs=1e-5)
 
@@ -258,16 +263,18 @@ def test_a_reply_is_as_likely_as_its_tokens_whatever_is_measured_beside_it(text:
         for reply in ("Thank you.", "Go away, you fool.", "Thank you.", long * 4, "", "No.")
     ]
     assert len(said[3]) > text.max_length
-    found = text.reply_log_prob(talks, said)
+    found = likelihoods.reply_log_prob(text, talks, said)
     for k, (turns, reply) in enumerate(zip(talks, said, strict=True)):
-        inside = [*reply, text.line_end][: text.max_length - 1]
-        row = (text._conversation(turns) + inside)[-text.max_length :]
+        inside = [*reply, sampling.line_end(text)][: text.max_length - 1]
+        row = (text.conversation(turns) + inside)[-text.max_length :]
         logs = text.forward(torch.tensor([row])).logits.log_softmax(-1)[0]
         first = len(row) - len(inside)
         expected = sum(float(logs[first - 1 + i, id]) for i, id in enumerate(inside))
         assert float(found[k]) == pytest.approx(expected, abs=1e-3)
-        assert float(text.reply_log_prob([turns], [reply])[0]) == pytest.approx(expected, abs=1e-3)
-    assert text.reply_log_prob([], []).shape == (0,)
+        assert float(likelihoods.reply_log_prob(text, [turns], [reply])[0]) == pytest.approx(
+            expected, abs=1e-3
+        )
+    assert likelihoods.reply_log_prob(text, [], []).shape == (0,)
 
 
 def test_impossible_tokens_are_refused(text: TextModel) -> None:
@@ -288,9 +295,10 @@ def test_double_precision_tells_the_same_story(hlm_file: Path, text: TextModel) 
 def test_a_pass_may_begin_at_any_layer_with_the_same_bits(text: TextModel, layer: int) -> None:
     tokens = text.windows(3)[:, :-1]
     whole = text.forward(tokens)
-    rest = text.forward_from(layer, text.stream_before(tokens, layer))
+    rest = text.run(None, start=Start(layer, text.entering(tokens, layer)))
     assert torch.equal(rest.logits, whole.logits)
-    assert all(torch.equal(a, b) for a, b in zip(rest.states, whole.states[layer:], strict=True))
+    assert list(rest.states) == list(whole.states)[layer:]
+    assert all(torch.equal(state, whole.states[k]) for k, state in rest.states.items())
     assert text.looks_back_from(0)
 
 
@@ -298,18 +306,18 @@ def test_where_nothing_looks_back_positions_do_not_touch_each_other(text: TextMo
     last = len(text.forward(text.windows(1)[:, :-1]).states) - 1
     if text.looks_back_from(last):
         pytest.fail("the fixture has a bottleneck, so its last layer does not look back")
-    stream = text.stream_before(text.windows(2)[:, :-1], last)
-    whole = text.forward_from(last, stream).logits
-    apart = text.forward_from(last, stream.flatten(0, 1)[:, None]).logits
+    stream = text.entering(text.windows(2)[:, :-1], last)
+    whole = text.run(None, start=Start(last, stream)).logits
+    apart = text.run(None, start=Start(last, stream.flatten(0, 1)[:, None])).logits
     assert torch.allclose(whole.flatten(0, 1), apart[:, 0], atol=1e-5)
 
 
 def test_replies_of_unequal_prompts_are_those_of_each_prompt_alone(text: TextModel) -> None:
     """Greedily, so that the draws do not matter: padding must not be seen."""
     prompts = ["Hello.", "Why is the soup so hot?", "I have a question about the soup, can you help me?"]
-    together = text.generate_batch(prompts, tokens=12, topk=1, generator=seed(0))
+    together = sampling.generate_batch(text, prompts, tokens=12, topk=1, generator=seed(0))
     for prompt, reply in zip(prompts, together, strict=True):
-        alone = text.generate(prompt, tokens=12, topk=1, generator=seed(0))
+        alone = sampling.generate(text, prompt, tokens=12, topk=1, generator=seed(0))
         assert alone.token_ids == reply.token_ids
-        for a, b in zip(alone.states, reply.states, strict=True):
+        for a, b in zip(alone.states.values(), reply.states.values(), strict=True):
             assert torch.allclose(a, b, atol=1e-4)

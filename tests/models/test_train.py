@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 
 from energylang.cli.train import add_parser
 from energylang.errors import CheckpointError, CorpusError, ElError
-from energylang.models import hlm, load, transformer
+from energylang.models import load
+from energylang.models.hopfield import network as hlm
+from energylang.models.transformer import network as transformer
 from energylang.training import train as training
 from energylang.training.data import batch, neutral_prompts, read_corpus, tokenise
 from energylang.training.train import Options, Progress, state_path, train
@@ -81,8 +83,8 @@ def test_stopped_and_resumed_equals_uninterrupted_bit_for_bit(
 def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(corpus: Path, tmp_path: Path) -> None:
     code = (
         "import torch, sys; from pathlib import Path; torch.set_num_threads(1)\n"
-        "from energylang.models import hlm\nfrom energylang.training import train as t\n"
-        "t.SIZES['tiny'] = (hlm.HLMConfig(1, context=24, layers=2, width=16, dim=24, heads=2), 4)\n"
+        "from energylang.models.hopfield.config import HLMConfig\nfrom energylang.training import train as t\n"
+        "t.SIZES['tiny'] = (HLMConfig(1, context=24, layers=2, width=16, dim=24, heads=2), 4)\n"
         "o = t.Options(tokenizer='word', turns=('user:', 'bot:'), seed=4)\n"
         "t.train(Path(sys.argv[1]), Path(sys.argv[2]), o, steps=4000, save_every=0,\n"
         "        on_progress=lambda p: print(p.step, flush=True))\n"

@@ -9,20 +9,14 @@ less than half the time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from energylang.landscape.layer import interaction, saturate
-from energylang.models.protocol import Scaffold
-
-if TYPE_CHECKING:
-    from energylang.models.hlm import HLMConfig
+from energylang.models.hopfield.config import NO_SCAFFOLD, HLMConfig, Scaffold
 
 _CACHED = 3 * 2**16  # numbers of a block's buffer (measured)
-_NO_SCAFFOLD = Scaffold()
 
 
 def settle(
@@ -30,7 +24,7 @@ def settle(
     log_beta: Tensor,
     drive: Tensor,
     config: HLMConfig,
-    scaffold: Scaffold = _NO_SCAFFOLD,
+    scaffold: Scaffold = NO_SCAFFOLD,
 ) -> Tensor:
     """x_K (…, d) for a drive u (…, d)."""
     truncate = scaffold.truncate

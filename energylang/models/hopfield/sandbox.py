@@ -25,8 +25,9 @@ import torch
 from torch import Tensor
 
 from energylang.landscape.draws import normal
-from energylang.models.header import ModelHeader, check_dimension, check_patterns
-from energylang.models.protocol import Model
+from energylang.models.header import check_patterns, sandbox_header
+from energylang.models.layout import check_dimension
+from energylang.models.model import Model
 
 BETA = 7.0
 SPECTRAL_NORM = 2.0
@@ -70,15 +71,7 @@ def planted_model(dim: int, patterns: int, *, spec: str = "") -> Model:
 
 def _model(spec: str, weights: list[Tensor], patterns: Tensor | None) -> Model:
     dim = weights[0].shape[0]
-    header = ModelHeader(
-        spec=spec,
-        kind="sandbox",
-        dims=(dim,) * len(weights),
-        degree=3,
-        capabilities=frozenset(),
-        parameters=len(weights) * (dim * dim + 1),
-        vocabulary=0,
-    )
+    header = sandbox_header(spec, (dim,) * len(weights))
     tensors = {}
     for block, weight in enumerate(weights):
         tensors[f"blocks.{block}.hopfield.W"] = weight

@@ -1,7 +1,7 @@
 """The baseline: the same decoder with a GELU layer where the open model has its landscape.
 
-It has no Hopfield layer, so there is nothing to operate on; it exists to say what the landscape costs
-in loss. ``hidden`` is chosen so that it holds as many parameters as the model it is compared with.
+It says what the landscape costs in loss, and it is the house's own model whose layers are a residual stream. ``hidden``
+is chosen so that it holds as many parameters as the model it is compared with.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from energylang.models.attention import Cache, attention, begin_repeating, embed, head, norm
-from energylang.models.hlm import HLMConfig
-from energylang.models.hlm import shapes as hlm_shapes
-from energylang.models.protocol import Forward, Intervention, Scaffold
+from energylang.models.hopfield.config import HLMConfig
+from energylang.models.hopfield.network import shapes as hlm_shapes
+from energylang.models.protocol import NOTHING, Change, Pass, Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +99,64 @@ def initial(config: TransformerConfig, generator: torch.Generator) -> dict[str, 
     return tensors
 
 
-def forward(
+def run(
     tensors: Mapping[str, Tensor],
     config: TransformerConfig,
-    tokens: Tensor,
+    tokens: Tensor | None,
+    change: Change = NOTHING,
     *,
-    intervention: Intervention | None = None,
+    start: Start | None = None,
     cache: Cache | None = None,
-    scaffold: Scaffold | None = None,
     wanted: Tensor | None = None,
-) -> Forward:
-    """(b, t) tokens -> logits (b, t, v) and no states, or (n, v) logits of the places ``wanted`` (b, t);
-    ``intervention`` and ``scaffold`` find nothing to change here and are accepted so that both architectures are called
-    alike."""
-    stream = embed(tensors, tokens, cache)
-    for i in range(config.layers):
-        stream = stream + attention(
-            tensors, i, norm(tensors, f"blocks.{i}.norm1", stream), config.heads, cache, config.smeared
-        )
-        normed = norm(tensors, f"blocks.{i}.norm2", stream)
-        name = f"blocks.{i}.mlp"
-        inner = functional.linear(normed, tensors[f"{name}.input.weight"], tensors[f"{name}.input.bias"])
-        stream = stream + functional.linear(functional.gelu(inner), tensors[f"{name}.output.weight"])
-    return Forward(head(tensors, stream, wanted), ())
+) -> Pass:
+    """``protocol.Network.run``. A layer's state is the stream behind its block; a pass that starts at a layer begins
+    before its MLP."""
+    if start is not None:
+        first, stream = start.layer, start.stream
+    else:
+        assert tokens is not None
+        first, stream = 0, _attended(tensors, config, 0, embed(tensors, tokens, cache), cache)
+    states = {}
+    for i in range(first, config.layers):
+        if i > first:
+            stream = _attended(tensors, config, i, stream, cache)
+        stream = states[i] = _written(tensors, i, stream, change)
+    return Pass(head(tensors, stream, wanted), states)
+
+
+def entering(tensors: Mapping[str, Tensor], config: TransformerConfig, tokens: Tensor, layer: int) -> Tensor:
+    """(b, t, m): the stream that enters a block's MLP, for whole sequences (b, t)."""
+    stream = _attended(tensors, config, 0, embed(tensors, tokens), None)
+    for i in range(layer):
+        stream = _attended(tensors, config, i + 1, _written(tensors, i, stream, NOTHING), None)
+    return stream
+
+
+def looks_back_from(config: TransformerConfig, layer: int) -> bool:
+    """Whether any attention comes after a layer."""
+    return layer < config.layers - 1
+
+
+def said_by(tensors: Mapping[str, Tensor], config: TransformerConfig, layer: int, state: Tensor) -> Tensor:
+    """(…, v): the logits that a stream (…, m) gives through the head alone."""
+    return head(tensors, state.to(tensors["embed.weight"]))
+
+
+def _attended(
+    tensors: Mapping[str, Tensor], config: TransformerConfig, i: int, stream: Tensor, cache: Cache | None
+) -> Tensor:
+    """The stream (b, t, m) between block i's attention and its MLP."""
+    normed = norm(tensors, f"blocks.{i}.norm1", stream)
+    return stream + attention(tensors, i, normed, config.heads, cache, config.smeared)
+
+
+def _written(tensors: Mapping[str, Tensor], i: int, stream: Tensor, change: Change) -> Tensor:
+    """The stream (b, t, m) behind block i's MLP."""
+    normed = norm(tensors, f"blocks.{i}.norm2", stream)
+    name = f"blocks.{i}.mlp"
+    inner = functional.linear(normed, tensors[f"{name}.input.weight"], tensors[f"{name}.input.bias"])
+    output = change.weights.get(i, tensors[f"{name}.output.weight"])
+    stream = stream + functional.linear(functional.gelu(inner), output)
+    if i in change.drive:
+        stream = stream + change.drive[i]
+    return change.state[i](stream) if i in change.state else stream

@@ -29,71 +29,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from energylang.models.attention import Cache, attention, begin_repeating, embed, head, norm
-from energylang.models.protocol import Forward, Intervention, Scaffold
-from energylang.models.settling import settle
+from energylang.models.hopfield.config import NO_SCAFFOLD, HLMConfig, Scaffold
+from energylang.models.hopfield.settling import settle
+from energylang.models.protocol import NOTHING, Change, Pass, Start
 
 Shapes = dict[str, tuple[int, ...]]
-_NOTHING = Intervention()
-_NO_SCAFFOLD = Scaffold()
 _PAIRED = 0.6  # size of the inputs of paired hidden units at the beginning, for a stream of size 1
-
-
-@dataclass(frozen=True, slots=True)
-class HLMConfig:
-    """The numbers of an open model; ``problem()`` says what is wrong with them, if anything."""
-
-    vocabulary: int
-    context: int = 96  # tokens the model can look back
-    layers: int = 4
-    width: int = 128  # m, of the stream
-    dim: int = 192  # d, of a Hopfield state
-    heads: int = 4
-    steps: int = 3  # K
-    free_steps: int = 1  # R, of a "release"
-    tau: float = 0.7
-    mode: Literal["release", "drive"] = "release"
-    bottleneck: bool = True
-    degree: int = 3
-    attends: bool = False  # the bottleneck's block has attention before its Hopfield layer
-    scale: float = 1.0  # of embeddings where they enter the stream; the head reads them as they are
-    hidden: int = 0  # units of the layer that computes the drive; 0: the drive is linear
-    smeared: int = 0  # heads whose keys are half the previous token's
-
-    def problem(self) -> str | None:
-        """What makes these numbers impossible, in a few words; None when they are sound."""
-        limits = {
-            "vocabulary": (1, 2**20), "context": (2, 65536), "layers": (1, 256), "width": (1, 8192),
-            "dim": (1, 8192), "heads": (1, 256), "steps": (1, 1000),
-            "free_steps": (0, 1000), "degree": (2, 64), "hidden": (0, 65536), "smeared": (0, 8192),
-        }  # fmt: skip
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if type(value) is not int or not low <= value <= high:
-                return f"{name} is {value!r}, not a whole number from {low} to {high}"
-        if self.width % self.heads:
-            return f"width {self.width} is not a multiple of heads {self.heads}"
-        if self.smeared > self.heads:
-            return f"smeared {self.smeared} exceeds heads {self.heads}"
-        if self.free_steps > self.steps:
-            return f"free_steps {self.free_steps} exceeds steps {self.steps}"
-        if not isinstance(self.tau, (int, float)) or not 0 < self.tau <= 1:
-            return f"tau is {self.tau!r}, not in (0, 1]"
-        if self.mode not in ("release", "drive"):
-            return f"mode is {self.mode!r}, not 'release' or 'drive'"
-        if not isinstance(self.scale, (int, float)) or not 0 < self.scale <= 1e3:
-            return f"scale is {self.scale!r}, not in (0, 1000]"
-        for name in ("bottleneck", "attends"):
-            if not isinstance(getattr(self, name), bool):
-                return f"{name} is not true or false"
-        return None
 
 
 def is_bottleneck(config: HLMConfig, block: int) -> bool:
@@ -194,60 +141,50 @@ def _pass_on(tensors: dict[str, Tensor], config: HLMConfig, generator: torch.Gen
         tensors[f"{name}.output.weight"] = 2 * drive.T.contiguous()
 
 
-def forward(
+def run(
     tensors: Mapping[str, Tensor],
     config: HLMConfig,
-    tokens: Tensor,
+    tokens: Tensor | None,
+    change: Change = NOTHING,
     *,
-    intervention: Intervention | None = None,
+    start: Start | None = None,
     cache: Cache | None = None,
-    scaffold: Scaffold = _NO_SCAFFOLD,
     wanted: Tensor | None = None,
-) -> Forward:
-    """(b, t) tokens -> logits (b, t, v), states L × (b, t, d). With a ``cache`` they come behind its tokens; the
-    caller then counts them (``cache.lengths``). With places that are ``wanted`` (b, t) only their logits, (n, v)."""
-    stream = _attended(tensors, config, 0, config.scale * embed(tensors, tokens, cache), cache)
-    return _onward(tensors, config, 0, stream, intervention or _NOTHING, cache, scaffold, wanted)
+    scaffold: Scaffold = NO_SCAFFOLD,
+) -> Pass:
+    """``protocol.Network.run``. A layer's state is the settled one, x_K; a pass that starts at a layer begins before
+    its Hopfield layer. ``scaffold`` is what training lends."""
+    if start is not None:
+        first, stream = start.layer, start.stream
+    else:
+        assert tokens is not None
+        first, stream = 0, _attended(tensors, config, 0, config.scale * embed(tensors, tokens, cache), cache)
+    states = {}
+    for i in range(first, config.layers):
+        if i > first:
+            stream = _attended(tensors, config, i, stream, cache)
+        stream, states[i] = _settled(tensors, config, i, stream, change, scaffold)
+    return Pass(head(tensors, stream, wanted), states)
 
 
-def stream_before(tensors: Mapping[str, Tensor], config: HLMConfig, tokens: Tensor, block: int) -> Tensor:
+def entering(tensors: Mapping[str, Tensor], config: HLMConfig, tokens: Tensor, layer: int) -> Tensor:
     """(b, t, m): the stream that enters a block's Hopfield layer, for whole sequences (b, t)."""
     stream = _attended(tensors, config, 0, config.scale * embed(tensors, tokens), None)
-    for i in range(block):
-        stream, _ = _settled(tensors, config, i, stream, _NOTHING)
+    for i in range(layer):
+        stream, _ = _settled(tensors, config, i, stream, NOTHING)
         stream = _attended(tensors, config, i + 1, stream, None)
     return stream
 
 
-def forward_from(
-    tensors: Mapping[str, Tensor],
-    config: HLMConfig,
-    block: int,
-    stream: Tensor,
-    intervention: Intervention | None = None,
-) -> Forward:
-    """What ``forward`` gives from the stream (b, t, m) that enters a block's Hopfield layer: the same bits, the
-    states of this layer and the later ones only. A change in earlier layers has no place here."""
-    return _onward(tensors, config, block, stream, intervention or _NOTHING)
+def looks_back_from(config: HLMConfig, layer: int) -> bool:
+    """Whether any attention comes after a layer."""
+    return any(has_attention(config, block) for block in range(layer + 1, config.layers))
 
 
-def _onward(
-    tensors: Mapping[str, Tensor],
-    config: HLMConfig,
-    first: int,
-    stream: Tensor,
-    change: Intervention,
-    cache: Cache | None = None,
-    scaffold: Scaffold = _NO_SCAFFOLD,
-    wanted: Tensor | None = None,
-) -> Forward:
-    states = []
-    for i in range(first, config.layers):
-        if i > first:
-            stream = _attended(tensors, config, i, stream, cache)
-        stream, state = _settled(tensors, config, i, stream, change, scaffold)
-        states.append(state)
-    return Forward(head(tensors, stream, wanted), tuple(states))
+def said_by(tensors: Mapping[str, Tensor], config: HLMConfig, layer: int, state: Tensor) -> Tensor:
+    """(…, v): the logits that a state (…, d) of a layer gives through its output map and the head alone."""
+    output = tensors[f"blocks.{layer}.hopfield.output.weight"]
+    return head(tensors, functional.linear(state.to(output), output))
 
 
 def _attended(
@@ -265,8 +202,8 @@ def _settled(
     config: HLMConfig,
     i: int,
     stream: Tensor,
-    change: Intervention,
-    scaffold: Scaffold = _NO_SCAFFOLD,
+    change: Change,
+    scaffold: Scaffold = NO_SCAFFOLD,
 ) -> tuple[Tensor, Tensor]:
     """The stream (b, t, m) behind block i's Hopfield layer, and its settled state (b, t, d)."""
     name = f"blocks.{i}.hopfield"

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from energylang.errors import CheckpointError
-from energylang.models.header import ModelHeader
-from energylang.models.protocol import Model
+from energylang.models.header import sandbox_header
+from energylang.models.model import Model
 
 BETA = 7.0
 
@@ -31,13 +31,5 @@ def model_of(weights: Sequence[Tensor], *, beta: float = BETA, spec: str = "W") 
         tensors[f"blocks.{block}.hopfield.log_beta"] = torch.tensor(math.log(beta))
     if not tensors:
         raise CheckpointError("a model needs at least one weight")
-    header = ModelHeader(
-        spec=spec,
-        kind="sandbox",
-        dims=tuple(int(weight.shape[0]) for weight in weights),
-        degree=3,
-        capabilities=frozenset(),
-        parameters=sum(tensor.numel() for tensor in tensors.values()),
-        vocabulary=0,
-    )
+    header = sandbox_header(spec, tuple(int(weight.shape[0]) for weight in weights))
     return Model(header, tensors, metadata={"config": {"degree": 3}})
