@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from energylang import ElError, Session
 from energylang.checker import check
+from energylang.concepts import captured
 from energylang.diagnostics.source import Source
 from energylang.files.examples import examples
 from energylang.signature.coerce import check_name
@@ -106,18 +107,16 @@ def test_lines_are_read_in_one_pass_and_equal_one_by_one(tiny: Session, tmp_path
     lines = [f"Thank you number {i}" for i in range(12)]
     (tmp_path / "a.txt").write_text("\n".join(lines))
     calls = 0
-    read = tiny.text.text_states
+    read = captured.text_states
 
     def counted(*args: object, **keywords: object) -> object:
         nonlocal calls
         calls += 1
         return read(*args, **keywords)  # type: ignore[arg-type]
 
-    tiny.text.text_states = counted  # type: ignore[method-assign,assignment]
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(captured, "text_states", counted)
         tiny.capture_file(3, "lines", str(tmp_path / "a.txt"))
-    finally:
-        del tiny.text.text_states
     assert calls == 1
     for line in lines:
         tiny.capture(3, "single", line)

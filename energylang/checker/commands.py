@@ -10,7 +10,7 @@ from energylang.ops import TABLE
 from energylang.ops.spelling import operation_named
 from energylang.signature import types as t
 from energylang.signature.coerce import suggestion
-from energylang.signature.declaration import UNKNOWN_VALUE, Effect, Op
+from energylang.signature.declaration import LACKS, UNKNOWN_VALUE, Effect, Op
 from energylang.signature.saving import unsavable
 from energylang.syntax import ast
 
@@ -78,13 +78,11 @@ def effects(walk: Walk, node: ast.Command, op: Op, call: Call) -> t.Type:
     if op.needs_model:
         needs_model(walk, node.name_span, f"`{op.name}`")
     header = walk.model.header
-    if Effect.TEXT in op.effects and header is not None and "text" not in header.capabilities:
-        walk.problems.add(
-            "EL250",
-            f"`{op.name}` needs a text model, and {header.spec} has weights only",
-            node.name_span,
-            help='load a text model such as "tiny", or one made by `el train`',
-        )
+    for need, (capability, lacking, help) in LACKS.items():
+        if need in op.effects and header is not None and capability not in header.capabilities:
+            walk.problems.add(
+                "EL250", f"`{op.name}` {lacking.format(header.spec)}", node.name_span, help=help
+            )
     uses(walk, node, op, call)
     if node.span.source.legacy:
         compare_with_old(walk, node, op, call)

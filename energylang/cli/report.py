@@ -212,7 +212,7 @@ def check_model(spec: str, layer: int | None, *, talks: bool = True) -> None:
             code="EL250",
             hint="name a dialogue model, such as the bundled one: tiny",
         )
-    if not header.dims:
+    if "landscape" not in header.capabilities:
         raise ElError(
             f"{spec} is a {header.kind} without Hopfield layers: there is no landscape to operate on",
             code="EL250",

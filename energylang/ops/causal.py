@@ -37,7 +37,7 @@ causal_scan = Op(
             keyword_only=True,
         ),
     ),
-    effects=Effect.READS | Effect.FILES,
+    effects=Effect.READS | Effect.FILES | Effect.LANDSCAPE,
     result=results.CausalGraph,
     examples=(
         Example("survey L0\ncausal scan L0", "it.num_edges >= 0 and it.placebos == 20"),
@@ -68,7 +68,7 @@ causal_compare = Op(
         placebo_count(20),
         Param("shuffles", t.INT, "shuffled labels", 999, minimum=20, maximum=100_000, keyword_only=True),
     ),
-    effects=Effect.READS | Effect.FILES,
+    effects=Effect.READS | Effect.FILES | Effect.LANDSCAPE,
     result=results.CausalComparison,
     examples=(
         Example("causal compare planted:64x4 L0", "it.both == it.edges_here and it.overlap == 1"),
@@ -92,7 +92,7 @@ causal_intervene = Op(
         placebo_count(20),
         *FORCE,
     ),
-    effects=Effect.EDITS,
+    effects=Effect.EDITS | Effect.LANDSCAPE,
     result=results.CausalEffect,
     examples=(
         Example(
@@ -114,7 +114,7 @@ causal_counterfactual = Op(
         Param("mod", t.CHOICE, "how it would be", "invert", choices=("invert", "weaken", "shift")),
         placebo_count(20),
     ),
-    effects=Effect.READS,
+    effects=Effect.READS | Effect.LANDSCAPE,
     result=results.CounterfactualEffect,
     examples=(
         Example("survey L0\ncausal counterfactual L0.B0", "it.own_drift > 0.5 and (status).is_original"),
@@ -133,7 +133,7 @@ causal_across = Op(
         Param("to", t.LAYER, "the later layer to look at", keyword_only=True),
         placebo_count(20),
     ),
-    effects=Effect.READS | Effect.TEXT,
+    effects=Effect.READS | Effect.TEXT | Effect.LANDSCAPE,
     result=results.CrossEffect,
     examples=(
         Example(

@@ -76,7 +76,7 @@ inject_concept = Op(
         DOSE,
         *FORCE,
     ),
-    effects=Effect.EDITS | Effect.TEXT,
+    effects=Effect.EDITS | Effect.TEXT | Effect.LANDSCAPE,
     result=results.Edit,
     examples=(
         Example(
@@ -113,7 +113,7 @@ remove_concept = Op(
         DOSE,
         *FORCE,
     ),
-    effects=Effect.EDITS | Effect.TEXT,
+    effects=Effect.EDITS | Effect.TEXT | Effect.LANDSCAPE,
     result=results.Edit,
     examples=(
         Example(

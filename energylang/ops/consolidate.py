@@ -25,7 +25,7 @@ consolidate = Op(
     "consolidate",
     summary="Deepen the basins that much flows into and prune those that hardly anything does, as one gated edit.",
     params=(LAYER, DEEPEN, PRUNE, *FORCE),
-    effects=Effect.EDITS,
+    effects=Effect.EDITS | Effect.LANDSCAPE,
     result=results.Edit,
     examples=(
         Example("survey L0\nset max_changed 10%\nconsolidate L0 1.02 0", "it.applied and it.lost.count == 0"),
@@ -42,7 +42,7 @@ dream = Op(
         PRUNE,
         *FORCE,
     ),
-    effects=Effect.EDITS,
+    effects=Effect.EDITS | Effect.LANDSCAPE,
     result=results.Edit,
     examples=(
         Example(

@@ -49,7 +49,7 @@ inject = Op(
         ),
         *FORCE,
     ),
-    effects=Effect.EDITS,
+    effects=Effect.EDITS | Effect.LANDSCAPE,
     result=results.Edit,
     examples=(
         Example("inject L0 42", "it.applied and (verify L0 42).is_basin"),
@@ -78,7 +78,7 @@ remove = Op(
     summary="Remove a basin: the one named, or the one a direction settles in.",
     details="Drives the field at the basin to zero. The mirror basin shares its weights and goes too.",
     params=(LAYER, TARGET, STRENGTH, *FORCE),
-    effects=Effect.EDITS,
+    effects=Effect.EDITS | Effect.LANDSCAPE,
     flow=Flow(ends="target"),
     result=results.Edit,
     examples=(
@@ -98,7 +98,7 @@ move = Op(
         STRENGTH,
         *FORCE,
     ),
-    effects=Effect.EDITS,
+    effects=Effect.EDITS | Effect.LANDSCAPE,
     flow=Flow(ends="target", said="moved"),
     result=results.Edit,
     examples=(
@@ -140,7 +140,7 @@ strengthen = Op(
     "strengthen",
     summary="Make a basin deeper: multiply the field at it.",
     params=(LAYER, TARGET, FACTOR, *FORCE),
-    effects=Effect.EDITS,
+    effects=Effect.EDITS | Effect.LANDSCAPE,
     result=results.Edit,
     examples=(
         Example(
@@ -154,7 +154,7 @@ weaken = Op(
     "weaken",
     summary="Make a basin shallower: multiply the field at it by less than one.",
     params=(LAYER, TARGET, replace(FACTOR, default=0.5), *FORCE),
-    effects=Effect.EDITS,
+    effects=Effect.EDITS | Effect.LANDSCAPE,
     result=results.Edit,
     examples=(
         Example(
@@ -179,7 +179,7 @@ redirect = Op(
         DOSE,
         *FORCE,
     ),
-    effects=Effect.EDITS,
+    effects=Effect.EDITS | Effect.LANDSCAPE,
     result=results.Edit,
     examples=(
         Example("survey L0\nredirect L0.B0 to=L0.B2", "it.arrived >= 0.9"),

@@ -21,7 +21,7 @@ probe = Op(
         replace(BASIN, default=0),
         Param("top", t.INT, "how many tokens and contexts", 20, minimum=1, maximum=1000),
     ),
-    effects=Effect.READS | Effect.TEXT,
+    effects=Effect.READS | Effect.TEXT | Effect.LANDSCAPE,
     result=results.Probe,
     examples=(Example("survey L3\nprobe L3.B0 top=4", "it.says.count == 4", on="tiny"),),
 )
@@ -32,7 +32,7 @@ trace = Op(
     details="The model takes a few steps only and reads the state it has then: the cosine says how near that is to the "
     "centre of the basin in which it would settle.",
     params=(LAYER, Param("text", t.TEXT, "a text")),
-    effects=Effect.READS | Effect.TEXT,
+    effects=Effect.READS | Effect.TEXT | Effect.LANDSCAPE,
     result=results.Trace,
     examples=(
         Example(
@@ -118,7 +118,7 @@ neighbours = Op(
     "neighbours",
     summary="The basins nearest to a direction, each with a text that settles in it.",
     params=(LAYER, TARGET, TOP),
-    effects=Effect.READS,
+    effects=Effect.READS | Effect.LANDSCAPE,
     result=results.Neighbours,
     examples=(
         Example(
@@ -145,7 +145,7 @@ intervene = Op(
         Param("swap", t.BASIN, "the other basin of a swap", None, keyword_only=True),
         Param("amount", t.FLOAT, "of clamp and boost", None, minimum=0, maximum=1000, keyword_only=True),
     ),
-    effects=Effect.CHANGES | Effect.TEXT,
+    effects=Effect.CHANGES | Effect.TEXT | Effect.LANDSCAPE,
     result=results.Intervened,
     examples=(
         Example("survey L3\nintervene L3.B0 zero", "it.active.count == 1 and it.tokens > 0", on="tiny"),
@@ -177,7 +177,7 @@ usage = Op(
         Param("concept", t.CONCEPT, "a captured concept, whose texts are read", None, keyword_only=True),
         Param("text", t.TEXT, "a text to read", None, keyword_only=True),
     ),
-    effects=Effect.READS | Effect.TEXT,
+    effects=Effect.READS | Effect.TEXT | Effect.LANDSCAPE,
     flow=Flow(reads=True),
     result=results.Usage,
     examples=(
@@ -197,7 +197,7 @@ contexts = Op(
     "contexts",
     summary="Where in real text a basin is visited, the most active place first.",
     params=(LAYER, BASIN, TOP),
-    effects=Effect.READS | Effect.TEXT,
+    effects=Effect.READS | Effect.TEXT | Effect.LANDSCAPE,
     result=results.BasinContexts,
     examples=(
         Example(
@@ -212,7 +212,7 @@ trace_generation = Op(
     "trace-generation",
     summary="A reply of the live model, and the basin of a layer in which each of its tokens settled.",
     params=(LAYER, Param("prompt", t.TEXT, "what to answer or to continue"), *SAMPLING),
-    effects=Effect.TEXT | Effect.READS,
+    effects=Effect.TEXT | Effect.READS | Effect.LANDSCAPE,
     result=results.Trajectory,
     examples=(
         Example('trace-generation L3 "Hi, can you help me?" tokens=6', "it.tokens.count > 0", on="tiny"),
@@ -225,7 +225,7 @@ classify = Op(
     details="A linear probe on the identity of the basin, fitted on one half of the held-out text and judged on the "
     "other, beside the same probe fitted to shuffled basins.",
     params=(LAYER, Param("of", t.CHOICE, "what is told", "token", choices=("token", "next"))),
-    effects=Effect.READS | Effect.TEXT,
+    effects=Effect.READS | Effect.TEXT | Effect.LANDSCAPE,
     result=results.Classification,
     examples=(
         Example("classify L3", "it.accuracy > it.shuffled", on="tiny"),
@@ -237,7 +237,7 @@ ablate = Op(
     "ablate",
     summary="The loss with the subspace of some basins projected out, beside as many random basins.",
     params=(Param("basins", t.BASINS, "a basin, or a list of basins of one layer"), placebo_count(10)),
-    effects=Effect.READS | Effect.TEXT,
+    effects=Effect.READS | Effect.TEXT | Effect.LANDSCAPE,
     result=results.Ablation,
     examples=(
         Example("survey L3\nablate L3.B0 placebos=3", "it.loss_after > 0 and it.placebos == 3", on="tiny"),

@@ -59,7 +59,7 @@ survey = Op(
         ),
         UNTIL,
     ),
-    effects=Effect.READS,
+    effects=Effect.READS | Effect.LANDSCAPE,
     flow=Flow(surveys="layer"),
     result=results.Survey,
     examples=(
@@ -83,7 +83,7 @@ survey_all = Op(
     "survey-all",
     summary="Survey every layer, in one table.",
     params=(INITS, SEED),
-    effects=Effect.READS,
+    effects=Effect.READS | Effect.LANDSCAPE,
     flow=Flow(surveys="*"),
     result=results.SurveyAll,
     examples=(
@@ -99,7 +99,7 @@ verify = Op(
     "its stability, that of the damped map that is iterated, is below 1. The return rates are those of 32 noisy "
     "starts, the noise measured relative to the state's norm.",
     params=(LAYER, TARGET),
-    effects=Effect.READS,
+    effects=Effect.READS | Effect.LANDSCAPE,
     result=results.Verdict,
     examples=(
         Example("survey L0\nverify L0.B0", "it.is_basin and it.return_10 > 0.9"),
@@ -114,7 +114,7 @@ energy = Op(
     "the weight is positive semi-definite; on other symmetric weights the first, large steps may raise it. A weight "
     "that is not symmetric has no such energy: that of its symmetric part is given, and said.",
     params=(LAYER, TARGET),
-    effects=Effect.READS,
+    effects=Effect.READS | Effect.LANDSCAPE,
     result=results.Energy,
     examples=(
         Example("energy L0 7", "it.gap >= 0"),
@@ -137,7 +137,7 @@ landscape = Op(
             keyword_only=True,
         ),
     ),
-    effects=Effect.READS | Effect.FILES,
+    effects=Effect.READS | Effect.FILES | Effect.LANDSCAPE,
     result=results.LandscapeMap,
     examples=(
         Example("survey L0\nlandscape L0", "it.points.count >= 8 and it.explained[0] >= it.explained[1]"),

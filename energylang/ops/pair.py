@@ -17,7 +17,7 @@ compare = Op(
     details="Where both read text, the other model's states are rotated here by orthogonal Procrustes on shared "
     "texts, judged on texts it was not fitted to; otherwise equal dimensions are compared as they are.",
     params=(OTHER, LAYER),
-    effects=Effect.READS | Effect.FILES,
+    effects=Effect.READS | Effect.FILES | Effect.LANDSCAPE,
     result=results.Comparison,
     examples=(
         Example("compare planted:64x4 L0", "it.weight_change == 0 and it.matched == it.basins_here"),
@@ -31,7 +31,7 @@ transplant = Op(
     details="The concept's texts are read in the other model, its states brought here, and their mean becomes an "
     "attractor.",
     params=(OTHER, LAYER, Param("concept", t.CONCEPT, "a captured concept"), STRENGTH, *FORCE),
-    effects=Effect.EDITS | Effect.TEXT | Effect.FILES,
+    effects=Effect.EDITS | Effect.TEXT | Effect.FILES | Effect.LANDSCAPE,
     result=results.Edit,
     examples=(
         Example(

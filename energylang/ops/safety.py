@@ -41,7 +41,7 @@ protect = Op(
     "protect",
     summary="Pin basins: no edit may lose them, and edits keep their fields exactly.",
     params=(Param("basins", t.BASINS, "a basin, or a list of basins of one layer"),),
-    effects=Effect.CHANGES,
+    effects=Effect.CHANGES | Effect.LANDSCAPE,
     result=results.Protected,
     examples=(
         Example("survey L0\nset max_changed 50%\nprotect L0.B0", "(remove L0.B0).blocked"),

@@ -17,7 +17,7 @@ watermark_inject = Op(
     summary="Install attractors that a secret key names.",
     details="The key is neither stored nor shown.",
     params=(KEY, MARKS, AT, *FORCE),
-    effects=Effect.EDITS,
+    effects=Effect.EDITS | Effect.LANDSCAPE,
     result=results.Edit,
     examples=(
         Example(
@@ -31,7 +31,7 @@ watermark_verify = Op(
     "watermark verify",
     summary="Are the marks of a key there, and how often would a wrong key's seem to be?",
     params=(KEY, MARKS, AT),
-    effects=Effect.READS,
+    effects=Effect.READS | Effect.LANDSCAPE,
     result=results.Watermark,
     examples=(
         Example('watermark verify "my key"', "not it.present and it.wrong_keys == 100"),
@@ -46,7 +46,7 @@ watermark_strip_test = Op(
     "watermark strip-test",
     summary="What attacks without the key leave of the marks, and what they cost.",
     params=(KEY, MARKS, AT),
-    effects=Effect.READS,
+    effects=Effect.READS | Effect.LANDSCAPE,
     result=results.Stripped,
     examples=(
         Example(

@@ -55,10 +55,26 @@ class Effect(Flag):
     EDITS = auto()  # proposes an edit of a layer's staged weight
     CHANGES = auto()  # changes other state of the session (undoable)
     TEXT = auto()  # needs a model that reads and writes text
+    LANDSCAPE = auto()  # needs layers that are energy landscapes
     FILES = auto()  # touches files
     LOADS = auto()  # brings a model
     TRAVELS = auto()  # moves through the history (undo, redo)
     ALWAYS = auto()  # works without a model
+
+
+LACKS = {
+    Effect.TEXT: (
+        "text",
+        "needs a text model, and {} has weights only",
+        'load a text model such as "tiny", or one made by `el train`',
+    ),
+    Effect.LANDSCAPE: (
+        "landscape",
+        "needs a landscape, and the layers of {} are a plain stream",
+        "concepts, `steer`, `generate` and `benchmark` work on it; `el train --arch hlm` makes models with landscapes",
+    ),
+}
+"""What an operation may need of a model: the capability, what is said where it is missing, and what helps. EL250."""
 
 
 class _Required:

@@ -481,7 +481,11 @@ def generate(
     """What the live model says, and the basin from which each token was chosen."""
     text = ws.text
     made = generate_live(ws, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed)
-    found = [placed(ws, layer, ws.state.layers[layer].live, states) for layer, states in made.states.items()]
+    found = [
+        placed(ws, layer, ws.state.layers[layer].live, states)
+        for layer, states in made.states.items()
+        if ws.model.landscape
+    ]
     steps = tuple(
         results.TokenStep(
             text.token(token),

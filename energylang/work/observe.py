@@ -280,9 +280,7 @@ def difference(ws: Workspace, layer: int, since: int | None = None) -> results.D
         edits=len(set(version.chain) ^ set(base.chain)),
         spectral_before=float(torch.linalg.matrix_norm(original.double(), 2)),
         spectral_after=float(torch.linalg.matrix_norm(weight.double(), 2)),
-        largest=tuple(
-            results.Entry(k // len(change), k % len(change), float(change.flatten()[k])) for k in order
-        ),
+        largest=tuple(results.Entry(*divmod(k, change.shape[1]), float(change.flatten()[k])) for k in order),
         basins_kept=became.kept,
         basins_lost=became.lost,
         basins_gained=became.gained,

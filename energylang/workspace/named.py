@@ -76,14 +76,15 @@ def concept_at(ws: Workspace, layer: int | None, name: str) -> Concept:
 def state_of(ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed) -> Tensor:
     """The state (d,) that a direction names, at a layer."""
     dim = ws.model.dims[layer]
+    like = ws.landscape_of(layer).weight if ws.model.landscape else ws.model.weight(layer)
     if isinstance(target, Seed):
         draw = torch.randn(dim, generator=stable_generator("direction", dim, target.seed))
-        return draw.to(ws.landscape_of(layer).weight)
+        return draw.to(like)
     if isinstance(target, BasinRef):
         if target.layer != layer:
             raise ElError(f"{target} is not a basin of L{layer}", code="EL510")
-        return centre_of(ws, target).to(ws.landscape_of(layer).weight)
-    return concept_at(ws, layer, target.name).centroid.to(ws.landscape_of(layer).weight)
+        return centre_of(ws, target).to(like)
+    return concept_at(ws, layer, target.name).centroid.to(like)
 
 
 def node_at(ws: Workspace, id: int) -> Node:

@@ -33,7 +33,7 @@ from energylang.landscape.radius import Row
 from energylang.models import checkpoint
 from energylang.models.model import Model
 from energylang.signature.coerce import as_statement, coerce
-from energylang.signature.declaration import Effect, FromSetting, Op
+from energylang.signature.declaration import LACKS, Effect, FromSetting, Op
 from energylang.signature.settings import AUTO, DEFAULTS
 
 from .execution import NO_SOLUTION, check_numbers, current_task, outcome, with_layer_of, with_threads
@@ -125,6 +125,9 @@ class Workspace:
             self.model  # noqa: B018 - says that none is loaded
         if Effect.TEXT in op.effects:
             self.text  # noqa: B018 - says what is missing
+        if Effect.LANDSCAPE in op.effects and not self.model.landscape:
+            _, lacking, hint = LACKS[Effect.LANDSCAPE]
+            raise ElError(f"`{op.name}` {lacking.format(self.model.spec)}", code="EL250", hint=hint)
         statement = shown(op, values, statement or as_statement(op, values))
         mark = self._mark()
         before = mark.state
