@@ -32,17 +32,17 @@ def planted(*lines: str) -> Session:
     return session
 
 
-@pytest.mark.parametrize(
-    ("guard", "edit"),
-    [
-        ("strength-cap 0.01", "inject L0 42"),
-        ("max-changed 0", "strengthen L0.B0 1.5"),
-        ("cosine-drift 0.0000001", "strengthen L0.B0 1.5"),
-        ("max-basins 20", "inject L0 42"),
-        ("min-basins 20", "remove L0.B0"),
-        ("L0 4%", "remove L0.B0"),
-    ],
-)
+TRIPS = [
+    ("strength-cap 0.01", "inject L0 42"),
+    ("max-changed 0", "strengthen L0.B0 1.5"),
+    ("cosine-drift 0.0000001", "strengthen L0.B0 1.5"),
+    ("max-basins 20", "inject L0 42"),
+    ("min-basins 20", "remove L0.B0"),
+    ("L0 4%", "remove L0.B0"),
+]
+
+
+@pytest.mark.parametrize(("guard", "edit"), TRIPS)
 def test_every_kind_of_guard_trips_and_undo_takes_it_away(guard: str, edit: str):
     free = planted()
     assert free.run(edit).applied

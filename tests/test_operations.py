@@ -22,43 +22,10 @@ from energylang.signature.types import record_fields
 from energylang.signature.values import BasinRef
 
 OPS = list(TABLE.values())
-SLOW = (
-    "benchmark effect inject-concept redirect remove-concept steer transplant".split()
-)  # more than ten seconds
 EXAMPLES = [
-    pytest.param(op, example, marks=[pytest.mark.slow] if op.name in SLOW else [])
+    pytest.param(op, example, marks=[pytest.mark.slow] if example.slow else [])
     for op in OPS
     for example in op.examples
-]
-FIRST = [
-    "load",
-    "info",
-    "set",
-    "survey",
-    "survey-all",
-    "verify",
-    "energy",
-    "inject",
-    "remove",
-    "apply",
-    "restore",
-    "restore-all",
-    "undo",
-    "redo",
-    "diff",
-    "status",
-    "save",
-    "history",
-    "generate",
-    "capture",
-    "concepts",
-    "inject-concept",
-    *"probe landscape trace move strengthen weaken remove-concept blend export-concept import-concept".split(),
-    *("causal scan", "causal intervene", "causal counterfactual", "guard", "guards", "benchmark"),
-    *"similarity add subtract analogy compose interpolate consolidate dream compare transplant".split(),
-    *("watermark inject", "watermark verify", "watermark strip-test", "neighbours", "intervene", "usage"),
-    *"contexts trace-generation classify ablate capture-file protect record replay steer redirect effect".split(),
-    *"checkpoint rollback goto".split(),
 ]
 
 
@@ -66,13 +33,9 @@ def name_of(value: Op | Example) -> str:
     return value.name if isinstance(value, Op) else " ; ".join(value.script.splitlines())[:60]
 
 
-def test_the_operations_of_this_version_are_there():
-    assert set(FIRST) <= set(TABLE)
-
-
 def test_every_module_declares_operations_and_no_name_twice():
     declared = [v for module in MODULES for v in vars(module).values() if isinstance(v, Op)]
-    assert len({op.name for op in declared}) == len({id(op) for op in declared}) == len(TABLE)
+    assert len({op.name for op in declared}) == len({id(op) for op in declared}) == len(TABLE) >= 70
 
 
 @pytest.mark.parametrize(("op", "example"), EXAMPLES, ids=name_of)

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from energylang.diagnostics import Diagnostic
@@ -27,13 +28,22 @@ if TYPE_CHECKING:
     from energylang.diagnostics.source import Source
 
 
+LATER = {
+    "replay": "run a record again and compare digest by digest",
+    "train": "train a language model from a text file",
+    "report": "examine models and write down what was found",
+}
+"""Commands with a module of their own, and what the list of commands says of them."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without β shows a `?`, not a traceback
-    parser = _parser()
-    chosen = parser.parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser(words[0] if words else "")
+    chosen = parser.parse_args(words)
     if not hasattr(chosen, "run"):
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             parser.print_help()
@@ -58,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(word: str) -> argparse.ArgumentParser:
+    """The parser for a command line whose first word is ``word``: what only other commands need is not imported."""
     parser = argparse.ArgumentParser(
         prog="el", description="Survey and edit the energy landscape of a neural network."
     )
@@ -99,12 +110,11 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--json", action="store_true")
     explain.set_defaults(run=_explain)
 
-    from . import replay, train
-    from . import report as reports
-
-    replay.add_parser(commands)
-    train.add_parser(commands)
-    reports.add_parser(commands)
+    for name, said in LATER.items():
+        if name == word:
+            import_module(f"energylang.cli.{name}").add_parser(commands, said)
+        else:
+            commands.add_parser(name, help=said)
     return parser
 
 

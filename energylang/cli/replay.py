@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 DIFFERENT = 1
 
 
-def add_parser(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("replay", help="run a record again and compare digest by digest")
+def add_parser(commands: _SubParsersAction[argparse.ArgumentParser], help: str = "") -> None:
+    parser = commands.add_parser("replay", help=help)
     parser.add_argument("record", help="a file that `record` wrote")
     parser.add_argument("--on", help="another place of the same model")
     parser.add_argument("--key", help="the key of the record's watermarks")

@@ -36,9 +36,9 @@ WORD_FILES = ("words.md", "words.json")
 DOSES = (0.25, 0.5, 0.75, 1.0, 1.25)
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], help: str = "") -> None:
     """Add ``report`` to the commands of ``el``."""
-    report = subparsers.add_parser("report", help="examine models and write down what was found")
+    report = subparsers.add_parser("report", help=help)
     kinds = report.add_subparsers(title="reports", metavar="REPORT", required=True)
     parser = kinds.add_parser(
         "surgery",

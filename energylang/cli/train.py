@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], help: str = "") -> None:
     """Add ``train`` to the commands of ``el``."""
     parser = subparsers.add_parser(
         "train",
-        help="train a language model from a text file",
+        help=help,
         description="Train a language model whose predictions are read from an energy landscape. "
         "The last tenth of the corpus is held out and measures the result.",
     )

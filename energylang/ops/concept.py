@@ -83,6 +83,7 @@ inject_concept = Op(
             'capture L3 polite "Thank you so much, I am happy to help."\ninject-concept L3 polite method=redirect',
             'it.method == "redirect" and it.effect.placebos == 10',
             on="tiny",
+            slow=True,
         ),
     ),
     clashes=(
@@ -120,6 +121,7 @@ remove_concept = Op(
             'capture L3 rude "Go away, you fool."\nremove-concept L3 rude',
             'it.applied and it.method == "aimed" and it.effect.placebos == 10',
             on="tiny",
+            slow=True,
         ),
     ),
     clashes=(
@@ -160,6 +162,7 @@ steer = Op(
             'capture L3 polite "Thank you so much"\nsteer L3 polite strengths=[0.2]',
             "it.placebos == 10 and it.steps[0].strength == 0.2",
             on="tiny",
+            slow=True,
         ),
     ),
 )
@@ -176,6 +179,7 @@ effect = Op(
             "effect L3 polite",
             "it.placebos == 10 and it.prompts > 0",
             on="tiny",
+            slow=True,
         ),
     ),
 )

@@ -183,7 +183,7 @@ redirect = Op(
     result=results.Edit,
     examples=(
         Example("survey L0\nredirect L0.B0 to=L0.B2", "it.arrived >= 0.9"),
-        Example("survey L3\nredirect L3.B0 to=L3.B2", "it.dose > 0", on="tiny"),
+        Example("survey L3\nredirect L3.B0 to=L3.B2", "it.dose > 0", on="tiny", slow=True),
     ),
     clashes=(ONE_SIZE,),
 )

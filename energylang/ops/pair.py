@@ -38,6 +38,7 @@ transplant = Op(
             'capture L3 polite "Thank you so much"\ntransplant tiny L3 polite',
             'it.operation == "transplant" and it.norm > 0',
             on="tiny",
+            slow=True,
         ),
     ),
 )

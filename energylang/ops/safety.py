@@ -56,11 +56,12 @@ benchmark = Op(
     effects=Effect.READS | Effect.TEXT | Effect.FILES,
     result=results.Benchmark,
     examples=(
-        Example("benchmark", "it.perplexity > 1 and it.change == 0", on="tiny"),
+        Example("benchmark", "it.perplexity > 1 and it.change == 0", on="tiny", slow=True),
         Example(
             'capture L3 polite "Thank you so much"\ninject-concept L3 polite method=redirect dose=0.3\nbenchmark',
             "it.staged.perplexity > 1",
             on="tiny",
+            slow=True,
         ),
     ),
 )

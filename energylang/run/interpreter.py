@@ -246,9 +246,11 @@ class Interpreter:
             raise TypeError("the checker lets operations through, nothing else")
         with ExitStack() as scope:
             with self._at(command.span):
-                values, statement = self.prepare(command, call.target, call)
+                values, given, statement = self.prepare(command, call.target, call)
                 self.begin(statement)
-                result = scope.enter_context(self.session.scoped(call.target, values, statement=statement))
+                result = scope.enter_context(
+                    self.session.scoped(call.target, values, statement=statement, given=given)
+                )
             self.show(result, node, f"with {statement}")
             self.block(node.body)
 
@@ -274,25 +276,28 @@ class Interpreter:
             return self.operation(node, call.target, call)
 
     def operation(self, node: ast.Command | ast.Name, op: Op, call: Call) -> Any:
-        values, statement = self.prepare(node, op, call)
+        values, given, statement = self.prepare(node, op, call)
         self.begin(statement)
-        result = self.session.execute(op, values, statement=statement)
+        result = self.session.execute(op, values, statement=statement, given=given)
         self.line = statement
         return result
 
-    def prepare(self, node: ast.Command | ast.Name, op: Op, call: Call) -> tuple[dict[str, Any], str]:
-        """The values of an operation's parameters, and the statement for the history."""
+    def prepare(
+        self, node: ast.Command | ast.Name, op: Op, call: Call
+    ) -> tuple[dict[str, Any], dict[str, Any], str]:
+        """The values of an operation's parameters as the script has them and as the operation gets them, and the
+        statement for the history."""
         values: dict[str, Any] = {}
+        given: dict[str, Any] = {}
         for param in op.params:
             if param.name not in call.arguments:
                 continue
             argument = call.arguments[param.name]
             values[param.name] = value = self.argument(argument)
             span = argument.span if isinstance(argument, ast.Expr) else node.span
-            layer = values.get("layer", 0)
             with self._at(span):
-                coerce(param, value, layer=layer.index if isinstance(layer, Layer) else layer)
-        return values, self.written(node, call, op, values)
+                given[param.name] = coerce(param, value, layer=given.get("layer"))
+        return values, given, self.written(node, call, op, values)
 
     def written(self, node: ast.Command | ast.Name, call: Call, op: Op, values: dict[str, Any]) -> str:
         """The statement for the history: as typed, or with the values in place of what was computed."""

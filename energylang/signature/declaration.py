@@ -168,12 +168,14 @@ class Clash:
 class Example:
     """A script that shows the operation at work, and an expression about its outcome that must be true.
 
-    ``on`` is the model to load first. The last command's result is the variable ``it`` in ``check``.
+    ``on`` is the model to load first. The last command's result is the variable ``it`` in ``check``. One that takes
+    about ten seconds or more says that it is ``slow``.
     """
 
     script: str
     check: str
     on: str = "planted:64x4"
+    slow: bool = False
 
 
 @dataclass(frozen=True)

@@ -110,17 +110,31 @@ class Workspace:
 
     # -- running -------------------------------------------------------------------------------
 
-    def execute(self, op: Op, values: Mapping[str, Any], *, statement: str | None = None) -> Any:
-        """Carry out an operation with the given parameter values (defaults are filled in).
+    def execute(
+        self,
+        op: Op,
+        values: Mapping[str, Any],
+        *,
+        statement: str | None = None,
+        given: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Carry out an operation with the given parameter values (defaults are filled in). ``given`` are the values in
+        the form that the operation gets, where whoever calls has made it already.
 
         Raises ``ElError``; then, as after an interrupt, the state is what it was before.
         """
         with self.lock:
             self._check_task()
-            return self._execute(op, values, statement)
+            return self._execute(op, values, statement, given)
 
-    def _execute(self, op: Op, values: Mapping[str, Any], statement: str | None) -> Any:
-        given = self._complete(op, values)
+    def _execute(
+        self,
+        op: Op,
+        values: Mapping[str, Any],
+        statement: str | None,
+        ready: Mapping[str, Any] | None,
+    ) -> Any:
+        given = self._complete(op, values, ready)
         if op.needs_model:
             self.model  # noqa: B018 - says that none is loaded
         if Effect.TEXT in op.effects:
@@ -161,10 +175,12 @@ class Workspace:
         self.ledger.note(op, values, statement, mark.node.id, result, lambda: changes(self.state))
         return result
 
-    def _complete(self, op: Op, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _complete(self, op: Op, values: Mapping[str, Any], ready: Mapping[str, Any] | None) -> dict[str, Any]:
         given: dict[str, Any] = {}
         for param in op.params:
-            if param.name in values:
+            if ready is not None and param.name in ready:
+                given[param.name] = ready[param.name]
+            elif param.name in values:
                 given[param.name] = coerce(param, values[param.name], layer=given.get("layer"))
             elif param.required:
                 raise ElError(
@@ -204,7 +220,14 @@ class Workspace:
                 raise
 
     @contextmanager
-    def scoped(self, op: Op, values: Mapping[str, Any], *, statement: str | None = None) -> Iterator[Any]:
+    def scoped(
+        self,
+        op: Op,
+        values: Mapping[str, Any],
+        *,
+        statement: str | None = None,
+        given: Mapping[str, Any] | None = None,
+    ) -> Iterator[Any]:
         """Carry out an operation for the time inside: what it changed, and the layer that it is about (also when
         the edit was refused), is at the end as it was before, whatever happens inside; what else was changed inside
         stays. Gives the operation's result.
@@ -215,7 +238,7 @@ class Workspace:
         with self._held():
             before, statement = self.state, statement or as_statement(op, values)
             number = len(self.ledger.entries) + 1
-            result = self.execute(op, values, statement=statement)
+            result = self.execute(op, values, statement=statement, given=given)
             after, timeline = self.state, self.timeline
             try:
                 yield result
