@@ -9,12 +9,16 @@ Units: energies are those of ``energylang.landscape.energy``; residuals, drifts 
 (0…1); entropies are in nats; losses are nats per token; times are seconds.
 """
 
+from .algebra import *
 from .base import *
-from .basics import *
 from .causal import *
-from .interpret import *
-from .landscapes import *
-from .records import *
+from .concept import *
+from .edit import *
+from .history import *
+from .meaning import *
+from .model import *
+from .observe import *
+from .pair import *
+from .record import *
 from .safety import *
-from .two_models import *
-from .vectors import *
+from .watermark import *

@@ -18,7 +18,7 @@ from energylang.errors import ElError
 from energylang.looking.gauge import Gauge, standard_error
 from energylang.models import likelihoods
 from energylang.models.protocol import Change
-from energylang.results.basics import Steering, SteeringStep
+from energylang.results import Steering, SteeringStep
 from energylang.signature.values import ConceptName
 from energylang.trial.staging import check_force, commit, heard
 from energylang.workspace.history import Concept

@@ -1,4 +1,4 @@
-"""Records of a session, and what became of running one again."""
+"""Results of the family record: records and replays."""
 
 from __future__ import annotations
 

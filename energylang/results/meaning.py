@@ -1,10 +1,39 @@
-"""What the operations of interpretation find out about basins and texts."""
+"""Results of the family meaning: what basins mean, and text that passes through them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from .base import Result
+
+
+@dataclass(frozen=True, eq=False)
+class TokenStep(Result):
+    """A generated token and, at every layer, the basin in which the state that chose it settles (``None``: it decays to
+    the origin or never settles), and the cosine between that state, as the model holds it, and the basin's centre."""
+
+    token: str
+    basins: tuple[int | None, ...]
+    cosines: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Generation(Result):
+    """Generated text. ``text`` is the continuation alone. Of the states of all steps and layers ``to_zero`` decay to
+    the origin and ``unsettled`` never settle: they have no basin."""
+
+    prompt: str
+    text: str
+    tokens: int
+    seed: int
+    temp: float
+    topk: int
+    steps: tuple[TokenStep, ...]
+    to_zero: int = 0
+    unsettled: int = 0
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Two models beside each other."""
+"""Results of the family pair: another model beside this one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arithmetic on concepts."""
+"""Results of the family algebra: arithmetic on concepts, and concepts in files."""
 
 from __future__ import annotations
 

@@ -1,0 +1,136 @@
+"""Results of the family concept: concepts, and what changes do to what is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .base import Result
+
+
+@dataclass(frozen=True, eq=False)
+class Placebo(Result):
+    """Control edits of one kind, each of the edit's norm: ``random`` (the same key, a random value), ``other``
+    (the same method aimed at another captured concept) or ``shuffled`` (aimed at a shuffled label).
+
+    Shares, log-probabilities and the rise of the loss under them; ``…_z`` is how far the edit itself lies from
+    their mean, in units of their standard deviation (None where a single control has none, or all are alike).
+    """
+
+    kind: str
+    count: int
+    share: float | None
+    share_std: float | None
+    share_max: float | None
+    share_z: float | None
+    log_prob: float
+    log_prob_std: float | None
+    log_prob_z: float | None
+    loss_change: float
+
+
+@dataclass(frozen=True, eq=False)
+class Effect(Result):
+    """What an edit does to text, against its control: ``placebos`` edits of equal norm at the same key, with
+    random values. ``controls`` has every kind of control, the random ones first.
+
+    ``share`` is the part of sampled replies to neutral prompts that count as the concept: the unedited model,
+    having just heard such a reply, is in a state nearer to the concept's than to a neutral one. It is
+    measured in dialogue models only (``None`` elsewhere). ``log_prob`` is the mean log-probability per token
+    (nats) of the concept's own texts after neutral prompts. ``…_z`` is the distance of the edit's change from
+    the placebos' in units of their standard deviation. ``loss`` is on held-out text; ``loss_change`` is
+    relative, ``loss_change_error`` its standard error.
+    """
+
+    share_before: float | None
+    share_after: float | None
+    share_placebo: float | None
+    share_placebo_std: float | None
+    share_z: float | None
+    log_prob_before: float
+    log_prob_after: float
+    log_prob_placebo: float
+    log_prob_placebo_std: float | None
+    log_prob_z: float | None
+    placebos: int
+    loss_before: float
+    loss_after: float
+    loss_change: float
+    loss_change_error: float | None
+    controls: tuple[Placebo, ...]
+    prompts: int
+
+
+@dataclass(frozen=True, eq=False)
+class LayerFit(Result):
+    """How well a layer holds a concept.
+
+    ``separability`` is d′, the distance between the concept's states and the neutral (or contrast) ones along
+    the line through their means, in standard deviations, each state judged by means it had no part in;
+    ``accuracy`` is the share of states on the right side of the middle. ``carried`` is the part of what the
+    texts change in the next word that passes through the layer's state: 1 all of it, 0 none.
+    """
+
+    layer: int
+    separability: float
+    accuracy: float
+    carried: float
+    chosen: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptInfo(Result):
+    """A captured concept: where, from how many texts, and how it stands to neutral text.
+
+    ``position`` is where in a text the state is read. ``fits`` has a line per layer where the layer was chosen
+    automatically.
+    """
+
+    name: str
+    layer: int
+    position: str
+    samples: int
+    dim: int
+    norm: float
+    coherence: float
+    cosine_to_neutral: float
+    installed: tuple[str, ...]
+    texts: tuple[str, ...]
+    fits: tuple[LayerFit, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Concepts(Result):
+    concepts: tuple[ConceptInfo, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SteeringStep(Result):
+    """One strength of an external field: what is said, and what random fields of the same norm do."""
+
+    strength: float
+    share: float | None
+    share_placebo: float | None
+    share_placebo_std: float | None
+    share_z: float | None
+    log_prob: float
+    log_prob_placebo: float
+    log_prob_placebo_std: float | None
+    log_prob_z: float | None
+    loss_change: float
+    loss_change_error: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Steering(Result):
+    """The dose-response of pushing a layer towards a concept. ``best`` is the largest strength within the damage
+    budget, or nothing. The model is not changed."""
+
+    layer: int
+    concept: str
+    share_before: float | None
+    log_prob_before: float
+    damage: float
+    best: float | None
+    placebos: int
+    prompts: int
+    steps: tuple[SteeringStep, ...]
