@@ -1,10 +1,23 @@
-"""All pictures, hung: importing ``render`` from here knows every kind of result."""
+"""All pictures of results: importing ``render`` from here knows every family."""
 
 from __future__ import annotations
 
-from . import causal_pictures, concept_pictures, meaning_pictures, pictures, safety_pictures
+from . import (
+    algebra,
+    causal,
+    concept,
+    edit,
+    history,
+    meaning,
+    model,
+    observe,
+    pair,
+    record,
+    safety,
+    watermark,
+)
 from .dispatch import render
 
-ROOMS = (pictures, concept_pictures, causal_pictures, meaning_pictures, safety_pictures)
+FAMILIES = (algebra, causal, concept, edit, history, meaning, model, observe, pair, record, safety, watermark)
 
-__all__ = ["ROOMS", "render"]
+__all__ = ["FAMILIES", "render"]

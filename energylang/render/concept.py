@@ -1,4 +1,4 @@
-"""Pictures of concepts: what was captured, what an edit does to text, and how text answers to a push."""
+"""Pictures: concepts, and what changes do to what is said."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KINDS = {"random": "random value", "other": "another concept", "shuffled": "shu
 
 
 @render.register
-def _(concept: results.ConceptInfo) -> RenderableType:
+def capture(concept: results.ConceptInfo) -> RenderableType:
     where = "" if concept.position == "decision" else f", read at {concept.position}"
     parts: list[RenderableType] = [
         Text.assemble(
@@ -45,7 +45,7 @@ def _(concept: results.ConceptInfo) -> RenderableType:
 
 
 @render.register
-def _(concepts: results.Concepts) -> RenderableType:
+def concepts(concepts: results.Concepts) -> RenderableType:
     if not concepts.concepts:
         return Text("no concepts have been captured", style="dim")
     columns = ("concept", "layer", "texts", "norm", "agreement", "to neutral", "installed")
@@ -64,7 +64,7 @@ def _(concepts: results.Concepts) -> RenderableType:
 
 
 @render.register
-def _(effect: results.Effect) -> RenderableType:
+def effect(effect: results.Effect) -> RenderableType:
     asked = f"  {effect.prompts} neutral prompts" if effect.prompts else ""
     rows = table("effect", "before", "after", right=(1, 2))
     if effect.share_before is not None and effect.share_after is not None:
@@ -106,7 +106,7 @@ def _distance(z: float | None, count: int) -> str:
 
 
 @render.register
-def _(steering: results.Steering) -> RenderableType:
+def steer(steering: results.Steering) -> RenderableType:
     with_share = steering.share_before is not None
     title = Text.assemble(
         (f"L{steering.layer}", "bold"),

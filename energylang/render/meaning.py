@@ -1,4 +1,4 @@
-"""Pictures of what basins mean: texts, tokens, maps, traces."""
+"""Pictures: what basins mean, and text that passes through them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,34 @@ from energylang import results
 
 from .dispatch import render
 from .marks import bar, distance, facts, number, percent, percents, table
-from .terrain import terrain
+
+
+@render.register
+def generate(made: results.Generation) -> RenderableType:
+    said = Text.assemble(("“", "dim"), (made.text, "bold"), ("”", "dim"))
+    known = [
+        (step.token.strip(), step.basins[-1], step.cosines[-1] if step.cosines else None)
+        for step in made.steps
+        if step.basins
+    ]
+    named = [
+        f"{token} B{basin}" + ("" if cosine is None else f" ({cosine:.2f})")
+        for token, basin, cosine in known
+        if basin is not None
+    ]
+    missing = sum(basin is None for _, basin, _ in known)
+    if not named:
+        return said
+    layer = len(made.steps[0].basins) - 1
+    shown = ", ".join(named[:8]) + (" …" if len(named) > 8 else "")
+    none = f"; {missing} of {len(known)} in none" if missing else ""
+    words = f"basins of L{layer} (cosine of the state held to the centre): {shown}{none}"
+    return Group(said, Text(words, style="dim"))
+
 
 _SHOWN = 12
+
+
 _SPARKS = "▁▂▃▄▅▆▇█"
 
 
@@ -36,7 +61,7 @@ def _contexts(contexts: tuple[results.Context, ...]) -> RenderableType:
 
 
 @render.register
-def _(probe: results.Probe) -> RenderableType:
+def probe(probe: results.Probe) -> RenderableType:
     return Group(
         Text.assemble(
             (f"L{probe.layer}.B{probe.basin}", "bold"),
@@ -49,7 +74,7 @@ def _(probe: results.Probe) -> RenderableType:
 
 
 @render.register
-def _(found: results.BasinContexts) -> RenderableType:
+def contexts(found: results.BasinContexts) -> RenderableType:
     head = Text(
         f"L{found.layer}.B{found.basin}: {found.visits} of {found.tokens:,} tokens, the nearest to the centre first"
     )
@@ -57,7 +82,7 @@ def _(found: results.BasinContexts) -> RenderableType:
 
 
 @render.register
-def _(usage: results.Usage) -> RenderableType:
+def usage(usage: results.Usage) -> RenderableType:
     beside = usage.reference_tokens is not None
     names = ["basin", "visits", "", "share", *(["held-out"] if beside else []), "commonest", "of its visits"]
     rows = table(*names, right=(1, 3, 4, 6) if beside else (1, 3, 5))
@@ -114,7 +139,7 @@ def _distance(usage: results.Usage) -> Text:
 
 
 @render.register
-def _(found: results.Neighbours) -> RenderableType:
+def neighbours(found: results.Neighbours) -> RenderableType:
     if not found.neighbours:
         return Text(f"no other basin is known in L{found.layer}", style="dim")
     rows = table("basin", "cosine", "", "starts", "for example", right=(1, 3), wrap=(4,))
@@ -130,7 +155,7 @@ def _(found: results.Neighbours) -> RenderableType:
 
 
 @render.register
-def _(done: results.Intervened) -> RenderableType:
+def intervene(done: results.Intervened) -> RenderableType:
     parts = [
         Text.assemble(
             ("✓ ", "green"), (done.active[-1], "bold"), f"  {done.reach} of {done.tokens} tokens are in reach"
@@ -170,7 +195,7 @@ def _traced(tokens: tuple[results.TracedToken, ...]) -> RenderableType:
 
 
 @render.register
-def _(trace: results.Trace) -> RenderableType:
+def trace(trace: results.Trace) -> RenderableType:
     note = "the energy never rises" if trace.rises == 0 else f"the energy rises at {trace.rises} steps"
     return Group(
         Text.assemble((f"L{trace.layer}", "bold"), f"  {trace.mean_iterations:.1f} steps on average, {note}"),
@@ -188,7 +213,7 @@ def _missing(found: results.Trace | results.Trajectory) -> list[RenderableType]:
 
 
 @render.register
-def _(made: results.Trajectory) -> RenderableType:
+def trace_generation(made: results.Trajectory) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble(("“", "dim"), (made.text, "bold"), ("”", "dim")),
         Text.assemble(
@@ -203,7 +228,7 @@ def _(made: results.Trajectory) -> RenderableType:
 
 
 @render.register
-def _(found: results.Classification) -> RenderableType:
+def classify(found: results.Classification) -> RenderableType:
     what = "the token" if found.of == "token" else "the next token"
     return Group(
         Text.assemble(
@@ -221,7 +246,7 @@ def _(found: results.Classification) -> RenderableType:
 
 
 @render.register
-def _(found: results.Ablation) -> RenderableType:
+def ablate(found: results.Ablation) -> RenderableType:
     names = ", ".join(f"B{basin}" for basin in found.basins)
     return Group(
         Text.assemble(
@@ -235,10 +260,3 @@ def _(found: results.Ablation) -> RenderableType:
             z=distance(found.z),
         ),
     )
-
-
-@render.register
-def _(found: results.LandscapeMap) -> RenderableType:
-    if not found.points:
-        return Text(f"L{found.layer} has no basin to map", style="dim")
-    return terrain(found)

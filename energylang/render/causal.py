@@ -1,4 +1,4 @@
-"""Pictures of causes: who moves whom, beside what random edits do."""
+"""Pictures: what depends on a basin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN = 12
 
 
 @render.register
-def _(graph: results.CausalGraph) -> RenderableType:
+def causal_scan(graph: results.CausalGraph) -> RenderableType:
     head = Text.assemble(
         (f"L{graph.layer}", "bold"),
         f"  {len(graph.basins)} basins, ",
@@ -55,7 +55,7 @@ def _(graph: results.CausalGraph) -> RenderableType:
 
 
 @render.register
-def _(found: results.CausalComparison) -> RenderableType:
+def causal_compare(found: results.CausalComparison) -> RenderableType:
     head = Text.assemble(
         (f"L{found.layer}", "bold"),
         f" here and in {found.other}: {found.matched} of {found.basins_here} and {found.basins_there} basins match by "
@@ -120,7 +120,7 @@ def _mean(effect: results.CausalEffect | results.CounterfactualEffect) -> Text:
 
 
 @render.register
-def _(effect: results.CausalEffect) -> RenderableType:
+def causal_intervene(effect: results.CausalEffect) -> RenderableType:
     name = f"L{effect.layer}.B{effect.basin}"
     if effect.blocked:
         head = Text.assemble(("✗ blocked", "bold red"), f"  do({effect.op} {name}): {effect.reason}")
@@ -140,7 +140,7 @@ def _(effect: results.CausalEffect) -> RenderableType:
 
 
 @render.register
-def _(effect: results.CounterfactualEffect) -> RenderableType:
+def causal_counterfactual(effect: results.CounterfactualEffect) -> RenderableType:
     head = Text.assemble(
         ("if ", "dim"),
         (f"L{effect.layer}.B{effect.basin}", "bold"),
@@ -155,7 +155,7 @@ def _(effect: results.CounterfactualEffect) -> RenderableType:
 
 
 @render.register
-def _(effect: results.CrossEffect) -> RenderableType:
+def causal_across(effect: results.CrossEffect) -> RenderableType:
     return Group(
         Text.assemble(
             (f"L{effect.layer}.B{effect.basin}", "bold"),

@@ -1,0 +1,86 @@
+"""Pictures: the model, its weights and settings."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from energylang import results
+
+from .dispatch import render
+from .marks import facts, percent, short, table
+
+
+@render.register
+def info(info: results.Info) -> RenderableType:
+    dims = ", ".join(str(d) for d in dict.fromkeys(info.dims))
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (info.model, "bold"),
+            f"  {info.kind}, {info.num_layers} Hopfield layer" + ("" if info.num_layers == 1 else "s"),
+        ),
+        facts(
+            d=dims,
+            degree=str(info.degree),
+            beta=", ".join(f"{beta:.2f}" for beta in info.betas),
+            parameters=f"{info.parameters:,}",
+        ),
+        facts(can=", ".join(info.capabilities), hash=short(info.hash)),
+    ]
+    return Group(*parts)
+
+
+@render.register
+def apply(applied: results.Applied) -> RenderableType:
+    layers = ", ".join(f"L{layer}" for layer in applied.layers)
+    return Text.assemble(
+        ("✓ " if applied.changed else "= ", "green"),
+        f"{layers} {'changed' if applied.changed else 'unchanged'}   ",
+        ("live ", "dim"),
+        short(applied.hash),
+    )
+
+
+@render.register
+def status(status: results.Status) -> RenderableType:
+    rows = table(
+        "layer", "state", "edits", "refused", "known", "met", "lost", "change", right=(2, 3, 4, 5, 6, 7)
+    )
+    for layer in status.layers:
+        style = "green" if layer.state == "original" else "yellow"
+        rows.add_row(
+            f"L{layer.layer}",
+            Text(layer.state, style=style),
+            str(layer.edits),
+            str(layer.refused),
+            str(layer.basins),
+            "–" if layer.met is None else str(layer.met),
+            str(layer.lost),
+            percent(layer.relative_norm),
+        )
+    return Group(
+        Text.assemble(
+            (status.model, "bold"),
+            f"  {status.concepts} concepts, {status.undoable} change{'' if status.undoable == 1 else 's'} to undo",
+        ),
+        rows,
+        facts(
+            original=short(status.original_hash),
+            live=short(status.live_hash),
+            staged=short(status.staged_hash),
+        ),
+    )
+
+
+@render.register
+def set_(setting: results.Setting) -> RenderableType:
+    return Text.assemble(
+        f"{setting.name} ", (str(setting.before), "dim"), " → ", (str(setting.value), "bold")
+    )
+
+
+@render.register
+def save(saved: results.Saved) -> RenderableType:
+    return Text.assemble(
+        ("✓ ", "green"), f"{saved.path}   {saved.bytes:,} bytes   ", ("hash ", "dim"), short(saved.hash)
+    )
