@@ -121,7 +121,7 @@ def test_one_thread_is_the_default_everywhere() -> None:
 
     assert Session().threads == 1
     for words in (["run", "x.el"], ["repl"], ["train", "c.txt", "-o", "m.safetensors"]):
-        chosen: argparse.Namespace = _parser().parse_args(words)
+        chosen: argparse.Namespace = _parser(words[0]).parse_args(words)
         assert chosen.threads == 1
 
 

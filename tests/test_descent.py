@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from energylang.concepts.descent import Descent
+from energylang.concepts.descent import Optimiser
 from energylang.landscape.draws import stable_generator
 
 
@@ -15,7 +15,7 @@ def test_descent_is_adam_bit_for_bit():
     drawn = torch.randn(2, 5, 7, generator=stable_generator("descent"))
     ours = [part.clone().requires_grad_() for part in drawn]
     theirs = [part.clone().requires_grad_() for part in drawn]
-    descent, adam = Descent(ours, 0.1), torch.optim.Adam(theirs, lr=0.1)
+    descent, adam = Optimiser(ours, 0.1), torch.optim.Adam(theirs, lr=0.1)
     for step in range(20):
         descent.rate = adam.param_groups[0]["lr"] = 0.1 * (1 - step / 20)
         descent.step((ours[0] * ours[1]).square().sum() + ours[0].sum())
@@ -28,9 +28,9 @@ def test_descent_is_adam_bit_for_bit():
 def test_a_descent_does_not_import_the_compiler():
     script = (
         "import sys, torch\n"
-        "from energylang.concepts.descent import Descent\n"
+        "from energylang.concepts.descent import Optimiser\n"
         "x = torch.ones(3, requires_grad=True)\n"
-        "Descent([x], 0.1).step(x.square().sum())\n"
+        "Optimiser([x], 0.1).step(x.square().sum())\n"
         "assert float(x[0].detach()) < 1\n"
         "assert 'torch._dynamo' not in sys.modules\n"
     )

@@ -13,7 +13,7 @@ from energylang.models import Model, load, save
 from energylang.models.conversations import heldout_conversations
 from energylang.models.states import turn_states
 from energylang.session import Session
-from energylang.studies.bench import Bench, Options, Study
+from energylang.studies.bench import Bench, Study, Thoroughness
 from energylang.studies.transfer import carry, transfer
 from energylang.work.pair import shared_states
 from energylang.workspace.execution import with_threads
@@ -44,7 +44,7 @@ def bench(model: str) -> Bench:
     for name, said in texts.items():
         for text in said:
             session.capture(LAYER, name, text)
-    made = Bench(session, Study(texts, study.contexts, study.label), Options(replies=48))
+    made = Bench(session, Study(texts, study.contexts, study.label), Thoroughness(replies=48))
     made.layer, made.prompts = LAYER, list(session.text.measuring_prompts[:48])
     return made
 

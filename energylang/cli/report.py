@@ -115,11 +115,11 @@ def surgery(args: argparse.Namespace) -> int:
         check_model(model, args.layer)
     prepare(args.output)
 
-    from energylang.studies.bench import Options
+    from energylang.studies.bench import Thoroughness
     from energylang.studies.surgery import examine
 
     study = micro_world(args.seed) if concepts is None else study_from(concepts)
-    options = Options(
+    options = Thoroughness(
         layer=args.layer,
         method=args.method,
         doses=args.doses,

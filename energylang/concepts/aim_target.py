@@ -26,7 +26,7 @@ from energylang.models.states import POSITIONS, named_token, token_states
 from energylang.workspace.workspace import Workspace
 
 from .aim_examples import ELSEWHERE, Examples, chosen_logs, elsewhere, logs_at, rows_of, stream_of
-from .descent import Descent
+from .descent import Optimiser
 
 if TYPE_CHECKING:
     from energylang.workspace.history import Concept
@@ -55,7 +55,7 @@ def aim_at_tokens(
     sharp = torch.tanh(3 * mean_state / mean_state.pow(2).mean().sqrt().clamp_min(1e-6))
     raw = torch.atanh(sharp.clamp(-0.97, 0.97)).detach().requires_grad_()
     log_strength = torch.tensor(-1.5, device=weight.device, requires_grad=True)
-    descent = Descent([raw, log_strength], RATE)
+    descent = Optimiser([raw, log_strength], RATE)
 
     def factors() -> tuple[Tensor, Tensor]:
         """(column, state): the change is ± column columnᵀ."""

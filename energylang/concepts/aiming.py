@@ -46,7 +46,7 @@ from .aim_examples import (
 )
 from .aim_target import after_passages, aim_at_tokens
 from .controls import OWN_REPLIES, REPLY_TOKENS
-from .descent import Descent
+from .descent import Optimiser
 from .effects import Ruler
 from .replies import own_replies
 
@@ -98,7 +98,7 @@ def _value(
     kept_batch = max(1, KEPT_BATCH * len(kept) // KEPT_ROWS)
     unedited = remembered(ws, layer, kept, Change(weights={layer: weight}))
     left = torch.zeros(len(query), device=weight.device, requires_grad=True)
-    descent = Descent([left], VALUE_RATE)
+    descent = Optimiser([left], VALUE_RATE)
     steps = REMOVAL_STEPS if away else VALUE_STEPS
     for step in range(steps):
         edited = Change(weights={layer: weight + torch.outer(left, query)})

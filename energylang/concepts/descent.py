@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim.adam import adam
 
 
-class Descent:
+class Optimiser:
     """Adam (β = 0.9 and 0.999) on ``parameters``, which are changed in place; ``rate`` may be changed between steps."""
 
     def __init__(self, parameters: Sequence[Tensor], rate: float) -> None:

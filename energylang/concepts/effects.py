@@ -47,7 +47,7 @@ HEARD, LIKELIER = 2, 2.0  # texts of the concept at least, and the factor that m
 
 
 @dataclass(frozen=True)
-class Reading:
+class Heard:
     """One condition: share of replies that are the concept (dialogue models), log-probability of its texts."""
 
     share: float | None
@@ -74,19 +74,19 @@ class Ruler:
         )
 
     @torch.no_grad()
-    def read(self, change: Change) -> Reading:
+    def read(self, change: Change) -> Heard:
         text, concept = self.session.text, self.concept
         log_prob = float(
             likelihoods.concept_log_prob(text, concept.texts, change=change, only=self.only).mean()
         )
         if not self.prompts:
-            return Reading(None, log_prob)
+            return Heard(None, log_prob)
         generator = stable_generator("replies", self.session.setting("seed"), concept.name)
         replies = sampling.generate_batch(
             text, self.prompts, tokens=REPLY_TOKENS, generator=generator, change=change
         )
         said = self.recognises(self.prompts, [reply.token_ids for reply in replies])
-        return Reading(sum(said) / len(said), log_prob)
+        return Heard(sum(said) / len(said), log_prob)
 
     @torch.no_grad()
     def recognises(self, questions: Sequence[str], replies: Sequence[Sequence[int]]) -> list[bool]:
@@ -137,7 +137,7 @@ def measure(
     gauge = Gauge(ws, layer, ws.text.measuring_windows(MEASURING_WINDOWS))
     loss_before, loss_after = gauge.losses(changed(None)), gauge.losses(changed(factors))
     base = float(loss_before.mean())
-    readings: dict[str, list[tuple[Reading, float]]] = {}
+    readings: dict[str, list[tuple[Heard, float]]] = {}
     for control in counted(
         ws, controls(ws, concept, factors, imitate), lambda made: f"controls measured; measuring {made.kind}"
     ):
@@ -167,7 +167,7 @@ def measure(
     )
 
 
-def _placebo(kind: str, found: list[tuple[Reading, float]], after: Reading) -> Placebo:
+def _placebo(kind: str, found: list[tuple[Heard, float]], after: Heard) -> Placebo:
     """Controls of one kind, summed up, and how far the edit lies from them."""
     shares = [reading.share for reading, _ in found if reading.share is not None]
     share = share_std = share_z = None

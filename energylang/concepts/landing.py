@@ -166,7 +166,7 @@ def _tokens(ws: Workspace, layer: int, count: int, purpose: str) -> Tensor:
 def _new(concept: Concept) -> asked.Asked:
     """The basin that is there afterwards was not there before, and a fresh survey meets it."""
 
-    def measured(tried: asked.Tried) -> asked.Answer:
+    def measured(tried: asked.Tried) -> asked.Done:
         rest = tried.proposal.target[None].to(tried.after.weight)
         eps = float(tried.ws.setting("eps"))
         was = settle(tried.before, rest.to(tried.before.weight), eps=eps).states
@@ -189,7 +189,7 @@ def _new(concept: Concept) -> asked.Asked:
             failed = f"the concept settles elsewhere (cosine {together:.2f} to the new basin)"
         elif not found.ok:
             failed = "a fresh survey does not meet the basin"
-        return asked.Answer((afresh, own, found), failed, notes=(told,))
+        return asked.Done((afresh, own, found), failed, notes=(told,))
 
     return measured
 

@@ -33,7 +33,7 @@ _CUES, _LEAST_CUES, _MOST_CUES = 512, 4, 16  # in all; per basin
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """The gate's answer: ``kept`` of ``protected`` basins stay (rows ``lost`` do not), and
     ``changed_fraction`` of the decisions change."""
 
@@ -58,7 +58,7 @@ def judge(
     cues: int | None = None,
     flip: float = 0.15,
     decided: float = 0.85,
-) -> Verdict:
+) -> Judgement:
     """Judge one edit against ``protected`` (k, d); ``on_target`` (t, d) are the edit's own states (target or
     removed basin, and mirror); ``stays`` (k,) bool says which protected basins stay, where that is known already.
     Raises ``LandscapeError`` for wrong shapes or parameters out of range."""
@@ -77,7 +77,7 @@ def judge(
         basins, stays = basins[rows], stays[rows]
     k = basins.shape[0]
     if k == 0:
-        return Verdict(True, "nothing is protected, so nothing was checked", 0, 0, 0.0, ())
+        return Judgement(True, "nothing is protected, so nothing was checked", 0, 0, 0.0, ())
     if cues is None:
         cues = max(_LEAST_CUES, min(_MOST_CUES, -(-_CUES // k)))
     cue_states = flipped(basins, cues, flip, generator).reshape(k * cues, landscape.dim)
@@ -98,7 +98,7 @@ def judge(
         reason = f"{fraction:.1%} of the decisions change, more than {max_changed:.1%}"
     else:
         reason = f"all {k} protected basins stay and {fraction:.1%} of the decisions change"
-    return Verdict(not lost and fraction <= max_changed, reason, kept, k, fraction, lost)
+    return Judgement(not lost and fraction <= max_changed, reason, kept, k, fraction, lost)
 
 
 def _stays(landscape: Landscape, factors: LowRank, basins: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ HELD = 0.005
 
 
 @dataclass(frozen=True, eq=False)
-class Basin:
+class KnownBasin:
     """One basin of one layer. ``centre`` (d,) is where it is now (where it last was, when lost), ``found_at``
     (d,) where it was first seen, ``drift`` = 1 − cosine between the two; ``lost_by`` is the id of the edit
     that lost it. ``population`` counts the starts of the last survey that saw it (0: only states of a text have
@@ -80,21 +80,21 @@ class Registry:
     did not settle (``None``: the present weight has not been surveyed); ``token_states`` is how many token states
     it settled."""
 
-    basins: tuple[Basin, ...] = field(default=())
+    basins: tuple[KnownBasin, ...] = field(default=())
     next_id: int = 0
     surveys: int = 0
     last: tuple[int, int, int] | None = None
     token_states: int = 0
 
-    def get(self, id: int) -> Basin | None:
+    def get(self, id: int) -> KnownBasin | None:
         """The basin with this id, living or lost, or None."""
         return next((basin for basin in self.basins if basin.id == id), None)
 
-    def alive(self) -> tuple[Basin, ...]:
+    def alive(self) -> tuple[KnownBasin, ...]:
         """The living basins, by id."""
         return tuple(basin for basin in self.basins if basin.status == "alive")
 
-    def main(self) -> tuple[Basin, ...]:
+    def main(self) -> tuple[KnownBasin, ...]:
         """The living basins that starts of a survey have reached, that edits have installed, or that hold at least
         ``HELD`` of the token states, by id.
 
@@ -103,7 +103,7 @@ class Registry:
         """
         least = max(1.0, HELD * self.token_states)
 
-        def counts(basin: Basin) -> bool:
+        def counts(basin: KnownBasin) -> bool:
             reached = basin.population > 0 and basin.seen_in > 0
             return basin.installed or reached or basin.tokens >= least
 
@@ -130,11 +130,11 @@ class Registry:
         marked = (replace(basin, installed=True) if basin.id == id else basin for basin in registry.basins)
         return replace(registry, basins=tuple(marked)), id
 
-    def is_current(self, basin: Basin) -> bool:
+    def is_current(self, basin: KnownBasin) -> bool:
         """Whether the last survey of the present weight met this basin: its population is that of this survey."""
         return self.last is not None and basin.seen_in == self.surveys
 
-    def counted(self, basin: Basin) -> str:
+    def counted(self, basin: KnownBasin) -> str:
         """How many starts rest in a basin, in words, and of which survey."""
         if self.is_current(basin):
             return f"{basin.population} starts"
@@ -142,7 +142,7 @@ class Registry:
             return f"{basin.population} starts before the edit"
         return "not met by the last survey" if basin.seen_in else "met by no survey yet"
 
-    def _with(self, found: BasinSet, fresh: list[Basin]) -> tuple[Registry, tuple[int, ...]]:
+    def _with(self, found: BasinSet, fresh: list[KnownBasin]) -> tuple[Registry, tuple[int, ...]]:
         """The registry with the rows of ``found`` as the basins ``fresh`` in it, and their ids."""
         match: dict[int, int] = {}
         if self.basins and len(found):
@@ -191,7 +191,7 @@ class Registry:
         )
         basins, ids, next_id = list(self.basins), [], self.next_id
         for j, (centre, energy, gap, radius) in enumerate(columns):
-            seen = Basin(next_id, centre, 0, energy, gap, radius, "alive", None, 0.0, centre)
+            seen = KnownBasin(next_id, centre, 0, energy, gap, radius, "alive", None, 0.0, centre)
             if j in back:
                 old = basins[back[j]]
                 drift = _drift(old.found_at, centre)
@@ -208,7 +208,7 @@ class Registry:
         basins = tuple(self._read(basin, tokens.get(basin.id, 0)) for basin in self.basins)
         return replace(self, basins=basins, token_states=token_states)
 
-    def _read(self, basin: Basin, tokens: int) -> Basin:
+    def _read(self, basin: KnownBasin, tokens: int) -> KnownBasin:
         """A basin in which so many token states of the last survey lie: that survey has seen it."""
         if basin.status == "lost" or basin.tokens == tokens == 0:
             return basin
@@ -239,7 +239,7 @@ class Registry:
         energies = lyapunov(landscape, new).tolist()
         residuals = residual(landscape, new).tolist()
         stabilities = spectrum(landscape, new)[0].tolist()
-        updated: dict[int, Basin] = {}
+        updated: dict[int, KnownBasin] = {}
         kept: list[int] = []
         moved: list[tuple[int, float]] = []
         lost: list[int] = []
@@ -265,7 +265,7 @@ class Registry:
         return registry, Lineage(edit_id, tuple(kept), tuple(moved), tuple(lost))
 
 
-def _measured(found: BasinSet) -> list[Basin]:
+def _measured(found: BasinSet) -> list[KnownBasin]:
     """The rows of a survey as living basins without an id (−1)."""
     columns = zip(
         found.centres,
@@ -276,7 +276,7 @@ def _measured(found: BasinSet) -> list[Basin]:
         strict=True,
     )
     return [
-        Basin(-1, centre, population, energy, gap, radius, "alive", None, 0.0, centre)
+        KnownBasin(-1, centre, population, energy, gap, radius, "alive", None, 0.0, centre)
         for centre, population, energy, gap, radius in columns
     ]
 

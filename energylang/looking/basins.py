@@ -18,7 +18,7 @@ from energylang.landscape.dynamics import settle
 from energylang.landscape.edits import AMPLITUDE
 from energylang.landscape.energy import both, lyapunov, reference
 from energylang.landscape.layer import Landscape, residual
-from energylang.landscape.lineage import HELD, Basin, Registry
+from energylang.landscape.lineage import HELD, KnownBasin, Registry
 from energylang.landscape.probes import return_rate
 from energylang.landscape.radius import Radii, Row, radii
 from energylang.landscape.richness import Richness, richness
@@ -251,7 +251,7 @@ def _seen(
     layer: int,
     found: BasinSet,
     ids: tuple[int, ...],
-    others: tuple[Basin, ...],
+    others: tuple[KnownBasin, ...],
     tokens: Mapping[int, int],
 ) -> tuple[Seen, ...]:
     """The basins that starts found, and ``others`` that only tokens reach."""
@@ -296,7 +296,7 @@ def _seen(
 
 
 @dataclass(frozen=True)
-class Place:
+class Resting:
     """What a direction leads to: the start (d,), where it comes to rest (d,), and what was measured there."""
 
     start: Tensor
@@ -313,7 +313,7 @@ class Place:
     basin: int | None = None
 
 
-def look(ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed) -> Place:
+def look(ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed) -> Resting:
     """Settle from where ``target`` points and measure the energies on the way."""
     start = pattern_of(target, state_of(ws, layer, target))
     found = place_of(ws.landscape_of(layer), start, wanted_cosine(target), float(ws.setting("eps")))
@@ -331,7 +331,7 @@ def wanted_cosine(target: BasinRef | ConceptName | Seed) -> float:
     return SAME if isinstance(target, BasinRef) else NEAR
 
 
-def place_of(landscape: Landscape, start: Tensor, wanted: float, eps: float) -> Place:
+def place_of(landscape: Landscape, start: Tensor, wanted: float, eps: float) -> Resting:
     """Where a state (d,) comes to rest in a landscape, and whether that is a basin within the cosine ``wanted``."""
     run = settle(landscape, start[None].to(landscape.weight), eps=eps)
     rest = polish(landscape, run.states)[0]
@@ -341,7 +341,7 @@ def place_of(landscape: Landscape, start: Tensor, wanted: float, eps: float) -> 
     height = torch.cat((start[None].to(rest), rest))
     energies, references = lyapunov(landscape, height).tolist(), reference(landscape, height).tolist()
     alive = bool(torch.linalg.vector_norm(rest) > 0)
-    return Place(
+    return Resting(
         start=start,
         rest=rest[0],
         cosine=cosine,

@@ -11,7 +11,7 @@ from torch import Tensor
 from energylang.landscape.assign import assign
 from energylang.landscape.draws import stable_generator
 from energylang.models import sampling
-from energylang.models.protocol import Change, Generation
+from energylang.models.protocol import Change, Sample
 from energylang.workspace.history import Holding
 from energylang.workspace.workspace import Workspace
 
@@ -72,9 +72,7 @@ def _acted(states: Tensor, within: _Within) -> Tensor:
     return torch.where(within(states).unsqueeze(-1), changed, states)
 
 
-def generate_live(
-    ws: Workspace, prompt: str, *, tokens: int, temp: float, topk: int, seed: int
-) -> Generation:
+def generate_live(ws: Workspace, prompt: str, *, tokens: int, temp: float, topk: int, seed: int) -> Sample:
     """What the live model says, with the interventions that are active."""
     generator = stable_generator("generate", ws.setting("seed"), seed)
     return sampling.generate(

@@ -25,7 +25,7 @@ from .basins import radii_of
 
 if TYPE_CHECKING:
     from energylang.landscape.layer import Landscape
-    from energylang.landscape.lineage import Basin, Registry
+    from energylang.landscape.lineage import KnownBasin, Registry
 
 
 def landscape_map(
@@ -103,7 +103,7 @@ def _mapped(ws: Workspace, layer: int, dims: int, method: str, *, radii: bool = 
     return results.LandscapeMap(layer, method, dims, explained, points, None, **_counts(registry, landscape))
 
 
-def starts_in(registry: Registry, basin: Basin) -> int:
+def starts_in(registry: Registry, basin: KnownBasin) -> int:
     """The starts of the last survey that rest in a basin; after an edit, until the next survey, those before it."""
     before = registry.last is None and basin.seen_in > 0
     return basin.population if before or registry.is_current(basin) else 0

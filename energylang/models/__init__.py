@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from energylang.models.checkpoint import fingerprint, load, save
     from energylang.models.header import ModelHeader, bundled_names, read_header
     from energylang.models.model import Model
-    from energylang.models.protocol import Change, Generation, Pass
+    from energylang.models.protocol import Change, Pass, Sample
     from energylang.models.text import TextModel
 
 _HOME = {
@@ -21,7 +21,7 @@ _HOME = {
     "bundled_names": "header",
     "read_header": "header",
     "Pass": "protocol",
-    "Generation": "protocol",
+    "Sample": "protocol",
     "Change": "protocol",
     "Model": "model",
     "TextModel": "text",
@@ -32,10 +32,10 @@ _HOME = {
 
 __all__ = [
     "Change",
-    "Generation",
     "Model",
     "ModelHeader",
     "Pass",
+    "Sample",
     "TextModel",
     "bundled_names",
     "fingerprint",

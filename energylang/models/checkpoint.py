@@ -41,7 +41,7 @@ from energylang.files.storage import check_memory, opened, write_atomic
 from energylang.models.dtypes import HALVES, TORCH, all_finite, bytes_held, entries_of, held_as
 from energylang.models.header import header_of, is_pt, parse_spec
 from energylang.models.hopfield import sandbox
-from energylang.models.index import LAYOUT_VERSION, Entry, read_index, written_index
+from energylang.models.index import LAYOUT_VERSION, TensorEntry, read_index, written_index
 from energylang.models.kinds import kind_named
 from energylang.models.layout import beta_name
 from energylang.models.model import Model
@@ -231,7 +231,7 @@ def _bytes_of(tensor: Tensor) -> memoryview:
 
 
 def read_tensors_of(
-    path: Path, entries: Mapping[str, Entry], wanted: torch.dtype | None = None
+    path: Path, entries: Mapping[str, TensorEntry], wanted: torch.dtype | None = None
 ) -> dict[str, Tensor]:
     """The tensors of a safetensors file where ``read_index`` found them, in the dtypes of the file and in memory of
     their own. Raises ``CheckpointError`` before anything is read where it would not fit into the memory, the room for
@@ -244,7 +244,7 @@ def read_tensors_of(
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def _read(file: BufferedReader, entry: Entry) -> Tensor:
+def _read(file: BufferedReader, entry: TensorEntry) -> Tensor:
     tensor = torch.empty(entry.shape, dtype=TORCH[entry.dtype])
     file.seek(entry.start)
     if file.readinto(_bytes_of(tensor)) != entry.nbytes:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from energylang.models.index import Entry
+from energylang.models.index import TensorEntry
 
 HALVES = (torch.float16, torch.bfloat16)
 #: The dtypes of a safetensors file by their names there.
@@ -26,9 +26,9 @@ TORCH = {
 _NAMES = {dtype: name for name, dtype in TORCH.items()}
 
 
-def entries_of(tensors: Mapping[str, Tensor]) -> dict[str, Entry]:
+def entries_of(tensors: Mapping[str, Tensor]) -> dict[str, TensorEntry]:
     """Tensors as a header describes them."""
-    return {n: Entry(_NAMES.get(t.dtype, str(t.dtype)), tuple(t.shape)) for n, t in tensors.items()}
+    return {n: TensorEntry(_NAMES.get(t.dtype, str(t.dtype)), tuple(t.shape)) for n, t in tensors.items()}
 
 
 def held_as(dtype: torch.dtype, wanted: torch.dtype | None = None) -> torch.dtype:
@@ -38,7 +38,7 @@ def held_as(dtype: torch.dtype, wanted: torch.dtype | None = None) -> torch.dtyp
     return wanted or (torch.float32 if dtype in HALVES else dtype)
 
 
-def bytes_held(entries: Iterable[Entry], wanted: torch.dtype | None = None) -> int:
+def bytes_held(entries: Iterable[TensorEntry], wanted: torch.dtype | None = None) -> int:
     """Bytes of memory that tensors take while they are read and when they are held."""
     sizes = ((entry, TORCH[entry.dtype]) for entry in entries)
     return sum(e.numel * max(dtype.itemsize, held_as(dtype, wanted).itemsize) for e, dtype in sizes)

@@ -23,7 +23,7 @@ from typing import Literal
 
 from energylang.errors import CheckpointError
 from energylang.files.storage import located, opened, permitted
-from energylang.models.index import PT_SUFFIXES, Entry, check_file, read_index
+from energylang.models.index import PT_SUFFIXES, TensorEntry, check_file, read_index
 from energylang.models.kinds import kind_named
 from energylang.models.layout import MAX_DIMENSION, check_dimension, weight_name
 from energylang.models.wrapped import unwrapped
@@ -62,7 +62,7 @@ class ModelHeader:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Specification:
     """A parsed specification. ``form`` decides which of the other fields mean something."""
 
     spec: str
@@ -81,7 +81,7 @@ def bundled_names() -> tuple[str, ...]:
     return tuple(sorted(p.stem for p in folder.glob("*.safetensors")))
 
 
-def parse_spec(spec: str, base: Path | None = None) -> Source:
+def parse_spec(spec: str, base: Path | None = None) -> Specification:
     """The meaning of ``spec``. Relative paths are taken from ``base`` or else from the cwd.
 
     Raises ``CheckpointError`` for an unknown form, a dimension out of bounds or a missing file.
@@ -97,14 +97,16 @@ def parse_spec(spec: str, base: Path | None = None) -> Source:
                 f"'{spec}': {layers} layers of dimension {dim} are out of bounds",
                 hint=f"1 to {MAX_SANDBOX_LAYERS} layers, at most {MAX_SANDBOX_WEIGHTS:,} weights in all",
             )
-        return Source(spec, "random", dim=dim, count=layers)
+        return Specification(spec, "random", dim=dim, count=layers)
     if match := _PLANTED.fullmatch(text):
         dim, patterns = int(match[1]), int(match[2])
         check_dimension(dim, spec)
         check_patterns(dim, patterns, spec)
-        return Source(spec, "planted", dim=dim, count=patterns)
+        return Specification(spec, "planted", dim=dim, count=patterns)
     if text in bundled_names():
-        return Source(spec, "bundled", path=Path(__file__).with_name("bundled") / f"{text}.safetensors")
+        return Specification(
+            spec, "bundled", path=Path(__file__).with_name("bundled") / f"{text}.safetensors"
+        )
     if text.startswith(("random", "__random", "planted")) and "/" not in text and "." not in text:
         raise CheckpointError(
             f"'{spec}' is not a sandbox this version knows",
@@ -115,7 +117,7 @@ def parse_spec(spec: str, base: Path | None = None) -> Source:
     looks_like_path = path.suffix in (".safetensors", *PT_SUFFIXES) or "/" in text or "\\" in text
     if looks_like_path or os.path.exists(permitted(path)):
         check_file(path)
-        return Source(spec, "file", path=path)
+        return Specification(spec, "file", path=path)
     close = difflib.get_close_matches(text.lower(), [*bundled_names(), "random:256", "planted:256x20"], n=1)
     meant = f"did you mean '{close[0]}'? " if close else ""
     raise CheckpointError(f"there is no model '{spec}'", hint=f"{meant}Expected {FORMS}.")
@@ -136,7 +138,7 @@ def check_patterns(dim: int, patterns: int, where: str) -> None:
 
 
 def header_of(
-    spec: str, where: str, entries: Mapping[str, Entry], metadata: Mapping[str, object]
+    spec: str, where: str, entries: Mapping[str, TensorEntry], metadata: Mapping[str, object]
 ) -> ModelHeader:
     """The header of a set of tensors; ``where`` names the file in an error."""
     kind = kind_named(str(metadata.get("kind", "weights")), where)

@@ -42,7 +42,7 @@ MAX_MODEL_BYTES = 64 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TensorEntry:
     """One tensor as its file describes it. ``start`` is where in the file its bytes begin."""
 
     dtype: str
@@ -88,7 +88,7 @@ def check_file(path: Path) -> None:
         raise CheckpointError(f"{path} is empty", hint="it was probably never written to the end")
 
 
-def read_index(path: Path, key: str = METADATA_KEY) -> tuple[dict[str, Entry], dict[str, object]]:
+def read_index(path: Path, key: str = METADATA_KEY) -> tuple[dict[str, TensorEntry], dict[str, object]]:
     """(tensors by name, the JSON object in its metadata under ``key`` or {}) of a safetensors file; no tensor is
     read. A model's object is under ``METADATA_KEY``; only that one has a version and a kind.
 
@@ -119,7 +119,7 @@ def read_index(path: Path, key: str = METADATA_KEY) -> tuple[dict[str, Entry], d
     if not isinstance(header, dict):
         raise bad("is not a safetensors file")
     metadata = header.pop("__metadata__", {})
-    entries: dict[str, Entry] = {}
+    entries: dict[str, TensorEntry] = {}
     ranges: list[tuple[int, int]] = []
     for name, item in header.items():
         if (
@@ -133,7 +133,7 @@ def read_index(path: Path, key: str = METADATA_KEY) -> tuple[dict[str, Entry], d
         ):
             raise bad(f"has a header that does not describe tensor '{name:.200}'")
         start, end = item["data_offsets"]
-        entry = Entry(item["dtype"], tuple(item["shape"]), 8 + length + start)
+        entry = TensorEntry(item["dtype"], tuple(item["shape"]), 8 + length + start)
         if end - start != entry.nbytes:
             claim = f"{entry.shape}"
             raise bad(f"claims {claim:.200} {entry.dtype} for '{name:.200}' in {end - start} bytes")
@@ -155,7 +155,7 @@ def read_index(path: Path, key: str = METADATA_KEY) -> tuple[dict[str, Entry], d
     return entries, _own_metadata(path, metadata, key)
 
 
-def written_index(entries: Mapping[str, Entry], text: str) -> tuple[bytes, list[str]]:
+def written_index(entries: Mapping[str, TensorEntry], text: str) -> tuple[bytes, list[str]]:
     """The beginning of a model's file, with ``text`` as its metadata, and the names of its tensors in the order in
     which their bytes follow: what the library of that format writes, byte for byte."""
     rank = {dtype: place for place, dtype in enumerate(_ITEM_BYTES)}

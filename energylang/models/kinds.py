@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from energylang.errors import CheckpointError
-from energylang.models.index import Entry
+from energylang.models.index import TensorEntry
 
 Layers = tuple[tuple[int, str], ...]
 
@@ -28,7 +28,7 @@ class Kind:
     there, ``later`` its entries that older files lack."""
 
     name: str
-    layers: Callable[[str, Mapping[str, Entry], Mapping[str, Any]], Layers]
+    layers: Callable[[str, Mapping[str, TensorEntry], Mapping[str, Any]], Layers]
     landscape: bool
     network: str = ""
     config: str = ""

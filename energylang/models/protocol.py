@@ -93,7 +93,7 @@ class Network(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
+class Sample:
     """Text that was sampled. ``states`` holds, by layer, (t, d): the settled state from which each
     of the ``t`` generated tokens was chosen, or at least read."""
 

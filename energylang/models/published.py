@@ -30,7 +30,7 @@ from torch import Tensor
 from energylang.errors import CheckpointError
 from energylang.files.storage import check_memory, opened
 from energylang.models.dtypes import entries_of, held_as
-from energylang.models.index import Entry
+from energylang.models.index import TensorEntry
 from energylang.models.wrapped import STATE_KEYS, unwrapped
 
 _DAMAGE = (
@@ -44,7 +44,7 @@ _SHARED = 8  # times: tensors may share memory, as tied weights do
 _REFUSED_NAME = re.compile(r"(?:GLOBAL|function|class|global)\s+`?([A-Za-z_][\w.]*)")
 
 
-def read_entries(path: Path) -> dict[str, Entry]:
+def read_entries(path: Path) -> dict[str, TensorEntry]:
     """Names, dtypes and shapes in the file; for a zip, no tensor is read."""
     return entries_of(read_tensors(path, "meta"))
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from energylang.errors import LandscapeError
 from energylang.models.attention import Cache
-from energylang.models.protocol import NOTHING, Change, Generation, Pass
+from energylang.models.protocol import NOTHING, Change, Pass, Sample
 from energylang.models.text import TextModel, check_finite
 
 _TOGETHER = 256  # rows that are sampled together
@@ -28,7 +28,7 @@ def generate(
     topk: int = 40,
     generator: torch.Generator,
     change: Change = NOTHING,
-) -> Generation:
+) -> Sample:
     """A sampled continuation; in a dialogue the bot's reply, which ends with its turn.
 
     ``temp`` > 0 and ``topk`` ≥ 1 (1 is greedy). A function of its arguments and the live weights.
@@ -48,7 +48,7 @@ def generate_batch(
     topk: int = 40,
     generator: torch.Generator,
     change: Change = NOTHING,
-) -> list[Generation]:
+) -> list[Sample]:
     """``generate`` for many prompts at once, in shared passes."""
     if tokens < 1 or topk < 1 or not 0 < temp < float("inf"):
         raise LandscapeError(
@@ -69,7 +69,7 @@ def replies(
     topk: int = 2**20,
     generator: torch.Generator,
     change: Change = NOTHING,
-) -> list[Generation]:
+) -> list[Sample]:
     """The bot's next turn after each list of turns (user, bot, user, …), drawn from the model's own
     distribution unless ``temp`` or ``topk`` narrow it. Dialogue models only."""
     if model.markers is None:
@@ -91,9 +91,9 @@ def _sample_all(
     topk: int,
     generator: torch.Generator,
     change: Change,
-) -> list[Generation]:
+) -> list[Sample]:
     """Continuations of rows of any lengths; ``_TOGETHER`` rows share their passes."""
-    made: list[Generation] = []
+    made: list[Sample] = []
     for start in range(0, len(ids), _TOGETHER):
         part = ids[start : start + _TOGETHER]
         made += _sample(model, part, tokens, temp, topk, generator, change)
@@ -108,7 +108,7 @@ def _sample(
     topk: int,
     generator: torch.Generator,
     change: Change,
-) -> list[Generation]:
+) -> list[Sample]:
     """Sampling with cached keys and values. Rows that have ended leave the passes by and by."""
     rows = [list(row) for row in rows]
     chosen: list[list[int]] = [[] for _ in rows]
@@ -148,7 +148,7 @@ def _sample(
             states[layer][those, step] = state
     texts = [model.decode(ids) for ids in chosen]
     return [
-        Generation(
+        Sample(
             texts[k].strip() if model.markers else texts[k],
             tuple(chosen[k]),
             {layer: state[k, : len(chosen[k])] for layer, state in states.items()},

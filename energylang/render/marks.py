@@ -59,7 +59,7 @@ def starts_of(point: results.MapPoint, surveyed: bool) -> str:
     return f"{point.population} starts before the edit"
 
 
-class Reach(Protocol):
+class HasRadius(Protocol):
     """What has a radius: a basin of a survey, of a map, or the one looked at."""
 
     @property
@@ -72,7 +72,7 @@ class Reach(Protocol):
     def radius_reached(self) -> bool | None: ...
 
 
-def reach_of(basin: Reach) -> str:
+def reach_of(basin: HasRadius) -> str:
     """A radius with its interval: ``0.84 (0.80–0.90)``, ``> 2`` where it lies beyond the range, or a dash."""
     if basin.radius is None or math.isnan(basin.radius):
         return "–"

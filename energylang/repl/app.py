@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 STOPPED = "stopped; the statement that was running left no trace"
 
 
-class History(FileHistory):
+class PromptHistory(FileHistory):
     """The lines of all sessions, without those that hold a key."""
 
     def store_string(self, string: str) -> None:
@@ -62,7 +62,7 @@ class Repl:
             complete_while_typing=True,
             complete_in_thread=False,
             auto_suggest=AutoSuggestFromHistory(),
-            history=History(str(folder / "history")),
+            history=PromptHistory(str(folder / "history")),
             bottom_toolbar=self._toolbar,
             key_bindings=_keys(),
             multiline=True,

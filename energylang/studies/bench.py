@@ -36,7 +36,7 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Options:
+class Thoroughness:
     """How thoroughly. ``replies`` to neutral prompts per condition, ``local`` per foreign context; before and after a
     removal ``proportions`` times as many, because proportions within 15 % are told from chance by thousands only."""
 
@@ -59,7 +59,7 @@ class Bench:
 
     session: Session
     study: Study
-    options: Options
+    options: Thoroughness
     layer: int = 0
     prompts: list[str] = field(default_factory=list)
     _gauge: Gauge | None = None

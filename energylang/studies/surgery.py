@@ -32,7 +32,7 @@ from energylang.errors import ElError
 from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import Change
 from energylang.session import Session
-from energylang.studies.bench import Bench, Options, Study
+from energylang.studies.bench import Bench, Study, Thoroughness
 from energylang.trial.staging import commit
 from energylang.work import model
 from energylang.workspace.execution import with_threads
@@ -50,7 +50,7 @@ DOSE_PLACEBOS = 4
 def examine(
     model: str,
     study: Study,
-    options: Options,
+    options: Thoroughness,
     *,
     donor: Carried | None = None,
     progress: Callable[[str], None] = lambda _: None,
@@ -63,7 +63,7 @@ def examine(
 def _examine(
     session: Session,
     study: Study,
-    options: Options,
+    options: Thoroughness,
     donor: Carried | None,
     progress: Callable[[str], None],
 ) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from energylang.landscape.lineage import followed
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.probes import return_rate
 from energylang.landscape.proposal import Proposal
-from energylang.looking.basins import Place, pattern_of, place_of, wanted_cosine
+from energylang.looking.basins import Resting, pattern_of, place_of, wanted_cosine
 from energylang.results import Condition
 from energylang.signature.values import BasinRef, ConceptName, Seed
 from energylang.workspace.workspace import Workspace
@@ -51,7 +51,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Done:
     """What was measured: the conditions, and why it is not done (empty: it is). ``rest`` (d,) is the basin that was
     installed, ``merged`` that it was there before; the rest is for the reader."""
 
@@ -67,7 +67,7 @@ class Answer:
     energy_after: float | None = None
     notes: tuple[str, ...] = field(default=())
 
-    def and_(self, other: Answer) -> Answer:
+    def and_(self, other: Done) -> Done:
         """Both were asked for."""
         return replace(
             self,
@@ -77,13 +77,13 @@ class Answer:
         )
 
 
-Asked = Callable[[Tried], Answer]
+Asked = Callable[[Tried], Done]
 """What an operation asks of its edit."""
 
 
-def nothing(_tried: Tried) -> Answer:
+def nothing(_tried: Tried) -> Done:
     """Nothing of the landscape: what the edit does to text decides."""
-    return Answer()
+    return Done()
 
 
 # ------------------------------------------------------------------------------------------ installed
@@ -93,7 +93,7 @@ def installed(target: BasinRef | ConceptName | Seed, direction: Tensor) -> Asked
     """There is a basin in this direction (d,) afterwards."""
     start = pattern_of(target, direction)
 
-    def asked(tried: Tried) -> Answer:
+    def asked(tried: Tried) -> Done:
         eps = float(tried.ws.setting("eps"))
         least = wanted_cosine(target)
         place = place_of(tried.after, start, least, eps)
@@ -106,7 +106,7 @@ def installed(target: BasinRef | ConceptName | Seed, direction: Tensor) -> Asked
             _most("stability of the basin (below 1 it attracts)", place.stability, 1.0, place.attracts),
             _least("returns from 10 % noise", returned, RETURNS),
         )
-        return Answer(
+        return Done(
             conditions,
             _why_not(target, place, conditions),
             rest=place.rest,
@@ -118,13 +118,13 @@ def installed(target: BasinRef | ConceptName | Seed, direction: Tensor) -> Asked
     return asked
 
 
-def _was_there(tried: Tried, start: Tensor, least: float, eps: float, place: Place) -> bool:
+def _was_there(tried: Tried, start: Tensor, least: float, eps: float, place: Resting) -> bool:
     """Whether the basin that a state leads to was there before the edit."""
     was = place_of(tried.before, start, least, eps)
     return was.is_basin and float(cosine_rows(was.rest[None], place.rest)) > SAME
 
 
-def _why_not(target: object, place: Place, conditions: tuple[Condition, ...]) -> str:
+def _why_not(target: object, place: Resting, conditions: tuple[Condition, ...]) -> str:
     if all(condition.ok for condition in conditions) and place.is_basin:
         return ""
     near, attracts, returns = conditions
@@ -146,7 +146,7 @@ def _why_not(target: object, place: Place, conditions: tuple[Condition, ...]) ->
 def ended(target: object, centre: Tensor) -> Asked:
     """The basin at ``centre`` (d,) is none afterwards."""
 
-    def asked(tried: Tried) -> Answer:
+    def asked(tried: Tried) -> Done:
         found = followed(tried.after, centre[None].to(tried.after.weight))
         closeness = float(found.closeness[0])
         condition = _most(
@@ -156,7 +156,7 @@ def ended(target: object, centre: Tensor) -> Asked:
             not bool(found.survives[0]),
         )
         why = "" if condition.ok else f"{target} is still a basin afterwards (cosine {closeness:.2f})"
-        return Answer((condition,), why)
+        return Done((condition,), why)
 
     return asked
 
@@ -167,7 +167,7 @@ def ended(target: object, centre: Tensor) -> Asked:
 def scaled(target: object, centre: Tensor, factor: float) -> Asked:
     """The basin at ``centre`` (d,) is still there, and its field moved towards ``factor`` times itself."""
 
-    def asked(tried: Tried) -> Answer:
+    def asked(tried: Tried) -> Done:
         here = centre[None].to(tried.after.weight)
         found = followed(tried.after, here)
         stays, closeness = bool(found.survives[0]), float(found.closeness[0])
@@ -187,7 +187,7 @@ def scaled(target: object, centre: Tensor, factor: float) -> Asked:
             )
             if not right:
                 failed = f"the field of {target} became {ratio:.3f} times as large, not {factor:g} times"
-        return Answer(
+        return Done(
             tuple(conditions),
             failed,
             field_before=before,
@@ -225,7 +225,7 @@ def _instead(tried: Tried, centre: Tensor, factor: float) -> str:
 def all_of(gone: Tensor, deeper: Tensor, *, least_gone: float = 0.5, least_deeper: float = 0.9) -> Asked:
     """Of the basins ``gone`` (m, d) at least half are none afterwards; of those ``deeper`` (k, d) nine tenths stay."""
 
-    def asked(tried: Tried) -> Answer:
+    def asked(tried: Tried) -> Done:
         conditions: list[Condition] = []
         for states, name, limit, ends in (
             (gone, "share of the pruned basins that are gone", least_gone, True),
@@ -240,7 +240,7 @@ def all_of(gone: Tensor, deeper: Tensor, *, least_gone: float = 0.5, least_deepe
             for condition in conditions
             if not condition.ok
         )
-        return Answer(tuple(conditions), failed)
+        return Done(tuple(conditions), failed)
 
     return asked
 
@@ -261,17 +261,17 @@ def both(one: Asked, other: Asked) -> Asked:
 def marked(patterns: Tensor, near: float, wanted: float) -> Asked:
     """A share ``wanted`` of the marks (m, d) is held: states at them stay within the cosine ``near``."""
 
-    def asked(tried: Tried) -> Answer:
+    def asked(tried: Tried) -> Done:
         ends = settle(tried.after, patterns.to(tried.after.weight)).states
         share = float((cosine_rows(ends, patterns.to(ends)) > near).double().mean())
         condition = _least("share of the marks that are held", share, wanted)
         failed = "" if condition.ok else f"only {share:.0%} of the marks are held, {wanted:.0%} is asked for"
-        return Answer((condition,), failed)
+        return Done((condition,), failed)
 
     return asked
 
 
-def judged(name: str, value: float, least: float, otherwise: str) -> Answer:
+def judged(name: str, value: float, least: float, otherwise: str) -> Done:
     """What was measured by the operation itself: at least so much is asked for."""
     ok = value >= least
-    return Answer((_least(name, value, least, ok),), "" if ok else otherwise)
+    return Done((_least(name, value, least, ok),), "" if ok else otherwise)

@@ -17,7 +17,7 @@ import torch
 from energylang.landscape.clusters import SAME, gram
 from energylang.landscape.draws import starts
 from energylang.landscape.layer import Landscape
-from energylang.landscape.lineage import Basin, survivors
+from energylang.landscape.lineage import KnownBasin, survivors
 from energylang.landscape.survey import survey
 from energylang.workspace.workspace import Workspace
 
@@ -59,7 +59,7 @@ def fate(ws: Workspace, layer: int, base: Version, version: Version) -> Fate:
     return found if base is version else _with_null(ws, layer, base, version, found)
 
 
-def _resting(landscape: Landscape, basins: Sequence[Basin]) -> set[int]:
+def _resting(landscape: Landscape, basins: Sequence[KnownBasin]) -> set[int]:
     """Ids of the basins that are basins of this landscape."""
     stays = survivors(landscape, torch.stack([basin.centre for basin in basins]))
     return {basin.id for basin, there in zip(basins, stays, strict=True) if there}

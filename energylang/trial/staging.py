@@ -26,9 +26,9 @@ import torch
 
 from energylang.errors import ElError, LandscapeError
 from energylang.landscape.clusters import SAME, gram
-from energylang.landscape.gate import Verdict, judge
+from energylang.landscape.gate import Judgement, judge
 from energylang.landscape.layer import Landscape
-from energylang.landscape.lineage import Basin, Lineage, Registry
+from energylang.landscape.lineage import KnownBasin, Lineage, Registry
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.survey import survey
 from energylang.looking import basins as observing
@@ -145,7 +145,7 @@ def draft(ws: Workspace, plan: Plan) -> Draft:
     return Draft(plan, proposal, edit, version, registry, answer.rest)
 
 
-def _limits(ws: Workspace, plan: Plan, verdict: Verdict) -> tuple[Condition, ...]:
+def _limits(ws: Workspace, plan: Plan, verdict: Judgement) -> tuple[Condition, ...]:
     """The two questions of the gate as conditions; none where damage on text judges."""
     if plan.damage is not None:
         return ()
@@ -237,7 +237,9 @@ def _refused(edit: Edit, why: str, *, blocked: bool = False) -> Edit:
     )
 
 
-def _protected(basins: Sequence[Basin], plan: Plan, landscape: Landscape) -> tuple[list[Basin], set[int]]:
+def _protected(
+    basins: Sequence[KnownBasin], plan: Plan, landscape: Landscape
+) -> tuple[list[KnownBasin], set[int]]:
     """The basins that an edit must keep (all but its own, their mirrors and what is built from them), and the ids of
     its own."""
     if not basins or plan.own is None:

@@ -18,7 +18,7 @@ from energylang.landscape.clusters import SAME, cosine_rows, gram
 from energylang.landscape.gate import flipped
 from energylang.landscape.graphs import jaccard, rank_correlations, without_mirrors
 from energylang.landscape.layer import Landscape
-from energylang.landscape.lineage import Basin
+from energylang.landscape.lineage import KnownBasin
 from energylang.landscape.proposal import Proposal, resting
 from energylang.looking import basins as observing
 from energylang.looking.basins import settled_basins
@@ -121,7 +121,7 @@ def _write(ws: Workspace, graph: results.CausalGraph, path: str) -> None:
     model.write_text(ws, path, graph.text_for(target.suffix))
 
 
-def _known(ws: Workspace, layer: int, also: int | None = None) -> list[Basin]:
+def _known(ws: Workspace, layer: int, also: int | None = None) -> list[KnownBasin]:
     """The main basins of a layer, and the one that is asked about."""
     registry = observing.known_basins(ws, layer)
     main = {basin.id for basin in registry.main()} | {also}
@@ -136,11 +136,11 @@ def known_centres(ws: Workspace, layer: int) -> Tensor:
     return _centres(_known(ws, layer), ws.landscape_of(layer))
 
 
-def _centres(basins: list[Basin], landscape: Landscape) -> Tensor:
+def _centres(basins: list[KnownBasin], landscape: Landscape) -> Tensor:
     return torch.stack([basin.centre for basin in basins]).to(landscape.weight)
 
 
-def _one(ws: Workspace, layer: int, basin: BasinRef) -> tuple[list[Basin], int, Tensor]:
+def _one(ws: Workspace, layer: int, basin: BasinRef) -> tuple[list[KnownBasin], int, Tensor]:
     """The known basins, the number of the one meant among them, and all centres (n, d)."""
     observing.known_basins(ws, layer)
     state_of(ws, layer, basin)  # says what is wrong with it
@@ -238,7 +238,7 @@ def causal_counterfactual(
 def _others(
     ws: Workspace,
     layer: int,
-    basins: list[Basin],
+    basins: list[KnownBasin],
     index: int,
     centres: Tensor,
     factors: LowRank,

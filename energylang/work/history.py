@@ -8,7 +8,7 @@ from energylang import results
 from energylang.errors import ElError
 from energylang.signature.coerce import suggestion
 from energylang.signature.values import Layer
-from energylang.workspace.history import LogEntry, Node
+from energylang.workspace.history import LogEntry, TreeNode
 from energylang.workspace.named import node_at, take_back, travel_to
 from energylang.workspace.workspace import Workspace, check_layer
 
@@ -77,7 +77,7 @@ def goto(ws: Workspace, id: int) -> results.Undone:
 
 
 def _travelled(
-    ws: Workspace, direction: str, undone: Sequence[Node], again: Sequence[Node], missing: int = 0
+    ws: Workspace, direction: str, undone: Sequence[TreeNode], again: Sequence[TreeNode], missing: int = 0
 ) -> results.Undone:
     staged = ws.staged_hash()
     original = staged == ws.original_hash == ws.live_hash()
@@ -93,7 +93,7 @@ def _travelled(
     )
 
 
-def _was_undone(entry: LogEntry, in_force: Set[Node]) -> bool:
+def _was_undone(entry: LogEntry, in_force: Set[TreeNode]) -> bool:
     """Whether an operation had an effect that is not in force; what was refused had none that could be undone."""
     node = entry.node
     return node is not None and not node.refused and node not in in_force

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from energylang import results
 from energylang.landscape.clusters import cosine_rows
-from energylang.landscape.lineage import Basin
+from energylang.landscape.lineage import KnownBasin
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.survey import BasinSet
 from energylang.looking import basins as observing
@@ -235,7 +235,7 @@ def _largest(change: Tensor, count: int) -> list[int]:
     return found
 
 
-def _apart(one: Basin, other: Basin) -> float:
+def _apart(one: KnownBasin, other: KnownBasin) -> float:
     """1 − cosine of the centres of a basin at two places in the history."""
     return max(0.0, 1.0 - float(cosine_rows(one.centre, other.centre.to(one.centre))))
 

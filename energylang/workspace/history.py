@@ -96,7 +96,7 @@ class State:
 
 
 @dataclass(eq=False)
-class Node:
+class TreeNode:
     """An operation that changed the state, or could have. ``ahead`` is the child to which ``redo`` goes: the one
     left last.
 
@@ -108,20 +108,20 @@ class Node:
     statement: str
     before: State
     after: State
-    parent: Node | None
+    parent: TreeNode | None
     layer: int | None = None
     refused: bool = False
-    takes_back: Node | None = None
-    children: list[Node] = field(default_factory=list)
-    ahead: Node | None = None
+    takes_back: TreeNode | None = None
+    children: list[TreeNode] = field(default_factory=list)
+    ahead: TreeNode | None = None
     depth: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.depth = self.parent.depth + 1 if self.parent is not None else 0
 
-    def path(self) -> list[Node]:
+    def path(self) -> list[TreeNode]:
         """The nodes from the root's child to this one: what is in force here."""
-        nodes: list[Node] = []
+        nodes: list[TreeNode] = []
         node = self
         while node.parent is not None:
             nodes.append(node)
@@ -139,11 +139,11 @@ class LogEntry:
     status: str  # OK, REFUSED, BLOCKED, FORCED, FAILED
     detail: str
     layer: int | None
-    node: Node | None
-    at: Node
+    node: TreeNode | None
+    at: TreeNode
 
 
-class History:
+class Timeline:
     """The tree of changes since the model was loaded, and where in it the session stands.
 
     ``checkpoints`` are names given to places in the tree, ``next_basin`` the first basin id of each weight that was
@@ -151,11 +151,11 @@ class History:
     """
 
     def __init__(self, initial: State) -> None:
-        self.root = Node(0, "", initial, initial, None)
+        self.root = TreeNode(0, "", initial, initial, None)
         self.current = self.root
         self.log: list[LogEntry] = []
-        self.nodes: dict[int, Node] = {0: self.root}
-        self.checkpoints: dict[str, Node] = {}
+        self.nodes: dict[int, TreeNode] = {0: self.root}
+        self.checkpoints: dict[str, TreeNode] = {}
         self.next_basin: dict[str, int] = {}
         self._next = 1
 
@@ -172,13 +172,13 @@ class History:
         detail: str,
         layer: int | None,
         *,
-        takes_back: Node | None = None,
+        takes_back: TreeNode | None = None,
     ) -> None:
         """Write an operation down; unless it failed, it can be undone."""
         node, at = None, self.current
         if status != "FAILED":
             refused = status in ("REFUSED", "BLOCKED")
-            node = Node(self._next, statement, before, after, self.current, layer, refused, takes_back)
+            node = TreeNode(self._next, statement, before, after, self.current, layer, refused, takes_back)
             self.nodes[node.id] = node
             self.current.children.append(node)
             self.current.ahead = node
@@ -186,7 +186,7 @@ class History:
         self.log.append(LogEntry(self._next, statement, status, detail, layer, node, at))
         self._next += 1
 
-    def undo(self) -> Node | None:
+    def undo(self) -> TreeNode | None:
         """Step back; the node that was undone, or ``None`` at the beginning."""
         node = self.current
         if node.parent is None:
@@ -195,7 +195,7 @@ class History:
         self.current = node.parent
         return node
 
-    def redo(self) -> Node | None:
+    def redo(self) -> TreeNode | None:
         """Step forward along the branch that was left last; the node that was done again, or ``None`` at its
         end."""
         if self.current.ahead is None:
@@ -203,12 +203,12 @@ class History:
         self.current = self.current.ahead
         return self.current
 
-    def go_to(self, node: Node) -> tuple[list[Node], list[Node]]:
+    def go_to(self, node: TreeNode) -> tuple[list[TreeNode], list[TreeNode]]:
         """Stand at a node of the tree; what was undone on the way there (newest first), and what was done
         again (oldest first)."""
         here, there = self.current, node
-        undone: list[Node] = []
-        again: list[Node] = []
+        undone: list[TreeNode] = []
+        again: list[TreeNode] = []
         while here is not there:  # up to where the two paths meet; what they share is left alone
             if here.depth >= there.depth and here.parent is not None:
                 undone.append(here)
@@ -223,7 +223,7 @@ class History:
         self.current = node
         return undone, again
 
-    def last_edit(self, layer: int) -> Node | None:
+    def last_edit(self, layer: int) -> TreeNode | None:
         """The edit in force that gave a layer its staged weight, or one that was refused since; ``None`` where
         nothing has edited the layer."""
         staged, taken_back = self.current.after.layers[layer].staged, set()
@@ -255,12 +255,12 @@ class History:
             count, node = count + 1, node.ahead
         return count
 
-    def in_force(self) -> set[Node]:
+    def in_force(self) -> set[TreeNode]:
         """The changes that have not been undone."""
         return set(self.current.path())
 
 
-def without_edit(node: Node, layer: int, now: State) -> State:
+def without_edit(node: TreeNode, layer: int, now: State) -> State:
     """``now`` with a layer's staged weight as it was before the edit at ``node``; what the edit noted down about
     concepts goes too, where nothing has happened to them since. The live weight stays."""
     staged = node.before.layers[layer].staged

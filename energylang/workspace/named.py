@@ -16,7 +16,7 @@ from energylang.models.model import Model
 from energylang.signature.coerce import suggestion
 from energylang.signature.values import BasinRef, ConceptName, Seed
 
-from .history import Concept, LayerState, Node, without_edit
+from .history import Concept, LayerState, TreeNode, without_edit
 from .versions import Version
 from .workspace import Workspace, check_layer
 
@@ -87,7 +87,7 @@ def state_of(ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed) -
     return concept_at(ws, layer, target.name).centroid.to(like)
 
 
-def node_at(ws: Workspace, id: int) -> Node:
+def node_at(ws: Workspace, id: int) -> TreeNode:
     """The place in the history with this id."""
     node = ws.timeline.nodes.get(id)
     if node is None:
@@ -115,7 +115,7 @@ def seen_from(ws: Workspace, id: int | None) -> Iterator[None]:
         ws.state = here
 
 
-def take_back(ws: Workspace, layer: int, statement: str) -> Node | None:
+def take_back(ws: Workspace, layer: int, statement: str) -> TreeNode | None:
     """Undo the last edit of a layer that is in force, and nothing else; the edit, or ``None``."""
     node = ws.timeline.last_edit(layer)
     if node is not None:
@@ -138,7 +138,7 @@ def keep_registry(ws: Workspace, version: Version, registry: Registry, *, survey
     ws.timeline.next_basin[version.name] = max(ws.timeline.next_basin.get(version.name, 0), registry.next_id)
 
 
-def travel_to(ws: Workspace, node: Node) -> tuple[list[Node], list[Node]]:
+def travel_to(ws: Workspace, node: TreeNode) -> tuple[list[TreeNode], list[TreeNode]]:
     """Make the state at a node of the history the workspace's; what was undone, and what done again."""
     passed = ws.timeline.go_to(node)
     ws.restore_state(node.after)

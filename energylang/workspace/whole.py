@@ -15,19 +15,19 @@ something (variables, procedures) is not part of a session's state and is not ke
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from energylang.errors import CheckpointError
-from energylang.landscape.lineage import Basin, Registry
+from energylang.landscape.lineage import KnownBasin, Registry
 from energylang.landscape.lowrank import LowRank
 from energylang.results import LayerFit
 from energylang.workspace.workspace import Workspace
 
-from .history import Concept, History, Holding, LayerState, LogEntry, Node, State
+from .history import Concept, Holding, LayerState, LogEntry, State, Timeline, TreeNode
 from .versions import Version
 
 if TYPE_CHECKING:
@@ -35,12 +35,17 @@ if TYPE_CHECKING:
 
 
 PREFIX = "session."
-_CLASSES = {
-    kind.__name__: kind
-    for kind in (
-        State, LayerState, Concept, Holding, LowRank, Registry, Basin, LayerFit, Node, LogEntry, Version,
-    )
-}  # fmt: skip
+_CLASSES: dict[str, type[Any]] = {
+    **{
+        kind.__name__: kind
+        for kind in (State, LayerState, Concept, Holding, LowRank, Registry, LayerFit, LogEntry, Version)
+    },
+    "Basin": KnownBasin,
+    "Node": TreeNode,
+}
+_NAMES = {
+    kind: name for name, kind in _CLASSES.items()
+}  # in files; names of classes may change, these may not
 _OF_VERSION = ("name", "parent", "factors", "edit", "depth", "root", "registry", "surveyed", "own")
 
 
@@ -109,7 +114,7 @@ def restored(ws: Workspace, model: Model, tensors: Mapping[str, Tensor], about: 
         state, root, current, log, nodes, checkpoints = (
             reader.value(about[name]) for name in ("state", "root", "current", "log", "nodes", "checkpoints")
         )
-        timeline = History(state)
+        timeline = Timeline(state)
         timeline.root, timeline.current, timeline.log = root, current, list(log)
         timeline.nodes, timeline.checkpoints, timeline._next = nodes, checkpoints, int(about["next"])
         ws.timeline = timeline
@@ -160,9 +165,9 @@ class _Writer:
         if isinstance(value, Version):
             given = {name: self.reference(getattr(value, name)) for name in _OF_VERSION[1:]}
             return ["Version", {"layer": self.numbers.get(value.name, value.name), **given}]
-        if is_dataclass(value) and type(value).__name__ in _CLASSES:
+        if type(value) in _NAMES:
             given = {item.name: self.reference(getattr(value, item.name)) for item in fields(value)}
-            return [type(value).__name__, given]
+            return [_NAMES[type(value)], given]
         if isinstance(value, Mapping):
             return ["dict", [[self.reference(key), self.reference(part)] for key, part in value.items()]]
         if isinstance(value, tuple | list):

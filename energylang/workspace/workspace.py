@@ -37,7 +37,7 @@ from energylang.signature.declaration import LACKS, Effect, FromSetting, Op
 from energylang.signature.settings import AUTO, DEFAULTS
 
 from .execution import NO_SOLUTION, check_numbers, current_task, outcome, with_layer_of, with_threads
-from .history import History, LayerState, Node, State, without
+from .history import LayerState, State, Timeline, TreeNode, without
 from .ledger import Ledger, shown
 from .sketch import changes
 from .versions import DenseCache, Version
@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 
 @dataclass(eq=False)
-class Cache:
+class Memo:
     """What was worked out before and need not be again. All of it may be thrown away at any time.
 
     ``landscapes`` by version and settings; ``measured``: radii by landscape; ``by_live``: values for states of the live
@@ -72,8 +72,8 @@ class _Mark:
     model: Model | None
     weights: DenseCache
     original_hash: str
-    timeline: History
-    node: Node
+    timeline: Timeline
+    node: TreeNode
     state: State
 
 
@@ -96,9 +96,9 @@ class Workspace:
         self.threads = threads
         self.lock = threading.RLock()
         self.state = State(settings=dict(DEFAULTS))
-        self.timeline = History(self.state)
+        self.timeline = Timeline(self.state)
         self.ledger = Ledger()
-        self.cache = Cache()
+        self.cache = Memo()
         self.original_hash = ""
         self.variables: dict[str, Any] = {}
         self.procedures: dict[str, Any] = {}
@@ -298,7 +298,7 @@ class Workspace:
         """Undo everything since ``mark``, the loading of another model included. What was done stays in the
         history as a branch (of its own model); ids of basins are not used again."""
         if mark.model is not self._model:
-            self.cache = Cache()
+            self.cache = Memo()
             self._model, self._weights = mark.model, mark.weights
             self.original_hash, self.timeline = mark.original_hash, mark.timeline
         self.timeline.go_to(mark.node)
@@ -335,11 +335,11 @@ class Workspace:
         ]
         self._model = model
         self._weights = DenseCache()
-        self.cache = Cache()
+        self.cache = Memo()
         self.state = State(
             layers=tuple(LayerState(version, version) for version in versions), settings=self.state.settings
         )
-        self.timeline = History(self.state)
+        self.timeline = Timeline(self.state)
         self.original_hash = checkpoint.fingerprint(model)
 
     # -- weights ------------------------------------------------------------------------------------

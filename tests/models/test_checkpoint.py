@@ -24,7 +24,7 @@ from energylang.models import fingerprint, load, save
 from energylang.models.checkpoint import checksum, read_tensors_of, serialise
 from energylang.models.dtypes import TORCH
 from energylang.models.header import read_header
-from energylang.models.index import Entry, written_index
+from energylang.models.index import TensorEntry, written_index
 from energylang.models.layout import beta_name
 from energylang.models.model import Model, natural_key
 
@@ -313,12 +313,12 @@ def test_a_file_is_what_the_library_of_the_format_writes(
 def test_every_dtype_of_a_file_is_read(tmp_path: Path) -> None:
     tensors = {name: torch.ones(2, 3).to(dtype) for name, dtype in TORCH.items()}
     (tmp_path / "all").write_bytes(b"".join(serialise(tensors, {})))
-    entries = {name: Entry(name, (2, 3)) for name in tensors}
+    entries = {name: TensorEntry(name, (2, 3)) for name in tensors}
     start, order = written_index(
         entries, json.dumps({"sha256": checksum(tensors, {})}, separators=(",", ":"))
     )
     for name in order:
-        entries[name] = Entry(name, (2, 3), len(start))
+        entries[name] = TensorEntry(name, (2, 3), len(start))
         start += bytes(entries[name].nbytes)
     assert same(read_tensors_of(tmp_path / "all", entries), tensors)
 
@@ -326,7 +326,7 @@ def test_every_dtype_of_a_file_is_read(tmp_path: Path) -> None:
 def test_a_file_that_is_cut_off_while_it_is_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "short").write_bytes(b"123")
     with pytest.raises(CheckpointError, match="cut off"):
-        read_tensors_of(tmp_path / "short", {"w": Entry("F32", (2,))})
+        read_tensors_of(tmp_path / "short", {"w": TensorEntry("F32", (2,))})
 
 
 def test_later_changes_of_the_file_do_not_reach_the_model(tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ def test_later_changes_of_the_file_do_not_reach_the_model(tmp_path: Path) -> Non
 def sparse(path: Path, dtype: str, shapes: dict[str, tuple[int, ...]]) -> Path:
     """A file of zeros: a hole, which takes no room on the disk."""
     shapes = {"blocks.0.hopfield.W": (4, 4), "blocks.0.hopfield.log_beta": (), **shapes}
-    entries = {name: Entry(dtype, shape) for name, shape in shapes.items()}
+    entries = {name: TensorEntry(dtype, shape) for name, shape in shapes.items()}
     start, _ = written_index(entries, '{"kind":"weights","version":1}')
     path.write_bytes(start)
     os.truncate(path, len(start) + sum(entry.nbytes for entry in entries.values()))

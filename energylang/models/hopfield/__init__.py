@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from energylang.errors import CheckpointError
-from energylang.models.index import Entry
+from energylang.models.index import TensorEntry
 from energylang.models.kinds import Kind, Layers
 from energylang.models.layout import check_dimension, hopfield_blocks
 
@@ -14,7 +14,7 @@ READABLE = ("F64", "F32", "F16", "BF16")
 """The dtypes in which a layer may be kept."""
 
 
-def layers(where: str, entries: Mapping[str, Entry], config: Mapping[str, Any]) -> Layers:
+def layers(where: str, entries: Mapping[str, TensorEntry], config: Mapping[str, Any]) -> Layers:
     """Every Hopfield weight of a file with its dimension, each checked."""
     layers = []
     for block in hopfield_blocks(entries):
@@ -47,7 +47,7 @@ def layers(where: str, entries: Mapping[str, Entry], config: Mapping[str, Any]) 
     return tuple(layers)
 
 
-def _check_dtype(where: str, name: str, entry: Entry | None) -> None:
+def _check_dtype(where: str, name: str, entry: TensorEntry | None) -> None:
     """Refuse numbers that cannot be calculated with."""
     if entry is None or entry.dtype in READABLE:
         return

@@ -55,7 +55,7 @@ def run(text: str, engine: Engine) -> str:
     check_layer(session.model, layer)
     if not (sys.stdout.isatty() and sys.stdin.isatty()):
         raise ElError("`explore` needs a terminal", code="EL502", hint=f"`landscape L{layer}` prints the map")
-    screen = Screen(engine, layer)
+    screen = Explorer(engine, layer)
     try:
         screen.application.run()
     finally:
@@ -71,7 +71,7 @@ def _layer(word: str) -> int:
     return found.index
 
 
-class Screen:
+class Explorer:
     """A running exploration of an engine's session."""
 
     def __init__(self, engine: Engine, layer: int) -> None:
@@ -313,7 +313,7 @@ def _lines(value: Any) -> list[tuple[str, str]]:
     return [(marks.get(line[:1], "") if k == 0 else "dim", line) for k, line in enumerate(lines)]
 
 
-def bindings(screen: Screen) -> KeyBindings:
+def bindings(screen: Explorer) -> KeyBindings:
     """What every key does; where a statement is being written, most of them are letters of it."""
     keys = KeyBindings()
     browsing = ~has_focus(screen.line)
