@@ -7,23 +7,7 @@ import pytest
 from energylang import ElError, Session
 from energylang.ops import TABLE
 from energylang.ops.safety import GUARDS
-from energylang.signature.declaration import Effect
-
-EDITS = {
-    "inject": "inject L0 42",
-    "remove": "remove L0.B0",
-    "move": "move L0.B0 to=77",
-    "strengthen": "strengthen L0.B0 1.1",
-    "weaken": "weaken L0.B0 0.9",
-    "causal intervene": "causal intervene L0.B0 op=weaken",
-    "consolidate": "consolidate L0 1.02 0",
-    "dream": "dream L0 1 1.02 0",
-    "watermark inject": 'watermark inject "key"',
-    "redirect": "redirect L0.B0 to=L0.B2",
-    "inject-concept": "inject-concept L3 polite method=redirect",
-    "remove-concept": "remove-concept L3 polite method=basin",
-    "transplant": "transplant tiny L3 polite",
-}
+from energylang.signature.declaration import Effect, Op
 
 
 def planted(*lines: str) -> Session:
@@ -82,28 +66,24 @@ def test_the_limits_are_wide_enough_to_let_edits_through():
     assert session.inject(0, 42).applied
 
 
+EDITS = [op for op in TABLE.values() if Effect.EDITS in op.effects]
+
+
 @pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.slow) if name in ("inject-concept", "transplant") else name
-        for name in sorted(EDITS)
-    ],
+    "op",
+    [pytest.param(op, marks=pytest.mark.slow) if op.examples[0].slow else op for op in EDITS],
+    ids=lambda op: op.name,
 )
-def test_guards_stand_in_front_of_every_edit(name: str):
-    text = Effect.TEXT in TABLE[name].effects
-    if text:
-        session = Session("tiny")
-        session.run('capture L3 polite "Thank you so much"\nguard strength-cap 0')
-    else:
-        session = planted("guard strength-cap 0")
-    found = session.run(f'{EDITS[name]} --force --reason "guards do not give way"')
+def test_guards_stand_in_front_of_every_edit(op: Op):
+    """Every edit's first example, with a guard in its way that nothing passes."""
+    *before, edit = op.examples[0].script.splitlines()
+    session = Session(op.examples[0].on)
+    session.run("\n".join([*before, "guard strength-cap 0"]))
+    start = session.staged_hash()
+    found = session.run(edit if "force" in edit else f'{edit} --force --reason "guards do not give way"')
     assert not found.applied
     assert found.blocked
-    assert session.status().is_original
-
-
-def test_the_list_of_edits_is_complete():
-    assert set(EDITS) == {op.name for op in TABLE.values() if Effect.EDITS in op.effects}
+    assert session.staged_hash() == start
 
 
 def test_protected_basins_cannot_be_removed_moved_or_lost():
