@@ -135,7 +135,7 @@ def plots() -> None:
     keep(pictures.plot_survey(before), "plot_survey")
     first = surgeon.find_basin_neighbours(layer=2, concept="polite", top_k=1)[0]["id"]
     untouched = surgeon.trace_generation("Hi, can you help me?", layer=2)
-    surgeon.intervene(layer=2, basin_id=first, change="zero")
+    surgeon.intervene(layer=2, basin_id=first, intervention="zero")
     changed = surgeon.trace_generation("Hi, can you help me?", layer=2)
     keep(pictures.visualise_trajectory([untouched, changed], 2), "visualise_trajectory")
     surgeon.revert()
