@@ -10,7 +10,7 @@ their mean.
   through the two means, computed without that state; d′ is the distance of the projections' means in units of
   their pooled standard deviation;
 * *carried*: how much of what the texts make the model say next passes through the layer's state
-  (``States.carried``). A layer may separate a concept perfectly and yet not be the way it takes.
+  (``likelihoods.carried``). A layer may separate a concept perfectly and yet not be the way it takes.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Candidate:
 
 
 def attractor(ws: Workspace, concept: Concept, strength: float | None, damage: float) -> Candidate:
-    """The concept's state as a basin of its own (``runtime.landing``), judged by the gate."""
+    """The concept's state as a basin of its own (``concepts.landing``), judged by the gate."""
     made = landed(ws, concept, strength, damage)
     return Candidate(made, lambda other: imitated(ws, concept.layer, other))
 
