@@ -24,8 +24,7 @@ from energylang.landscape.dynamics import settle, trajectory
 from energylang.landscape.energy import lyapunov
 from energylang.landscape.layer import Landscape
 from energylang.landscape.survey import survey
-from energylang.looking import basins as observing
-from energylang.looking.basins import survey_starts
+from energylang.looking.basins import known_basins, look, survey_starts
 from energylang.models import checkpoint
 from energylang.models.hopfield.raw import model_of
 from energylang.models.layout import hopfield_blocks
@@ -98,7 +97,7 @@ def centre(session: Session, layer: int, basin: int) -> Tensor:
 
 def centres_by_number(session: Session, layer: int) -> dict[int, Tensor]:
     """The centres (d,) of the living basins."""
-    return {basin.id: basin.centre.clone() for basin in observing.known_basins(session, layer).alive()}
+    return {basin.id: basin.centre.clone() for basin in known_basins(session, layer).alive()}
 
 
 def energies_at(session: Session, layer: int, places: Mapping[int, Tensor]) -> dict[int, float]:
@@ -159,7 +158,7 @@ def text_state(session: Session, layer: int, text: str) -> Tensor:
 def without_known(session: Session, layer: int, name: str, top: int) -> list[results.Neighbour]:
     """The basins nearest to a concept that text visits, without the one in which the concept itself settles."""
     found = meaning.neighbours(session, layer, ConceptName(name), 100_000)
-    own = observing.look(session, layer, ConceptName(name)).basin
+    own = look(session, layer, ConceptName(name)).basin
     near = [basin for basin in found.neighbours if basin.id != own]
     visited = [basin for basin in near if basin.example_probe]
     return (visited or near)[:top]

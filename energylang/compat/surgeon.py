@@ -20,7 +20,7 @@ from energylang.compat import dropin
 from energylang.concepts import published
 from energylang.errors import ElError
 from energylang.landscape.clusters import SAME
-from energylang.looking import basins as observing
+from energylang.looking.basins import known_basins
 from energylang.results.answer import Answer
 from energylang.session import Session
 from energylang.signature.values import BasinRef, ConceptName, Seed
@@ -156,10 +156,10 @@ class BasinSurgeon:
         if num_inits is not None:
             self.session.survey(layer, inits=num_inits)
         else:
-            observing.known_basins(self.session, layer)
+            known_basins(self.session, layer)
 
     def _alive(self, layer: int) -> int:
-        return len(observing.known_basins(self.session, layer).alive())
+        return len(known_basins(self.session, layer).alive())
 
     def _edited(
         self,
@@ -901,7 +901,7 @@ class BasinSurgeon:
         """Limits that every edit keeps: how many of a layer's basins it may lose and (for all layers) how many
         decisions it may change, in percent; ``protected`` are numbers of basins that none may lose."""
         session = self.session
-        observing.known_basins(session, layer)
+        known_basins(session, layer)
         with session.transaction():
             found = session.guard(layer, float(max_remove_pct) / 100)
             if max_changed_pct is not None:

@@ -24,7 +24,7 @@ from energylang.landscape.landing import landings
 from energylang.landscape.layer import Landscape, interaction
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal
-from energylang.looking import basins as observing
+from energylang.looking.basins import known_basins
 from energylang.looking.gauge import Gauge
 from energylang.models.protocol import Change
 from energylang.models.states import token_states
@@ -119,7 +119,7 @@ def _proposals(
 
 def _known(ws: Workspace, layer: int, landscape: Landscape) -> Tensor:
     """(k, d): the main basins of the layer."""
-    basins = observing.known_basins(ws, layer).main()
+    basins = known_basins(ws, layer).main()
     if not basins:
         return landscape.weight.new_zeros(0, landscape.dim)
     return torch.stack([basin.centre for basin in basins]).to(landscape.weight)

@@ -24,7 +24,6 @@ from energylang.landscape.radius import Radii, Row, radii
 from energylang.landscape.richness import Richness, richness
 from energylang.landscape.stability import spectrum
 from energylang.landscape.survey import BasinSet, mirrors, survey
-from energylang.looking import basins as observing
 from energylang.signature.values import BasinRef, ConceptName, Seed
 from energylang.workspace.named import fresh_registry, keep_registry, state_of
 from energylang.workspace.workspace import Workspace
@@ -395,10 +394,10 @@ def known_basins(ws: Workspace, layer: int) -> Registry:
 
 def basin_near(ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed) -> tuple[Tensor, int | None]:
     """The centre (d,) of the basin that a direction names or settles in, and its id."""
-    observing.known_basins(ws, layer)
+    known_basins(ws, layer)
     if isinstance(target, BasinRef):
         return state_of(ws, layer, target), target.basin
-    place = observing.look(ws, layer, target)
+    place = look(ws, layer, target)
     if not place.is_basin:
         raise ElError(
             f"there is no basin near {target} in L{layer}",

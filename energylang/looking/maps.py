@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
-from importlib import import_module
 from typing import TYPE_CHECKING, TypedDict
 
 import torch
@@ -14,13 +12,12 @@ from torch import Tensor
 
 from energylang import results
 from energylang.errors import ElError
-from energylang.files.storage import located, write_atomic
 from energylang.landscape.energy import lyapunov
+from energylang.looking.basins import known_basins
 from energylang.signature.values import BasinRef
 from energylang.workspace.named import centre_of
 from energylang.workspace.workspace import Workspace
 
-from . import basins as observing
 from .basins import radii_of
 
 if TYPE_CHECKING:
@@ -28,37 +25,9 @@ if TYPE_CHECKING:
     from energylang.landscape.lineage import KnownBasin, Registry
 
 
-def landscape_map(
-    ws: Workspace, layer: int, dims: int, method: str, save: str | None
-) -> results.LandscapeMap:
-    """The known basins of the staged landscape with coordinates, energies and radii; drawn into a file if asked."""
-    if save is not None and located(save, ws.base).suffix not in (".html", ".png"):
-        raise ElError(f"cannot draw into {save}", code="EL504", hint="end the path in .html or .png")
-    found = _mapped(ws, layer, dims, method)
-    if save is None:
-        return found
-    found = replace(found, path=save)
-    _draw(ws, found, save)
-    return found
-
-
-def _draw(ws: Workspace, found: results.LandscapeMap, save: str) -> None:
-    target = located(save, ws.base)
-    maps = import_module(
-        "energylang.render.maps"
-    )  # by name: what is worked out knows nothing of what is drawn
-    try:
-        data = maps.page(found) if target.suffix == ".html" else maps.image(found)
-    except ImportError as error:
-        raise ElError(
-            f"{error.name} is not installed", code="EL504", hint="pip install 'energylang[plot]'"
-        ) from None
-    write_atomic(target, data)
-
-
 def overview(ws: Workspace, layer: int) -> results.LandscapeMap:
     """The known basins on two principal components, without their radii (which take by far the longest)."""
-    return _mapped(ws, layer, 2, "pca", radii=False)
+    return mapped(ws, layer, 2, "pca", radii=False)
 
 
 def reach(ws: Workspace, layer: int, basin: int) -> tuple[float, float, float | None, bool]:
@@ -66,8 +35,8 @@ def reach(ws: Workspace, layer: int, basin: int) -> tuple[float, float, float | 
     return radii_of(ws, layer, centre_of(ws, BasinRef(layer, basin))[None]).rows()[0]
 
 
-def _mapped(ws: Workspace, layer: int, dims: int, method: str, *, radii: bool = True) -> results.LandscapeMap:
-    registry = observing.known_basins(ws, layer)
+def mapped(ws: Workspace, layer: int, dims: int, method: str, *, radii: bool = True) -> results.LandscapeMap:
+    registry = known_basins(ws, layer)
     alive = registry.main()
     landscape = ws.landscape_of(layer)
     if not alive:

@@ -21,11 +21,12 @@ from energylang.landscape.draws import starts
 from energylang.landscape.dynamics import trajectory
 from energylang.landscape.energy import lyapunov
 from energylang.landscape.survey import survey
+from energylang.looking import basins as observing
+from energylang.looking.basins import known_basins
 from energylang.signature.values import ConceptName
 from energylang.workspace.named import concept_at, fresh_registry
 from energylang.workspace.workspace import Workspace, check_layer
 
-from . import basins as observing
 from .basins import check_room
 from .maps import umap_places
 
@@ -95,7 +96,7 @@ def probe_map(
     if isinstance(n_probes, bool) or not isinstance(n_probes, int) or not 1 <= n_probes <= 1_000_000:
         raise ElError(f"{n_probes} is no number of probes", code="EL206", hint="1 to 1,000,000")
     check_layer(ws.model, layer)
-    known = observing.known_basins(ws, layer)
+    known = known_basins(ws, layer)
     landscape = ws.landscape_of(layer)
     check_room(n_probes, landscape)
     draws = starts(n_probes, landscape.dim, ws.generator("probes", layer), landscape.weight)

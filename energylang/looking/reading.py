@@ -9,7 +9,7 @@ from torch import Tensor
 
 from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import Registry
-from energylang.looking import basins as observing
+from energylang.looking.basins import known_basins
 from energylang.looking.tokens import Reading, live_states, placed
 from energylang.workspace.workspace import Workspace, check_layer
 
@@ -24,7 +24,7 @@ def live_registry(ws: Workspace, layer: int) -> tuple[Landscape, Registry]:
                 layers = [*here.layers]
                 layers[layer] = replace(state, staged=state.live)
                 ws.state = replace(here, layers=tuple(layers))
-            observing.known_basins(ws, layer)
+            known_basins(ws, layer)
         finally:
             ws.state = here
     return ws.landscape_of(layer, state.live), state.live.registry

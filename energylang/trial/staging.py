@@ -31,13 +31,13 @@ from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import KnownBasin, Lineage, Registry
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.survey import survey
-from energylang.looking import basins as observing
+from energylang.looking.basins import known_basins
 from energylang.results import Condition, Edit, Effect
 from energylang.trial.draft import Draft, Plan
+from energylang.trial.guards import after_staging, before_staging, pinned_centres
 from energylang.workspace.named import fresh_registry, keep_registry
 from energylang.workspace.workspace import Workspace
 
-from . import guards as guarding
 from .asked import Tried
 from .neighbourhood import beside, reach_at
 
@@ -62,12 +62,12 @@ def check_force(force: bool, reason: str) -> None:
 def draft(ws: Workspace, plan: Plan) -> Draft:
     """Propose, try and judge; nothing is staged."""
     landscape = ws.landscape_of(plan.layer)
-    registry = observing.known_basins(ws, plan.layer)
+    registry = known_basins(ws, plan.layer)
     basins, main = registry.alive(), {basin.id for basin in registry.main()}
     protected, own_ids = _protected(basins, plan, landscape)
     protected = [basin for basin in protected if basin.id in main]
     room = max(1, int(plan.exactly * landscape.dim))
-    pinned = guarding.pinned_centres(ws, plan.layer)
+    pinned = pinned_centres(ws, plan.layer)
     first = [any(torch.equal(basin.centre, pin.to(basin.centre)) for pin in pinned) for basin in protected]
     used = [(not pin, -basin.tokens, -basin.population) for pin, basin in zip(first, protected, strict=True)]
     by_use = sorted(range(len(protected)), key=lambda i: used[i])[:room]
@@ -185,7 +185,7 @@ def commit(ws: Workspace, made: Draft, *, force: bool, reason: str, effect: Effe
     if made.proposal is None:
         return edit
     if edit.applied or force:
-        objection = guarding.before_staging(ws, made)
+        objection = before_staging(ws, made)
         if objection:
             return _refused(edit, objection, blocked=True)
     if force and not edit.applied:
@@ -197,7 +197,7 @@ def commit(ws: Workspace, made: Draft, *, force: bool, reason: str, effect: Effe
         return _refused(edit, edit.reason)
     before, known = ws.state, len(ws.staged(made.plan.layer).registry.main())
     staged = _stage(ws, made, edit)
-    objection = guarding.after_staging(ws, staged, known)
+    objection = after_staging(ws, staged, known)
     if objection:
         ws.restore_state(before)
         return _refused(replace(staged, basin=made.plan.basin), objection, blocked=True)

@@ -18,7 +18,7 @@ from energylang.concepts.stored import FORMAT, read_concept, unreadable
 from energylang.errors import ElError
 from energylang.files.storage import json_bytes, located, sealed, write_atomic
 from energylang.landscape.clusters import cosine_rows
-from energylang.looking import basins as observing
+from energylang.looking.basins import known_basins
 from energylang.looking.tokens import placed
 from energylang.models.checkpoint import SUM_KEY, checksum
 from energylang.models.index import PT_SUFFIXES
@@ -120,7 +120,7 @@ def interpolate(ws: Workspace, first: str, second: str, steps: int) -> results.I
     """The states on the great circle from one concept to another, and the basins they settle in."""
     a, b = concept_named(ws, first), concept_named(ws, second)
     _same_layer([a, b])
-    observing.known_basins(ws, a.layer)
+    known_basins(ws, a.layer)
     u, v = _unit(a), _unit(b)
     angle = torch.acos((u @ v).clamp(-1, 1))
     if float(angle.sin()) < _NOTHING:

@@ -11,7 +11,7 @@ from torch import Tensor
 from energylang import results
 from energylang.concepts.effects import against
 from energylang.errors import ElError
-from energylang.files.storage import located
+from energylang.files.storage import located, write_atomic
 from energylang.landscape import causal
 from energylang.landscape.chance import RESOLUTION
 from energylang.landscape.clusters import SAME, cosine_rows, gram
@@ -20,8 +20,7 @@ from energylang.landscape.graphs import jaccard, rank_correlations, without_mirr
 from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import KnownBasin
 from energylang.landscape.proposal import Proposal, resting
-from energylang.looking import basins as observing
-from energylang.looking.basins import settled_basins
+from energylang.looking.basins import known_basins, settled_basins
 from energylang.models.protocol import Change
 from energylang.models.text import chunks
 from energylang.signature.values import BasinRef
@@ -31,7 +30,6 @@ from energylang.trial.staging import carry_out
 from energylang.workspace.named import state_of
 from energylang.workspace.workspace import Workspace, check_layer
 
-from . import model
 from .pair import matched
 
 if TYPE_CHECKING:
@@ -118,12 +116,12 @@ def _write(ws: Workspace, graph: results.CausalGraph, path: str) -> None:
         raise ElError(
             f"cannot write a graph to {path}", code="EL504", hint="end the path in .graphml, .dot or .json"
         )
-    model.write_text(ws, path, graph.text_for(target.suffix))
+    write_atomic(located(path, ws.base), graph.text_for(target.suffix).encode("utf-8", "replace"))
 
 
 def _known(ws: Workspace, layer: int, also: int | None = None) -> list[KnownBasin]:
     """The main basins of a layer, and the one that is asked about."""
-    registry = observing.known_basins(ws, layer)
+    registry = known_basins(ws, layer)
     main = {basin.id for basin in registry.main()} | {also}
     basins = [basin for basin in registry.alive() if basin.id in main]
     if not basins:
@@ -142,7 +140,7 @@ def _centres(basins: list[KnownBasin], landscape: Landscape) -> Tensor:
 
 def _one(ws: Workspace, layer: int, basin: BasinRef) -> tuple[list[KnownBasin], int, Tensor]:
     """The known basins, the number of the one meant among them, and all centres (n, d)."""
-    observing.known_basins(ws, layer)
+    known_basins(ws, layer)
     state_of(ws, layer, basin)  # says what is wrong with it
     basins = _known(ws, layer, basin.basin)
     index = next(i for i, known in enumerate(basins) if known.id == basin.basin)
@@ -308,7 +306,7 @@ def causal_across(ws: Workspace, layer: int, basin: BasinRef, to: int, placebos:
             hint="name a later layer",
         )
     _, index, centres = _one(ws, layer, basin)
-    observing.known_basins(ws, to)
+    known_basins(ws, to)
     text = ws.text
     windows = text.choosing_windows(_WINDOWS)[:, :-1]
     unit = torch.nn.functional.normalize(centres, dim=1)

@@ -55,7 +55,7 @@ def inject_concept(
     force: bool,
     reason: str,
 ) -> results.Edit:
-    """Write a named into its layer; the edit with its effect, or a refusal.
+    """Write a concept into its layer; the edit with its effect, or a refusal.
 
     With a strength ‖ΔW‖/‖W‖ and no method, it is an attractor that is written, as in the published tool."""
     strength = strength if dose is None else None

@@ -17,7 +17,7 @@ from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.solve import field_edit
 from energylang.landscape.survey import survey
-from energylang.looking import basins as observing
+from energylang.looking.basins import known_basins
 from energylang.trial import asked
 from energylang.trial.draft import Plan
 from energylang.trial.staging import carry_out
@@ -56,7 +56,7 @@ def _consolidated(
     reason: str,
 ) -> results.Edit:
     """Deepen what is used, prune what is not: one edit."""
-    observing.known_basins(ws, layer)
+    known_basins(ws, layer)
     kept = _untouched(ws, layer)
     counts = [0, 0]
 
@@ -108,7 +108,7 @@ class Round(Split):
 
 def rounds(ws: Workspace, layer: int, strengthen: float, prune: float, cycles: int) -> list[Round]:
     """What consolidating a layer as it is now would do, survey by survey; nothing is changed."""
-    observing.known_basins(ws, layer)
+    known_basins(ws, layer)
     kept = _untouched(ws, layer)
     return list(_rounds(ws, ws.landscape_of(layer), layer, kept, strengthen, prune, cycles))
 

@@ -20,8 +20,7 @@ from energylang.landscape.draws import relative_noise, stable_generator
 from energylang.landscape.edits import AMPLITUDE, RELATED, WANTED_RADIUS
 from energylang.landscape.layer import Landscape, interaction
 from energylang.landscape.proposal import Proposal, resting
-from energylang.looking import basins as observing
-from energylang.looking.basins import basin_near
+from energylang.looking.basins import basin_near, known_basins
 from energylang.models.states import token_states
 from energylang.results import Edit
 from energylang.signature.values import BasinRef, ConceptName, Seed
@@ -118,7 +117,7 @@ def move(
 ) -> Edit:
     """Remove a basin and install one elsewhere, as one edit. Without a destination it is drawn from the basin's
     number."""
-    centre, basin = observing.basin_near(ws, layer, target)
+    centre, basin = basin_near(ws, layer, target)
     goal = to if to is not None else Seed(basin if basin is not None else 0)
     direction = state_of(ws, layer, goal)
     pattern = AMPLITUDE * torch.sign(direction)
@@ -171,7 +170,7 @@ def _scaled(
     force: bool,
     reason: str,
 ) -> Edit:
-    centre, basin = observing.basin_near(ws, layer, target)
+    centre, basin = basin_near(ws, layer, target)
 
     def propose(landscape: Landscape, protected: Tensor) -> Proposal:
         return edits.scale_field(landscape, centre.to(landscape.weight), factor, protected)
@@ -213,7 +212,7 @@ def redirect(
     if dose is not None:
         strength = None
     check_force(force, reason)
-    observing.known_basins(ws, layer)
+    known_basins(ws, layer)
     if isinstance(to, Seed):
         raise ElError(
             "a redirect leads to a basin or a concept, not to a random direction",
@@ -310,7 +309,7 @@ def _states_of(ws: Workspace, landscape: Landscape, layer: int, centre: Tensor) 
 def _moment(ws: Workspace, layer: int, landscape: Landscape) -> Tensor:
     if ws.model.text is not None:
         return second_moment(ws, layer, landscape)
-    basins = observing.known_basins(ws, layer).alive()
+    basins = known_basins(ws, layer).alive()
     centres = torch.stack([basin.centre for basin in basins]).to(landscape.weight)
     used = torch.tensor([float(basin.population) for basin in basins]).to(centres)
     fields = interaction(centres, landscape.degree)

@@ -1,4 +1,4 @@
-"""History."""
+"""The way back: undo, redo, named places, and the list of what was done."""
 
 from __future__ import annotations
 

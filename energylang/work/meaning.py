@@ -16,7 +16,7 @@ from energylang.errors import ElError
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.dynamics import trajectory
 from energylang.landscape.energy import lyapunov
-from energylang.looking import basins as observing
+from energylang.looking.basins import known_basins
 from energylang.looking.gauge import Gauge, standard_error
 from energylang.looking.held import _Within, generate_live, standing
 from energylang.looking.maps import starts_in
@@ -162,14 +162,14 @@ def contexts(ws: Workspace, layer: int, basin: BasinRef, top: int) -> results.Ba
 
 def _exists(ws: Workspace, layer: int, basin: BasinRef) -> Tensor:
     live_registry(ws, layer)
-    observing.known_basins(ws, layer)
+    known_basins(ws, layer)
     return state_of(ws, layer, basin)
 
 
 @torch.no_grad()
 def probe(ws: Workspace, layer: int, basin: BasinRef | int, top: int) -> results.Probe:
     """What a basin means: what its centre says through the head, and what settles in it."""
-    observing.known_basins(ws, layer)
+    known_basins(ws, layer)
     return probed(ws, layer, BasinRef(layer, basin) if isinstance(basin, int) else basin, top)
 
 
@@ -289,7 +289,7 @@ def neighbours(
     ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed, top: int
 ) -> results.Neighbours:
     """The basins nearest to a direction, each with a text that settles in it."""
-    known = observing.known_basins(ws, layer)
+    known = known_basins(ws, layer)
     direction = state_of(ws, layer, target)
     alive = [
         basin for basin in known.alive() if not (isinstance(target, BasinRef) and basin.id == target.basin)
@@ -371,7 +371,7 @@ def _accuracy(train: list[tuple[int, int]], held: list[tuple[int, int]], otherwi
 def ablate(ws: Workspace, basins: tuple[BasinRef, ...], placebos: int) -> results.Ablation:
     """The loss without the subspace of some basins, against random basins."""
     layer = one_layer(basins)
-    observing.known_basins(ws, layer)
+    known_basins(ws, layer)
     named = torch.stack([state_of(ws, layer, basin) for basin in basins])
     chosen = {basin.basin for basin in basins}
     others = [basin.centre for basin in ws.staged(layer).registry.alive() if basin.id not in chosen]
@@ -430,7 +430,7 @@ def intervene(
     if swap is not None and kind != "zero":
         raise ElError(f"a basin cannot be swapped and held at {kind} at once", code="EL202")
     kind = "swap" if swap is not None else kind
-    observing.known_basins(ws, layer)
+    known_basins(ws, layer)
     centre = state_of(ws, layer, basin)
     other = None
     if swap is not None:

@@ -1,4 +1,4 @@
-"""Model."""
+"""The model: loading, settings, what is staged and what is live, saving."""
 
 from __future__ import annotations
 
@@ -9,27 +9,35 @@ import torch
 from energylang import results
 from energylang.concepts import published
 from energylang.errors import ElError
-from energylang.files.storage import check_regular, check_writable, located, write_atomic
+from energylang.files.storage import check_regular, check_writable, located
 from energylang.models import checkpoint
 from energylang.models.index import PT_SUFFIXES
 from energylang.signature.coerce import coerce
 from energylang.signature.saving import unsavable
 from energylang.signature.settings import SETTINGS
-from energylang.workspace import whole as sessions
+from energylang.workspace import whole
 from energylang.workspace.named import staged_made_live
 from energylang.workspace.workspace import Workspace, check_layer
 
 
 def load(ws: Workspace, model: str, session: bool) -> results.Info:
-    read_model(ws, model, whole=session)
-    return _info(ws)
+    """Load a model and begin anew with it, or (``session``) where the session in its file stood; on an error the
+    workspace keeps the model it had."""
+    found = checkpoint.load(model, base=ws.base)
+    tensors, about = whole.taken_from(found)
+    if not session:
+        ws.adopt(found)
+    elif about is None:
+        raise ElError(
+            f"there is no session in {model}", code="EL503", hint=f'`save "{model}" session=true` writes one'
+        )
+    else:
+        whole.restored(ws, found, tensors, about)
+    return info(ws)
 
 
 def info(ws: Workspace) -> results.Info:
-    return _info(ws)
-
-
-def _info(ws: Workspace) -> results.Info:
+    """What the model is and what it can do."""
     model = ws.model
     header = model.header
     return results.Info(
@@ -49,7 +57,11 @@ def _info(ws: Workspace) -> results.Info:
 def set_(ws: Workspace, setting: str, value: float | str) -> results.Setting:
     before = ws.setting(setting)
     after = coerce(SETTINGS[setting], value)
-    change_setting(ws, setting, after)
+    if setting == "device" and after != "cpu" and not torch.cuda.is_available():
+        raise ElError(
+            f"there is no {after} device here", code="EL502", hint="`set device cpu` works everywhere"
+        )
+    ws.state = replace(ws.state, settings={**ws.state.settings, setting: after})
     return results.Setting(setting, after, before)
 
 
@@ -73,7 +85,9 @@ def restore_all(ws: Workspace) -> results.Applied:
 def _restore(ws: Workspace, layers: tuple[int, ...]) -> results.Applied:
     before = ws.live_hash(), ws.staged_hash()
     for layer in layers:
-        make_original(ws, layer)
+        state = ws.state.layers[layer]
+        if state.staged.depth or state.live.depth:
+            ws.set_layer(layer, replace(state, staged=state.staged.root, live=state.staged.root))
     after = ws.live_hash(), ws.staged_hash()
     return results.Applied(layers, before != after, after[0])
 
@@ -121,7 +135,7 @@ def save(ws: Workspace, path: str, session: bool) -> results.Saved:
     objection = unsavable(path, session)
     if objection is not None:
         raise objection
-    written, size = write_model(ws, path, whole=session)
+    written, size = write_model(ws, path, session)
     return results.Saved(written, size, ws.staged_hash(), session)
 
 
@@ -136,57 +150,21 @@ def relative_change(ws: Workspace, layer: int) -> float:
     return float(change) / size if size else float(change)
 
 
-def read_model(ws: Workspace, spec: str, *, whole: bool = False) -> None:
-    """Load a model and begin anew with it, or (``whole``) where the session in its file stood; on an error the
-    session keeps the model it had."""
-    model = checkpoint.load(spec, base=ws.base)
-    tensors, about = sessions.taken_from(model)
-    if not whole:
-        ws.adopt(model)
-    elif about is None:
-        raise ElError(
-            f"there is no session in {spec}",
-            code="EL503",
-            hint=f'`save "{spec}" session=true` writes one',
-        )
-    else:
-        sessions.restored(ws, model, tensors, about)
-
-
-def change_setting(ws: Workspace, name: str, value: float | str) -> None:
-    if name == "device" and value != "cpu" and not torch.cuda.is_available():
-        raise ElError(
-            f"there is no {value} device here", code="EL502", hint="`set device cpu` works everywhere"
-        )
-    ws.state = replace(ws.state, settings={**ws.state.settings, name: value})
-
-
 def make_live(ws: Workspace, layer: int) -> None:
+    """Write a layer's staged weight into the live model."""
     check_layer(ws.model, layer)
     state = ws.state.layers[layer]
     if state.live is not state.staged:
         ws.set_layer(layer, replace(state, live=state.staged))
 
 
-def make_original(ws: Workspace, layer: int) -> None:
-    check_layer(ws.model, layer)
-    state = ws.state.layers[layer]
-    if state.staged.depth or state.live.depth:
-        ws.set_layer(layer, replace(state, staged=state.staged.root, live=state.staged.root))
-
-
-def write_model(ws: Workspace, path: str, *, whole: bool = False) -> tuple[str, int]:
-    """Write the model with everything staged, and (``whole``) the session; the path as given and the size."""
+def write_model(ws: Workspace, path: str, session: bool = False) -> tuple[str, int]:
+    """Write the model with everything staged, and (``session``) all that is known; the path as given and the size."""
     target = located(path, ws.base)
     check_writable(target)
     if target.suffix in PT_SUFFIXES:
         return path, published.write_published(ws, path, published.session_data(ws))
-    tensors, about = sessions.written(ws) if whole else ({}, None)
+    tensors, about = whole.written(ws) if session else ({}, None)
     with staged_made_live(ws) as model:
-        checkpoint.save(model, target, extra=tensors, notes=sessions.notes(model, about))
+        checkpoint.save(model, target, extra=tensors, notes=whole.notes(model, about))
     return path, check_regular(target)
-
-
-def write_text(ws: Workspace, path: str, text: str) -> None:
-    """Write a text file whole or not at all."""
-    write_atomic(located(path, ws.base), text.encode("utf-8", "replace"))

@@ -1,22 +1,35 @@
-"""Observe."""
+"""What is there: surveys, one direction, energies, maps, and what edits have changed."""
 
 from __future__ import annotations
 
 import statistics
 import time
+from dataclasses import replace
+from importlib import import_module
 
 import torch
 from torch import Tensor
 
 from energylang import results
+from energylang.errors import ElError
+from energylang.files.storage import located, write_atomic
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.lineage import KnownBasin
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.survey import BasinSet
 from energylang.looking import basins as observing
-from energylang.looking import maps as mapping
 from energylang.looking import tokens
-from energylang.looking.basins import Surveyed
+from energylang.looking.basins import (
+    Surveyed,
+    find_basins,
+    find_until,
+    installed_centres,
+    learn,
+    look,
+    resurveyed,
+    returns,
+)
+from energylang.looking.maps import mapped
 from energylang.signature.values import BasinRef, ConceptName, Seed
 from energylang.trial.fate import fate
 from energylang.workspace.named import node_at, seen_from
@@ -51,17 +64,17 @@ def _survey(
     started = time.perf_counter()
     doublings = 0
     if until is None:
-        first = observing.find_basins(ws, layer, inits, seed, radius=radius)
+        first = find_basins(ws, layer, inits, seed, radius=radius)
     else:
-        first, doublings = observing.find_until(ws, layer, inits, seed, until, radius=radius)
+        first, doublings = find_until(ws, layer, inits, seed, until, radius=radius)
     random = inits << doublings
-    installed = count_installed(ws, layer)
+    installed = len(installed_centres(ws, layer))
     later = range(1, seeds)
     others = [
-        observing.find_basins(ws, layer, inits, seed + k, radius=False, doublings=doublings)
+        find_basins(ws, layer, inits, seed + k, radius=False, doublings=doublings)
         for k in counted(ws, later, "seeds")
     ]
-    seen = observing.learn(ws, layer, first)
+    seen = learn(ws, layer, first)
     sampled = observing.sampled(first, random, seen)
     reading = seen.reading
     settled = len(reading.tokens) if reading is not None else 0
@@ -115,7 +128,7 @@ def _survey(
 
 
 def _over_seeds(ws: Workspace, found: list[BasinSet], random: int) -> results.Seeds:
-    compared = observing.resurveyed(found, random)
+    compared = resurveyed(found, random)
     pooled = compared.pooled
     return results.Seeds(
         overlap=compared.overlap,
@@ -174,8 +187,8 @@ def survey_all(ws: Workspace, inits: int, seed: int) -> results.SurveyAll:
 
 
 def verify(ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed) -> results.Verdict:
-    place = observing.look(ws, layer, target)
-    return_10, return_20, return_30 = observing.returns(ws, layer, place.rest)
+    place = look(ws, layer, target)
+    return_10, return_20, return_30 = returns(ws, layer, place.rest)
     return results.Verdict(
         layer=layer,
         target=str(target),
@@ -194,7 +207,7 @@ def verify(ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed) -> 
 
 
 def energy(ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed) -> results.Energy:
-    place = observing.look(ws, layer, target)
+    place = look(ws, layer, target)
     return results.Energy(
         layer=layer,
         target=str(target),
@@ -209,11 +222,29 @@ def energy(ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed) -> 
 
 
 def landscape(ws: Workspace, layer: int, dims: int, method: str, save: str | None) -> results.LandscapeMap:
-    return mapping.landscape_map(ws, layer, dims, method, save)
+    """The known basins of the staged landscape with coordinates, energies and radii; drawn into a file if asked."""
+    if save is not None and located(save, ws.base).suffix not in (".html", ".png"):
+        raise ElError(f"cannot draw into {save}", code="EL504", hint="end the path in .html or .png")
+    found = mapped(ws, layer, dims, method)
+    if save is None:
+        return found
+    found = replace(found, path=save)
+    _draw(ws, found, save)
+    return found
 
 
-def diff(ws: Workspace, layer: int, since: int | None) -> results.Diff:
-    return difference(ws, layer, since)
+def _draw(ws: Workspace, found: results.LandscapeMap, save: str) -> None:
+    target = located(save, ws.base)
+    maps = import_module(
+        "energylang.render.maps"
+    )  # by name: what is worked out knows nothing of what is drawn
+    try:
+        data = maps.page(found) if target.suffix == ".html" else maps.image(found)
+    except ImportError as error:
+        raise ElError(
+            f"{error.name} is not installed", code="EL504", hint="pip install 'energylang[plot]'"
+        ) from None
+    write_atomic(target, data)
 
 
 _ROUNDING = 1e-5
@@ -252,12 +283,7 @@ def _between(base: Version, version: Version) -> LowRank:
     return LowRank(torch.cat([f.left for f in factors], dim=1), torch.cat([f.right for f in factors], dim=1))
 
 
-def count_installed(ws: Workspace, layer: int) -> int:
-    """How many living basins of the staged landscape were installed by edits."""
-    return len(observing.installed_centres(ws, layer))
-
-
-def difference(ws: Workspace, layer: int, since: int | None = None) -> results.Diff:
+def diff(ws: Workspace, layer: int, since: int | None) -> results.Diff:
     """The staged weight against the original, or that at a node of the history: size, rank, largest entries,
     fate of the basins."""
     version = ws.staged(layer)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from energylang import results
 from energylang.errors import ElError
-from energylang.looking import maps as mapping
+from energylang.looking.maps import overview, reach, starts_in
 from energylang.looking.reading import live_registry, read
 from energylang.looking.tokens import Reading, heldout
 from energylang.signature.values import BasinRef
@@ -61,7 +61,7 @@ class Overview:
     def map(self) -> results.LandscapeMap:
         """The known basins of the staged landscape on two principal components, without their radii."""
         with with_threads(self.session.threads):
-            return mapping.overview(self.session, self.layer)
+            return overview(self.session, self.layer)
 
     def facts(self, basin: int) -> BasinFacts:
         """Everything about a living basin. Raises ``ElError`` where there is none of this number."""
@@ -71,11 +71,11 @@ class Overview:
         known = registry.get(basin)
         assert known is not None
         with with_threads(ws.threads):
-            radius, low, high, reached = mapping.reach(ws, layer, basin)
+            radius, low, high, reached = reach(ws, layer, basin)
             meaning, silent = self._meaning(basin)
         return BasinFacts(
             id=basin,
-            population=mapping.starts_in(registry, known),
+            population=starts_in(registry, known),
             energy=known.energy,
             residual=known.residual,
             stability=known.stability,

@@ -21,7 +21,7 @@ from energylang.landscape.layer import Landscape
 from energylang.landscape.lineage import HELD, survivors
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.survey import survey
-from energylang.looking import basins as observing
+from energylang.looking.basins import known_basins
 from energylang.models import checkpoint
 from energylang.models.conversations import shared_conversations
 from energylang.models.model import Model
@@ -43,7 +43,7 @@ _READ, _SHARED = 32, 0.1  # windows by which basins are matched; the least share
 def compare(ws: Workspace, model: str, layer: int) -> results.Comparison:
     """A layer of the session's model beside the same layer of another one."""
     other = _other(ws, model, layer)
-    here = observing.known_basins(ws, layer).main()
+    here = known_basins(ws, layer).main()
     landscape = ws.landscape_of(layer)
     there = _survey(ws, other, layer)
     bridge = _best_bridge(ws, other, layer)
@@ -95,6 +95,12 @@ def _resting(other: Model, layer: int, centres: Tensor) -> int:
 def _other(ws: Workspace, spec: str, layer: int) -> Model:
     check_layer(ws.model, layer)
     other = checkpoint.load(spec, base=ws.base)
+    if not other.landscape:
+        raise ElError(
+            f"the layers of {spec} are a plain stream: there is no landscape to compare with",
+            code="EL250",
+            hint="name a model with landscapes, such as tiny",
+        )
     if layer >= other.num_layers:
         raise ElError(
             f"{spec} has no L{layer}: it has {other.num_layers} Hopfield layers",

@@ -16,7 +16,7 @@ from energylang.landscape.edits import AMPLITUDE, MARGINS
 from energylang.landscape.layer import Landscape
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.solve import field_edit
-from energylang.looking import basins as observing
+from energylang.looking.basins import known_basins
 from energylang.trial import asked
 from energylang.trial.draft import Plan
 from energylang.trial.staging import carry_out
@@ -43,7 +43,7 @@ def watermark_inject(
 ) -> results.Edit:
     """Install a key's marks: one edit."""
     _key(key)
-    observing.known_basins(ws, layer)
+    known_basins(ws, layer)
     patterns = marks_of(ws, layer, key, marks)
 
     def propose(landscape: Landscape, protected: Tensor) -> Proposal:
@@ -109,7 +109,7 @@ def there(landscape: Landscape, patterns: Tensor) -> Tensor:
 def watermark_strip_test(ws: Workspace, key: str, marks: int, layer: int) -> results.Stripped:
     """What attacks without the key leave of the marks, and of the layer's basins."""
     _key(key)
-    alive = observing.known_basins(ws, layer).main()
+    alive = known_basins(ws, layer).main()
     landscape = ws.landscape_of(layer)
     centres = [basin.centre for basin in alive]
     known = (

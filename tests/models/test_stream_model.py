@@ -132,3 +132,9 @@ def test_what_needs_a_landscape_is_refused_before_anything_runs(stream: Session,
         stream.survey(0)
     assert caught.value.code == "EL250"
     assert [item.code for item in check(f'load "{stream_file}"\ncapture L7 a "b"\n').diagnostics] == ["EL302"]
+
+
+def test_a_landscape_is_not_compared_with_a_stream(stream_file: Path) -> None:
+    with pytest.raises(ElError, match="plain stream") as caught:
+        Session("planted:24x2").compare(str(stream_file), 0)
+    assert caught.value.code == "EL250"
