@@ -14,17 +14,16 @@ from .marks import facts, percent, short, table
 @render.register
 def info(info: results.Info) -> RenderableType:
     dims = ", ".join(str(d) for d in dict.fromkeys(info.dims))
+    named, numbers = "layer", {"d": dims}
+    if "landscape" in info.capabilities:
+        betas = ", ".join(f"{beta:.2f}" for beta in info.betas)
+        named, numbers = "Hopfield layer", {"d": dims, "degree": str(info.degree), "beta": betas}
     parts: list[RenderableType] = [
         Text.assemble(
             (info.model, "bold"),
-            f"  {info.kind}, {info.num_layers} Hopfield layer" + ("" if info.num_layers == 1 else "s"),
+            f"  {info.kind}, {info.num_layers} {named}" + ("" if info.num_layers == 1 else "s"),
         ),
-        facts(
-            d=dims,
-            degree=str(info.degree),
-            beta=", ".join(f"{beta:.2f}" for beta in info.betas),
-            parameters=f"{info.parameters:,}",
-        ),
+        facts(**numbers, parameters=f"{info.parameters:,}"),
         facts(can=", ".join(info.capabilities), hash=short(info.hash)),
     ]
     return Group(*parts)

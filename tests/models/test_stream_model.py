@@ -5,16 +5,19 @@ A plain transformer of our own, trained for a moment. Everything goes through sc
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from energylang import ElError, ScriptError, Session, check
 from energylang.models import load, read_header
 from energylang.models.hopfield.config import HLMConfig
 from energylang.models.protocol import Change, Start
 from energylang.ops import TABLE
+from energylang.render.gallery import render
 from energylang.signature.declaration import Effect
 from energylang.training import train as training
 
@@ -52,6 +55,9 @@ def test_its_header_says_what_it_is_without_its_weights(stream_file: Path, strea
     assert (header.kind, header.dims, header.capabilities) == ("transformer", (16, 16, 16), {"text"})
     info = stream.run("info")
     assert (info.num_layers, info.betas, info.capabilities) == (3, (), ("text",))
+    shown = io.StringIO()
+    Console(file=shown, width=110).print(render(info))
+    assert "transformer, 3 layers" in shown.getvalue() and "beta" not in shown.getvalue()
     assert [(site.name, site.dim) for site in stream.model.sites.values()] == [
         (f"L{i}", 16) for i in range(3)
     ]
