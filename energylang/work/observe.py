@@ -6,6 +6,7 @@ import statistics
 import time
 from dataclasses import replace
 from importlib import import_module
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from energylang.files.storage import located, write_atomic
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.lineage import KnownBasin
 from energylang.landscape.lowrank import LowRank
+from energylang.landscape.richness import Richness
 from energylang.landscape.survey import BasinSet
 from energylang.looking import basins as observing
 from energylang.looking import tokens
@@ -109,13 +111,7 @@ def _survey(
         found_random=sampled.found,
         singletons=sampled.singletons,
         doubletons=sampled.doubletons,
-        coverage=sampled.coverage,
-        coverage_low=sampled.coverage_low,
-        coverage_high=sampled.coverage_high,
-        estimate=sampled.estimate,
-        estimate_low=sampled.estimate_low,
-        estimate_high=sampled.estimate_high,
-        estimator=sampled.estimator,
+        **_estimates(sampled),
         until=until,
         until_reached=None if until is None else sampled.coverage is not None and sampled.coverage >= until,
         over_seeds=_over_seeds(ws, [first, *others], random) if others else None,
@@ -136,14 +132,22 @@ def _over_seeds(ws: Workspace, found: list[BasinSet], random: int) -> results.Se
         recaught=compared.recaught,
         found=pooled.found,
         starts=pooled.starts,
-        coverage=pooled.coverage,
-        coverage_low=pooled.coverage_low,
-        coverage_high=pooled.coverage_high,
-        estimate=pooled.estimate,
-        estimate_low=pooled.estimate_low,
-        estimate_high=pooled.estimate_high,
-        estimator=pooled.estimator,
+        **_estimates(pooled),
     )
+
+
+def _estimates(found: Richness) -> dict[str, Any]:
+    """What a survey says of how many basins there are, under the names that its records have for it."""
+    names = (
+        "coverage",
+        "coverage_low",
+        "coverage_high",
+        "estimate",
+        "estimate_low",
+        "estimate_high",
+        "estimator",
+    )
+    return {name: getattr(found, name) for name in names}
 
 
 def _rows(ws: Workspace, layer: int, found: BasinSet, seen: Surveyed) -> tuple[results.Basin, ...]:
