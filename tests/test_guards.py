@@ -83,6 +83,7 @@ def test_guards_stand_in_front_of_every_edit(op: Op):
     found = session.run(edit if "force" in edit else f'{edit} --force --reason "guards do not give way"')
     assert not found.applied
     assert found.blocked
+    assert found.reason.startswith("guard strength-cap: ")
     assert session.staged_hash() == start
 
 

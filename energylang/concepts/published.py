@@ -59,7 +59,7 @@ def read_published(path: Path) -> dict[str, Any]:
 
 def session_data(ws: Workspace) -> dict[str, Any]:
     """Staged weights and concepts in the published layout: ``model_state`` for whoever loads a model,
-    ``layer_N_W`` for whoever takes up a ws."""
+    ``layer_N_W`` for whoever takes up a session."""
     with staged_made_live(ws) as model:
         state = {name: tensor.detach().cpu().clone() for name, tensor in model.tensors().items()}
         layers = {f"layer_{i}_W": state[model.weight_key(i)] for i in range(model.num_layers)}

@@ -1,15 +1,15 @@
 """What must no edit do?  Guards and protected basins stand in front of every edit of a weight.
 
-A _guard is a limit on what an edit leaves behind:
+A guard is a limit on what an edit leaves behind:
 
 * ``strength-cap``: ‖ΔW‖/‖W‖ of the edit;
 * ``max-changed``: the share of noisy decisions that it changes;
 * ``cosine-drift``: 1 − cosine by which any basin that is not the edit's own moves;
 * ``max-basins``, ``min-basins``: how many basins a survey of the edited layer finds;
 * ``perplexity-delta``: the relative rise of the loss on held-out text with the edit in place;
-* ``_guard L percent``: the share of the layer's known basins that the edit may lose, its own target included.
+* ``guard L percent``: the share of the layer's known basins that the edit may lose, its own target included.
 
-``_protect`` pins basins: an edit that loses one, or aims at one, is blocked. A blocked edit is a result, not an
+``protect`` pins basins: an edit that loses one, or aims at one, is blocked. A blocked edit is a result, not an
 error, and force does not overrule it: a limit that gives way is none. Guards are part of the state, so undo
 brings them back or takes them away.
 """
@@ -59,7 +59,7 @@ def pinned_centres(ws: Workspace, layer: int) -> list[Tensor]:
 
 
 def before_staging(ws: Workspace, made: Draft) -> str:
-    """Why a proposed edit may not be staged; an empty text when no _guard objects."""
+    """Why a proposed edit may not be staged; an empty text when no guard objects."""
     return next(_objections(ws, made), "")
 
 
@@ -76,21 +76,21 @@ def _objections(ws: Workspace, made: Draft) -> Iterator[str]:
                 yield f"{made.plan.target} is protected"
     cap = limits.get("strength-cap")
     if cap is not None and edit.relative_norm > cap:
-        yield f"_guard strength-cap: the edit is {edit.relative_norm:.1%} of the weight, more than {cap:.1%}"
+        yield f"guard strength-cap: the edit is {edit.relative_norm:.1%} of the weight, more than {cap:.1%}"
     most = limits.get("max-changed")
     if most is not None and edit.changed_fraction > most:
-        yield f"_guard max-changed: {edit.changed_fraction:.1%} of the decisions change, more than {most:.1%}"
+        yield f"guard max-changed: {edit.changed_fraction:.1%} of the decisions change, more than {most:.1%}"
     drift = limits.get("cosine-drift")
     if drift is not None:
         largest = _largest_drift(ws, made)
         if largest > drift:
-            yield f"_guard cosine-drift: another basin moves by {largest:.3f}, more than {drift:g}"
+            yield f"guard cosine-drift: another basin moves by {largest:.3f}, more than {drift:g}"
     yield from _counted(ws, made)
     rise = limits.get("perplexity-delta")
     if rise is not None and ws.model.text is not None:
         found = _rise(ws, made)
         if found > rise:
-            yield f"_guard perplexity-delta: the loss rises by {found:.1%}, more than {rise:.1%}"
+            yield f"guard perplexity-delta: the loss rises by {found:.1%}, more than {rise:.1%}"
 
 
 def _largest_drift(ws: Workspace, made: Draft) -> float:
@@ -111,7 +111,7 @@ def _largest_drift(ws: Workspace, made: Draft) -> float:
 
 
 def _counted(ws: Workspace, made: Draft) -> Iterator[str]:
-    """Objections of the two _guards that count basins, from one survey of the edited landscape."""
+    """Objections of the two guards that count basins, from one survey of the edited landscape."""
     assert made.proposal is not None
     limits, layer = ws.state.guards, made.plan.layer
     most, least = limits.get("max-basins"), limits.get("min-basins")
@@ -119,15 +119,15 @@ def _counted(ws: Workspace, made: Draft) -> Iterator[str]:
         return
     landscape = ws.landscape_of(layer).edited(made.proposal.factors)
     inits = int(ws.setting("inits"))
-    states = starts(inits, landscape.dim, ws.generator("_guard", layer), landscape.weight)
+    states = starts(inits, landscape.dim, ws.generator("guard", layer), landscape.weight)
     alive = ws.staged(layer).registry.main()
     known = [basin.centre.to(states)[None] for basin in alive]
     states = torch.cat([states, made.proposal.target.to(states)[None], *known])
     count = len(survey(landscape, states, eps=float(ws.setting("eps"))))
     if most is not None and count > most:
-        yield f"_guard max-basins: {inits} starts would find {count} basins, more than {most:g}"
+        yield f"guard max-basins: {inits} starts would find {count} basins, more than {most:g}"
     if least is not None and count < least:
-        yield f"_guard min-basins: {inits} starts would find {count} basins, fewer than {least:g}"
+        yield f"guard min-basins: {inits} starts would find {count} basins, fewer than {least:g}"
 
 
 def _rise(ws: Workspace, made: Draft) -> float:
@@ -154,6 +154,6 @@ def after_staging(ws: Workspace, edit: Edit, known: int) -> str:
     share = ws.state.guards.get(f"L{edit.layer}")
     if share is not None and known and edit.lost_main / known > share:
         return (
-            f"_guard L{edit.layer}: {edit.lost_main} of {known} basins would be lost, more than {share:.1%}"
+            f"guard L{edit.layer}: {edit.lost_main} of {known} basins would be lost, more than {share:.1%}"
         )
     return ""
