@@ -153,7 +153,5 @@ def after_staging(ws: Workspace, edit: Edit, known: int) -> str:
         return f"protected basins would be lost: {', '.join(f'L{edit.layer}.B{basin}' for basin in gone)}"
     share = ws.state.guards.get(f"L{edit.layer}")
     if share is not None and known and edit.lost_main / known > share:
-        return (
-            f"guard L{edit.layer}: {edit.lost_main} of {known} basins would be lost, more than {share:.1%}"
-        )
+        return f"guard L{edit.layer}: {edit.lost_main} of {known} basins would be lost, more than {share:.1%}"
     return ""
