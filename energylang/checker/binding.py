@@ -21,7 +21,7 @@ from energylang.signature import types as t
 from energylang.signature.coerce import article, coerce, suggestion
 from energylang.signature.declaration import UNKNOWN_VALUE, Op, Param
 from energylang.signature.settings import SETTINGS
-from energylang.signature.values import BasinRef, ConceptName, Layer, parse_reference
+from energylang.signature.values import BasinRef, ConceptName, Layer, PartName, parse_reference
 from energylang.syntax import ast
 
 from .expressions import expect, once, type_of
@@ -43,6 +43,8 @@ def constant(expr: ast.Expr) -> Any:
         return Layer(expr.index)
     if isinstance(expr, ast.BasinRef):
         return BasinRef(expr.layer, expr.basin)
+    if isinstance(expr, ast.PartRef):
+        return PartName(expr.layer, expr.kind, expr.index)
     return NO_CONSTANT
 
 
@@ -209,7 +211,7 @@ def argument(walk: Walk, op: Op, param: Param, expr: ast.Expr, bound: dict[str, 
             return expr
         param = Param(known.name, known.type, known.help, known.default, known.minimum, known.maximum,
                       known.above, known.choices)  # fmt: skip
-    if param.type == t.CONCEPT and (concept := _concept(walk, expr)):
+    if param.type in (t.CONCEPT, t.CONCEPTS, t.PARTS) and (concept := _concept(walk, expr)):
         return Given(ConceptName(concept))
     if param.type == t.LABEL and (label := _bare(expr)):
         return Given(label)
@@ -220,6 +222,8 @@ def argument(walk: Walk, op: Op, param: Param, expr: ast.Expr, bound: dict[str, 
         return Given(ConceptName(expr.constant))
     if param.type == t.DIRECTION and word is not None:
         return Given(ConceptName(word))
+    if param.type == t.AT and word is not None:
+        return Given(word)
     if isinstance(expr, ast.Word):
         if walk.scope.find(expr.value) is None:
             return Given(expr.value)

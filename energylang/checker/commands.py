@@ -12,11 +12,13 @@ from energylang.signature import types as t
 from energylang.signature.coerce import suggestion
 from energylang.signature.declaration import LACKS, UNKNOWN_VALUE, Effect, Op
 from energylang.signature.saving import unsavable
+from energylang.signature.values import Layer
 from energylang.syntax import ast
 
 from .binding import NO_CONSTANT, bind, bind_procedure, constant, known
 from .facts import UNKNOWN, replace
 from .flow import know, leaves, needs_model, uses
+from .known import known as meant
 from .old import Use, differences, quoted
 from .scope import SOME_MODEL, Argument, Call, Given, ModelState
 from .walk import Walk
@@ -78,11 +80,15 @@ def effects(walk: Walk, node: ast.Command, op: Op, call: Call) -> t.Type:
     if op.needs_model:
         needs_model(walk, node.name_span, f"`{op.name}`")
     header = walk.model.header
-    for need, (capability, lacking, help) in LACKS.items():
+    for need, (code, capability, lacking, help) in LACKS.items():
         if need in op.effects and header is not None and capability not in header.capabilities:
-            walk.problems.add(
-                "EL250", f"`{op.name}` {lacking.format(header.spec)}", node.name_span, help=help
-            )
+            layer = meant(walk, call.places["layer"]) if "layer" in call.places else None
+            said = f"`{op.name}` {lacking.format(header.spec)}"
+            if need == Effect.LANDSCAPE and isinstance(layer, Layer):
+                if layer.index >= len(header.dims):
+                    continue  # said already
+                said = f"{layer} of {header.spec} has no landscape"
+            walk.problems.add(code, said, node.name_span, help=help)
     uses(walk, node, op, call)
     if node.span.source.legacy:
         compare_with_old(walk, node, op, call)

@@ -10,7 +10,7 @@ from energylang.signature import types as t
 from energylang.signature.coerce import article, suggestion
 from energylang.syntax import ast
 
-from .flow import layer_exists, needs_model
+from .flow import layer_exists, needs_model, part_exists
 from .known import BASIN_NAME
 from .rules import Rules
 from .walk import Walk
@@ -142,6 +142,12 @@ def _(walk: Walk, node: ast.BasinRef) -> t.Type:
 
 
 @_type
+def _(walk: Walk, node: ast.PartRef) -> t.Type:
+    part_exists(walk, node)
+    return t.NEURON if node.kind == "N" else t.HEAD
+
+
+@_type
 def _(walk: Walk, node: ast.List) -> t.Type:
     kinds = [value_of(walk, item) for item in node.items]
     item = kinds[0] if kinds else t.ANY
@@ -159,9 +165,17 @@ def _(walk: Walk, node: ast.List) -> t.Type:
 
 @_type
 def _(walk: Walk, node: ast.Range) -> t.Type:
-    expect(walk, node.first, t.INT, "the start of a range")
-    expect(walk, node.last, t.INT, "the end of a range")
     first, last = node.first, node.last
+    if isinstance(first, ast.LayerRef) and isinstance(last, ast.LayerRef):
+        value_of(walk, first)
+        value_of(walk, last)
+        if last.index < first.index:
+            walk.problems.add(
+                "EL206", "this range holds no layer", node.span, help="the lower layer comes first"
+            )
+        return t.list_of(t.LAYER)
+    expect(walk, first, t.INT, "the start of a range")
+    expect(walk, last, t.INT, "the end of a range")
     if isinstance(first, ast.Int) and isinstance(last, ast.Int) and last.value - first.value >= MAX_RANGE:
         walk.problems.add("EL206", f"a range holds at most {MAX_RANGE:,} numbers", node.span)
     return t.list_of(t.INT)

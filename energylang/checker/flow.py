@@ -138,6 +138,8 @@ def _use(walk: Walk, op: Op, param: Param, value: Any, place: ast.Expr, layer: A
             concept_used(walk, value.name, place, None if op.flow.reads else layer)
     elif param.type == t.DIRECTION and isinstance(value, ConceptName):
         concept_used(walk, value.name, place, layer)
+    elif param.type in (t.CONCEPTS, t.PARTS):
+        _parts_used(walk, op, value, place, layer)
     elif param.type in DIRECTIONS and isinstance(value, BasinRef | Symbol):
         basin_used(walk, op, value, place)
         header = walk.model.header
@@ -145,6 +147,23 @@ def _use(walk: Walk, op: Op, param: Param, value: Any, place: ast.Expr, layer: A
         if isinstance(value, BasinRef) and isinstance(layer, int) and value.layer != layer and exists:
             find(walk, "EL206", f"{value} is not a basin of L{layer}", place,
                       help=f"a basin knows its layer: `{op.name} {value}` is enough")  # fmt: skip
+
+
+def _parts_used(walk: Walk, op: Op, value: Any, place: ast.Expr, layer: Any) -> None:
+    """Concepts and basins, one or a list of them. A stream pushes along a concept at layers of other numbers, too."""
+    header = walk.model.header
+    stream = header.spec if header is not None and "landscape" not in header.capabilities else ""
+    for item in value if type(value) is tuple else (value,):
+        if isinstance(item, ConceptName):
+            concept_used(walk, item.name, place, None if stream or not isinstance(layer, int) else layer)
+        elif isinstance(item, BasinRef):
+            if stream:
+                walk.problems.add(
+                    "EL251", f"L{item.layer} of {stream} has no landscape", place.span,
+                    help="neurons (L0.N3), heads (L0.H1) and concepts are parts of a stream",
+                )  # fmt: skip
+            else:
+                basin_used(walk, op, item, place)
 
 
 def _in_range(walk: Walk, param: Param, value: float, place: ast.Expr) -> None:
@@ -536,6 +555,21 @@ def layer_exists(walk: Walk, index: int, span: Span) -> None:
     count = len(header.dims)
     has = "one layer, L0" if count == 1 else f"layers L0 to L{count - 1}"
     walk.problems.add("EL302", f"there is no L{index}: {header.spec} has {has}", span)
+
+
+def part_exists(walk: Walk, node: ast.PartRef) -> None:
+    """A neuron or a head is there, in a layer that is there (EL302, EL308)."""
+    layer_exists(walk, node.layer, node.span)
+    header = walk.model.header
+    if header is None or node.layer >= len(header.dims):
+        return
+    what = "neurons" if node.kind == "N" else "heads"
+    counts = header.neurons if node.kind == "N" else header.heads
+    count = counts[node.layer] if node.layer < len(counts) else 0
+    if node.index < count:
+        return
+    has = f"{count:,} {what}, {node.kind}0 to {node.kind}{count - 1}" if count else f"no {what}"
+    walk.problems.add("EL308", f"there is no {node.kind}{node.index}: L{node.layer} has {has}", node.span)
 
 
 def revived(now: Undoable, layer: Any) -> Undoable:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from energylang.signature.values import BasinRef, ConceptName, Layer
+from energylang.signature.values import BasinRef, ConceptName, Layer, PartName
 from energylang.syntax import ast
 
 from .facts import Symbol
@@ -142,6 +142,11 @@ def _(walk: Walk, node: ast.BasinRef) -> BasinRef:
 
 
 @_value
+def _(walk: Walk, node: ast.PartRef) -> PartName:
+    return PartName(node.layer, node.kind, node.index)
+
+
+@_value
 def _(walk: Walk, node: ast.List) -> Any:
     if len(node.items) > MAX_ITEMS:
         return None
@@ -152,6 +157,8 @@ def _(walk: Walk, node: ast.List) -> Any:
 @_value
 def _(walk: Walk, node: ast.Range) -> Any:
     first, last = known(walk, node.first), known(walk, node.last)
+    if isinstance(first, Layer) and isinstance(last, Layer) and last.index - first.index < MAX_ITEMS:
+        return tuple(Layer(index) for index in range(first.index, last.index + 1))
     if not _is_int(first) or not _is_int(last) or last - first >= MAX_ITEMS:
         return None
     return tuple(range(first, last + 1))

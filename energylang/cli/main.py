@@ -32,6 +32,7 @@ LATER = {
     "replay": "run a record again and compare digest by digest",
     "train": "train a language model from a text file",
     "report": "examine models and write down what was found",
+    "get": "fetch a pretrained model once",
 }
 """Commands with a module of their own, and what the list of commands says of them."""
 

@@ -175,7 +175,7 @@ def controls(
     The basins are drawn from those of the layer that no intervention concerns. Nothing is kept.
     """
     before = session.state
-    held = before.interventions
+    held = {key: each for key, each in before.interventions.items() if isinstance(each, Holding)}
     if not held:
         return []
     taken = {(holding.layer, holding.basin) for holding in held.values()}
@@ -184,7 +184,7 @@ def controls(
     try:
         for _ in range(CONTROLS):
             other = {key: _elsewhere(session, holding, taken, generator) for key, holding in held.items()}
-            session.state = replace(before, interventions=other)
+            session.state = replace(before, interventions={**before.interventions, **other})
             found.append(
                 meaning.trace_generation(
                     session, layer, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from energylang.models.protocol import Change, Start
-from energylang.models.text import chunks
 from energylang.workspace.workspace import Workspace
 
 ELSEWHERE = 24  # windows where nothing shall change
@@ -41,7 +40,7 @@ def rows_of(ws: Workspace, rows: list[list[int]], spans: list[tuple[int, int]]) 
 @torch.no_grad()
 def stream_of(ws: Workspace, layer: int, tokens: Tensor) -> Tensor:
     """(n, t − 1, m): what enters the layer; the rest of the model is all that the descent has to pass."""
-    return torch.cat([ws.text.entering(part[:, :-1], layer) for part in chunks(tokens)])
+    return torch.cat([ws.text.entering(part[:, :-1], layer) for part in ws.text.chunks(tokens)])
 
 
 def prepared(ws: Workspace, layer: int, found: Examples) -> tuple[Tensor, Tensor, Tensor]:
@@ -70,7 +69,7 @@ def remembered(ws: Workspace, layer: int, stream: Tensor, change: Change) -> Cal
     rows, size = torch.arange(len(stream), device=stream.device), ws.text.tokenizer.size
     if stream.shape[0] * stream.shape[1] * size > _REMEMBERED:
         return logs
-    whole = torch.cat([logs(part) for part in chunks(rows)])
+    whole = torch.cat([logs(part) for part in ws.text.chunks(rows)])
     return lambda pick: whole[pick]
 
 

@@ -74,7 +74,7 @@ def aim(
     by the value form; ``key`` distinguishes the draws."""
     generator = stable_generator("aim", ws.setting("seed"), concept.layer, concept.name, away, key)
     with torch.enable_grad():
-        if ws.text.markers:
+        if ws.text.dialogue:
             return _value(ws, concept, weight, query, generator, away=away)
         on = after_passages(ws, concept, generator)
         return aim_at_tokens(ws, concept.layer, on, weight, generator, away=away)
@@ -248,7 +248,7 @@ def _examples(ws: Workspace, questions: list[str], replies: list[tuple[int, ...]
     rows, spans = [], []
     for question, reply in zip(questions, replies, strict=True):
         opening = text.prompt_ids(question)
-        row = (opening + list(reply) + [sampling.line_end(text)])[: text.max_length]
+        row = (opening + list(reply) + list(text.ending))[: text.max_length]
         rows.append(row)
         spans.append((len(opening) - 1, len(row) - 1))
     return rows_of(ws, rows, spans)

@@ -11,6 +11,12 @@ their mean.
   their pooled standard deviation;
 * *carried*: how much of what the texts make the model say next passes through the layer's state
   (``likelihoods.carried``). A layer may separate a concept perfectly and yet not be the way it takes.
+
+In a model of many layers whose concepts are read in replies (``mean``), one reading gives the states of all layers, and
+the layer is the one that separates best; what each carries is not asked.
+
+**Direction.** From what a concept is set against (its contrasts, or neutral text) to the concept: the difference of the
+means, or (``pca``) the first principal axis of the differences of pairs, as repeng has it, at the length of the former.
 """
 
 from __future__ import annotations
@@ -24,10 +30,14 @@ from torch import Tensor
 from energylang.errors import ElError
 from energylang.landscape.clusters import cosine_rows
 from energylang.models import likelihoods
-from energylang.models.states import DECISION, decision_samples, neutral_states, text_states
+from energylang.models.states import DECISION, MEAN, decision_samples, neutral_states, text_states_at
 from energylang.results import ConceptInfo, LayerFit
 from energylang.workspace.history import Concept
 from energylang.workspace.workspace import Workspace
+
+from .replies import own_replies
+
+_NEUTRAL = 32  # own replies that stand for neutral text
 
 
 def capture(
@@ -35,16 +45,23 @@ def capture(
     layer: int | None,
     name: str,
     texts: Sequence[str],
-    contrast: str | None,
+    contrast: str | Sequence[str] | None,
     position: str | None,
+    axis: str | None = None,
 ) -> Concept:
-    """Add texts (and a text that is not the concept) to a concept, in one pass. ``layer`` None chooses it."""
-    if not all(text.strip() for text in texts):
+    """Add texts (and texts that are not the concept) to a concept, in one pass. ``layer`` None chooses it."""
+    against = [contrast] if isinstance(contrast, str) else list(contrast or ())
+    if not all(text.strip() for text in (*texts, *against)):
         raise ElError("there is nothing to capture in an empty text", code="EL201")
     known = ws.state.concepts.get(name)
     if known is None:
         concept = Concept(
-            name, layer or 0, (), torch.zeros(0), position=DECISION if position is None else position
+            name,
+            layer or 0,
+            (),
+            torch.zeros(0),
+            position=ws.text.spoken_at if position is None else position,
+            axis=axis or "mean",
         )
     else:
         _agrees(known, layer, position)
@@ -52,8 +69,15 @@ def capture(
     concept = replace(
         concept,
         texts=(*concept.texts, *texts),
-        contrasts=(*concept.contrasts, contrast) if contrast else concept.contrasts,
+        contrasts=(*concept.contrasts, *against),
+        axis=axis or concept.axis,
     )
+    if concept.axis == "pca" and len(concept.contrasts) not in (0, len(concept.texts)):
+        raise ElError(
+            f"`{name}` has {len(concept.texts)} texts and {len(concept.contrasts)} contrasts: they are no pairs",
+            code="EL511",
+            hint="direction=pca compares every text with a contrast of its own",
+        )
     concept = _best_layer(ws, concept) if layer is None else at_layer(ws, concept, concept.layer)
     keep(ws, concept)
     return concept
@@ -79,19 +103,24 @@ def _agrees(known: Concept, layer: int | None, position: str | None) -> None:
 
 def at_layer(ws: Workspace, concept: Concept, layer: int) -> Concept:
     """The concept with its states read at a layer."""
-    model = ws.text
-    return replace(
-        concept,
-        layer=layer,
-        states=text_states(model, concept.texts, layer, concept.position),
-        contrast=text_states(model, concept.contrasts, layer, concept.position)
-        if concept.contrasts
-        else None,
-    )
+    return at_layers(ws, concept, (layer,))[layer]
+
+
+def at_layers(ws: Workspace, concept: Concept, layers: Sequence[int]) -> dict[int, Concept]:
+    """The concept with its states read at each of the layers, in one reading."""
+    model, position = ws.text, concept.position
+    states = text_states_at(model, concept.texts, layers, position)
+    against = text_states_at(model, concept.contrasts, layers, position) if concept.contrasts else {}
+    return {
+        layer: replace(concept, layer=layer, states=states[layer], contrast=against.get(layer))
+        for layer in layers
+    }
 
 
 def _best_layer(ws: Workspace, concept: Concept) -> Concept:
     """The concept at the layer that carries most of it, with what was found at every layer."""
+    if concept.position != DECISION:
+        return _best_separated(ws, concept)
     placed = [at_layer(ws, concept, layer) for layer in range(ws.model.num_layers)]
     found = []
     for at in placed:
@@ -103,6 +132,19 @@ def _best_layer(ws: Workspace, concept: Concept) -> Concept:
         found.append((at.layer, distance, accuracy, carried))
     best = max(found, key=lambda fit: fit[3])[0]
     fits = tuple(LayerFit(*fit, chosen=fit[0] == best) for fit in found)
+    return replace(placed[best], fits=fits)
+
+
+def _best_separated(ws: Workspace, concept: Concept) -> Concept:
+    """The concept at the layer that separates it best from what it is set against."""
+    layers = range(ws.model.num_layers)
+    placed, neutral = at_layers(ws, concept, layers), opposites(ws, concept, layers)
+    found = {layer: separability(placed[layer].states, neutral[layer]) for layer in layers}
+    best = max(layers, key=lambda layer: (round(found[layer][1], 6), found[layer][0]))
+    fits = tuple(
+        LayerFit(layer, distance, accuracy, None, chosen=layer == best)
+        for layer, (distance, accuracy) in found.items()
+    )
     return replace(placed[best], fits=fits)
 
 
@@ -159,4 +201,58 @@ def describe(ws: Workspace, concept: Concept) -> ConceptInfo:
 
 def opposite(ws: Workspace, concept: Concept) -> Tensor:
     """(m, d): the states a redirect diverts: the contrast's, or those of neutral prompts."""
-    return concept.contrast if concept.contrast is not None else neutral_states(ws.text, concept.layer)
+    if concept.contrast is not None:
+        return concept.contrast
+    return opposites(ws, replace(concept, contrasts=()), (concept.layer,))[concept.layer]
+
+
+def opposites(ws: Workspace, concept: Concept, layers: Sequence[int]) -> dict[int, Tensor]:
+    """By layer (m, d): the states of what a concept is set against: its contrasts, or neutral text read as it is (where
+    a model's replies are read, its own replies to neutral prompts; otherwise decision states)."""
+    text = ws.text
+    if concept.contrasts:
+        return text_states_at(text, concept.contrasts, layers, concept.position)
+    if text.spoken_at == DECISION or concept.position == DECISION:
+        return {layer: neutral_states(text, layer) for layer in layers}
+    said = [reply.text for _, reply in own_replies(ws, _NEUTRAL, text.sizes.reply) if reply.text.strip()]
+    return text_states_at(text, said or ["well"], layers, MEAN)
+
+
+def pushes(ws: Workspace, concept: Concept, layers: Sequence[int]) -> dict[int, Tensor]:
+    """By layer (d,): the direction from what a concept is set against to the concept.
+
+    Raises ``ElError`` EL511 where there is none, and for a concept without texts at another layer than its own."""
+    if tuple(layers) == (concept.layer,):
+        placed, against = {concept.layer: concept}, {concept.layer: opposite(ws, concept)}
+    elif concept.texts:
+        placed, against = at_layers(ws, concept, layers), opposites(ws, concept, layers)
+    else:
+        raise ElError(
+            f"`{concept.name}` has no texts to read at other layers than L{concept.layer}",
+            code="EL511",
+            hint=f"name L{concept.layer} alone, or a concept that `capture` made",
+        )
+    found = {layer: _direction(concept, placed[layer].states, against[layer]) for layer in layers}
+    if not all(bool(torch.linalg.vector_norm(push) > 0) for push in found.values()):
+        raise ElError(
+            f"`{concept.name}` is where neutral text already is: there is no direction to push in",
+            code="EL511",
+            hint="capture texts that stand out more, or give a contrast",
+        )
+    return found
+
+
+def _direction(concept: Concept, inside: Tensor, outside: Tensor) -> Tensor:
+    """(d,) of states (n, d) and (m, d); with ``pca`` of n = m pairs."""
+    mean = inside.mean(dim=0) - outside.mean(dim=0)
+    if concept.axis != "pca":
+        return mean
+    if len(inside) != len(outside):
+        raise ElError(
+            f"`{concept.name}` is to be found by pairs, and has no contrast for every text",
+            code="EL511",
+            hint="direction=pca compares every text with a contrast of its own",
+        )
+    axis = torch.linalg.svd((inside - outside).double(), full_matrices=False)[2][0].to(mean)
+    found: Tensor = axis * torch.linalg.vector_norm(mean) * torch.sign(axis @ mean)
+    return found

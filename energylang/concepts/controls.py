@@ -84,7 +84,7 @@ def shuffled(ws: Workspace, concept: Concept, k: int) -> Concept:
 def _said(ws: Workspace, count: int, generator: torch.Generator) -> list[str]:
     """``count`` texts in the manner of the model as it is: replies, or passages of the held-out text."""
     text = ws.text
-    if text.markers:
+    if text.dialogue:
         said = [reply.text for _, reply in own_replies(ws, OWN_REPLIES, REPLY_TOKENS) if reply.text]
         order = torch.randperm(len(said), generator=generator).tolist()
         return [said[i] for i in order[:count]] or ["well"]

@@ -52,6 +52,7 @@ class Heard:
 
     share: float | None
     log_prob: float
+    own: float | None = None  # loss on the unedited model's own replies, where it is measured
 
 
 class Ruler:
@@ -68,7 +69,7 @@ class Ruler:
         self.concept = concept
         text = ws.text
         asked = text.measuring_prompts if asked is None else asked
-        self.prompts = list(asked)[:prompts] if text.markers else []
+        self.prompts = list(asked)[:prompts] if text.dialogue else []
         self.only = (
             None if concept.position in POSITIONS else named_token(text, concept.texts[0], concept.position)
         )

@@ -200,6 +200,15 @@ _ALL = (
         wrong='load "random:16"\ngenerate "Hello"\n',
         right='load "tiny"\ngenerate "Hello"\n',
     ),
+    Code(
+        "EL251",
+        "a layer without a landscape",
+        "Operations on basins need layers that are energy landscapes. The layers of a plain transformer are a stream, "
+        "on which concepts, `steer`, `push`, `ablate` of neurons and heads, `classify`, `trace`, `generate` and "
+        "`benchmark` work.",
+        wrong='load "smollm2"\nsurvey L14\n',
+        right='load "tiny"\nsurvey L3\n',
+    ),
     # ------------------------------------------------------------- references
     Code(
         "EL301",
@@ -255,6 +264,14 @@ _ALL = (
         "A procedure may not call itself, directly or through others: every script terminates.",
         wrong="def again():\n    again\n",
         right="def once():\n    pass\nonce\n",
+    ),
+    Code(
+        "EL308",
+        "neuron or head out of range",
+        "`L2.N7` is an MLP neuron and `L2.H1` an attention head of the layer; both are numbered from 0. A layer "
+        "that is a landscape has no neurons, and weights alone have no heads.",
+        wrong='load "tiny"\nablate L1.H9\n',
+        right='load "tiny"\nablate L1.H1\n',
     ),
     # --------------------------------------------------------------- warnings
     Code(

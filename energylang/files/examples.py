@@ -46,6 +46,33 @@ def examples(path: Path, name: str, column: str | None) -> list[str]:
     return kept
 
 
+def labelled(path: Path, name: str) -> list[tuple[str, str]]:
+    """(text, label) pairs of a file: of a .json {label: [texts]}, or of records with fields ``text`` and ``label``.
+
+    Raises ``ElError`` EL503, EL201 as ``examples`` does."""
+    text = _text(path, name)
+    suffix = path.suffix.lower()
+    if suffix in (".json", ".jsonl", ".ndjson"):
+        items = _items(text, suffix, name)
+    elif suffix in _TABLES:
+        items = _rows(text, _TABLES[suffix], name)
+    else:
+        raise ElError(
+            f"{name} has no labels: a text file holds lines alone",
+            code="EL201",
+            hint='a .json such as {"glad": ["…"], "sad": ["…"]}, or a .csv with the fields text and label',
+        )
+    if len(items) == 1 and isinstance(items[0], dict) and all(isinstance(v, list) for v in items[0].values()):
+        pairs = [(one, label) for label, texts in items[0].items() for one in texts]
+    else:
+        texts = list(_of_items(items, name, "text"))
+        pairs = list(zip(texts, [str(item.get("label", "")) for item in items], strict=False))
+    for one, label in pairs:
+        if not isinstance(one, str) or not one.strip() or not label.strip():
+            raise ElError(f"{name} holds a record without a text or a label", code="EL503")
+    return pairs
+
+
 def _text(path: Path, name: str) -> str:
     try:
         return read_text(path).removeprefix("\ufeff")

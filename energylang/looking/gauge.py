@@ -9,26 +9,29 @@ from torch import Tensor
 from torch.nn import functional
 
 from energylang.models.protocol import Change, Start
-from energylang.models.text import chunks
 from energylang.workspace.workspace import Workspace
 
 
 class Gauge:
     """The loss of a fixed set of windows (n, context + 1) under changes of one layer: what lies below the layer
-    is computed once."""
+    is computed once. Below 0 there is nothing, and passes are whole."""
 
     def __init__(self, ws: Workspace, layer: int, windows: Tensor) -> None:
         self.text, self.layer = ws.text, layer
         with torch.no_grad():
-            self.parts = [(part[:, 1:], self.text.entering(part[:, :-1], layer)) for part in chunks(windows)]
+            self.parts = [
+                (part, self.text.entering(part[:, :-1], layer) if layer >= 0 else None)
+                for part in self.text.chunks(windows)
+            ]
 
     @torch.no_grad()
     def losses(self, change: Change) -> Tensor:
         """(n,): the mean loss per token of every window, in nats."""
         found = []
-        for targets, stream in self.parts:
-            logits = self.text.run(None, change, start=Start(self.layer, stream)).logits.float()
-            each = functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
+        for part, stream in self.parts:
+            start = None if stream is None else Start(self.layer, stream)
+            logits = self.text.run(part[:, :-1], change, start=start, read=()).logits.float()
+            each = functional.cross_entropy(logits.transpose(1, 2), part[:, 1:], reduction="none")
             found.append(each.mean(dim=1))
         return torch.cat(found)
 

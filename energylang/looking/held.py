@@ -1,8 +1,8 @@
-"""Interventions that are held: what forward passes do while they are active."""
+"""What is held in forward passes until it is undone: interventions in basins, pushes, parts that are scaled."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -11,8 +11,9 @@ from torch import Tensor
 from energylang.landscape.assign import assign
 from energylang.landscape.draws import stable_generator
 from energylang.models import sampling
+from energylang.models.positions import Tally, where
 from energylang.models.protocol import Change, Sample
-from energylang.workspace.history import Holding
+from energylang.workspace.history import Holding, Push
 from energylang.workspace.workspace import Workspace
 
 
@@ -34,12 +35,63 @@ class _Within:
         return inside
 
 
-def standing(ws: Workspace) -> Change:
-    """All of the session's interventions, as one change of a pass."""
+def standing(ws: Workspace, tally: Tally | None = None) -> Change:
+    """Everything that is held, as one change of a pass; ``tally`` counts the positions that pushes and scalings
+    touch."""
     by_layer: dict[int, list[_Within]] = {}
-    for holding in ws.state.interventions.values():
-        by_layer.setdefault(holding.layer, []).append(_Within(ws, holding))
-    return Change(state={layer: _doing(held) for layer, held in by_layer.items()})
+    others: list[Change] = []
+    for held in ws.state.interventions.values():
+        if isinstance(held, Holding):
+            by_layer.setdefault(held.layer, []).append(_Within(ws, held))
+        elif isinstance(held, Push):
+            others.append(pushing(ws, held.directions, held.strength, held.at, tally))
+        else:
+            others.append(scaling(ws, held.neurons, held.heads, held.directions, held.factor, held.at, tally))
+    return Change(state={layer: _doing(held) for layer, held in by_layer.items()}, also=tuple(others))
+
+
+def pushing(
+    ws: Workspace, directions: Mapping[int, Tensor], strength: float, at: str, tally: Tally | None = None
+) -> Change:
+    """A change that adds ``strength`` times the directions (d,), by layer, at positions."""
+    drive = {layer: strength * direction for layer, direction in directions.items()}
+    return Change(drive=drive, where=where(at, ws.text.encode), tally=tally)
+
+
+def scaling(
+    ws: Workspace,
+    neurons: Mapping[int, Sequence[int]],
+    heads: Mapping[int, Sequence[int]],
+    directions: Mapping[int, Tensor],
+    factor: float,
+    at: str,
+    tally: Tally | None = None,
+) -> Change:
+    """A change that multiplies what neurons answer, what heads read, and the part of a layer's states in the span of
+    directions (k, d), orthonormal rows: by layer, at positions. With 0 they are ablated."""
+
+    def columns(numbers: Sequence[int], axis: int) -> Callable[[Tensor], Tensor]:
+        def act(values: Tensor) -> Tensor:
+            index = torch.tensor(sorted(numbers), device=values.device)
+            return values.index_copy(axis, index, factor * values.index_select(axis, index))
+
+        return act
+
+    def along(rows: Tensor) -> Callable[[Tensor], Tensor]:
+        def act(states: Tensor) -> Tensor:
+            span = rows.to(states)
+            scaled: Tensor = states + (factor - 1) * (states @ span.T) @ span
+            return scaled
+
+        return act
+
+    return Change(
+        neurons={layer: columns(numbers, 2) for layer, numbers in neurons.items()},
+        heads={layer: columns(numbers, 2) for layer, numbers in heads.items()},
+        state={layer: along(rows) for layer, rows in directions.items()},
+        where=where(at, ws.text.encode),
+        tally=tally,
+    )
 
 
 def _doing(held: list[_Within]) -> Callable[[Tensor], Tensor]:
@@ -72,8 +124,18 @@ def _acted(states: Tensor, within: _Within) -> Tensor:
     return torch.where(within(states).unsqueeze(-1), changed, states)
 
 
-def generate_live(ws: Workspace, prompt: str, *, tokens: int, temp: float, topk: int, seed: int) -> Sample:
-    """What the live model says, with the interventions that are active."""
+def generate_live(
+    ws: Workspace,
+    prompt: str,
+    *,
+    tokens: int,
+    temp: float,
+    topk: int,
+    seed: int,
+    read: Collection[int] = (),
+    tally: Tally | None = None,
+) -> Sample:
+    """What the live model says, under everything that is held, with the states of the layers that are ``read``."""
     generator = stable_generator("generate", ws.setting("seed"), seed)
     return sampling.generate(
         ws.text,
@@ -82,5 +144,7 @@ def generate_live(ws: Workspace, prompt: str, *, tokens: int, temp: float, topk:
         temp=temp,
         topk=topk,
         generator=generator,
-        change=standing(ws),
+        change=standing(ws, tally),
+        read=read,
+        heard=ws.listener,
     )

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from energylang.models.protocol import NOTHING, Change, changed
+
 _FOUND = 1.28  # at the beginning, attention's logit for the place behind a token that is the one which looks
 _REPEATING = 0.5  # and how much of what is found there the stream gains
 
@@ -131,9 +133,10 @@ def attention(
     heads: int,
     cache: Cache | None,
     smeared: int = 0,
+    change: Change = NOTHING,
 ) -> Tensor:
     """Causal self-attention, (b, t, m) -> (b, t, m); with a cache also to the tokens before these. The last ``smeared``
-    heads look for pairs of tokens."""
+    heads look for pairs of tokens. A ``change`` of heads is one of what they read, before it is written."""
     prefix = f"blocks.{block}.attention"
     batch, length, width = stream.shape
     mixed = functional.linear(stream, tensors[f"{prefix}.qkv.weight"])
@@ -150,9 +153,9 @@ def attention(
     else:
         (keys, values), seen = cache.extend(block, torch.stack((key, value)))
         read = functional.scaled_dot_product_attention(query, keys, values, attn_mask=seen)
-    return functional.linear(
-        read.transpose(1, 2).reshape(batch, length, width), tensors[f"{prefix}.out.weight"]
-    )
+    read = read.transpose(1, 2)
+    read = changed(change, "heads", block, read)
+    return functional.linear(read.reshape(batch, length, width), tensors[f"{prefix}.out.weight"])
 
 
 def head(tensors: Mapping[str, Tensor], stream: Tensor, wanted: Tensor | None = None) -> Tensor:

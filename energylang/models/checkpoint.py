@@ -27,7 +27,7 @@ import json
 import math
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from io import BufferedReader
 from pathlib import Path
 from types import MappingProxyType
@@ -39,7 +39,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from energylang.errors import CheckpointError
 from energylang.files.storage import check_memory, opened, write_atomic
 from energylang.models.dtypes import HALVES, TORCH, all_finite, bytes_held, entries_of, held_as
-from energylang.models.header import header_of, is_pt, parse_spec
+from energylang.models.header import header_of, is_pt, parse_spec, pretrained_header
 from energylang.models.hopfield import sandbox
 from energylang.models.index import LAYOUT_VERSION, TensorEntry, read_index, written_index
 from energylang.models.kinds import kind_named
@@ -59,11 +59,13 @@ def load(
     base: Path | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | str | None = None,
+    watch: Callable[[int, int, str], None] | None = None,
 ) -> Model:
     """The model that ``spec`` names (the forms are listed in ``energylang.models.header``).
 
     Without ``dtype`` a file keeps its own, except that half precision is widened (see above); with one, the tensors are
-    held and saved in that. Raises ``CheckpointError`` with the path and a hint.
+    held and saved in that. ``watch`` hears how far a long loading is. Raises ``CheckpointError`` with the path and a
+    hint.
     """
     place, wanted = _device(device), _dtype(dtype)
     source = parse_spec(spec, base)
@@ -72,6 +74,10 @@ def load(
     if source.form == "planted":
         return _move(sandbox.planted_model(source.dim, source.count, spec=spec), place, wanted)
     path = source.path
+    if source.form == "pretrained":
+        from energylang.models.pretrained.loading import load as load_pretrained
+
+        return load_pretrained(spec, path, pretrained_header(spec, path), place, wanted, watch)
     metadata: dict[str, object] = {}
     if is_pt(path):
         found = read_tensors(path)
@@ -152,7 +158,7 @@ def serialise(
     start, order = written_index(kinds, text)
     yield start
     for name in order:
-        yield _bytes_of(tensors[name].to(stored.get(name, tensors[name].dtype)))
+        yield bytes_of(tensors[name].to(stored.get(name, tensors[name].dtype)))
 
 
 def checksum(
@@ -209,7 +215,7 @@ _DIGESTS: MutableMapping[Tensor, tuple[object, bytes]] = WeakIdKeyDictionary()
 
 def _digest(name: str, tensor: Tensor, *, anew: bool = False) -> bytes:
     """SHA-256 of a tensor's name, dtype, shape and bytes; ``anew``: believe nothing that is remembered."""
-    raw = _bytes_of(tensor)
+    raw = bytes_of(tensor)
     title = f"{name}|{str(tensor.dtype).removeprefix('torch.')}|{list(tensor.shape)}|"
     writes = 0 if tensor.is_inference() else tensor._version
     seen = (title, writes, zlib.crc32(raw))
@@ -222,7 +228,7 @@ def _digest(name: str, tensor: Tensor, *, anew: bool = False) -> bytes:
     return known[1]
 
 
-def _bytes_of(tensor: Tensor) -> memoryview:
+def bytes_of(tensor: Tensor) -> memoryview:
     """The bytes of a tensor in order; those that it has, where it lies in the memory of the CPU without gaps."""
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
@@ -247,7 +253,7 @@ def read_tensors_of(
 def _read(file: BufferedReader, entry: TensorEntry) -> Tensor:
     tensor = torch.empty(entry.shape, dtype=TORCH[entry.dtype])
     file.seek(entry.start)
-    if file.readinto(_bytes_of(tensor)) != entry.nbytes:
+    if file.readinto(bytes_of(tensor)) != entry.nbytes:
         raise OSError("it was cut off while it was read")
     return tensor
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from energylang.errors import CheckpointError
+from energylang.models.dialogue import Markers
 from energylang.models.kinds import config_class, kind_named, network
 from energylang.models.model import Model
 from energylang.models.text import TextModel
@@ -84,6 +85,6 @@ def attach_text(model: Model, where: str) -> None:
         network(model.header.kind),
         config,
         tokenizer,
-        markers=markers,
+        dialogue=markers and Markers(*markers, tokenizer.encode),
         neutral_prompts=prompts,
     )

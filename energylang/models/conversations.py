@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from energylang.models.dialogue import Markers
+
 if TYPE_CHECKING:
     from .text import TextModel
 
@@ -18,14 +20,15 @@ def heldout_conversations(text: TextModel, limit: int) -> list[list[str]]:
     from the half of the held-out text by which choices may be made, and every one is another. None without
     conversations or held-out text.
     """
-    if text.markers is None or text.heldout is None:
+    if not isinstance(text.dialogue, Markers) or text.heldout is None:
         return []
+    markers = text.dialogue.user, text.dialogue.bot
     said = text.decode(text.choosing_windows()[:, :-1].flatten().tolist())
     found: dict[tuple[str, ...], None] = {}
     for document in re.split(r"\n\s*\n", said)[1:]:  # the first may have begun before
         turns: list[str] = []
         for line in document.splitlines():
-            marker = text.markers[len(turns) % 2].strip()
+            marker = markers[len(turns) % 2].strip()
             if not line.startswith(marker):
                 break
             if len(turns) % 2:

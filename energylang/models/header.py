@@ -8,6 +8,8 @@ anything is loaded. This module answers from the *specification* alone:
     random:256x4            the same with four layers
     planted:256x20          a sandbox: one layer with 20 planted patterns
     path.safetensors        the JSON header of the file, checked against the length of the file
+    folder, path.gguf       a pretrained transformer: its config.json, or the beginning of the file
+    smollm2, hf:ORG/NAME    the same, from the caches of this machine
     path.pt, path.pth       the only case that imports torch (lazily, weights only)
 """
 
@@ -26,6 +28,8 @@ from energylang.files.storage import located, opened, permitted
 from energylang.models.index import PT_SUFFIXES, TensorEntry, check_file, read_index
 from energylang.models.kinds import kind_named
 from energylang.models.layout import MAX_DIMENSION, check_dimension, weight_name
+from energylang.models.pretrained.header import KIND, about_folder, about_gguf
+from energylang.models.pretrained.places import PUBLISHED, hub_folder, is_hub, published_file
 from energylang.models.wrapped import unwrapped
 
 #: Most layers of a sandbox, and most weights of it in all (1 GiB in float32).
@@ -33,7 +37,7 @@ MAX_SANDBOX_LAYERS = 64
 MAX_SANDBOX_WEIGHTS = 2**28
 FORMS = (
     "a bundled name, 'random:256', 'random:256x4' (four layers), 'planted:256x20' (20 patterns), "
-    "or the path of a .safetensors, .pt or .pth file"
+    "smollm2, hf:ORG/NAME, a folder of a Hugging Face model, or the path of a .gguf, .safetensors, .pt or .pth file"
 )
 
 
@@ -46,8 +50,10 @@ class ModelHeader:
     """A model as a checker sees it.
 
     ``dims`` holds one dimension per layer in natural order, ``weights`` the names of the parameters that edits of them
-    change; ``degree`` is the ``p`` of the interaction; ``capabilities`` contains ``"landscape"`` when the layers are
-    landscapes and ``"text"`` when the model reads and writes text; ``parameters`` counts trained numbers;
+    change, ``neurons`` and ``heads`` how many MLP neurons and attention heads each has (empty: none);
+    ``context`` is how many tokens are read at once, ``transposed`` says that ``weights`` are kept as (read,
+    written); ``degree`` is the ``p`` of the interaction; ``capabilities`` contains ``"landscape"`` when the layers
+    are landscapes and ``"text"`` when the model reads and writes text; ``parameters`` counts trained numbers;
     ``vocabulary`` is 0 without text.
     """
 
@@ -59,6 +65,10 @@ class ModelHeader:
     parameters: int
     vocabulary: int
     weights: tuple[str, ...] = ()
+    neurons: tuple[int, ...] = ()
+    heads: tuple[int, ...] = ()
+    context: int = 0
+    transposed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +76,7 @@ class Specification:
     """A parsed specification. ``form`` decides which of the other fields mean something."""
 
     spec: str
-    form: Literal["bundled", "random", "planted", "file"]
+    form: Literal["bundled", "random", "planted", "file", "pretrained"]
     path: Path = field(default_factory=Path)
     dim: int = 0
     count: int = 1  # layers (random) or patterns (planted)
@@ -113,12 +123,23 @@ def parse_spec(spec: str, base: Path | None = None) -> Specification:
             hint="write random:DIMENSION, random:DIMENSIONxLAYERS or planted:DIMENSIONxPATTERNS, "
             f"with a dimension from 1 to {MAX_DIMENSION}",
         )
+    if text in PUBLISHED:
+        return Specification(spec, "pretrained", path=published_file(text))
+    if is_hub(text):
+        return Specification(spec, "pretrained", path=hub_folder(text))
     path = located(text, base)
+    if os.path.isdir(permitted(path)):
+        return Specification(spec, "pretrained", path=path)
+    if path.suffix == ".gguf":
+        check_file(path)
+        return Specification(spec, "pretrained", path=path)
     looks_like_path = path.suffix in (".safetensors", *PT_SUFFIXES) or "/" in text or "\\" in text
     if looks_like_path or os.path.exists(permitted(path)):
         check_file(path)
         return Specification(spec, "file", path=path)
-    close = difflib.get_close_matches(text.lower(), [*bundled_names(), "random:256", "planted:256x20"], n=1)
+    close = difflib.get_close_matches(
+        text.lower(), [*bundled_names(), *PUBLISHED, "random:256", "planted:256x20"], n=1
+    )
     meant = f"did you mean '{close[0]}'? " if close else ""
     raise CheckpointError(f"there is no model '{spec}'", hint=f"{meant}Expected {FORMS}.")
 
@@ -150,6 +171,11 @@ def header_of(
         raise CheckpointError(f"{where}: degree {degree!r} is out of bounds", hint="2 to 64, usually 3")
     text = metadata.get("tokenizer") is not None
     vocabulary = config.get("vocabulary", 0) if text else 0
+    parts = {"heads": config.get("heads"), "neurons": config.get("hidden") if not kind.landscape else 0}
+    counts = {
+        name: (n,) * len(layers) if text and type(n) is int and n > 0 else () for name, n in parts.items()
+    }
+    context = config.get("context", 0) if text else 0
     return ModelHeader(
         spec=spec,
         kind=kind.name,
@@ -159,6 +185,9 @@ def header_of(
         parameters=sum(e.numel for n, e in entries.items() if e.floating and not n.startswith("extra.")),
         vocabulary=vocabulary if type(vocabulary) is int else 0,
         weights=tuple(weight for _, weight in layers),
+        context=context if type(context) is int else 0,
+        neurons=counts["neurons"],
+        heads=counts["heads"],
     )
 
 
@@ -183,6 +212,8 @@ def read_header(spec: str, base: Path | None = None) -> ModelHeader:
     ``CheckpointError`` with the path and a way out. Imports torch for .pt and .pth only.
     """
     source = parse_spec(spec, base)
+    if source.form == "pretrained":
+        return pretrained_header(spec, source.path)
     if source.form in ("random", "planted"):
         return sandbox_header(spec, (source.dim,) * (source.count if source.form == "random" else 1))
     if is_pt(source.path):
@@ -192,6 +223,23 @@ def read_header(spec: str, base: Path | None = None) -> ModelHeader:
     entries, metadata = read_index(source.path)
     entries = entries if metadata else unwrapped(str(source.path), entries)
     return header_of(spec, str(source.path), entries, metadata)
+
+
+def pretrained_header(spec: str, path: Path) -> ModelHeader:
+    """The header of a pretrained model in a folder or a GGUF file; its ``weights`` are known when it is loaded."""
+    about = about_gguf(path) if path.suffix == ".gguf" and not path.is_dir() else about_folder(path)
+    return ModelHeader(
+        spec=spec,
+        kind=KIND,
+        dims=(about.width,) * about.layers,
+        degree=3,
+        capabilities=frozenset({"text", "dialogue"} if about.chat else {"text"}),
+        parameters=about.parameters,
+        vocabulary=about.vocabulary,
+        neurons=(about.neurons,) * about.layers,
+        heads=(about.heads,) * about.layers,
+        context=about.context,
+    )
 
 
 def is_pt(path: Path) -> bool:

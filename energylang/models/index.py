@@ -155,12 +155,16 @@ def read_index(path: Path, key: str = METADATA_KEY) -> tuple[dict[str, TensorEnt
     return entries, _own_metadata(path, metadata, key)
 
 
-def written_index(entries: Mapping[str, TensorEntry], text: str) -> tuple[bytes, list[str]]:
-    """The beginning of a model's file, with ``text`` as its metadata, and the names of its tensors in the order in
-    which their bytes follow: what the library of that format writes, byte for byte."""
+def written_index(
+    entries: Mapping[str, TensorEntry], about: str | Mapping[str, str]
+) -> tuple[bytes, list[str]]:
+    """The beginning of a model's file, with its metadata (a text: that of this package), and the names of its
+    tensors in the order in which their bytes follow: what the library of that format writes, byte for byte."""
     rank = {dtype: place for place, dtype in enumerate(_ITEM_BYTES)}
     order = sorted(entries, key=lambda name: (-rank[entries[name].dtype], name))
-    header: dict[str, object] = {"__metadata__": {METADATA_KEY: text}}
+    header: dict[str, object] = {
+        "__metadata__": {METADATA_KEY: about} if isinstance(about, str) else dict(about)
+    }
     end = 0
     for name in order:
         entry = entries[name]

@@ -17,10 +17,11 @@ from energylang.errors import LandscapeError
 from energylang.models.attention import Cache
 from energylang.models.protocol import NOTHING, Change
 from energylang.models.states import QUESTION_PAIRS, decision_rows
-from energylang.models.text import BATCH, TextModel
+from energylang.models.text import TextModel
 
 _QUESTIONS = 16
-_CONVERSATIONS = 4 * BATCH  # whose keys and values are kept at once
+_LATER = 2**30
+_TOGETHER = 4  # batches of conversations whose keys and values are kept at once
 
 
 def concept_log_prob(
@@ -36,20 +37,24 @@ def concept_log_prob(
 
     With ``only`` the tokens of that id alone count. Gradients flow to ``change``.
     """
-    asked = [model.prompt_ids(p) for p in prompts or model.measuring_prompts[:_QUESTIONS]]
-    rows, spans = [], []
+    asked = [model.prompt_ids(p) for p in prompts or model.measuring_prompts[: model.sizes.questions]]
+    openings, replies = [], []
     for text in texts:
         reply = model.encode(text)[: model.max_length - 1]
         if not reply:
             raise LandscapeError("an empty text has no probability")
-        for question in asked:
-            kept = question[-max(1, model.max_length - len(reply)) :]
-            rows.append(kept + reply)
-            spans.append((len(kept) - 1, len(reply)))
+        openings += [question[-max(1, model.max_length - len(reply)) :] for question in asked]
+        replies += [reply] * len(asked)
+    if torch.is_grad_enabled():
+        rows = [opening + reply for opening, reply in zip(openings, replies, strict=True)]
+        spans = [(len(o) - 1, len(r)) for o, r in zip(openings, replies, strict=True)]
+        found = list(_log_probs(model, rows, spans, change))
+    else:
+        found = _log_probs_behind(model, openings, replies, change)
     values = []
-    for row, found in zip(rows, _log_probs(model, rows, spans, change), strict=True):
-        target = torch.tensor(row[-len(found) :], device=found.device)
-        values.append((found if only is None else found[target == only]).mean())
+    for reply, here in zip(replies, found, strict=True):
+        target = torch.tensor(reply, device=here.device)
+        values.append((here if only is None else here[target == only]).mean())
     return torch.stack(values).reshape(len(texts), len(asked)).mean(dim=1)
 
 
@@ -62,28 +67,58 @@ def reply_log_prob(
 ) -> Tensor:
     """(n,): log-probability (nats) of each reply (token ids) and the end of its turn, after the turns (user,
     bot, user, …) of its conversation. Dialogue models only."""
-    inside: list[list[int]] = []
-    rows_behind: dict[tuple[int, ...], list[int]] = {}
-    for row, (turns, reply) in enumerate(zip(conversations, replies, strict=True)):
-        inside.append([*reply, model.encode("\n")[-1]][: model.max_length - 1])
-        opening = model.conversation(turns)[-(model.max_length - len(inside[row])) :]
-        rows_behind.setdefault(tuple(opening), []).append(row)
-    sums = torch.zeros(len(inside), device=model.device)
-    openings = list(rows_behind)
-    for start in range(0, len(openings), _CONVERSATIONS):
-        part = openings[start : start + _CONVERSATIONS]
-        pairs = [(place, row) for place, opening in enumerate(part) for row in rows_behind[opening]]
-        pairs.sort(key=lambda pair: len(inside[pair[1]]))  # rows of like length pad each other little
-        read = _read_openings(model, part, len(inside[pairs[-1][1]]), change)
-        for first in range(0, len(pairs), BATCH):
-            places, rows = zip(*pairs[first : first + BATCH], strict=True)
-            cache = replace(read)
-            cache.keep(torch.tensor(places, device=model.device))
-            texts = [[part[place][-1], *inside[row]] for place, row in zip(places, rows, strict=True)]
+    inside = [[*reply, *model.ending][: model.max_length - 1] for reply in replies]
+    openings = [
+        model.conversation(turns)[-(model.max_length - len(reply)) :]
+        for turns, reply in zip(conversations, inside, strict=True)
+    ]
+    return torch.stack([found.sum() for found in _log_probs_behind(model, openings, inside, change)])
+
+
+class Openings:
+    """Openings (token ids) that were read under a change, ready for replies of at most ``room`` tokens behind them.
+    What all of them begin with is read once."""
+
+    def __init__(
+        self, model: TextModel, openings: Sequence[Sequence[int]], room: int, change: Change = NOTHING
+    ) -> None:
+        self.model, self.change = model, change
+        self.last = [opening[-1] for opening in openings]
+        self.cache = _read_openings(model, openings, room, change)
+
+    def log_probs(self, numbers: Sequence[int], replies: Sequence[Sequence[int]]) -> list[Tensor]:
+        """The log-probabilities (nats) of the tokens of each reply, behind the opening of this number."""
+        found: list[Tensor] = []
+        for first in range(0, len(replies), self.model.batch):
+            part = slice(first, first + self.model.batch)
+            cache = replace(self.cache)
+            cache.keep(torch.tensor(numbers[part], device=self.model.device))
+            texts = [[self.last[n], *r] for n, r in zip(numbers[part], replies[part], strict=True)]
             spans = [(0, len(text) - 1) for text in texts]
-            found = _log_probs(model, texts, spans, change, cache)
-            sums[list(rows)] = torch.stack([values.sum() for values in found]).to(sums)
-    return sums
+            found += _log_probs(self.model, texts, spans, self.change, cache)
+        return found
+
+
+def _log_probs_behind(
+    model: TextModel, openings: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], change: Change
+) -> list[Tensor]:
+    """The log-probabilities (nats) of the tokens of each reply behind its opening, both token ids. An opening that
+    several replies have is read once."""
+    behind: dict[tuple[int, ...], list[int]] = {}
+    for row, opening in enumerate(openings):
+        behind.setdefault(tuple(opening), []).append(row)
+    found: dict[int, Tensor] = {}
+    together = _TOGETHER * model.batch
+    distinct = list(behind)
+    for start in range(0, len(distinct), together):
+        part = distinct[start : start + together]
+        pairs = [(place, row) for place, opening in enumerate(part) for row in behind[opening]]
+        pairs.sort(key=lambda pair: len(replies[pair[1]]))  # rows of like length pad each other little
+        read = Openings(model, part, len(replies[pairs[-1][1]]), change)
+        rows = [row for _, row in pairs]
+        values = read.log_probs([place for place, _ in pairs], [replies[row] for row in rows])
+        found |= zip(rows, values, strict=True)
+    return [found[row] for row in range(len(replies))]
 
 
 @torch.no_grad()
@@ -96,7 +131,7 @@ def carried(model: TextModel, layer: int, texts: Sequence[str], state: Tensor) -
     """
     after = _next_logs(model, decision_rows(model, texts, QUESTION_PAIRS))
     wanted = after.exp().mean(dim=0)
-    if model.markers is None:
+    if model.dialogue is None:
         rows = [row.tolist() for row in model.choosing_windows(_QUESTIONS)[:, : model.max_length // 2]]
     else:
         rows = [model.conversation([question]) for question in model.choosing_prompts[:_QUESTIONS]]
@@ -110,7 +145,7 @@ def carried(model: TextModel, layer: int, texts: Sequence[str], state: Tensor) -
     return 1 - divergence(changed) / base if base > 0 else 0.0
 
 
-def _read_openings(model: TextModel, openings: Sequence[tuple[int, ...]], room: int, change: Change) -> Cache:
+def _read_openings(model: TextModel, openings: Sequence[Sequence[int]], room: int, change: Change) -> Cache:
     """What openings leave behind, without the last token of each, with ``room`` for as many tokens more. What all
     of them begin with is read once."""
     known = [list(opening[:-1]) for opening in openings]
@@ -118,14 +153,30 @@ def _read_openings(model: TextModel, openings: Sequence[tuple[int, ...]], room: 
     longest = max(len(row) for row in known)
     cache = Cache.empty(1, longest + room, model.device)
     if common:
-        model.run(torch.tensor([common], device=model.device), change, cache=cache)
-        cache.lengths += len(common)
+        _into(model, cache, torch.tensor([common], device=model.device), [len(common)], change)
     cache.keep(torch.zeros(len(known), dtype=torch.int64, device=model.device))
     if longest > len(common):
         padded, lengths, _ = next(model.padded([row[len(common) :] for row in known], len(known)))
-        model.run(padded, change, cache=cache)
-        cache.lengths += torch.tensor(lengths, device=cache.lengths.device)
+        _into(model, cache, padded, lengths, change)
     return cache
+
+
+def _into(model: TextModel, cache: Cache, tokens: Tensor, lengths: Sequence[int], change: Change) -> None:
+    """Read tokens (b, t) of an opening into a cache: rows of these lengths. Its last token comes later, so none of them
+    is where a reply begins."""
+    ends = cache.lengths + torch.tensor(lengths, device=cache.lengths.device)
+    nowhere = torch.zeros_like(tokens, dtype=torch.bool)
+    deepest = (model.layers - 1,)  # all layers keep something
+    model.run(
+        tokens,
+        change,
+        cache=cache,
+        wanted=nowhere,
+        read=deepest,
+        begins=torch.full_like(ends, _LATER),
+        lengths=ends,
+    )
+    cache.lengths = ends
 
 
 def _log_probs(
@@ -143,7 +194,16 @@ def _log_probs(
         for k, (first, count) in enumerate(spans[row] for row in part):
             wanted[k, first : first + count] = True
         targets = torch.tensor([id for row in part for id in rows[row][-spans[row][1] :]])
-        logits = model.run(padded, change, cache=cache, wanted=wanted.to(padded.device)).logits.float()
+        logits = model.run(
+            padded,
+            change,
+            cache=cache,
+            wanted=wanted.to(padded.device),
+            read=(),
+            begins=torch.tensor([spans[row][0] + 1 for row in part])
+            + (0 if cache is None else cache.lengths),
+            lengths=torch.tensor(lengths) + (0 if cache is None else cache.lengths),
+        ).logits.float()
         chosen = logits.gather(1, targets.to(logits.device)[:, None])[:, 0] - logits.logsumexp(dim=1)
         yield from torch.split(chosen, [spans[row][1] for row in part])
 
@@ -151,10 +211,12 @@ def _log_probs(
 def _next_logs(model: TextModel, rows: list[list[int]], change: Change = NOTHING) -> Tensor:
     """(n, v): log-probabilities of what comes after each row; all rows go in one pass when changed."""
     found = []
-    for padded, lengths, _ in model.padded(rows, len(rows) if change is not NOTHING else BATCH):
-        logits = model.run(padded, change).logits.float()
-        last = logits[torch.arange(len(lengths)), torch.tensor(lengths) - 1]
-        found.append(last.log_softmax(dim=1))
+    for padded, lengths, _ in model.padded(rows, len(rows) if change is not NOTHING else None):
+        ends = torch.tensor(lengths)
+        wanted = torch.zeros_like(padded, dtype=torch.bool)
+        wanted[torch.arange(len(lengths)), ends - 1] = True
+        result = model.run(padded, change, wanted=wanted, read=(), begins=ends, lengths=ends)
+        found.append(result.logits.float().log_softmax(dim=1))
     return torch.cat(found)
 
 

@@ -9,11 +9,14 @@ kind of model at work: one folder under ``energylang.models`` each, found by its
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
+
+from .positions import Tally, Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +34,63 @@ class Change:
     """A change of one forward pass that leaves the model alone. Keys are numbers of layers.
 
     ``weights``: a tensor used instead of the layer's live weight (gradients flow through it).
-    ``drive``: a (d,) vector added to what drives the layer's state (in a residual stream: to the stream itself).
+    ``drive``: a (d,) vector, or (b, 1, d) one for each row, added to what drives the layer's state (in a residual
+    stream: to the stream itself).
     ``state``: a function of the layer's state (b, t, d) whose result is read instead of it.
+    ``neurons``: a function of what the MLP's neurons answer (b, t, m), before it is written into the stream.
+    ``heads``: a function of what the attention heads read (b, t, heads, d / heads), before it is written.
+    ``also``: further changes of the same pass, each at positions of its own, done afterwards (without ``weights``).
+    ``where``: at which positions of a text all of these but ``weights`` act (``None``: at all of them); a pass is
+    given what became of it for its own tokens, as ``mask`` (b, t) bool. ``tally`` counts them.
     """
 
     weights: Mapping[int, Tensor] = field(default_factory=dict)
     drive: Mapping[int, Tensor] = field(default_factory=dict)
     state: Mapping[int, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    neurons: Mapping[int, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    heads: Mapping[int, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    where: Where | None = None
+    mask: Tensor | None = None
+    tally: Tally | None = None
+    also: tuple[Change, ...] = ()
 
 
 NOTHING = Change()
+
+
+def of_rows(change: Change, rows: Tensor) -> Change:
+    """The change for some of the rows (k,) of a pass."""
+    drive = {
+        layer: push[rows.to(push.device)] if push.dim() == 3 else push for layer, push in change.drive.items()
+    }
+    also = tuple(of_rows(each, rows) for each in change.also)
+    return replace(change, drive=drive, also=also)
+
+
+PARTS = ("drive", "state", "neurons", "heads")
+"""What of a layer a change may act on, in the order in which a pass meets it from the landscape's side."""
+
+
+def changed(change: Change, part: str, layer: int, before: Tensor) -> Tensor:
+    """What becomes of ``before`` (b, t, …), which is this part of a layer in a pass."""
+    for each in (change, *change.also):
+        made = getattr(each, part).get(layer)
+        if made is not None:
+            after = before + made.to(before) if part == "drive" else made(before)
+            before = applied(each, before, after)
+    return before
+
+
+def applied(change: Change, before: Tensor, after: Tensor) -> Tensor:
+    """``after`` where a change acts and ``before`` elsewhere, both (b, t, …)."""
+    if change.mask is None:
+        return after
+    return torch.where(change.mask.reshape(*change.mask.shape, *[1] * (before.dim() - 2)), after, before)
+
+
+def only(states: Mapping[int, Tensor], read: Collection[int] | None) -> Mapping[int, Tensor]:
+    """The states of the layers that are read."""
+    return states if read is None else {layer: states[layer] for layer in read if layer in states}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +129,15 @@ class Network(Protocol):
         start: Start | None = None,
         cache: Any = None,
         wanted: Tensor | None = None,
+        read: Collection[int] | None = None,
     ) -> Pass:
-        """(b, t) tokens, or a start, through the network; logits only of the places that are ``wanted`` (b, t)."""
+        """(b, t) tokens, or a start, through the network; logits only of the places that are ``wanted`` (b, t), states
+        only of the layers that are ``read`` (``None``: of all)."""
 
-    def entering(self, tensors: Mapping[str, Tensor], config: Any, tokens: Tensor, layer: int) -> Tensor:
-        """(b, t, m): the stream that enters a layer, for whole sequences (b, t)."""
+    def entering(
+        self, tensors: Mapping[str, Tensor], config: Any, tokens: Tensor, layer: int, cache: Any = None
+    ) -> Tensor:
+        """(b, t, m): the stream that enters a layer, for whole sequences (b, t), or for what comes behind a cache."""
 
     def looks_back_from(self, config: Any, layer: int) -> bool:
         """Whether any attention comes after a layer."""

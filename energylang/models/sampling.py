@@ -5,17 +5,18 @@ Draws come from the given generator alone, on the CPU, so a seed means the same 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from energylang.errors import LandscapeError
 from energylang.models.attention import Cache
-from energylang.models.protocol import NOTHING, Change, Pass, Sample
+from energylang.models.protocol import NOTHING, Change, Pass, Sample, Start, of_rows
 from energylang.models.text import TextModel, check_finite
 
-_TOGETHER = 256  # rows that are sampled together
+_TOGETHER = 4  # batches of rows that are sampled together
 _PRESENT = 0.75  # share of unfinished rows at which the finished ones leave
 
 
@@ -28,13 +29,24 @@ def generate(
     topk: int = 40,
     generator: torch.Generator,
     change: Change = NOTHING,
+    read: Collection[int] = (),
+    heard: Callable[[str], None] | None = None,
 ) -> Sample:
     """A sampled continuation; in a dialogue the bot's reply, which ends with its turn.
 
-    ``temp`` > 0 and ``topk`` ≥ 1 (1 is greedy). A function of its arguments and the live weights.
+    ``temp`` > 0 and ``topk`` ≥ 1 (1 is greedy). A function of its arguments and the live weights. The states of the
+    layers that are ``read`` are kept; ``heard`` is told every piece of text as it is said.
     """
     return generate_batch(
-        model, [prompt], tokens=tokens, temp=temp, topk=topk, generator=generator, change=change
+        model,
+        [prompt],
+        tokens=tokens,
+        temp=temp,
+        topk=topk,
+        generator=generator,
+        change=change,
+        read=read,
+        heard=heard,
     )[0]
 
 
@@ -48,6 +60,8 @@ def generate_batch(
     topk: int = 40,
     generator: torch.Generator,
     change: Change = NOTHING,
+    read: Collection[int] = (),
+    heard: Callable[[str], None] | None = None,
 ) -> list[Sample]:
     """``generate`` for many prompts at once, in shared passes."""
     if tokens < 1 or topk < 1 or not 0 < temp < float("inf"):
@@ -56,7 +70,7 @@ def generate_batch(
             hint="tokens and topk are at least 1 and temp is above 0",
         )
     ids = [model.prompt_ids(p) for p in prompts]
-    return _sample_all(model, ids, tokens, temp, topk, generator, change)
+    return _sample_all(model, ids, tokens, temp, topk, generator, change, read, heard)
 
 
 @torch.no_grad()
@@ -72,15 +86,84 @@ def replies(
 ) -> list[Sample]:
     """The bot's next turn after each list of turns (user, bot, user, …), drawn from the model's own
     distribution unless ``temp`` or ``topk`` narrow it. Dialogue models only."""
-    if model.markers is None:
+    if model.dialogue is None:
         raise LandscapeError(f"{model.spec} holds no conversations")
     ids = [model.conversation(turns)[-(model.max_length - 1) :] for turns in conversations]
     return _sample_all(model, ids, tokens, temp, topk, generator, change)
 
 
-def line_end(model: TextModel) -> int:
-    """The token that ends a turn."""
-    return model.encode("\n")[-1]
+@torch.no_grad()
+def generate_each(
+    model: TextModel,
+    prompts: Sequence[str],
+    change: Change,
+    variants: int,
+    layer: int,
+    *,
+    tokens: int,
+    temp: float = 0.8,
+    topk: int = 40,
+    generators: Sequence[torch.Generator],
+) -> list[list[Sample]]:
+    """Replies to the prompts under several changes at once: ``change`` has a drive for every row, those of a variant
+    together, and acts from ``layer`` on, so that what lies below it is read once. Each variant has a generator."""
+    ids = [model.prompt_ids(prompt) for prompt in prompts]
+    made: list[list[Sample]] = []
+    step = max(1, _TOGETHER * model.batch // max(1, len(ids)))
+    prepared = _Prepared.of(model, ids, layer, tokens)
+    for first in range(0, variants, step):
+        last = min(variants, first + step)
+        rows = ids * (last - first)
+        here = of_rows(change, torch.arange(first * len(ids), last * len(ids)))
+        found = _sample(model, rows, tokens, temp, topk, generators[first:last], here, (), None, prepared)
+        made += [found[k : k + len(ids)] for k in range(0, len(found), len(ids))]
+    return made
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """Prompts that were read by the model as it is up to a layer: what enters it, and what lies below in a cache."""
+
+    layer: int
+    tokens: Tensor
+    stream: Tensor
+    lengths: Tensor
+    cache: Cache
+
+    @classmethod
+    def of(cls, model: TextModel, ids: list[list[int]], layer: int, tokens: int) -> _Prepared:
+        size = min(model.max_length, max(map(len, ids)) + tokens)
+        cache = Cache.empty(len(ids), size, model.device)
+        padded, lengths, _ = next(model.padded(ids, len(ids)))
+        stream = model.entering(padded, layer, cache)
+        return cls(layer, padded, stream, torch.tensor(lengths, device=model.device), cache)
+
+    def read(self, model: TextModel, change: Change, rows: int) -> tuple[Cache, Pass]:
+        """The cache and the logits behind the prompts, said ``rows`` / prompts times, under a change from the layer
+        on."""
+        again = torch.arange(rows, device=model.device) % len(self.lengths)
+        cache = Cache(
+            torch.zeros(rows, dtype=torch.int64, device=model.device),
+            self.cache.size,
+            {block: pair[:, again] for block, pair in self.cache.store.items()},
+            {block: keys[again] for block, keys in self.cache.own.items()},
+        )
+        lengths = self.lengths[again]
+        tokens = self.tokens[again]
+        wanted = torch.zeros_like(tokens, dtype=torch.bool)
+        wanted[torch.arange(rows, device=model.device), lengths - 1] = True
+        result = model.run(
+            tokens,
+            change,
+            start=Start(self.layer, self.stream[again]),
+            cache=cache,
+            wanted=wanted,
+            read=(),
+            begins=lengths,
+            lengths=lengths,
+        )
+        cache.lengths = lengths.clone()
+        return cache, Pass(result.logits[:, None], {})
 
 
 def _sample_all(
@@ -91,12 +174,14 @@ def _sample_all(
     topk: int,
     generator: torch.Generator,
     change: Change,
+    read: Collection[int] = (),
+    heard: Callable[[str], None] | None = None,
 ) -> list[Sample]:
-    """Continuations of rows of any lengths; ``_TOGETHER`` rows share their passes."""
+    """Continuations of rows of any lengths; ``_TOGETHER`` batches of rows share their passes."""
     made: list[Sample] = []
-    for start in range(0, len(ids), _TOGETHER):
-        part = ids[start : start + _TOGETHER]
-        made += _sample(model, part, tokens, temp, topk, generator, change)
+    for start in range(0, len(ids), _TOGETHER * model.batch):
+        part = ids[start : start + _TOGETHER * model.batch]
+        made += _sample(model, part, tokens, temp, topk, [generator], change, read, heard)
     return made
 
 
@@ -106,19 +191,28 @@ def _sample(
     tokens: int,
     temp: float,
     topk: int,
-    generator: torch.Generator,
+    generators: Sequence[torch.Generator],
     change: Change,
+    layers: Collection[int],
+    heard: Callable[[str], None] | None,
+    prepared: _Prepared | None = None,
 ) -> list[Sample]:
-    """Sampling with cached keys and values. Rows that have ended leave the passes by and by."""
+    """Sampling with cached keys and values. Rows that have ended leave the passes by and by. Of several generators each
+    belongs to as many rows as the others, those together."""
     rows = [list(row) for row in rows]
     chosen: list[list[int]] = [[] for _ in rows]
     read: list[tuple[list[int], dict[int, Tensor]]] = []  # the rows of each step, and their states
-    stops = set(range(len(model.tokenizer.specials)))
+    stops = model.tokenizer.stops
     present = list(range(len(rows)))  # which rows the passes hold
     live = set(present)
-    cache, result = _read(model, rows, change)
+    begins = torch.tensor([len(row) for row in rows])
+    whole = change
+    if prepared is None:
+        cache, result = _read(model, rows, change, tokens, layers, begins)
+    else:
+        cache, result = prepared.read(model, change, len(rows))
     for step in range(tokens):
-        token = _draw(model, result.logits[:, -1], temp, topk, generator)
+        token = _drawn(model, result.logits[:, -1], temp, topk, generators, present, len(rows))
         read.append((present, {layer: state[:, -1] for layer, state in result.states.items()}))
         for k, id in zip(present, token, strict=True):
             rows[k].append(id)
@@ -126,19 +220,25 @@ def _sample(
                 live.discard(k)
             if k in live:
                 chosen[k].append(id)
+        if heard is not None and 0 in live:
+            _tell(model, chosen[0], heard)
         if not live or step == tokens - 1:
             break
         if len(live) <= _PRESENT * len(present):
             kept = [place for place, k in enumerate(present) if k in live]
             present, token = [present[place] for place in kept], [token[place] for place in kept]
             cache.keep(torch.tensor(kept, device=model.device))
+            change = of_rows(whole, torch.tensor(present))
         if max(len(rows[k]) for k in present) > model.max_length:  # forget the older half, read the rest anew
             for k in present:
-                rows[k] = rows[k][-max(1, model.max_length // 2) :]
-            cache, result = _read(model, [rows[k] for k in present], change)
+                rest = rows[k][-max(1, model.max_length // 2) :]
+                begins[k] = max(1, int(begins[k]) - len(rows[k]) + len(rest))
+                rows[k] = rest
+            here = [rows[k] for k in present]
+            cache, result = _read(model, here, change, tokens, layers, begins[present])
         else:
             pending = torch.tensor(token, device=model.device)[:, None]
-            result = model.run(pending, change, cache=cache)
+            result = model.run(pending, change, cache=cache, read=layers, begins=begins[present])
             cache.lengths += 1
     states = {
         layer: state.new_zeros(len(rows), len(read), state.shape[1]) for layer, state in read[0][1].items()
@@ -149,12 +249,33 @@ def _sample(
     texts = [model.decode(ids) for ids in chosen]
     return [
         Sample(
-            texts[k].strip() if model.markers else texts[k],
+            texts[k].strip() if model.dialogue else texts[k],
             tuple(chosen[k]),
             {layer: state[k, : len(chosen[k])] for layer, state in states.items()},
         )
         for k in range(len(rows))
     ]
+
+
+def _drawn(
+    model: TextModel,
+    logits: Tensor,
+    temp: float,
+    topk: int,
+    generators: Sequence[torch.Generator],
+    present: list[int],
+    rows: int,
+) -> list[int]:
+    """A token for each of the rows that are present, with the generator that each belongs to."""
+    if len(generators) == 1:
+        return _draw(model, logits, temp, topk, generators[0])
+    each = rows // len(generators)
+    found: list[int] = []
+    for k, generator in enumerate(generators):
+        places = [place for place, row in enumerate(present) if row // each == k]
+        if places:
+            found += _draw(model, logits[places], temp, topk, generator)
+    return found
 
 
 def _draw(model: TextModel, logits: Tensor, temp: float, topk: int, generator: torch.Generator) -> list[int]:
@@ -170,13 +291,32 @@ def _draw(model: TextModel, logits: Tensor, temp: float, topk: int, generator: t
     return best.indices.gather(1, draw)[:, 0].tolist()
 
 
-def _read(model: TextModel, rows: list[list[int]], change: Change) -> tuple[Cache, Pass]:
-    """Pass prompts of unequal lengths: the cache, and what the pass gave at the last token of each."""
-    cache = Cache.empty(len(rows), model.max_length, model.device)
+def _tell(model: TextModel, ids: list[int], heard: Callable[[str], None]) -> None:
+    """What the last token added to the text; nothing yet where it ends inside a character."""
+    before, now = model.decode(ids[:-1]), model.decode(ids)
+    if not now.endswith("�"):
+        heard(now[len(before.rstrip("�")) :])
+
+
+def _read(
+    model: TextModel,
+    rows: list[list[int]],
+    change: Change,
+    tokens: int,
+    layers: Collection[int],
+    begins: Tensor,
+) -> tuple[Cache, Pass]:
+    """Pass prompts of unequal lengths: the cache, with room for ``tokens`` more, and what the pass gave at the last
+    token of each."""
+    longest = max(len(row) for row in rows)
+    cache = Cache.empty(len(rows), min(model.max_length, longest + tokens), model.device)
     padded, lengths, _ = next(model.padded(rows, len(rows)))
-    result = model.run(padded, change, cache=cache)
-    cache.lengths += torch.tensor(lengths, device=cache.lengths.device)
+    ends = torch.tensor(lengths, device=cache.lengths.device)
     last = (torch.arange(len(rows)), torch.tensor(lengths) - 1)
+    wanted = torch.zeros_like(padded, dtype=torch.bool)
+    wanted[last] = True
+    result = model.run(padded, change, cache=cache, wanted=wanted, read=layers, begins=begins, lengths=ends)
+    cache.lengths += ends
     return cache, Pass(
-        result.logits[last][:, None], {layer: state[last][:, None] for layer, state in result.states.items()}
+        result.logits[:, None], {layer: state[last][:, None] for layer, state in result.states.items()}
     )

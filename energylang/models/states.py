@@ -17,6 +17,7 @@ halved. What a state, a dose or a layer is chosen by never meets what an effect 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -25,11 +26,12 @@ from torch import Tensor
 from energylang.errors import LandscapeError
 from energylang.models.hopfield.sandbox import generator as seeded
 from energylang.models.protocol import NOTHING, Change
-from energylang.models.text import TextModel, chunks
+from energylang.models.text import TextModel
 
 DECISION, LAST, MEAN = "decision", "last", "mean"
 POSITIONS = (DECISION, LAST, MEAN)
 QUESTION_PAIRS = 4
+_PLACES = re.compile(r"(\d{1,6})\.\.(\d{1,6})")
 
 
 @torch.no_grad()
@@ -37,7 +39,7 @@ def turn_states(model: TextModel, conversations: Sequence[Sequence[str]], layer:
     """(n, d): the state from which the next turn is about to be spoken after each conversation (user, bot, user, …
     turns). Dialogue models only."""
     rows = [model.conversation(turns) for turns in conversations]
-    return _states_at(model, rows, layer, [(len(row) - 1, len(row)) for row in rows])
+    return _states_at(model, rows, (layer,), [(len(row) - 1, len(row)) for row in rows])[layer]
 
 
 @torch.no_grad()
@@ -48,8 +50,7 @@ def decision_states(
 
     In a dialogue it is the mean over ``pairs`` pairs of neutral questions around the text.
     """
-    states = decision_samples(model, texts, layer, pairs=pairs)
-    return states.reshape(len(texts), -1, states.shape[-1]).mean(dim=1)
+    return _averaged(decision_samples(model, texts, layer, pairs=pairs), len(texts))
 
 
 @torch.no_grad()
@@ -58,24 +59,33 @@ def decision_samples(
 ) -> Tensor:
     """(n·pairs, d): the decision states that ``decision_states`` averages, those of a text together."""
     rows = decision_rows(model, texts, pairs)
-    return _states_at(model, rows, layer, [(len(row) - 1, len(row)) for row in rows])
+    return _states_at(model, rows, (layer,), [(len(row) - 1, len(row)) for row in rows])[layer]
 
 
-@torch.no_grad()
 def text_states(model: TextModel, texts: Sequence[str], layer: int, position: str) -> Tensor:
     """(n, d): the state of each text at a position: ``decision``, ``last``, ``mean``, or the last place
     of a token that is named (``LandscapeError`` EL201 when it is not one token, or not in the text).
     """
+    return text_states_at(model, texts, (layer,), position)[layer]
+
+
+@torch.no_grad()
+def text_states_at(
+    model: TextModel, texts: Sequence[str], layers: Sequence[int], position: str
+) -> dict[int, Tensor]:
+    """``text_states`` of several layers, by layer, in one reading."""
     if position == DECISION:
-        return decision_states(model, texts, layer)
+        rows = decision_rows(model, texts, QUESTION_PAIRS)
+        found = _states_at(model, rows, layers, [(len(row) - 1, len(row)) for row in rows])
+        return {layer: _averaged(states, len(texts)) for layer, states in found.items()}
     rows, spans = [], []
     for text in texts:
-        opening = model.prompt_ids(model.choosing_prompts[0]) if model.markers else []
+        opening = model.prompt_ids(model.choosing_prompts[0]) if model.dialogue else model.opening
         inside = model.encode(text) or [0]
         rows.append((opening + inside)[-model.max_length :])
         first = max(0, len(rows[-1]) - len(inside))
         spans.append(_span(model, text, rows[-1], first, position))
-    return _states_at(model, rows, layer, spans)
+    return _states_at(model, rows, layers, spans)
 
 
 def named_token(model: TextModel, text: str, position: str) -> int:
@@ -97,7 +107,7 @@ def named_token(model: TextModel, text: str, position: str) -> int:
 def neutral_states(model: TextModel, layer: int, n: int = 64) -> Tensor:
     """(k, d) with k ≤ n: decision states where nothing was said yet (one per choosing prompt), or
     states at ``n`` seeded positions of the held-out text."""
-    if model.markers is None:
+    if model.dialogue is None:
         return token_states(model, layer, n, seeded("neutral", layer, n))
     return turn_states(model, [[question] for question in model.choosing_prompts[:n]], layer)
 
@@ -109,19 +119,23 @@ def token_states(model: TextModel, layer: int, n: int, generator: torch.Generato
     windows = model.choosing_windows()[:, :-1]
     order = torch.randperm(len(windows), generator=generator).to(windows.device)
     needed = min(len(windows), -(-n // windows.shape[1]) * 4)
-    found = [model.run(c).states[layer].flatten(0, 1) for c in chunks(windows[order[:needed]])]
+    found = [
+        model.run(part, wanted=_nowhere(part), read=(layer,)).states[layer].flatten(0, 1)
+        for part in model.chunks(windows[order[:needed]])
+    ]
     states = torch.cat(found)
     pick = torch.randperm(len(states), generator=generator)[:n].to(states.device)
     return states[pick]
 
 
 @torch.no_grad()
-def window_states(model: TextModel, windows: Tensor, change: Change = NOTHING) -> dict[int, Tensor]:
-    """By layer (w, t, d): the state of every token of the windows (w, t). The logits are not computed."""
-    nowhere = torch.zeros_like(windows, dtype=torch.bool)
+def window_states(
+    model: TextModel, windows: Tensor, change: Change = NOTHING, read: Sequence[int] | None = None
+) -> dict[int, Tensor]:
+    """By layer (of those that are ``read``) (w, t, d): the state of every token of the windows (w, t). The logits
+    are not computed."""
     passed = [
-        model.run(part, change, wanted=none).states
-        for part, none in zip(chunks(windows), chunks(nowhere), strict=True)
+        model.run(part, change, wanted=_nowhere(part), read=read).states for part in model.chunks(windows)
     ]
     return {layer: torch.cat([states[layer] for states in passed]) for layer in passed[0]}
 
@@ -136,14 +150,24 @@ def reply_states(
     rows, lengths = [], []
     for k, text in enumerate(texts):
         opening = (
-            model.prompt_ids(model.choosing_prompts[k % len(model.choosing_prompts)]) if model.markers else []
+            model.prompt_ids(model.choosing_prompts[k % len(model.choosing_prompts)])
+            if model.dialogue
+            else []
         )
         inside = model.encode(text)
         rows.append((opening + inside)[-model.max_length :] or [0])
         lengths.append(min(len(inside), model.max_length))
     found, tokens = [], []
     for padded, ends, start in model.padded(rows):
-        states = model.run(padded, change).states[layer]
+        starts = [end - lengths[start + k] for k, end in enumerate(ends)]
+        states = model.run(
+            padded,
+            change,
+            wanted=_nowhere(padded),
+            read=(layer,),
+            begins=torch.tensor(starts),
+            lengths=torch.tensor(ends),
+        ).states[layer]
         for k, end in enumerate(ends):
             begin = end - lengths[start + k]
             found.append(states[k, begin:end])
@@ -153,8 +177,8 @@ def reply_states(
 
 def decision_rows(model: TextModel, texts: Sequence[str], pairs: int) -> list[list[int]]:
     """Token rows that end where the model is about to speak, ``pairs`` of them per text."""
-    if model.markers is None:
-        return [(model.encode(text) or [0])[-model.max_length :] for text in texts]
+    if model.dialogue is None:
+        return [model.opened(model.encode(text), room=0) for text in texts]
     asked = model.choosing_prompts
     around = [(asked[k % len(asked)], asked[(k + 1) % len(asked)]) for k in range(pairs)]
     return [model.conversation([first, text, second]) for text in texts for first, second in around]
@@ -166,20 +190,44 @@ def _span(model: TextModel, text: str, row: list[int], first: int, position: str
         return len(row) - 1, len(row)
     if position == MEAN:
         return first, len(row)
+    if match := _PLACES.fullmatch(position):
+        low, high = first + int(match[1]), first + int(match[2]) + 1
+        if not low < high <= len(row):
+            raise LandscapeError(
+                f'"{text}" has no tokens {position}',
+                code="EL201",
+                hint=f"it has {len(row) - first} tokens, counted from 0",
+            )
+        return low, high
     named = named_token(model, text, position)
     place = max((k for k in range(first, len(row)) if row[k] == named), default=len(row) - 1)
     return place, place + 1
 
 
-def _states_at(model: TextModel, rows: list[list[int]], layer: int, spans: list[tuple[int, int]]) -> Tensor:
-    """(n, d): the mean state of a layer over each row's span of tokens."""
-    model.check_layer(layer)
-    found = []
+def _averaged(states: Tensor, texts: int) -> Tensor:
+    """(n·pairs, d), those of a text together -> (n, d): their means."""
+    return states.reshape(texts, -1, states.shape[-1]).mean(dim=1)
+
+
+def _nowhere(tokens: Tensor) -> Tensor:
+    """No place of (b, t) tokens: the logits are not wanted."""
+    return torch.zeros_like(tokens, dtype=torch.bool)
+
+
+def _states_at(
+    model: TextModel, rows: list[list[int]], layers: Sequence[int], spans: list[tuple[int, int]]
+) -> dict[int, Tensor]:
+    """By layer (n, d): the mean state over each row's span of tokens."""
+    for layer in layers:
+        model.check_layer(layer)
+    if not rows:
+        raise LandscapeError("no text was given")
+    found: dict[int, list[Tensor]] = {layer: [] for layer in layers}
     for padded, lengths, start in model.padded(rows):
-        states = model.run(padded).states[layer]
+        states = model.run(padded, wanted=_nowhere(padded), read=layers).states
         for k in range(len(lengths)):
             low, high = spans[start + k]
-            found.append(states[k, low] if high == low + 1 else states[k, low:high].mean(dim=0))
-    if not found:
-        raise LandscapeError("no text was given")
-    return torch.stack(found)
+            for layer, rows_of in found.items():
+                here = states[layer]
+                rows_of.append(here[k, low] if high == low + 1 else here[k, low:high].mean(dim=0))
+    return {layer: torch.stack(rows_of) for layer, rows_of in found.items()}

@@ -10,8 +10,9 @@ given generator alone, on the CPU, so a seed means the same on every device.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -19,18 +20,49 @@ from torch.nn import functional
 
 from energylang.errors import LandscapeError
 from energylang.models.attention import Cache
+from energylang.models.dialogue import Dialogue
 from energylang.models.protocol import NOTHING, Change, Network, Pass, Start
-from energylang.models.tokenizer import Tokenizer
 
 BATCH = 64  # sequences per pass
 READ = 3072  # tokens by which basins are read, in whole windows
 
 
-class TextModel:
-    """The text side of a ``Model``. Without ``markers`` it is a plain-text model.
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is read to measure something: ``questions`` before each text of a concept, ``prompts`` answered with
+    ``reply`` tokens at most, ``windows`` of held-out text, ``own`` replies that say how the model speaks by itself."""
 
-    ``markers`` are the user's and the bot's turn marker; ``heldout`` (n,) tokens that no training
-    step saw; ``neutral_prompts`` first turns (or, for plain text, passages) that favour no concept.
+    questions: int = 16
+    prompts: int = 64
+    reply: int = 24
+    windows: int = 96
+    own: int = 512
+
+
+class Tokens(Protocol):
+    """What a text model asks of its tokenizer. ``size`` counts tokens, ``unknown`` is the id of what it cannot write
+    (or None), ``stops`` the ids at which writing ends."""
+
+    size: int
+
+    @property
+    def unknown(self) -> int | None: ...
+    @property
+    def stops(self) -> frozenset[int]: ...
+    def encode(self, text: str) -> list[int]: ...
+    def decode(self, ids: Sequence[int]) -> str: ...
+    def piece(self, token_id: int) -> str: ...
+
+
+class TextModel:
+    """The text side of a ``Model``. Without ``dialogue`` it is a plain-text model.
+
+    ``heldout`` (n,) are tokens that no training step saw; ``neutral_prompts`` first turns (or, for plain text,
+    passages) that favour no concept; ``opening`` what every text begins with (a token for its beginning, where the
+    model wants one). ``max_length`` is how many tokens it reads at once, ``window`` how many it is measured by;
+    ``batch`` sequences share a pass, of at most ``room`` tokens with what pads them (the logits of many tokens and a
+    large vocabulary take much memory). ``spoken_at`` is where concepts are read unless something else is asked for
+    (see ``states``), ``sizes`` how much is read to measure.
     """
 
     def __init__(
@@ -41,10 +73,16 @@ class TextModel:
         layers: int,
         network: Network,
         config: Any,
-        tokenizer: Tokenizer,
+        tokenizer: Tokens,
         *,
-        markers: tuple[str, str] | None = None,
+        dialogue: Dialogue | None = None,
         neutral_prompts: Sequence[str] = (),
+        opening: Sequence[int] = (),
+        window: int | None = None,
+        batch: int = BATCH,
+        room: int | None = None,
+        spoken_at: str = "decision",
+        sizes: Sizes | None = None,
     ) -> None:
         self.live = live
         self.extra = extra
@@ -53,9 +91,26 @@ class TextModel:
         self.layers = layers
         self.config = config
         self.tokenizer = tokenizer
-        self.markers = markers
+        self.dialogue = dialogue
         self.neutral_prompts: tuple[str, ...] = tuple(neutral_prompts)
+        self.opening = list(opening)
         self.max_length: int = config.context
+        self.window = min(window or self.max_length, self.max_length)
+        self.batch = batch
+        self.room = room
+        self.spoken_at = spoken_at
+        self.sizes = sizes or Sizes()
+
+        self._own_prompts = self.neutral_prompts
+        self._other: tuple[str, Tensor] | None = None  # held-out text to be measured by instead of its own
+
+    def measured_by(self, prompts: Sequence[str], text: str) -> None:
+        """Be measured by other neutral prompts and another held-out text; where they are empty, by its own."""
+        self.neutral_prompts = tuple(prompts) or self._own_prompts
+        if not text:
+            self._other = None
+        elif self._other is None or self._other[0] != text:
+            self._other = (text, torch.tensor(self.encode(text), dtype=torch.int64))
 
     @property
     def device(self) -> torch.device:
@@ -64,7 +119,7 @@ class TextModel:
     @property
     def heldout(self) -> Tensor | None:
         """(n,) int64 tokens that training did not see, or None."""
-        tokens = self.extra.get("heldout")
+        tokens = self.extra.get("heldout") if self._other is None else self._other[1]
         return None if tokens is None else tokens.to(self.device, torch.int64)
 
     # -------------------------------------------------------------------------------- tokens
@@ -82,19 +137,26 @@ class TextModel:
         return self.tokenizer.piece(token_id)
 
     def windows(self, limit: int | None = None, tokens: Tensor | None = None) -> Tensor:
-        """(n, context + 1) consecutive windows of ``tokens`` (the held-out text without it)."""
+        """(n, window + 1) consecutive windows of ``tokens`` (the held-out text without it)."""
         source = self.heldout_tokens() if tokens is None else tokens.to(self.device, torch.int64)
-        count = (len(source) - 1) // self.max_length
+        step = self.window - len(self.opening)
+        count = (len(source) - 1) // step
         if count < 1:
             length = max(2, len(source))
-            return source.reshape(1, -1) if len(source) >= 2 else source.new_zeros(0, length)
-        count = min(count, limit or count)
-        return source[: count * self.max_length + 1].unfold(0, self.max_length + 1, self.max_length)
+            found = source.reshape(1, -1) if len(source) >= 2 else source.new_zeros(0, length)
+        else:
+            count = min(count, limit or count)
+            found = source[: count * step + 1].unfold(0, step + 1, step)
+        if not self.opening:
+            return found
+        return torch.cat([source.new_tensor([self.opening]).expand(len(found), -1), found], dim=1)
 
     # -------------------------------------------------------------------------------- passes
 
-    def forward(self, tokens: Tensor, *, change: Change = NOTHING) -> Pass:
-        """(b, t) -> logits (b, t, v) and per layer x_K (b, t, d), with the live weights.
+    def forward(
+        self, tokens: Tensor, *, change: Change = NOTHING, read: Collection[int] | None = None
+    ) -> Pass:
+        """(b, t) -> logits (b, t, v) and per layer (that is ``read``) x_K (b, t, d), with the live weights.
 
         Gradients flow (to ``change``); wrap in ``torch.no_grad()`` when they are not wanted.
         """
@@ -104,7 +166,7 @@ class TextModel:
             )
         if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.tokenizer.size:
             raise LandscapeError(f"a token is outside the vocabulary of {self.tokenizer.size}")
-        return self.run(tokens, change)
+        return self.run(tokens, change, read=read)
 
     def run(
         self,
@@ -114,15 +176,54 @@ class TextModel:
         start: Start | None = None,
         cache: Cache | None = None,
         wanted: Tensor | None = None,
+        read: Collection[int] | None = None,
+        begins: Tensor | None = None,
+        lengths: Tensor | None = None,
     ) -> Pass:
-        """A pass with the live weights, its tokens unchecked (see ``protocol.Network``)."""
+        """A pass with the live weights, its tokens unchecked (see ``protocol.Network``).
+
+        ``begins`` (b,) says where the reply of each row begins (counted from its first token), ``lengths`` (b,) how
+        long it is without what pads it: a change that acts at some positions only asks for them.
+        """
+        if any(each.where is not None or each.tally is not None for each in (change, *change.also)):
+            given = (tokens, start, cache, begins, lengths)
+            placed = [self._placed(each, *given) for each in (change, *change.also)]
+            change = replace(placed[0], also=tuple(placed[1:]))
         return self.network.run(
-            self.live, self.config, tokens, change, start=start, cache=cache, wanted=wanted
+            self.live, self.config, tokens, change, start=start, cache=cache, wanted=wanted, read=read
         )
 
-    def entering(self, tokens: Tensor, layer: int) -> Tensor:
-        """(b, t) -> (b, t, m): what enters a layer. Passes that differ from this layer on only can ``start`` here."""
-        return self.network.entering(self.live, self.config, tokens, layer)
+    def _placed(
+        self,
+        change: Change,
+        tokens: Tensor | None,
+        start: Start | None,
+        cache: Cache | None,
+        begins: Tensor | None,
+        lengths: Tensor | None,
+    ) -> Change:
+        """The change (without what comes after it) with the mask of the positions (b, t) at which it acts in a pass,
+        which are counted."""
+        given = tokens if tokens is not None else start.stream if start is not None else None
+        assert given is not None
+        rows, count = given.shape[:2]
+        before = torch.zeros(rows, dtype=torch.int64, device=given.device) if cache is None else cache.lengths
+        places = before[:, None] + torch.arange(count, device=given.device)
+        whole = before + count if lengths is None else lengths.to(given.device)
+        real = places < whole[:, None]
+        mask = real
+        if change.where is not None:
+            begins = None if begins is None else begins.to(given.device)
+            mask = change.where.mask(tokens, places, begins, whole) & real
+        if change.tally is not None:
+            change.tally.touched += int(mask.sum())
+            change.tally.seen += int(real.sum())
+        return change if change.where is None else replace(change, mask=mask)
+
+    def entering(self, tokens: Tensor, layer: int, cache: Cache | None = None) -> Tensor:
+        """(b, t) -> (b, t, m): what enters a layer. Passes that differ from this layer on only can ``start`` here.
+        With a ``cache`` the tokens come behind its own."""
+        return self.network.entering(self.live, self.config, tokens, layer, cache)
 
     def looks_back_from(self, layer: int) -> bool:
         """Whether any attention comes after a layer. Where none does, positions do not touch each other from the
@@ -139,8 +240,8 @@ class TextModel:
     def loss(self, tokens: Tensor, *, change: Change = NOTHING) -> Tensor:
         """(b, t) windows -> (b, t − 1) negative log-likelihood of every next token, in nats."""
         rows = []
-        for chunk in chunks(tokens):
-            logits = self.forward(chunk[:, :-1], change=change).logits
+        for chunk in self.chunks(tokens):
+            logits = self.forward(chunk[:, :-1], change=change, read=()).logits
             rows.append(
                 functional.cross_entropy(logits.transpose(1, 2).float(), chunk[:, 1:], reduction="none")
             )
@@ -148,9 +249,14 @@ class TextModel:
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """What the model is given: in a dialogue the prompt as the user's turn, ready for a reply."""
-        if self.markers is None:
-            return (self.encode(prompt) or [0])[-(self.max_length - 1) :]
+        if self.dialogue is None:
+            return self.opened(self.encode(prompt))
         return self.conversation([prompt])[-(self.max_length - 1) :]
+
+    def opened(self, ids: list[int], room: int = 1) -> list[int]:
+        """Tokens of a text on its own, the last of those that fit with ``room`` for more; at least one."""
+        kept = self.max_length - room - len(self.opening)
+        return (self.opening + ids[-kept:] if kept > 0 else self.opening) or [0]
 
     def conversation_ids(self, turns: Sequence[str]) -> list[int]:
         """Tokens of the turns (user, bot, user, …) and the marker behind which the next one begins."""
@@ -199,20 +305,42 @@ class TextModel:
 
     def conversation(self, turns: Sequence[str]) -> list[int]:
         """Tokens of user, bot, user, … turns and the marker of the turn that comes next."""
-        assert self.markers is not None  # callers have checked
-        text = "".join(f"{self.markers[k % 2]} {turn.strip()}\n" for k, turn in enumerate(turns))
-        ids = self.encode(f"{text}{self.markers[len(turns) % 2]} ")
-        return ids[-self.max_length :]
+        assert self.dialogue is not None  # callers have checked
+        return self.dialogue.ids(turns)[-self.max_length :]
 
-    def padded(self, rows: list[list[int]], batch: int = BATCH) -> Iterator[tuple[Tensor, list[int], int]]:
+    @property
+    def ending(self) -> tuple[int, ...]:
+        """What a reply ends with (token ids)."""
+        return () if self.dialogue is None else self.dialogue.end
+
+    def chunks(self, rows: Tensor) -> list[Tensor]:
+        """Rows in parts of one pass each."""
+        step = self._fitting([rows.shape[1]] * min(len(rows), self.batch)) if len(rows) else 1
+        return [rows[i : i + step] for i in range(0, len(rows), step)]
+
+    def padded(
+        self, rows: list[list[int]], batch: int | None = None
+    ) -> Iterator[tuple[Tensor, list[int], int]]:
         """(tokens (b, t) padded on the right, lengths, number of the first row), batch by batch."""
-        for start in range(0, len(rows), batch):
-            part = rows[start : start + batch]
+        start = 0
+        while start < len(rows):
+            part = rows[start : start + (batch or self._fitting([len(row) for row in rows[start:]]))]
             lengths = [len(r) for r in part]
             padded = torch.zeros(len(part), max(lengths), dtype=torch.int64)
             for k, row in enumerate(part):
                 padded[k, : len(row)] = torch.tensor(row)
             yield padded.to(self.device), lengths, start
+            start += len(part)
+
+    def _fitting(self, lengths: Sequence[int]) -> int:
+        """How many of rows of these lengths, from the first on, share a pass."""
+        count, longest = 0, 0
+        for length in lengths[: self.batch]:
+            longest = max(longest, length)
+            if count and self.room is not None and (count + 1) * longest > self.room:
+                break
+            count += 1
+        return count
 
 
 def check_finite(values: Tensor, what: str) -> None:
@@ -222,8 +350,3 @@ def check_finite(values: Tensor, what: str) -> None:
             f"the model's {what} are not finite numbers: a weight, or what was applied to it, is too large",
             hint="`status` shows what is applied; `restore` brings a layer back as it was loaded",
         )
-
-
-def chunks(rows: Tensor) -> list[Tensor]:
-    """Rows in parts of one pass each."""
-    return [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]

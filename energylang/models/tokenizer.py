@@ -184,6 +184,11 @@ class Tokenizer:
         """The id that stands for what the corpus did not contain; None for bpe."""
         return None if isinstance(self.codec, BpeCodec) else len(self.specials)
 
+    @property
+    def stops(self) -> frozenset[int]:
+        """The ids at which writing ends: the markers of a turn."""
+        return frozenset(range(len(self.specials)))
+
     def encode(self, text: str) -> list[int]:
         """Token ids of ``text``; never fails (a lone surrogate is replaced)."""
         text = text.encode("utf-8", "replace").decode("utf-8")

@@ -26,6 +26,7 @@ from . import (
     pair,
     record,
     safety,
+    stream,
     watermark,
 )
 
@@ -37,6 +38,7 @@ MODULES = (
     data,
     causal,
     meaning,
+    stream,
     safety,
     consolidate,
     watermark,

@@ -138,9 +138,15 @@ interpolate = Op(
 export_concept = Op(
     "export-concept",
     summary="Write a concept into a file.",
+    details="A .gguf file is a control vector as repeng and llama.cpp read it: the concept's direction at every "
+    "layer from L1 on (at its own alone, where it has no texts to read).",
     params=(
         Param("concept", t.CONCEPT, "the concept's name"),
-        Param("path", t.PATH, "ends in .safetensors, .json, or .pt (the published tool's layout)"),
+        Param(
+            "path",
+            t.PATH,
+            "ends in .safetensors, .json, .pt (the published tool's layout), or .gguf (a control vector)",
+        ),
     ),
     effects=Effect.FILES,
     result=results.Stored,
@@ -156,13 +162,15 @@ export_concept = Op(
 import_concept = Op(
     "import-concept",
     summary="Read a concept from a file.",
-    details="The states must have the layer's dimension. Of a .pt file tensors, numbers and texts are read; one that "
+    details="Of a control vector (.gguf) the direction at layer= becomes the concept. The states must have the layer's "
+    "dimension. Of a .pt file tensors, numbers and texts are read; one that "
     "asks for code is refused, and nothing in it runs.",
     params=(
         Param(
             "path",
             t.PATH,
-            "a .safetensors, .json or .pt file that export-concept wrote, here or in the published tool",
+            "a .safetensors, .json or .pt file that export-concept wrote, here or in the published tool, or a control "
+            "vector (.gguf)",
         ),
         Param("name", t.CONCEPT, "another name for it", None, keyword_only=True),
         Param("layer", t.LAYER, "another layer for it", None, keyword_only=True),

@@ -9,12 +9,30 @@ from energylang import results
 from energylang.signature import types as t
 from energylang.signature.declaration import FORCE, Clash, Effect, Example, Flow, Op, Param
 
+from .causal import placebo_count
 from .edit import DAMAGE, DOSE, HOW_MUCH, ONE_SIZE
 from .observe import LAYER
 
 ANY_LAYER = replace(LAYER, help="the layer, such as L0, or auto", choices=("auto",))
 
 CONCEPT = Param("concept", t.CONCEPT, "the concept's name")
+CONCEPTS = Param("concept", t.CONCEPTS, "the concepts' names")
+SOME_LAYERS = Param("layer", t.LAYERS, "a layer, a range, or layers for all of them", choices=("auto",))
+DIRECTION = Param(
+    "direction",
+    t.CHOICE,
+    "how the direction is found: mean (the difference of means) or pca (of pairs of text and contrast)",
+    None,
+    choices=("mean", "pca"),
+    keyword_only=True,
+)
+AT = Param(
+    "at",
+    t.AT,
+    'at which positions: all, reply (where the model speaks), last, a "word", or places such as 3..7',
+    "all",
+    keyword_only=True,
+)
 
 
 capture = Op(
@@ -31,10 +49,12 @@ capture = Op(
         Param(
             "position",
             t.TEXT,
-            "where the state is read: decision (the default), last, mean, or a token of the text",
+            "where the state is read: decision (the default; mean for a pretrained model), last, mean, a token of the "
+            "text, or tokens such as 3..7",
             None,
             keyword_only=True,
         ),
+        DIRECTION,
     ),
     effects=Effect.CHANGES | Effect.TEXT,
     flow=Flow(creates="concept", at="layer"),
@@ -138,22 +158,28 @@ remove_concept = Op(
 
 steer = Op(
     "steer",
-    summary="What is said under a push of growing strength towards a concept.",
-    details="A tilt: an external field along the concept is added to the layer's drive in every pass. The model is "
-    "not changed. Every strength stands beside ten random fields of the same norm.",
+    summary="What is said under a push of growing strength towards a concept, or (negative) away from it.",
+    details="A tilt: a field along the concept is added to the layer's drive (in a stream: to the stream itself) in "
+    "every pass, at the positions `at`. The model is not changed. Every strength stands beside random fields of "
+    "the same norm. In a range of layers (L12..L18) every layer is pushed along its own direction; of several "
+    "concepts the sum is. `push` holds such a push in what the model says.",
     params=(
-        ANY_LAYER,
-        CONCEPT,
+        replace(
+            SOME_LAYERS, help="a layer, a range such as L12..L18, layers for all, or auto: the concept's own"
+        ),
+        replace(CONCEPTS, help="a concept, or a list of them"),
         Param(
             "strengths",
             t.NUMBERS,
             "multiples of the distance from neutral to the concept; auto: a row that ends where the damage is spent",
             "auto",
-            above=0,
+            minimum=-1e6,
             maximum=1e6,
             choices=("auto",),
         ),
         DAMAGE,
+        AT,
+        replace(placebo_count(10), keyword_only=True),
     ),
     effects=Effect.READS | Effect.TEXT,
     result=results.Steering,

@@ -6,23 +6,27 @@ from energylang import results
 from energylang.signature import types as t
 from energylang.signature.declaration import Effect, Example, Flow, Op, Param
 
+from .concept import ANY_LAYER, DIRECTION
+
 capture_file = Op(
     "capture-file",
     summary="Add every example in a file to a concept: a line of text, or a field of a record.",
     details="A .json, .jsonl, .csv or .tsv file holds records (or texts, in JSON): column= names the field. "
     "The examples are read in one pass.",
     params=(
-        Param("layer", t.LAYER, "the layer, such as L0"),
+        ANY_LAYER,
         Param("concept", t.CONCEPT, "the concept's name"),
         Param("path", t.PATH, "a text file with an example on every line, or a file of records"),
         Param(
             "position",
             t.TEXT,
-            "where the state is read: decision, last, mean, or a token",
+            "where the state is read: decision, last, mean, a token, or tokens such as 3..7",
             None,
             keyword_only=True,
         ),
         Param("column", t.TEXT, "the field of a record that holds the text", None, keyword_only=True),
+        Param("contrast", t.TEXT, "the field that holds what is not the concept", None, keyword_only=True),
+        DIRECTION,
     ),
     effects=Effect.CHANGES | Effect.TEXT | Effect.FILES,
     flow=Flow(creates="concept", at="layer"),

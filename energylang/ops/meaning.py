@@ -9,6 +9,7 @@ from energylang.signature import types as t
 from energylang.signature.declaration import Clash, Effect, Example, Flow, FromSetting, Op, Param
 
 from .causal import placebo_count
+from .concept import AT
 from .observe import BASIN, LAYER, TARGET
 
 probe = Op(
@@ -30,9 +31,11 @@ trace = Op(
     "trace",
     summary="The convergence path of every token of a text: energies, iterations, and the basin it reaches.",
     details="The model takes a few steps only and reads the state it has then: the cosine says how near that is to the "
-    "centre of the basin in which it would settle.",
+    "centre of the basin in which it would settle. In a stream: the norm of every token's state, what it would say "
+    "next through the head alone, and how far it leans to the concepts captured in the layer (0 neutral, 1 the "
+    "concept).",
     params=(LAYER, Param("text", t.TEXT, "a text")),
-    effects=Effect.READS | Effect.TEXT | Effect.LANDSCAPE,
+    effects=Effect.READS | Effect.TEXT,
     result=results.Trace,
     examples=(
         Example(
@@ -117,8 +120,11 @@ SAMPLING = (
 neighbours = Op(
     "neighbours",
     summary="The basins nearest to a direction, each with a text that settles in it.",
+    details="In a stream: the tokens that the direction makes likelier through the head, the MLP neurons of the "
+    "layer that write along it, and the other concepts captured there. A concept's direction is the one in which "
+    "`steer` pushes.",
     params=(LAYER, TARGET, TOP),
-    effects=Effect.READS | Effect.LANDSCAPE,
+    effects=Effect.READS,
     result=results.Neighbours,
     examples=(
         Example(
@@ -211,8 +217,9 @@ contexts = Op(
 trace_generation = Op(
     "trace-generation",
     summary="A reply of the live model, and the basin of a layer in which each of its tokens settled.",
+    details="In a stream: what `trace` says of every token of the reply, of the state from which it was chosen.",
     params=(LAYER, Param("prompt", t.TEXT, "what to answer or to continue"), *SAMPLING),
-    effects=Effect.TEXT | Effect.READS | Effect.LANDSCAPE,
+    effects=Effect.TEXT | Effect.READS,
     result=results.Trajectory,
     examples=(
         Example('trace-generation L3 "Hi, can you help me?" tokens=6', "it.tokens.count > 0", on="tiny"),
@@ -223,9 +230,15 @@ classify = Op(
     "classify",
     summary="How much of a token, or of the next one, does the basin it settles in tell?",
     details="A linear probe on the identity of the basin, fitted on one half of the held-out text and judged on the "
-    "other, beside the same probe fitted to shuffled basins.",
-    params=(LAYER, Param("of", t.CHOICE, "what is told", "token", choices=("token", "next"))),
-    effects=Effect.READS | Effect.TEXT | Effect.LANDSCAPE,
+    "other, beside the same probe fitted to shuffled basins. labels= names a file of texts and labels of your own "
+    "(.json: {label: [texts]}; .csv, .tsv, .jsonl: fields text and label): a linear probe on the texts' states "
+    "tells the label of texts it was not fitted to, beside the same with shuffled labels; it works on every layer.",
+    params=(
+        LAYER,
+        Param("of", t.CHOICE, "what is told", "token", choices=("token", "next")),
+        Param("labels", t.PATH, "a file of texts and labels", None, keyword_only=True),
+    ),
+    effects=Effect.READS | Effect.TEXT | Effect.FILES,
     result=results.Classification,
     examples=(
         Example("classify L3", "it.accuracy > it.shuffled", on="tiny"),
@@ -235,11 +248,22 @@ classify = Op(
 
 ablate = Op(
     "ablate",
-    summary="The loss with the subspace of some basins projected out, beside as many random basins.",
-    params=(Param("basins", t.BASINS, "a basin, or a list of basins of one layer"), placebo_count(10)),
-    effects=Effect.READS | Effect.TEXT | Effect.LANDSCAPE,
+    summary="The loss with basins, neurons, heads or concepts taken out, beside as many random ones.",
+    details="The subspace of basins or of concepts is projected out of the layer's state; neurons (L14.N345) and heads "
+    "(L14.H3) are silenced, at the positions `at`. Of several the kind is one and the same. `scale` holds such a "
+    "change in what the model says.",
+    params=(
+        Param("parts", t.PARTS, "a basin, a neuron, a head or a concept, or a list of them"),
+        placebo_count(10),
+        AT,
+    ),
+    effects=Effect.READS | Effect.TEXT,
     result=results.Ablation,
     examples=(
+        Example("ablate L1.H1 placebos=3", 'it.parts[0] == "L1.H1" and it.touched > 0', on="tiny"),
+        Example(
+            'capture L3 polite "Thank you"\nablate polite placebos=2 at=reply', "it.rank == 1", on="tiny"
+        ),
         Example("survey L3\nablate L3.B0 placebos=3", "it.loss_after > 0 and it.placebos == 3", on="tiny"),
         Example("survey L3\nablate [L3.B0, L3.B1] placebos=2", "it.basins.count == 2", on="tiny"),
     ),

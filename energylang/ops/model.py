@@ -12,11 +12,12 @@ from .observe import LAYER
 load = Op(
     "load",
     summary="Load a model.",
-    details="A bundled name (tiny), a sandbox (random:256, random:256x4, planted:256x20), or the path of a "
-    ".safetensors, .pt or .pth file. Concepts and history belong to the model before and are left behind; with "
-    "session=true those that `save … session=true` wrote come back, and undo goes on from there.",
+    details="A bundled name (tiny), a sandbox (random:256, random:256x4, planted:256x20), a pretrained transformer "
+    "(smollm2 once `el get` fetched it, hf:ORG/NAME from the hub's cache, a folder of Hugging Face, a .gguf file), "
+    "or the path of a .safetensors, .pt or .pth file. Concepts and history belong to the model before and are left "
+    "behind; with session=true those that `save … session=true` wrote come back, and undo goes on from there.",
     params=(
-        Param("model", t.MODEL, "a bundled name, random:D, planted:DxK, or a path"),
+        Param("model", t.MODEL, "a bundled name, random:D, planted:DxK, smollm2, hf:ORG/NAME, or a path"),
         Param("session", t.BOOL, "with the session that is in the file", False, keyword_only=True),
     ),
     effects=Effect.LOADS | Effect.FILES,
@@ -106,7 +107,12 @@ save = Op(
     "session=true it also holds the whole session: the tree of changes, concepts, settings, guards, basins; "
     "`load … session=true` brings it back. Variables and procedures of a script are not kept.",
     params=(
-        Param("path", t.PATH, "ends in .safetensors, or in .pt: the published tool's layout, without words"),
+        Param(
+            "path",
+            t.PATH,
+            "ends in .safetensors, or in .pt: the published tool's layout, without words; of a pretrained model a "
+            "folder",
+        ),
         Param("session", t.BOOL, "the history and all that it knows as well", False, keyword_only=True),
     ),
     effects=Effect.FILES,

@@ -10,6 +10,7 @@ from energylang import results
 
 from .dispatch import render
 from .marks import bar, distance, facts, give_or_take, percent, percents, table
+from .stream import touched
 
 _KINDS = {"random": "random value", "other": "another concept", "shuffled": "shuffled label"}
 
@@ -37,7 +38,7 @@ def capture(concept: results.ConceptInfo) -> RenderableType:
                 f"L{fit.layer}",
                 f"{fit.separability:.1f}",
                 percent(fit.accuracy),
-                percent(fit.carried),
+                percent(fit.carried) if fit.carried is not None else "–",
                 "◂ chosen" if fit.chosen else "",
             )
         parts.append(rows)
@@ -109,13 +110,15 @@ def _distance(z: float | None, count: int) -> str:
 def steer(steering: results.Steering) -> RenderableType:
     with_share = steering.share_before is not None
     title = Text.assemble(
-        (f"L{steering.layer}", "bold"),
-        " tilted towards ",
+        (_layers(steering), "bold"),
+        " pushed towards ",
         (steering.concept, "bold"),
-        f", beside {steering.placebos} random fields of the same norm",
+        "" if steering.at == "all" else f" at={steering.at}",
+        f", beside {steering.placebos} random pushes of the same norm",
     )
+    own = any(step.own_change is not None for step in steering.steps)
     shares = ("replies", "", "random", "z") if with_share else ()
-    columns = ("strength", *shares, "log-prob.", "random", "z", "damage")
+    columns = ("strength", *shares, "log-prob.", "random", "z", "damage", *(("own replies",) if own else ()))
     rows = table(*columns, right=tuple(i for i, name in enumerate(columns) if i and name))
     if with_share:
         before = steering.share_before or 0.0
@@ -134,10 +137,25 @@ def steer(steering: results.Steering) -> RenderableType:
             give_or_take(step.log_prob_placebo, step.log_prob_placebo_std, 3),
             distance(step.log_prob_z),
             percents(step.loss_change, step.loss_change_error, 2, "+"),
+            *((f"{step.own_change:+.3f}",) if step.own_change is not None else ()),
         )
     best = (
         f"◂ the largest strength within {percent(steering.damage)} damage"
         if steering.best is not None
         else f"no strength keeps within {percent(steering.damage)} damage"
     )
-    return Group(title, rows, Text(best, style="dim"))
+    words = [Text(best, style="dim")]
+    if own:
+        words.append(
+            Text(
+                "own replies: rise of the loss on what the model says by itself, in nats a token", style="dim"
+            )
+        )
+    if steering.seen:
+        words.append(touched(steering.touched, steering.seen, "what was read and said"))
+    return Group(title, rows, *words)
+
+
+def _layers(steering: results.Steering) -> str:
+    layers = steering.layers or (steering.layer,)
+    return f"L{layers[0]}" if len(layers) == 1 else f"L{layers[0]}..L{layers[-1]}"

@@ -9,6 +9,7 @@ from energylang import results
 
 from .dispatch import render
 from .marks import bar, distance, facts, number, percent, percents, table
+from .stream import near_stream, stream_tokens, touched
 
 
 @render.register
@@ -25,18 +26,24 @@ def generate(made: results.Generation) -> RenderableType:
         if basin is not None
     ]
     missing = sum(basin is None for _, basin, _ in known)
+    held: list[RenderableType] = []
+    if made.held:
+        held.append(Text("under " + ", ".join(made.held), style="yellow"))
+    if made.seen:
+        held.append(touched(made.touched, made.seen, "prompt and reply"))
     if not named:
-        return said
+        return Group(said, *held) if held else said
     layer = len(made.steps[0].basins) - 1
     shown = ", ".join(named[:8]) + (" …" if len(named) > 8 else "")
     none = f"; {missing} of {len(known)} in none" if missing else ""
     words = f"basins of L{layer} (cosine of the state held to the centre): {shown}{none}"
-    return Group(said, Text(words, style="dim"))
+    return Group(said, Text(words, style="dim"), *held)
 
 
 _SHOWN = 12
 
 
+_NAMED = 6  # parts of an ablation
 _SPARKS = "▁▂▃▄▅▆▇█"
 
 
@@ -140,6 +147,8 @@ def _distance(usage: results.Usage) -> Text:
 
 @render.register
 def neighbours(found: results.Neighbours) -> RenderableType:
+    if found.says:
+        return near_stream(found)
     if not found.neighbours:
         return Text(f"no other basin is known in L{found.layer}", style="dim")
     rows = table("basin", "cosine", "", "starts", "for example", right=(1, 3), wrap=(4,))
@@ -196,6 +205,8 @@ def _traced(tokens: tuple[results.TracedToken, ...]) -> RenderableType:
 
 @render.register
 def trace(trace: results.Trace) -> RenderableType:
+    if trace.stream:
+        return Group(Text(f"L{trace.layer}  “{trace.text}”", style="bold"), stream_tokens(trace.stream))
     note = "the energy never rises" if trace.rises == 0 else f"the energy rises at {trace.rises} steps"
     return Group(
         Text.assemble((f"L{trace.layer}", "bold"), f"  {trace.mean_iterations:.1f} steps on average, {note}"),
@@ -214,14 +225,18 @@ def _missing(found: results.Trace | results.Trajectory) -> list[RenderableType]:
 
 @render.register
 def trace_generation(made: results.Trajectory) -> RenderableType:
-    parts: list[RenderableType] = [
-        Text.assemble(("“", "dim"), (made.text, "bold"), ("”", "dim")),
-        Text.assemble(
-            (f"L{made.layer}  ", "bold"), " → ".join(f"B{basin}" for basin in made.basins) or "no known basin"
-        ),
-        _traced(made.tokens),
-        *_missing(made),
-    ]
+    parts: list[RenderableType] = [Text.assemble(("“", "dim"), (made.text, "bold"), ("”", "dim"))]
+    if made.stream:
+        parts += [Text(f"L{made.layer}", style="bold"), stream_tokens(made.stream)]
+    else:
+        parts += [
+            Text.assemble(
+                (f"L{made.layer}  ", "bold"),
+                " → ".join(f"B{basin}" for basin in made.basins) or "no known basin",
+            ),
+            _traced(made.tokens),
+            *_missing(made),
+        ]
     if made.interventions:
         parts.append(Text("under " + ", ".join(made.interventions), style="yellow"))
     return Group(*parts)
@@ -229,6 +244,20 @@ def trace_generation(made: results.Trajectory) -> RenderableType:
 
 @render.register
 def classify(found: results.Classification) -> RenderableType:
+    if found.labels:
+        return Group(
+            Text.assemble(
+                f"the state in L{found.layer} tells {len(found.labels)} labels in ",
+                (percents(found.accuracy, found.error), "bold"),
+                f" of {found.tested_on} texts, each judged by a probe that was fitted without it",
+            ),
+            facts(
+                shuffled_labels=percents(found.shuffled, found.shuffled_std),
+                z=distance(found.z),
+                always_the_commonest=percent(found.majority),
+                labels=", ".join(found.labels),
+            ),
+        )
     what = "the token" if found.of == "token" else "the next token"
     return Group(
         Text.assemble(
@@ -247,16 +276,19 @@ def classify(found: results.Classification) -> RenderableType:
 
 @render.register
 def ablate(found: results.Ablation) -> RenderableType:
-    names = ", ".join(f"B{basin}" for basin in found.basins)
+    names = ", ".join(found.parts[:_NAMED])
+    names += f" and {len(found.parts) - _NAMED} more" if len(found.parts) > _NAMED else ""
+    where = "" if found.at == "all" else f" at={found.at}"
     return Group(
         Text.assemble(
-            f"without {names} of L{found.layer} the loss is ",
+            f"without {names}{where} the loss is ",
             (f"{found.loss_after:.4f}", "bold"),
             f" instead of {found.loss_before:.4f}",
         ),
         facts(
             change=percents(found.loss_change, found.loss_change_error, 2, "+"),
-            random_basins=percents(found.placebo, found.placebo_std, 2, "+"),
-            z=distance(found.z),
+            random_others=percents(found.placebo, found.placebo_std, 2, "+"),
+            z=distance(found.z if found.placebos > 2 else None),
         ),
+        touched(found.touched, found.seen, "the held-out text"),
     )

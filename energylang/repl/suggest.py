@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energylang.models.header import bundled_names
+from energylang.models.pretrained.places import PUBLISHED
 from energylang.ops import TABLE
 from energylang.signature import types as t
 from energylang.signature.declaration import Op, Param
@@ -177,8 +178,10 @@ def _fitting(param: Param, typed: str, place: _Place, session: Session | None) -
         if kind == t.DIRECTION:
             yield from _concepts(typed, session)
             yield from _matching([("seed", "a random direction: seed 42")], typed)
-    elif kind in (t.CONCEPT, t.CONCEPTS):
-        yield from _concepts(typed.rpartition("@")[2] if kind == t.CONCEPTS else typed, session)
+    elif kind == t.AT:
+        yield from _matching([(word, "positions") for word in ("all", "reply", "last")], typed)
+    elif kind in (t.CONCEPT, t.CONCEPTS, t.PARTS):
+        yield from _concepts(typed.rpartition("@")[2] if kind != t.CONCEPT else typed, session)
     elif kind == t.BOOL:
         yield from _matching([("true", ""), ("false", "")], typed)
     elif kind == t.LABEL and session is not None:
@@ -188,6 +191,7 @@ def _fitting(param: Param, typed: str, place: _Place, session: Session | None) -
     elif kind in (t.PATH, t.MODEL):
         if kind == t.MODEL:
             yield from _matching([(name, "bundled") for name in bundled_names()], typed)
+            yield from _matching([(name, "fetched by `el get`") for name in PUBLISHED], typed)
             yield from _matching([(name, "a sandbox") for name in SANDBOXES], typed)
         yield from _paths(typed, session)
 

@@ -21,4 +21,5 @@ from .observe import *
 from .pair import *
 from .record import *
 from .safety import *
+from .stream import *
 from .watermark import *

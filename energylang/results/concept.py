@@ -67,13 +67,14 @@ class LayerFit(Result):
     ``separability`` is d′, the distance between the concept's states and the neutral (or contrast) ones along
     the line through their means, in standard deviations, each state judged by means it had no part in;
     ``accuracy`` is the share of states on the right side of the middle. ``carried`` is the part of what the
-    texts change in the next word that passes through the layer's state: 1 all of it, 0 none.
+    texts change in the next word that passes through the layer's state: 1 all of it, 0 none (None where it was not
+    asked).
     """
 
     layer: int
     separability: float
     accuracy: float
-    carried: float
+    carried: float | None
     chosen: bool
 
 
@@ -118,12 +119,15 @@ class SteeringStep(Result):
     log_prob_z: float | None
     loss_change: float
     loss_change_error: float | None
+    own_change: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Steering(Result):
-    """The dose-response of pushing a layer towards a concept. ``best`` is the largest strength within the damage
-    budget, or nothing. The model is not changed."""
+    """The dose-response of pushing layers towards a concept, at the positions ``at``. ``best`` is the largest strength
+    within the damage budget, or nothing. ``own_change`` of a step is the rise of the loss on the model's own neutral
+    replies (None where it is not measured). ``touched`` of the ``seen`` token positions were pushed, at all strengths
+    alike. The model is not changed."""
 
     layer: int
     concept: str
@@ -134,3 +138,7 @@ class Steering(Result):
     placebos: int
     prompts: int
     steps: tuple[SteeringStep, ...]
+    layers: tuple[int, ...] = ()
+    at: str = "all"
+    touched: int = 0
+    seen: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .base import Result
+from .stream import NearConcept, NearNeuron, StreamToken
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +21,8 @@ class TokenStep(Result):
 @dataclass(frozen=True, eq=False)
 class Generation(Result):
     """Generated text. ``text`` is the continuation alone. Of the states of all steps and layers ``to_zero`` decay to
-    the origin and ``unsettled`` never settle: they have no basin."""
+    the origin and ``unsettled`` never settle: they have no basin. ``held`` are the interventions that were active;
+    pushes and scalings among them ``touched`` so many of the ``seen`` token positions, prompt and reply."""
 
     prompt: str
     text: str
@@ -31,6 +33,9 @@ class Generation(Result):
     steps: tuple[TokenStep, ...]
     to_zero: int = 0
     unsettled: int = 0
+    held: tuple[str, ...] = ()
+    touched: int = 0
+    seen: int = 0
 
     def __str__(self) -> str:
         return self.text
@@ -141,9 +146,15 @@ class Neighbour(Result):
 
 @dataclass(frozen=True, eq=False)
 class Neighbours(Result):
+    """What is near a direction: basins of a landscape; in a stream the tokens that it makes likelier through the head
+    (``says``), the MLP ``neurons`` that write along it, and the ``concepts`` captured there."""
+
     layer: int
     target: str
     neighbours: tuple[Neighbour, ...]
+    says: tuple[TokenScore, ...] = ()
+    neurons: tuple[NearNeuron, ...] = ()
+    concepts: tuple[NearConcept, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +195,8 @@ class TracedToken(Result):
 class Trace(Result):
     """The convergence path of every token of a text in one layer of the live model. ``rises`` counts iterations at
     which the energy went up (0 on a layer with positive semi-definite weight). ``to_zero`` of the tokens decay to the
-    origin, ``unsettled`` never settle; all others have a basin."""
+    origin, ``unsettled`` never settle; all others have a basin. In a model whose layers are a stream ``stream`` has a
+    line a token, and there are no basins."""
 
     layer: int
     text: str
@@ -193,6 +205,7 @@ class Trace(Result):
     rises: int
     to_zero: int = 0
     unsettled: int = 0
+    stream: tuple[StreamToken, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,13 +221,16 @@ class Trajectory(Result):
     interventions: tuple[str, ...]
     to_zero: int = 0
     unsettled: int = 0
+    stream: tuple[StreamToken, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Classification(Result):
     """How well the basin in which a token settles tells the token (or the next one): accuracy of a linear probe on
     basin identity on text it was not fitted to, of the same probe fitted to shuffled basins (mean ± std), and of
-    always guessing the commonest token."""
+    always guessing the commonest token. With ``labels`` of one's own: how well the state of a text tells its label,
+    by a linear probe on the state (``basins`` is 0), beside the same fitted to shuffled labels; ``error`` is the
+    standard error of the accuracy."""
 
     layer: int
     of: str
@@ -226,13 +242,16 @@ class Classification(Result):
     basins: int
     fitted_on: int
     tested_on: int
+    labels: tuple[str, ...] = ()
+    error: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Ablation(Result):
-    """The loss with the subspace of some basins projected out of a layer's states, beside as many random basins of
-    the layer. Losses are on held-out text, in nats per token. A spread is None of a single placebo, and so is z where
-    the placebos do not spread."""
+    """The loss with the subspace of some basins (or concepts) projected out of a layer's states, or with neurons or
+    heads silenced, beside as many random ones of the layer. ``parts`` names them, ``basins`` the basins among them.
+    Losses are on held-out text, in nats per token. A spread is None of a single placebo, and so is z where
+    the placebos do not spread. ``touched`` of the ``seen`` token positions were changed."""
 
     layer: int
     basins: tuple[int, ...]
@@ -245,3 +264,7 @@ class Ablation(Result):
     placebo_std: float | None
     z: float | None
     placebos: int
+    parts: tuple[str, ...] = ()
+    at: str = "all"
+    touched: int = 0
+    seen: int = 0

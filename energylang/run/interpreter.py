@@ -27,7 +27,7 @@ from energylang.results import Attempted, Basin, Result
 from energylang.signature import types as t
 from energylang.signature.coerce import as_statement, coerce, describe, type_name
 from energylang.signature.declaration import Op, Param
-from energylang.signature.values import BasinRef, ConceptName, Layer, Seed
+from energylang.signature.values import BasinRef, ConceptName, Layer, PartName, Seed
 from energylang.syntax import ast
 from energylang.workspace.workspace import Workspace
 
@@ -440,15 +440,21 @@ class Interpreter:
         return BasinRef(node.layer, node.basin)
 
     @value.register
+    def _(self, node: ast.PartRef) -> PartName:
+        return PartName(node.layer, node.kind, node.index)
+
+    @value.register
     def _(self, node: ast.List) -> list[Any]:
         items = [self.value(item) for item in node.items]
         with self._at(node.span):
             return bounded(items)
 
     @value.register
-    def _(self, node: ast.Range) -> list[int]:
+    def _(self, node: ast.Range) -> list[int] | list[Layer]:
         first, last = self.value(node.first), self.value(node.last)
         with self._at(node.span):
+            if isinstance(first, Layer) and isinstance(last, Layer):
+                return bounded([Layer(index) for index in range(first.index, last.index + 1)])
             if not is_number(first, int) or not is_number(last, int):
                 raise ElError("a range goes from a whole number to a whole number", code="EL201")
             if last - first >= MAX_ITEMS:
@@ -511,6 +517,8 @@ class Interpreter:
                 return len(value)
             if isinstance(value, BasinRef) and node.name in ("layer", "id"):
                 return value.layer if node.name == "layer" else value.basin
+            if isinstance(value, PartName) and node.name in ("layer", "index"):
+                return value.layer if node.name == "layer" else value.index
             if isinstance(value, Layer) and node.name[:1] == "B" and node.name[1:].isdecimal():
                 return BasinRef(value.index, int(node.name[1:]))
             raise ElError(f"{type_name(value)} has no field `{node.name}`", code="EL205")

@@ -16,7 +16,7 @@ from typing import Any
 from energylang import results
 from energylang.errors import ElError
 from energylang.signature import types as t
-from energylang.signature.values import BasinRef, ConceptName, Layer, Seed, parse_reference
+from energylang.signature.values import BasinRef, ConceptName, Layer, PartName, Seed, parse_reference
 
 from .declaration import Op, Param
 
@@ -46,6 +46,8 @@ def type_name(value: Any) -> str:
         return "Text"
     if isinstance(value, BasinRef | results.Basin):
         return "Basin"
+    if isinstance(value, PartName):
+        return "Neuron" if value.kind == "N" else "Head"
     if isinstance(value, list | tuple):
         return "List"
     if value is None:
@@ -143,6 +145,8 @@ def article(type: t.Type) -> str:
         t.VALUE: "a number or a word",
         t.STEPS: "a number of changes, or a layer",
         t.BASINS: "a basin, or a list of basins such as [L0.B3, L0.B5]",
+        t.PARTS: "a neuron such as L0.N3, a head such as L0.H1, a basin, a concept, or a list of them",
+        t.AT: 'all, reply, last, a "word", or places such as 3..7',
         t.CONCEPTS: "a concept, or a list of concepts such as [@polite, @formal]",
         t.LABEL: "a name",
     }.get(type, str(type))
@@ -183,6 +187,34 @@ def _basins(value: Any, layer: int | None) -> tuple[BasinRef, ...] | None:
     items = value if isinstance(value, list | tuple) else [value]
     found = [as_basin(item, layer) for item in items]
     return None if not found or any(b is None for b in found) else tuple(b for b in found if b is not None)
+
+
+def _parts(value: Any, layer: int | None) -> tuple[Any, ...] | None:
+    items = value if isinstance(value, list | tuple) else [value]
+    found = [_part(item, layer) for item in items]
+    return None if not found or any(p is None for p in found) else tuple(found)
+
+
+def _part(value: Any, layer: int | None) -> PartName | BasinRef | ConceptName | None:
+    reference = parse_reference(value) if isinstance(value, str) else value
+    if isinstance(reference, PartName):
+        return reference
+    return as_basin(value, layer) or _concept(value, layer)
+
+
+def _at(value: Any, layer: int | None) -> str | None:
+    """Positions as they are written: ``3..7`` of a list of numbers without gaps."""
+    if isinstance(value, list | tuple):
+        numbers = [_int(item, layer) for item in value]
+        if not numbers or any(n is None or n < 0 for n in numbers):
+            return None
+        first = numbers[0] or 0
+        return (
+            f"{first}..{first + len(numbers) - 1}"
+            if numbers == list(range(first, first + len(numbers)))
+            else None
+        )
+    return _text(value, layer)
 
 
 def _concepts(value: Any, layer: int | None) -> tuple[ConceptName, ...] | None:
@@ -312,5 +344,7 @@ _CONVERTERS: Mapping[t.Type, Callable[[Any, int | None], Any]] = {
     t.STEPS: _steps,
     t.BASINS: _basins,
     t.CONCEPTS: _concepts,
+    t.PARTS: _parts,
+    t.AT: _at,
     t.LABEL: _text,
 }

@@ -64,17 +64,20 @@ class Effect(Flag):
 
 LACKS = {
     Effect.TEXT: (
+        "EL250",
         "text",
         "needs a text model, and {} has weights only",
         'load a text model such as "tiny", or one made by `el train`',
     ),
     Effect.LANDSCAPE: (
+        "EL251",
         "landscape",
         "needs a landscape, and the layers of {} are a plain stream",
-        "concepts, `steer`, `generate` and `benchmark` work on it; `el train --arch hlm` makes models with landscapes",
+        "concepts, `steer`, `push`, `ablate`, `classify`, `trace`, `generate` and `benchmark` work on it",
     ),
 }
-"""What an operation may need of a model: the capability, what is said where it is missing, and what helps. EL250."""
+"""What an operation may need of a model: the code and what is said where it is missing, the capability, and what
+helps."""
 
 
 class _Required:

@@ -49,6 +49,10 @@ MODEL = Type("Model")
 LAYER = Type("Layer")
 LAYERS = Type("Layers")  # a layer, or all of them
 BASIN = Type("Basin")
+NEURON = Type("Neuron")
+HEAD = Type("Head")
+PART = Type("Part")  # a basin, a neuron, a head, or a concept's direction
+AT = Type("Positions")  # a word, or a range of places
 CONCEPT = Type("Concept")
 DIRECTION = Type("Direction")  # Basin | Concept | Seed
 SEED = Type("Seed")
@@ -62,7 +66,21 @@ ANY = Type("Any")
 
 ANNOTATIONS: Mapping[str, Type] = {
     type.name: type
-    for type in (INT, FLOAT, BOOL, TEXT, PATH, LAYER, BASIN, CONCEPT, DIRECTION, STRENGTH, MODEL)
+    for type in (
+        INT,
+        FLOAT,
+        BOOL,
+        TEXT,
+        PATH,
+        LAYER,
+        BASIN,
+        NEURON,
+        HEAD,
+        CONCEPT,
+        DIRECTION,
+        STRENGTH,
+        MODEL,
+    )
 }
 """The types that a procedure's parameters can be declared with."""
 
@@ -100,6 +118,8 @@ _ACCEPTS: Mapping[Type, tuple[Type, ...]] = {
     VALUE: (INT, FLOAT, TEXT),
     STEPS: (INT, LAYER),
     LABEL: (TEXT,),
+    PART: (BASIN, SURVEYED, NEURON, HEAD, CONCEPT),
+    AT: (TEXT, ListOf("List[Int]", INT)),
 }
 
 
@@ -108,6 +128,7 @@ def list_of(item: Type) -> ListOf:
 
 
 NUMBERS = list_of(FLOAT)
+PARTS = list_of(PART)
 BASINS = list_of(BASIN)
 CONCEPTS = list_of(CONCEPT)
 
@@ -136,6 +157,8 @@ def join(left: Type, right: Type) -> Type | None:
         return left
     if ANY in (left, right):
         return ANY
+    if left != right and {left, right} <= {NEURON, HEAD, PART, CONCEPT, BASIN, SURVEYED} - {SURVEYED}:
+        return PART
     if {left, right} == {INT, FLOAT}:
         return FLOAT
     if {left, right} == {BASIN, SURVEYED}:
@@ -158,6 +181,8 @@ def fields_of(type: Type) -> Mapping[str, Type] | None:
     """The fields of a value of this type, or ``None`` if it is not a record."""
     if type == BASIN:
         return {"layer": INT, "id": INT}
+    if type in (NEURON, HEAD):
+        return {"layer": INT, "index": INT}
     return type.fields if isinstance(type, Record) else None
 
 

@@ -27,6 +27,18 @@ class BasinRef:
 
 
 @dataclass(frozen=True)
+class PartName:
+    """A part of a block: an MLP neuron (``N``) or an attention head (``H``)."""
+
+    layer: int
+    kind: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"L{self.layer}.{self.kind}{self.index}"
+
+
+@dataclass(frozen=True)
 class ConceptName:
     name: str
 
@@ -47,11 +59,14 @@ class Seed:
 Direction = BasinRef | ConceptName | Seed
 
 _LAYER = re.compile(r"L(\d{1,9})\Z")
+_PART = re.compile(r"L(\d{1,9})\.([NH])(\d{1,9})\Z")
 _BASIN = re.compile(r"L(\d{1,9})\.B(\d{1,9})\Z")
 
 
-def parse_reference(text: str) -> Layer | BasinRef | None:
-    """``"L3"`` and ``"L3.B7"`` as values; ``None`` for any other text."""
+def parse_reference(text: str) -> Layer | BasinRef | PartName | None:
+    """``"L3"``, ``"L3.B7"``, ``"L3.N12"`` and ``"L3.H2"`` as values; ``None`` for any other text."""
+    if match := _PART.match(text):
+        return PartName(int(match[1]), match[2], int(match[3]))
     if match := _BASIN.match(text):
         return BasinRef(int(match[1]), int(match[2]))
     if match := _LAYER.match(text):

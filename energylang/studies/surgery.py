@@ -68,7 +68,7 @@ def _examine(
     progress: Callable[[str], None],
 ) -> dict[str, Any]:
     text, model = session.text, session.model.spec
-    if text.markers is None:
+    if text.dialogue is None:
         raise ElError(
             f"{model} holds no conversations: there are no replies whose concept could be counted",
             code="EL250",

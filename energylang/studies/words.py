@@ -40,7 +40,6 @@ from energylang.landscape.lowrank import LowRank
 from energylang.looking.gauge import Gauge, standard_error
 from energylang.models.protocol import Change, Start
 from energylang.models.states import token_states
-from energylang.models.text import chunks
 from energylang.session import Session
 from energylang.workspace.execution import with_threads
 
@@ -207,7 +206,7 @@ class _Study:
         changed = Change(weights={layer: edit.added_to(self._weight(layer))})
         counts, total = half.counts[name], 0.0
         rows = counts.sum(dim=1).nonzero()[:, 0]
-        for part in chunks(rows):
+        for part in self.session.text.chunks(rows):
             windows, marks = half.windows[part], counts[part]
             stream = self.session.text.entering(windows[:, :-1], layer)
             for sign, change in ((1.0, changed), (-1.0, Change())):

@@ -109,6 +109,15 @@ class BasinRef(Expr):
 
 
 @dataclass(frozen=True)
+class PartRef(Expr):
+    """``L3.N345``, an MLP neuron, or ``L3.H2``, an attention head."""
+
+    layer: int
+    kind: str  # N, H
+    index: int
+
+
+@dataclass(frozen=True)
 class List(Expr):
     items: tuple[Expr, ...]
 

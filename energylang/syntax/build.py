@@ -359,13 +359,22 @@ class TreeBuilder:
             self._index(children[0], basin[1:]),
         )
 
+    def part(self, children: Tokens) -> ast.PartRef:
+        layer, _, part = children[0].partition(".")
+        return ast.PartRef(
+            self.token_span(children[0]),
+            self._index(children[0], layer[1:]),
+            part[0],
+            self._index(children[0], part[1:]),
+        )
+
     def _index(self, token: Token, digits: str) -> Index:
         if len(digits) > 9:
             _fail(
                 "EL107",
                 "this number is too large",
                 self.token_span(token),
-                "layers and basins have at most nine digits",
+                "layers, basins, neurons and heads have at most nine digits",
             )
         return Index(digits)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -13,10 +16,11 @@ from torch import Tensor
 
 from energylang import results
 from energylang.concepts import published
-from energylang.concepts.captured import describe, keep, opposite
+from energylang.concepts.captured import describe, keep, opposite, pushes
+from energylang.concepts.control_vectors import read_vectors, write_vectors
 from energylang.concepts.stored import FORMAT, read_concept, unreadable
 from energylang.errors import ElError
-from energylang.files.storage import json_bytes, located, sealed, write_atomic
+from energylang.files.storage import check_regular, json_bytes, located, sealed, write_atomic
 from energylang.landscape.clusters import cosine_rows
 from energylang.looking.basins import known_basins
 from energylang.looking.tokens import placed
@@ -148,6 +152,8 @@ def export_concept(ws: Workspace, concept: str, path: str) -> results.Stored:
     """Write a concept down."""
     named = concept_named(ws, concept)
     target = located(path, ws.base)
+    if target.suffix == ".gguf":
+        return _export_vectors(ws, named, target, path)
     about = {
         "format": FORMAT,
         "version": 1,
@@ -155,6 +161,7 @@ def export_concept(ws: Workspace, concept: str, path: str) -> results.Stored:
         "layer": named.layer,
         "dim": int(named.centroid.numel()),
         "position": named.position,
+        "axis": named.axis,
         "texts": list(named.texts),
         "contrasts": list(named.contrasts),
         "model": ws.model.spec,
@@ -175,7 +182,7 @@ def export_concept(ws: Workspace, concept: str, path: str) -> results.Stored:
         raise ElError(
             f"cannot write a concept to {path}",
             code="EL504",
-            hint="end the path in .safetensors, .json or .pt",
+            hint="end the path in .safetensors, .json, .pt or .gguf",
         )
     write_atomic(target, data)
     return results.Stored(
@@ -183,9 +190,47 @@ def export_concept(ws: Workspace, concept: str, path: str) -> results.Stored:
     )
 
 
+def _export_vectors(ws: Workspace, named: Concept, target: Path, path: str) -> results.Stored:
+    """Write a concept's directions as a control vector."""
+    layers = tuple(range(1, ws.model.num_layers)) if named.texts else (named.layer,)
+    found = pushes(ws, named, layers)
+    write_vectors(target, found, str(ws.model.metadata.get("architecture", ws.model.header.kind)))
+    return results.Stored(
+        named.name,
+        path,
+        named.layer,
+        len(named.texts),
+        int(named.centroid.numel()),
+        check_regular(target),
+    )
+
+
+def _vector(ws: Workspace, path: str, layer: int | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The direction of a control vector at a layer, as what a concept file holds: from the origin to it."""
+    vectors, _ = read_vectors(located(path, ws.base))
+    if layer is None and len(vectors) > 1:
+        raise ElError(
+            f"{path} has a direction at each of {len(vectors)} layers",
+            code="EL202",
+            hint=f"add layer=L{sorted(vectors)[len(vectors) // 2]}, the layer at which it is to push",
+        )
+    chosen = next(iter(vectors)) if layer is None else layer
+    if chosen not in vectors:
+        raise ElError(
+            f"{path} has no direction at L{chosen}",
+            code="EL511",
+            hint=f"it has L{min(vectors)} to L{max(vectors)}",
+        )
+    direction = vectors[chosen][None]
+    name = re.sub(r"[^\w-]+", "-", Path(path).stem).strip("-") or "vector"
+    about = {"name": name, "layer": chosen, "texts": (), "contrasts": (), "position": ws.text.spoken_at}
+    return about, {"states": direction, "contrast": torch.zeros_like(direction)}
+
+
 def import_concept(ws: Workspace, path: str, name: str | None, layer: int | None) -> results.ConceptInfo:
     """Read a concept from a file into the session, at its own layer or at another."""
-    about, tensors = read_concept(ws, path)
+    given = _vector(ws, path, layer) if path.endswith(".gguf") else read_concept(ws, path)
+    about, tensors = given
     try:
         concept = Concept(
             name or str(about["name"]),
@@ -195,6 +240,7 @@ def import_concept(ws: Workspace, path: str, name: str | None, layer: int | None
             contrast=tensors.get("contrast"),
             position=str(about["position"]),
             contrasts=tuple(str(text) for text in about["contrasts"]),
+            axis="pca" if about.get("axis") == "pca" else "mean",
         )
     except (KeyError, TypeError, ValueError):
         raise unreadable(path, "it lacks what a concept has") from None

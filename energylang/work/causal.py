@@ -22,7 +22,6 @@ from energylang.landscape.lineage import KnownBasin
 from energylang.landscape.proposal import Proposal, resting
 from energylang.looking.basins import known_basins, settled_basins
 from energylang.models.protocol import Change
-from energylang.models.text import chunks
 from energylang.signature.values import BasinRef
 from energylang.trial import asked
 from energylang.trial.draft import Plan
@@ -328,7 +327,7 @@ def causal_across(ws: Workspace, layer: int, basin: BasinRef, to: int, placebos:
 
     def basins_there(change: Change) -> tuple[list[int | None], int]:
         states, count = [], 0
-        for part in chunks(windows):
+        for part in text.chunks(windows):
             passed = text.forward(part, change=change)
             states.append(passed.states[to].flatten(0, 1))
             count += int((_nearest(passed.states[layer], unit) == index).sum())

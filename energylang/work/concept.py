@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from energylang import results
-from energylang.concepts.captured import at_layer, describe, keep, opposite
+from energylang.concepts.captured import at_layer, describe, keep, pushes
 from energylang.concepts.captured import capture as captured
-from energylang.concepts.effects import CHOOSING_WINDOWS, MEASURING_WINDOWS, Ruler, against, measure
+from energylang.concepts.effects import CHOOSING_WINDOWS, MEASURING_WINDOWS, Heard, Ruler, against, measure
 from energylang.concepts.methods import METHODS, Candidate, aimed, attractor, redirected, removal
+from energylang.concepts.stream_ruler import StreamRuler
 from energylang.errors import ElError
 from energylang.looking.gauge import Gauge, standard_error
+from energylang.looking.held import pushing, standing
 from energylang.models import likelihoods
+from energylang.models.positions import Tally
 from energylang.models.protocol import Change
+from energylang.models.states import DECISION
 from energylang.results import Steering, SteeringStep
 from energylang.signature.values import ConceptName
 from energylang.trial.staging import check_force, commit, heard
@@ -28,15 +33,20 @@ from energylang.workspace.workspace import Workspace, counted
 from . import edit
 
 STRENGTHS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
-PLACEBOS = 10
 _PROMPTS = 64
 
 
 def capture(
-    ws: Workspace, layer: int | None, concept: str, text: str, contrast: str | None, position: str | None
+    ws: Workspace,
+    layer: int | None,
+    concept: str,
+    text: str,
+    contrast: str | None,
+    position: str | None,
+    direction: str | None,
 ) -> results.ConceptInfo:
     """Add a text to a concept; without a layer, the one that carries it best."""
-    return describe(ws, captured(ws, layer, concept, [text], contrast, position))
+    return describe(ws, captured(ws, layer, concept, [text], contrast, position, direction))
 
 
 def concepts(ws: Workspace) -> results.Concepts:
@@ -123,39 +133,50 @@ def remove_concept(
 
 @torch.no_grad()
 def steer(
-    ws: Workspace, layer: int | None, concept: str, strengths: Sequence[float] | None, damage: float
+    ws: Workspace,
+    layer: tuple[int, ...] | None,
+    concept: tuple[str, ...],
+    strengths: Sequence[float] | None,
+    damage: float,
+    at: str,
+    placebos: int,
 ) -> results.Steering:
-    """The dose–response of tilting a layer towards a concept."""
-    named = concept_at(ws, layer, concept)
-    layer, text = named.layer, ws.text
-    push = named.centroid - opposite(ws, named).mean(dim=0)
-    size = torch.linalg.vector_norm(push)
-    if float(size) == 0:
-        raise ElError(
-            f"`{named.name}` is where neutral text already is: there is no direction to push in",
-            code="EL511",
-            hint="capture texts that stand out more, or give a contrast",
-        )
-    generator = ws.generator("steer", layer, named.name)
-    random = torch.randn(PLACEBOS, len(push), generator=generator).to(push)
-    random = random * size / torch.linalg.vector_norm(random, dim=1, keepdim=True)
-    nothing = Change()
-    chosen, within = _strengths(ws, layer, push, strengths, damage)
-    ruler = Ruler(ws, named, _PROMPTS)
-    before = ruler.read(nothing)
-    gauge = Gauge(ws, layer, text.measuring_windows(MEASURING_WINDOWS))
-    base = gauge.losses(nothing)
-    steps = []
+    """The dose–response of pushing layers towards concepts, beside random pushes of the same norm."""
+    named = [concept_named(ws, name) for name in concept]
+    if layer is None:
+        homes = {each.layer for each in named}
+        if len(homes) > 1:
+            raise ElError(
+                "these concepts were captured at several layers", code="EL511", hint="name the layer to push"
+            )
+        layers = tuple(homes)
+    else:
+        layers = layer or tuple(range(ws.model.num_layers))
+        if len(layers) == 1 and ws.model.landscape:
+            named = [concept_at(ws, layers[0], name) for name in concept]
+    text, lowest, title = ws.text, min(layers), " + ".join(concept)
+    each = [pushes(ws, known, layers) for known in named]
+    push = {at_: torch.stack([found[at_] for found in each]).sum(dim=0) for at_ in layers}
+    generator = ws.generator("steer", layers[0] if len(layers) == 1 else layers, title)
+    random = [_random_like(push, generator) for _ in range(placebos)]
+    acting = standing(ws)
+    chosen, within = _strengths(ws, lowest, push, strengths, damage, at, acting)
+    rulers = [_ruler(ws, known, lowest) for known in named]
+    before = _together([ruler.read(acting) for ruler in rulers])
+    gauge = Gauge(ws, lowest, text.measuring_windows(min(MEASURING_WINDOWS, text.sizes.windows)))
+    base = gauge.losses(acting)
+    steps, tally = [], Tally()
     for strength in counted(ws, chosen, "strengths"):
-        tilted = Change(drive={layer: strength * push})
-        after = ruler.read(tilted)
+        tilted = _with(acting, pushing(ws, push, strength, at, tally))
+        fields = [_with(acting, pushing(ws, field, strength, at)) for field in random]
+        after, *readings = _heard(rulers, [tilted, *fields])
         change = (gauge.losses(tilted) - base) / base.mean()
-        readings = [ruler.read(Change(drive={layer: strength * field})) for field in random]
         shares = [reading.share for reading in readings if reading.share is not None]
         mean = spread = z = None
         if after.share is not None and shares:
             mean, spread, z = against(shares, after.share)
         log_mean, log_spread, log_z = against([reading.log_prob for reading in readings], after.log_prob)
+        own = None if after.own is None or before.own is None else after.own - before.own
         steps.append(
             SteeringStep(
                 strength=strength,
@@ -169,32 +190,92 @@ def steer(
                 log_prob_z=log_z,
                 loss_change=float(change.mean()),
                 loss_change_error=standard_error(change),
+                own_change=own,
             )
         )
     return Steering(
-        layer=layer,
-        concept=named.name,
+        layer=layers[0],
+        concept=title,
         share_before=before.share,
         log_prob_before=before.log_prob,
         damage=damage,
         best=within,
-        placebos=PLACEBOS,
-        prompts=len(ruler.prompts),
+        placebos=placebos,
+        prompts=len(rulers[0].prompts),
         steps=tuple(steps),
+        layers=layers,
+        at=at,
+        touched=tally.touched,
+        seen=tally.seen,
     )
 
 
+def _ruler(ws: Workspace, concept: Concept, layer: int) -> Ruler | StreamRuler:
+    """What measures a concept on this model."""
+    if ws.text.spoken_at == DECISION:
+        return Ruler(ws, concept, _PROMPTS)
+    return StreamRuler(ws, concept, layer)
+
+
+def _heard(rulers: Sequence[Ruler | StreamRuler], changes: Sequence[Change]) -> list[Heard]:
+    """What is said under each of the changes, by several rulers together."""
+    each = [
+        ruler.read_each(changes)
+        if isinstance(ruler, StreamRuler)
+        else [ruler.read(change) for change in changes]
+        for ruler in rulers
+    ]
+    return [_together(found) for found in zip(*each, strict=True)]
+
+
+def _together(found: Sequence[Heard]) -> Heard:
+    """The mean of what several rulers read."""
+    if len(found) == 1:
+        return found[0]
+    shares = [each.share for each in found if each.share is not None]
+    owns = [each.own for each in found if each.own is not None]
+    return Heard(
+        statistics.fmean(shares) if shares else None,
+        statistics.fmean(each.log_prob for each in found),
+        statistics.fmean(owns) if owns else None,
+    )
+
+
+def _with(acting: Change, more: Change) -> Change:
+    """A change on top of what is held."""
+    if not acting.state and not acting.also:
+        return more
+    return replace(acting, also=(*acting.also, more))
+
+
+def _random_like(push: Mapping[int, torch.Tensor], generator: torch.Generator) -> dict[int, torch.Tensor]:
+    """Random directions of the norms of a push, layer by layer."""
+    made = {}
+    for layer, direction in push.items():
+        field = torch.randn(len(direction), generator=generator).to(direction)
+        made[layer] = field * torch.linalg.vector_norm(direction) / torch.linalg.vector_norm(field)
+    return made
+
+
 def _strengths(
-    ws: Workspace, layer: int, push: torch.Tensor, given: Sequence[float] | None, damage: float
+    ws: Workspace,
+    layer: int,
+    push: Mapping[int, torch.Tensor],
+    given: Sequence[float] | None,
+    damage: float,
+    at: str,
+    acting: Change,
 ) -> tuple[list[float], float | None]:
     """The strengths to try, and the largest of them within the damage budget (``None``: not even the least)."""
-    gauge = Gauge(ws, layer, ws.text.choosing_windows(CHOOSING_WINDOWS))
-    base = gauge.losses(Change())
+    text = ws.text
+    gauge = Gauge(ws, layer, text.choosing_windows(min(CHOOSING_WINDOWS, text.sizes.windows)))
+    base = gauge.losses(acting)
     chosen: list[float] = []
     within: float | None = None
-    for strength in sorted(given or STRENGTHS):
+    for strength in sorted(given or STRENGTHS, key=abs):
         chosen.append(strength)
-        if gauge.rise_at_most(Change(drive={layer: strength * push}), base) <= damage:
+        tilted = _with(acting, pushing(ws, push, strength, at))
+        if gauge.rise_at_most(tilted, base) <= damage:
             within = strength
         elif given is None:
             break
@@ -221,7 +302,7 @@ def _where_it_lands(
 ) -> tuple[Concept, Candidate | None]:
     """A concept whose layer was chosen automatically, at the first layer where it becomes a basin of its own, and how:
     the layers in the order of what they carry. Where it lands nowhere it stays where it was."""
-    order = sorted(concept.fits, key=lambda fit: -fit.carried)
+    order = sorted(concept.fits, key=lambda fit: -(fit.carried or 0.0))
     for fit in counted(ws, order, lambda fit: f"layers tried; trying L{fit.layer}"):
         there = at_layer(ws, concept, fit.layer)
         there = replace(there, fits=tuple(replace(f, chosen=f.layer == fit.layer) for f in concept.fits))
@@ -241,7 +322,7 @@ def _worth(ws: Workspace, concept: Concept, candidate: Candidate, weight: Tensor
         return -float("inf")
     text = ws.text
     changed = Change(weights={concept.layer: made.proposal.factors.added_to(weight)})
-    if text.markers:
+    if text.dialogue:
         share = Ruler(ws, concept, asked=text.choosing_prompts).read(changed).share
         return 0.0 if share is None else share
     return float(

@@ -10,8 +10,17 @@ from energylang.workspace.workspace import Workspace
 
 
 def capture_file(
-    ws: Workspace, layer: int, concept: str, path: str, position: str | None, column: str | None
+    ws: Workspace,
+    layer: int | None,
+    concept: str,
+    path: str,
+    position: str | None,
+    column: str | None,
+    contrast: str | None,
+    direction: str | None,
 ) -> results.ConceptInfo:
     """Capture every example of a file, in one pass."""
-    texts = examples(located(path, ws.base), path, column)
-    return describe(ws, capture(ws, layer, concept, texts, None, position))
+    place = located(path, ws.base)
+    texts = examples(place, path, column)
+    against = examples(place, path, contrast) if contrast is not None else None
+    return describe(ws, capture(ws, layer, concept, texts, against, position, direction))

@@ -11,15 +11,21 @@ import torch
 from torch import Tensor
 
 from energylang import results
+from energylang.concepts.captured import pushes
 from energylang.concepts.effects import MEASURING_WINDOWS, against
+from energylang.concepts.leaning import near, read_stream
 from energylang.errors import ElError
+from energylang.files.examples import labelled
+from energylang.files.storage import located
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.dynamics import trajectory
 from energylang.landscape.energy import lyapunov
 from energylang.looking.basins import known_basins
 from energylang.looking.gauge import Gauge, standard_error
-from energylang.looking.held import _Within, generate_live, standing
+from energylang.looking.held import _Within, generate_live, scaling, standing
+from energylang.looking.labels import told
 from energylang.looking.maps import starts_in
+from energylang.looking.parts import Parts, parts_of, random_parts, spanned
 from energylang.looking.reading import live_registry, read
 from energylang.looking.tokens import (
     Found,
@@ -32,12 +38,13 @@ from energylang.looking.tokens import (
     read_most,
     said_by,
 )
+from energylang.models.positions import Tally
 from energylang.models.protocol import Change
-from energylang.models.states import reply_states, window_states
-from energylang.signature.values import BasinRef, ConceptName, Seed
+from energylang.models.states import reply_states, text_states, window_states
+from energylang.signature.values import BasinRef, ConceptName, PartName, Seed
 from energylang.workspace.history import Holding
-from energylang.workspace.named import concept_named, state_of
-from energylang.workspace.workspace import Workspace, check_layer
+from energylang.workspace.named import concept_at, concept_named, state_of
+from energylang.workspace.workspace import Workspace, check_layer, counted
 
 _SHUFFLES = 10
 _DRAWS = 199  # passages of held-out text that a usage is set beside
@@ -201,10 +208,10 @@ def probed(
 def _passed(ws: Workspace, layer: int, words: str) -> tuple[list[int], Tensor]:
     """The tokens of words and their states (n, d) in a layer of the live model."""
     text = ws.text
-    ids = text.encode(words)[-text.max_length :]
-    if not ids:
+    ids = text.opening + text.encode(words)[-(text.max_length - len(text.opening)) :]
+    if len(ids) == len(text.opening):
         raise ElError("there is no token in an empty text", code="EL201")
-    passed = text.forward(torch.tensor([ids], device=ws.model.device), change=standing(ws))
+    passed = text.forward(torch.tensor([ids], device=ws.model.device), change=standing(ws), read=(layer,))
     return ids, passed.states[layer][0]
 
 
@@ -219,9 +226,11 @@ def _read_words(ws: Workspace, layer: int, words: str) -> Reading:
 
 @torch.no_grad()
 def trace(ws: Workspace, layer: int, text: str) -> results.Trace:
-    """The convergence path of every token of a text."""
+    """The convergence path of every token of a text; in a stream, what its state says."""
     check_layer(ws.model, layer)
     ids, states = _passed(ws, layer, text)
+    if not ws.model.landscape:
+        return results.Trace(layer, text, (), 0.0, 0, stream=read_stream(ws, layer, ids, states))
     rows, rises, found = _traced(ws, layer, ids, states)
     return results.Trace(
         layer=layer,
@@ -269,7 +278,18 @@ def trace_generation(
     ws: Workspace, layer: int, prompt: str, tokens: int, temp: float, topk: int, seed: int
 ) -> results.Trajectory:
     """What the live model replies, and through which basins of a layer it goes."""
-    made = generate_live(ws, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed)
+    made = generate_live(ws, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed, read=(layer,))
+    if not ws.model.landscape:
+        return results.Trajectory(
+            layer,
+            prompt,
+            made.text,
+            seed,
+            (),
+            (),
+            tuple(str(held) for held in ws.state.interventions.values()),
+            stream=read_stream(ws, layer, made.token_ids, made.states[layer]) if made.token_ids else (),
+        )
     rows, _, found = _traced(ws, layer, made.token_ids, made.states[layer])
     visited = dict.fromkeys(row.basin for row in rows if row.basin is not None)
     return results.Trajectory(
@@ -288,7 +308,9 @@ def trace_generation(
 def neighbours(
     ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed, top: int
 ) -> results.Neighbours:
-    """The basins nearest to a direction, each with a text that settles in it."""
+    """The basins nearest to a direction, each with a text that settles in it; in a stream tokens, neurons, concepts."""
+    if not ws.model.landscape:
+        return _near_stream(ws, layer, target, top)
     known = known_basins(ws, layer)
     direction = state_of(ws, layer, target)
     alive = [
@@ -315,7 +337,74 @@ def neighbours(
     )
 
 
-def classify(ws: Workspace, layer: int, of: str) -> results.Classification:
+def _near_stream(
+    ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed, top: int
+) -> results.Neighbours:
+    ws.text  # noqa: B018 - says what is missing
+    name = target.name if isinstance(target, ConceptName) else ""
+    if name:
+        direction = pushes(ws, concept_at(ws, layer, name), (layer,))[layer]
+    elif isinstance(target, BasinRef):
+        raise ElError(f"{target} is no place of {ws.model.spec}: its layers are a stream", code="EL251")
+    else:
+        direction = state_of(ws, layer, target)
+    said, neurons, concepts = near(ws, layer, direction, top, besides=name)
+    return results.Neighbours(layer, str(target), (), said, neurons, concepts)
+
+
+def classify(ws: Workspace, layer: int, of: str, labels: str | None) -> results.Classification:
+    """How much of a token the basin tells, or (``labels``) how well a text's state tells its label."""
+    if labels is not None:
+        return _classify_labels(ws, layer, labels)
+    if not ws.model.landscape:
+        raise ElError(
+            f"L{layer} of {ws.model.spec} has no landscape",
+            code="EL251",
+            hint='classify with labels="file.json", texts with labels of your own',
+        )
+    return _classify_basins(ws, layer, of)
+
+
+@torch.no_grad()
+def _classify_labels(ws: Workspace, layer: int, path: str) -> results.Classification:
+    """A linear probe on the states of labelled texts, judged on texts it was not fitted to."""
+    pairs = labelled(located(path, ws.base), path)
+    names = sorted({label for _, label in pairs})
+    counts = Counter(label for _, label in pairs)
+    if len(names) < 2 or min(counts.values()) < 4:
+        raise ElError(
+            f"{path} has {len(names)} labels, the rarest with {min(counts.values(), default=0)} texts",
+            code="EL503",
+            hint="a probe needs two labels or more, with at least four texts each",
+        )
+    texts, ids = [text for text, _ in pairs], [names.index(label) for _, label in pairs]
+    states = text_states(ws.text, texts, layer, ws.text.spoken_at).cpu()
+    generator = ws.generator("classify", layer, path)
+    right = told(states, ids, generator).double()
+    shuffled = []
+    for _ in range(2 * _SHUFFLES):
+        order = torch.randperm(len(ids), generator=generator).tolist()
+        mixed = [ids[k] for k in order]
+        shuffled.append(float(told(states, mixed, generator).double().mean()))
+    accuracy = float(right.mean())
+    mean, spread, z = against(shuffled, accuracy)
+    return results.Classification(
+        layer=layer,
+        of="labels",
+        accuracy=accuracy,
+        shuffled=mean,
+        shuffled_std=spread,
+        z=z,
+        majority=max(counts.values()) / len(ids),
+        basins=0,
+        fitted_on=len(ids) // 2,
+        tested_on=len(ids),
+        labels=tuple(names),
+        error=standard_error(right),
+    )
+
+
+def _classify_basins(ws: Workspace, layer: int, of: str) -> results.Classification:
     """How much of the token (or the next one) the basin's identity tells, against shuffled basins.
 
     The probe is linear on the one-hot identity of the basin: its least-squares fit says, for every basin, how often
@@ -368,9 +457,79 @@ def _accuracy(train: list[tuple[int, int]], held: list[tuple[int, int]], otherwi
 
 
 @torch.no_grad()
-def ablate(ws: Workspace, basins: tuple[BasinRef, ...], placebos: int) -> results.Ablation:
-    """The loss without the subspace of some basins, against random basins."""
-    layer = one_layer(basins)
+def ablate(
+    ws: Workspace, parts: tuple[BasinRef | PartName | ConceptName, ...], placebos: int, at: str
+) -> results.Ablation:
+    """The loss without some basins, neurons, heads or concepts, against as many random ones."""
+    kinds = {part.kind if isinstance(part, PartName) else type(part).__name__ for part in parts}
+    if len(kinds) > 1:
+        raise ElError(
+            "parts of several kinds cannot be set beside random ones together",
+            code="EL510",
+            hint="take basins, neurons, heads and concepts one kind at a time",
+        )
+    basins = tuple(part for part in parts if isinstance(part, BasinRef))
+    others = tuple(part for part in parts if not isinstance(part, BasinRef))
+    generator = ws.generator("ablate", *(str(part) for part in sorted(parts, key=str)))
+    if basins:
+        layer = one_layer(basins)
+        if not ws.model.landscape:
+            raise ElError(f"L{layer} of {ws.model.spec} has no landscape", code="EL251")
+        named, pool = _basins_and_others(ws, layer, basins)
+        generator = ws.generator("ablate", layer, *sorted({basin.basin for basin in basins}))
+        taken = Parts(directions={layer: spanned(named)})
+
+        def random() -> Parts:
+            pick = torch.randperm(len(pool), generator=generator)[: len(named)]
+            return Parts(directions={layer: spanned(pool[pick])})
+    else:
+        at_home = {part.name: _home(ws, part.name) for part in others if isinstance(part, ConceptName)}
+        taken = parts_of(ws, [part for part in others if not isinstance(part, BasinRef)], at_home)
+        layer = taken.lowest
+
+        def random() -> Parts:
+            return random_parts(ws, taken, generator)
+
+    tally = Tally()
+    below = layer - 1 if taken.heads else layer  # a head writes before the layer's own start
+    text = ws.text
+    gauge = Gauge(ws, below, text.measuring_windows(min(MEASURING_WINDOWS, text.sizes.windows)))
+    base = gauge.losses(Change())
+    after = gauge.losses(scaling(ws, taken.neurons, taken.heads, taken.directions, 0.0, at, tally))
+    null = []
+    for control in counted(ws, range(placebos), "random parts"):
+        del control
+        made = random()
+        null.append(gauge.rise(scaling(ws, made.neurons, made.heads, made.directions, 0.0, at), base))
+    change = (after - base) / base.mean()
+    mean, spread, z = against(null, float(change.mean()))
+    return results.Ablation(
+        layer=layer,
+        basins=tuple(sorted({basin.basin for basin in basins})),
+        rank=sum(len(rows) for rows in taken.directions.values()),
+        loss_before=float(base.mean()),
+        loss_after=float(after.mean()),
+        loss_change=float(change.mean()),
+        loss_change_error=standard_error(change),
+        placebo=mean,
+        placebo_std=spread,
+        z=z,
+        placebos=placebos,
+        parts=tuple(dict.fromkeys(str(part) for part in parts)),
+        at=at,
+        touched=tally.touched,
+        seen=tally.seen,
+    )
+
+
+def _home(ws: Workspace, name: str) -> tuple[int, Tensor]:
+    """The layer of a concept, and its direction (d,) there."""
+    layer = concept_named(ws, name).layer
+    return layer, pushes(ws, concept_named(ws, name), (layer,))[layer]
+
+
+def _basins_and_others(ws: Workspace, layer: int, basins: tuple[BasinRef, ...]) -> tuple[Tensor, Tensor]:
+    """(k, d) the centres of basins, and (n, d) those of the other basins of the layer, at least as many."""
     known_basins(ws, layer)
     named = torch.stack([state_of(ws, layer, basin) for basin in basins])
     chosen = {basin.basin for basin in basins}
@@ -381,42 +540,7 @@ def ablate(ws: Workspace, basins: tuple[BasinRef, ...], placebos: int) -> result
             code="EL510",
             hint="ablate fewer at a time",
         )
-    gauge = Gauge(ws, layer, ws.text.measuring_windows(MEASURING_WINDOWS))
-    base = gauge.losses(Change())
-    after = gauge.losses(_without(layer, named))
-    generator = ws.generator("ablate", layer, *sorted(chosen))
-    pool = torch.stack(others).to(named)
-    null = []
-    for _ in range(placebos):
-        pick = torch.randperm(len(pool), generator=generator)[: len(chosen)]
-        null.append(gauge.rise(_without(layer, pool[pick]), base))
-    change = (after - base) / base.mean()
-    mean, spread, z = against(null, float(change.mean()))
-    return results.Ablation(
-        layer=layer,
-        basins=tuple(sorted(chosen)),
-        rank=int(torch.linalg.matrix_rank(named.double())),
-        loss_before=float(base.mean()),
-        loss_after=float(after.mean()),
-        loss_change=float(change.mean()),
-        loss_change_error=standard_error(change),
-        placebo=mean,
-        placebo_std=spread,
-        z=z,
-        placebos=placebos,
-    )
-
-
-def _without(layer: int, centres: Tensor) -> Change:
-    """A pass with the span of the centres (k, d) projected out of a layer's states."""
-    basis = torch.linalg.qr(centres.double().T)[0].to(centres)
-
-    def project(states: Tensor) -> Tensor:
-        span = basis.to(states)
-        rest: Tensor = states - (states @ span) @ span.T
-        return rest
-
-    return Change(state={layer: project})
+    return named, torch.stack(others).to(named)
 
 
 KINDS = ("zero", "clamp", "boost", "swap")
@@ -480,12 +604,10 @@ def generate(
 ) -> results.Generation:
     """What the live model says, and the basin from which each token was chosen."""
     text = ws.text
-    made = generate_live(ws, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed)
-    found = [
-        placed(ws, layer, ws.state.layers[layer].live, states)
-        for layer, states in made.states.items()
-        if ws.model.landscape
-    ]
+    layers = range(ws.model.num_layers) if ws.model.landscape else ()
+    tally = Tally()
+    made = generate_live(ws, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed, read=layers, tally=tally)
+    found = [placed(ws, layer, ws.state.layers[layer].live, states) for layer, states in made.states.items()]
     steps = tuple(
         results.TokenStep(
             text.token(token),
@@ -504,6 +626,9 @@ def generate(
         steps=steps,
         to_zero=sum(column.to_zero for column in found),
         unsettled=sum(column.unsettled for column in found),
+        held=tuple(str(held) for held in ws.state.interventions.values()),
+        touched=tally.touched,
+        seen=tally.seen,
     )
 
 

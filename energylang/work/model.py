@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -12,8 +13,9 @@ from energylang.errors import ElError
 from energylang.files.storage import check_regular, check_writable, located
 from energylang.models import checkpoint
 from energylang.models.index import PT_SUFFIXES
+from energylang.models.pretrained.header import KIND as PRETRAINED
 from energylang.signature.coerce import coerce
-from energylang.signature.saving import unsavable
+from energylang.signature.saving import refused, unsavable
 from energylang.signature.settings import SETTINGS
 from energylang.workspace import whole
 from energylang.workspace.named import staged_made_live
@@ -23,7 +25,7 @@ from energylang.workspace.workspace import Workspace, check_layer
 def load(ws: Workspace, model: str, session: bool) -> results.Info:
     """Load a model and begin anew with it, or (``session``) where the session in its file stood; on an error the
     workspace keeps the model it had."""
-    found = checkpoint.load(model, base=ws.base)
+    found = checkpoint.load(model, base=ws.base, watch=ws.watcher)
     tensors, about = whole.taken_from(found)
     if not session:
         ws.adopt(found)
@@ -161,6 +163,10 @@ def make_live(ws: Workspace, layer: int) -> None:
 def write_model(ws: Workspace, path: str, session: bool = False) -> tuple[str, int]:
     """Write the model with everything staged, and (``session``) all that is known; the path as given and the size."""
     target = located(path, ws.base)
+    if ws.model.header.kind == PRETRAINED:
+        return path, _write_folder(ws, target, path, session)
+    if not target.suffix:
+        raise refused(path, session)
     check_writable(target)
     if target.suffix in PT_SUFFIXES:
         return path, published.write_published(ws, path, published.session_data(ws))
@@ -168,3 +174,18 @@ def write_model(ws: Workspace, path: str, session: bool = False) -> tuple[str, i
     with staged_made_live(ws) as model:
         checkpoint.save(model, target, extra=tensors, notes=whole.notes(model, about))
     return path, check_regular(target)
+
+
+def _write_folder(ws: Workspace, target: Path, path: str, session: bool) -> int:
+    """Write a pretrained model as a folder of the transformers library; the bytes written."""
+    if session or target.suffix in (".safetensors", *PT_SUFFIXES):
+        raise ElError(
+            f"{ws.model.spec} is saved as a folder"
+            + (", without a session" if session else f", not as {path}"),
+            code="EL504",
+            hint='`record` keeps what was done; `save "edited"` writes a folder that transformers loads',
+        )
+    from energylang.models.pretrained.saving import save as save_folder
+
+    with staged_made_live(ws) as model:
+        return save_folder(model, target)

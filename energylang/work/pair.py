@@ -26,7 +26,7 @@ from energylang.models import checkpoint
 from energylang.models.conversations import shared_conversations
 from energylang.models.model import Model
 from energylang.models.states import DECISION, MEAN, text_states, turn_states, window_states
-from energylang.models.text import TextModel, chunks
+from energylang.models.text import TextModel
 from energylang.signature.values import ConceptName
 from energylang.trial import asked
 from energylang.trial.draft import Plan
@@ -172,7 +172,7 @@ def _best_bridge(ws: Workspace, other: Model, layer: int) -> Bridge:
 
 def _converse(*texts: TextModel | None) -> bool:
     """Whether all of them are dialogue models."""
-    return all(text is not None and text.markers is not None for text in texts)
+    return all(text is not None and text.dialogue is not None for text in texts)
 
 
 def shared_states(there: TextModel, here: TextModel, layer: int, position: str) -> tuple[Tensor, Tensor]:
@@ -288,7 +288,9 @@ def _shared_tokens(
     eps = float(ws.setting("eps"))
 
     def nearest(text: TextModel, layer_of: Landscape, centres: Tensor) -> Tensor:
-        states = torch.cat([text.forward(part).states[layer].flatten(0, 1) for part in chunks(windows)])
+        states = torch.cat(
+            [text.forward(part, read=(layer,)).states[layer].flatten(0, 1) for part in text.chunks(windows)]
+        )
         ends = settle(layer_of, states.to(layer_of.weight), eps=eps).states
         chosen = gram(ends, centres.to(ends)).argmax(dim=1)
         return torch.nn.functional.one_hot(chosen, len(centres)).double()

@@ -30,26 +30,28 @@ _MOST = 300.0  # nats; a loss beyond that is no loss
 def benchmark(ws: Workspace, corpus: str | None) -> results.Benchmark:
     """Perplexity on the bundled held-out text, or on a file."""
     text = ws.text
+    most = min(_WINDOWS, 4 * text.sizes.windows)
     if corpus is None:
-        windows = text.windows(_WINDOWS)
+        windows = text.windows(most)
         name = "held-out text"
     else:
-        windows = text.windows(_WINDOWS, _tokens(ws, corpus))
+        windows = text.windows(most, _tokens(ws, corpus))
         name = corpus
     if not len(windows):
         raise ElError(
             f"{name} is too short to measure on", code="EL503", hint="a few hundred words are enough"
         )
     layers = ws.state.layers
-    acting = standing(ws).state
+    acting = standing(ws)
     staged = None
-    live_losses = _losses(ws, windows, Change(state=acting))
-    roots = {i: ws.weight(layer.staged.root) for i, layer in enumerate(layers)}
-    original_losses = _losses(ws, windows, Change(weights=roots))
+    live_losses = _losses(ws, windows, acting)
+    roots = {i: ws.weight(layer.staged.root) for i, layer in enumerate(layers) if layer.live.depth}
+    untouched = not roots and not ws.state.interventions
+    original_losses = live_losses if untouched else _losses(ws, windows, Change(weights=roots))
     last = live_losses
     if any(layer.staged is not layer.live for layer in layers):
         weights = {i: ws.weight(layer.staged) for i, layer in enumerate(layers)}
-        last = _losses(ws, windows, Change(weights=weights, state=acting))
+        last = _losses(ws, windows, replace(acting, weights=weights))
         staged = _measured(last)
     change = (last - original_losses) / original_losses.mean()
     live = _measured(live_losses)

@@ -47,6 +47,7 @@ class Concept:
     position: str = "decision"
     contrasts: tuple[str, ...] = ()
     fits: tuple[LayerFit, ...] = ()
+    axis: str = "mean"  # how its direction is found: the difference of means, or pca
 
     @property
     def centroid(self) -> Tensor:
@@ -83,6 +84,51 @@ class Holding:
         return words if self.kind == "zero" else f"{words} {self.amount:g}"
 
 
+@dataclass(frozen=True, eq=False)
+class Push:
+    """A concept's direction, or any other, that is added to the states of layers in every pass: ``strength`` times the
+    ``directions`` (d,) by layer, at the positions ``at``."""
+
+    concept: str
+    strength: float
+    at: str
+    directions: Mapping[int, Tensor]
+
+    def __str__(self) -> str:
+        layers = sorted(self.directions)
+        first = f"L{layers[0]}" if len(layers) == 1 else f"L{layers[0]}..L{layers[-1]}"
+        where = "" if self.at == "all" else f" at={self.at}"
+        return f"push {first} {self.concept} {self.strength:g}{where}"
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """What parts of the model write is multiplied by ``factor`` in every pass, at the positions ``at``: by layer the
+    numbers of ``neurons`` and ``heads``, and ``directions`` (k, d), orthonormal rows, in the layer's state."""
+
+    named: str
+    factor: float
+    at: str
+    neurons: Mapping[int, tuple[int, ...]]
+    heads: Mapping[int, tuple[int, ...]]
+    directions: Mapping[int, Tensor]
+
+    def __str__(self) -> str:
+        where = "" if self.at == "all" else f" at={self.at}"
+        return f"scale {self.named} {self.factor:g}{where}"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a model is measured by, where it is another than it came with: neutral ``prompts``, and held-out ``text``
+    (of the file ``text_name``)."""
+
+    prompts: tuple[str, ...] = ()
+    prompts_name: str = ""
+    text: str = ""
+    text_name: str = ""
+
+
 @dataclass(frozen=True)
 class State:
     """Everything that undo restores."""
@@ -92,7 +138,8 @@ class State:
     settings: Mapping[str, Any] = field(default_factory=dict)
     guards: Mapping[str, float] = field(default_factory=dict)  # by kind, or by layer ("L3")
     protected: Mapping[int, frozenset[int]] = field(default_factory=dict)  # basin ids by layer
-    interventions: Mapping[str, Holding] = field(default_factory=dict)
+    interventions: Mapping[str, Holding | Push | Scaling] = field(default_factory=dict)
+    reading: Reading = field(default_factory=Reading)
 
 
 @dataclass(eq=False)

@@ -27,7 +27,18 @@ from energylang.landscape.lowrank import LowRank
 from energylang.results import LayerFit
 from energylang.workspace.workspace import Workspace
 
-from .history import Concept, Holding, LayerState, LogEntry, State, Timeline, TreeNode
+from .history import (
+    Concept,
+    Holding,
+    LayerState,
+    LogEntry,
+    Push,
+    Reading,
+    Scaling,
+    State,
+    Timeline,
+    TreeNode,
+)
 from .versions import Version
 
 if TYPE_CHECKING:
@@ -38,7 +49,20 @@ PREFIX = "session."
 _CLASSES: dict[str, type[Any]] = {
     **{
         kind.__name__: kind
-        for kind in (State, LayerState, Concept, Holding, LowRank, Registry, LayerFit, LogEntry, Version)
+        for kind in (
+            State,
+            LayerState,
+            Concept,
+            Holding,
+            Push,
+            Scaling,
+            Reading,
+            LowRank,
+            Registry,
+            LayerFit,
+            LogEntry,
+            Version,
+        )
     },
     "Basin": KnownBasin,
     "Node": TreeNode,

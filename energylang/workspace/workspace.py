@@ -37,7 +37,7 @@ from energylang.signature.declaration import LACKS, Effect, FromSetting, Op
 from energylang.signature.settings import AUTO, DEFAULTS
 
 from .execution import NO_SOLUTION, check_numbers, current_task, outcome, with_layer_of, with_threads
-from .history import LayerState, State, Timeline, TreeNode, without
+from .history import LayerState, Reading, State, Timeline, TreeNode, without
 from .ledger import Ledger, shown
 from .sketch import changes
 from .versions import DenseCache, Version
@@ -82,7 +82,8 @@ class Workspace:
 
     ``base`` is the folder from which relative paths are seen (``None``: the working directory). Operations run with
     ``threads`` torch threads, whatever torch is set to. ``table`` holds the operations that records may name.
-    ``variables`` and ``procedures`` are those of scripts; ``watcher`` hears how far a long operation is.
+    ``variables`` and ``procedures`` are those of scripts; ``watcher`` hears how far a long operation is,
+    ``listener`` every piece of text as the model says it.
 
     It may be shared between threads: operations, transactions, scopes and scripts run one after the other, each as a
     whole, and whoever comes second waits (``lock``). A second asyncio task of the same thread cannot wait: within
@@ -103,6 +104,7 @@ class Workspace:
         self.variables: dict[str, Any] = {}
         self.procedures: dict[str, Any] = {}
         self.watcher: Callable[[int, int, str], None] | None = None
+        self.listener: Callable[[str], None] | None = None
         self._model: Model | None = None
         self._weights = DenseCache()
         self._owner: Any = None
@@ -140,8 +142,8 @@ class Workspace:
         if Effect.TEXT in op.effects:
             self.text  # noqa: B018 - says what is missing
         if Effect.LANDSCAPE in op.effects and not self.model.landscape:
-            _, lacking, hint = LACKS[Effect.LANDSCAPE]
-            raise ElError(f"`{op.name}` {lacking.format(self.model.spec)}", code="EL250", hint=hint)
+            code, _, lacking, hint = LACKS[Effect.LANDSCAPE]
+            raise ElError(f"`{op.name}` {lacking.format(self.model.spec)}", code=code, hint=hint)
         statement = shown(op, values, statement or as_statement(op, values))
         mark = self._mark()
         before = mark.state
@@ -194,8 +196,10 @@ class Workspace:
         if clash is not None:
             raise ElError(clash.message, code="EL202", hint=clash.hint)
         layer = given.get("layer")
-        if isinstance(layer, int) and self.has_model and Effect.LOADS not in op.effects:
-            check_layer(self.model, layer)
+        if self.has_model and Effect.LOADS not in op.effects:
+            for index in layer if isinstance(layer, tuple) else (layer,):
+                if isinstance(index, int):
+                    check_layer(self.model, index)
         return given
 
     def _record(
@@ -280,8 +284,15 @@ class Workspace:
         """Make ``state`` the session's state, live weights included."""
         self.state = state
         if self._model is not None:
+            self._read_with(state.reading)
             for index, layer in enumerate(state.layers):
                 self._sync(index, layer.live)
+
+    def _read_with(self, reading: Reading) -> None:
+        """Let the model be measured by these prompts and this text, or by what it came with."""
+        text = self._model.text if self._model is not None else None
+        if text is not None:
+            text.measured_by(reading.prompts, reading.text)
 
     def _mark(self) -> _Mark:
         """Where the session stands, for ``_return_to``."""
@@ -416,7 +427,7 @@ def check_layer(model: Model, layer: int) -> None:
 def remembered(ws: Workspace, make: Callable[[], T], *key: object) -> T:
     """What ``make`` gives, worked out once for every state of the live weights. ``key`` says what it is and what
     else it depends on. Do not write into it."""
-    whole = (tuple(layer.live for layer in ws.state.layers), ws.setting("seed"), *key)
+    whole = (tuple(layer.live for layer in ws.state.layers), ws.setting("seed"), ws.state.reading, *key)
     known = ws.cache.by_live
     if whole not in known:
         if len(known) >= RECENT_VALUES:

@@ -28,7 +28,7 @@ or not; the trainer hands over (A + Aᵀ)/2 and exports that.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -37,7 +37,7 @@ from torch.nn import functional
 from energylang.models.attention import Cache, attention, begin_repeating, embed, head, norm
 from energylang.models.hopfield.config import NO_SCAFFOLD, HLMConfig, Scaffold
 from energylang.models.hopfield.settling import settle
-from energylang.models.protocol import NOTHING, Change, Pass, Start
+from energylang.models.protocol import NOTHING, Change, Pass, Start, changed, only
 
 Shapes = dict[str, tuple[int, ...]]
 _PAIRED = 0.6  # size of the inputs of paired hidden units at the beginning, for a stream of size 1
@@ -150,6 +150,7 @@ def run(
     start: Start | None = None,
     cache: Cache | None = None,
     wanted: Tensor | None = None,
+    read: Collection[int] | None = None,
     scaffold: Scaffold = NO_SCAFFOLD,
 ) -> Pass:
     """``protocol.Network.run``. A layer's state is the settled one, x_K; a pass that starts at a layer begins before
@@ -158,21 +159,26 @@ def run(
         first, stream = start.layer, start.stream
     else:
         assert tokens is not None
-        first, stream = 0, _attended(tensors, config, 0, config.scale * embed(tensors, tokens, cache), cache)
+        first, stream = (
+            0,
+            _attended(tensors, config, 0, config.scale * embed(tensors, tokens, cache), cache, change),
+        )
     states = {}
     for i in range(first, config.layers):
         if i > first:
-            stream = _attended(tensors, config, i, stream, cache)
+            stream = _attended(tensors, config, i, stream, cache, change)
         stream, states[i] = _settled(tensors, config, i, stream, change, scaffold)
-    return Pass(head(tensors, stream, wanted), states)
+    return Pass(head(tensors, stream, wanted), only(states, read))
 
 
-def entering(tensors: Mapping[str, Tensor], config: HLMConfig, tokens: Tensor, layer: int) -> Tensor:
+def entering(
+    tensors: Mapping[str, Tensor], config: HLMConfig, tokens: Tensor, layer: int, cache: Cache | None = None
+) -> Tensor:
     """(b, t, m): the stream that enters a block's Hopfield layer, for whole sequences (b, t)."""
-    stream = _attended(tensors, config, 0, config.scale * embed(tensors, tokens), None)
+    stream = _attended(tensors, config, 0, config.scale * embed(tensors, tokens, cache), cache)
     for i in range(layer):
         stream, _ = _settled(tensors, config, i, stream, NOTHING)
-        stream = _attended(tensors, config, i + 1, stream, None)
+        stream = _attended(tensors, config, i + 1, stream, cache)
     return stream
 
 
@@ -188,13 +194,18 @@ def said_by(tensors: Mapping[str, Tensor], config: HLMConfig, layer: int, state:
 
 
 def _attended(
-    tensors: Mapping[str, Tensor], config: HLMConfig, i: int, stream: Tensor, cache: Cache | None
+    tensors: Mapping[str, Tensor],
+    config: HLMConfig,
+    i: int,
+    stream: Tensor,
+    cache: Cache | None,
+    change: Change = NOTHING,
 ) -> Tensor:
     """The stream (b, t, m) between block i's attention and its Hopfield layer."""
     if not has_attention(config, i):
         return stream
     normed = norm(tensors, f"blocks.{i}.norm1", stream)
-    return stream + attention(tensors, i, normed, config.heads, cache, config.smeared)
+    return stream + attention(tensors, i, normed, config.heads, cache, config.smeared, change)
 
 
 def _settled(
@@ -213,12 +224,10 @@ def _settled(
         normed = functional.gelu(inner)
     drive = functional.linear(normed, tensors[f"{name}.input.weight"], tensors[f"{name}.input.bias"])
     drive = drive.to(stream.dtype)  # float32 also under autocast
-    if i in change.drive:
-        drive = drive + change.drive[i]
+    drive = changed(change, "drive", i, drive)
     weight = change.weights.get(i, tensors[f"{name}.W"])
     state = settle(weight, tensors[f"{name}.log_beta"], drive, config, scaffold)
-    if i in change.state:
-        state = change.state[i](state)
+    state = changed(change, "state", i, state)
     read = functional.linear(state, tensors[f"{name}.output.weight"])
     around = scaffold.around if is_bottleneck(config, i) else 1.0
     return (read + around * stream if around else read), state

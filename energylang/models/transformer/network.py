@@ -7,7 +7,7 @@ is chosen so that it holds as many parameters as the model it is compared with.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,7 @@ from torch.nn import functional
 from energylang.models.attention import Cache, attention, begin_repeating, embed, head, norm
 from energylang.models.hopfield.config import HLMConfig
 from energylang.models.hopfield.network import shapes as hlm_shapes
-from energylang.models.protocol import NOTHING, Change, Pass, Start
+from energylang.models.protocol import NOTHING, Change, Pass, Start, changed, only
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,7 @@ def run(
     start: Start | None = None,
     cache: Cache | None = None,
     wanted: Tensor | None = None,
+    read: Collection[int] | None = None,
 ) -> Pass:
     """``protocol.Network.run``. A layer's state is the stream behind its block; a pass that starts at a layer begins
     before its MLP."""
@@ -115,20 +116,26 @@ def run(
         first, stream = start.layer, start.stream
     else:
         assert tokens is not None
-        first, stream = 0, _attended(tensors, config, 0, embed(tensors, tokens, cache), cache)
+        first, stream = 0, _attended(tensors, config, 0, embed(tensors, tokens, cache), cache, change)
     states = {}
     for i in range(first, config.layers):
         if i > first:
-            stream = _attended(tensors, config, i, stream, cache)
+            stream = _attended(tensors, config, i, stream, cache, change)
         stream = states[i] = _written(tensors, i, stream, change)
-    return Pass(head(tensors, stream, wanted), states)
+    return Pass(head(tensors, stream, wanted), only(states, read))
 
 
-def entering(tensors: Mapping[str, Tensor], config: TransformerConfig, tokens: Tensor, layer: int) -> Tensor:
+def entering(
+    tensors: Mapping[str, Tensor],
+    config: TransformerConfig,
+    tokens: Tensor,
+    layer: int,
+    cache: Cache | None = None,
+) -> Tensor:
     """(b, t, m): the stream that enters a block's MLP, for whole sequences (b, t)."""
-    stream = _attended(tensors, config, 0, embed(tensors, tokens), None)
+    stream = _attended(tensors, config, 0, embed(tensors, tokens, cache), cache)
     for i in range(layer):
-        stream = _attended(tensors, config, i + 1, _written(tensors, i, stream, NOTHING), None)
+        stream = _attended(tensors, config, i + 1, _written(tensors, i, stream, NOTHING), cache)
     return stream
 
 
@@ -143,11 +150,16 @@ def said_by(tensors: Mapping[str, Tensor], config: TransformerConfig, layer: int
 
 
 def _attended(
-    tensors: Mapping[str, Tensor], config: TransformerConfig, i: int, stream: Tensor, cache: Cache | None
+    tensors: Mapping[str, Tensor],
+    config: TransformerConfig,
+    i: int,
+    stream: Tensor,
+    cache: Cache | None,
+    change: Change = NOTHING,
 ) -> Tensor:
     """The stream (b, t, m) between block i's attention and its MLP."""
     normed = norm(tensors, f"blocks.{i}.norm1", stream)
-    return stream + attention(tensors, i, normed, config.heads, cache, config.smeared)
+    return stream + attention(tensors, i, normed, config.heads, cache, config.smeared, change)
 
 
 def _written(tensors: Mapping[str, Tensor], i: int, stream: Tensor, change: Change) -> Tensor:
@@ -156,7 +168,6 @@ def _written(tensors: Mapping[str, Tensor], i: int, stream: Tensor, change: Chan
     name = f"blocks.{i}.mlp"
     inner = functional.linear(normed, tensors[f"{name}.input.weight"], tensors[f"{name}.input.bias"])
     output = change.weights.get(i, tensors[f"{name}.output.weight"])
-    stream = stream + functional.linear(functional.gelu(inner), output)
-    if i in change.drive:
-        stream = stream + change.drive[i]
-    return change.state[i](stream) if i in change.state else stream
+    inner = changed(change, "neurons", i, functional.gelu(inner))
+    stream = changed(change, "drive", i, stream + functional.linear(inner, output))
+    return changed(change, "state", i, stream)

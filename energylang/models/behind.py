@@ -1,0 +1,117 @@
+"""How likely are fixed replies behind fixed openings, under many changes from one layer on?
+
+What lies below the layer is computed once, for the openings and for the replies; an opening that several replies
+have is read once in every reading. So a reading costs the layers from this one on, for every token once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from energylang.models.attention import Cache
+from energylang.models.protocol import NOTHING, Change, Start
+from energylang.models.text import TextModel
+
+_LATER = 2**30  # no reply begins within what is read
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Replies that share a pass: the openings (their numbers), tokens (b, t), what enters the layer (b, t, m), how many
+    tokens count, and what they are."""
+
+    places: Tensor
+    tokens: Tensor
+    stream: Tensor
+    lengths: Tensor
+    wanted: Tensor
+    targets: Tensor
+    rows: tuple[int, ...]
+
+
+class Behind:
+    """Log-probabilities of ``replies`` (token ids), the n-th behind opening ``numbers[n]`` of ``openings`` (token ids),
+    under changes of ``layer`` and later ones."""
+
+    @torch.no_grad()
+    def __init__(
+        self,
+        text: TextModel,
+        layer: int,
+        openings: Sequence[Sequence[int]],
+        replies: Sequence[Sequence[int]],
+        numbers: Sequence[int],
+    ) -> None:
+        self.text, self.layer, self.count = text, layer, len(replies)
+        room = max(len(reply) for reply in replies)
+        known = [list(opening[:-1]) or list(opening) for opening in openings]
+        whole = [len(opening) > 1 for opening in openings]
+        assert all(whole) or not any(whole)
+        self.size = max(len(opening) for opening in openings) + room
+        self.tokens, lengths, _ = next(text.padded(known, len(known)))
+        self.lengths = torch.tensor(lengths, device=text.device)
+        cache = self._empty()
+        self.stream = text.entering(self.tokens, layer, cache)
+        cache.lengths = self.lengths.clone()
+        order = sorted(range(len(replies)), key=lambda n: len(replies[n]))
+        self.parts = []
+        for first in range(0, len(order), text.batch):
+            rows = order[first : first + text.batch]
+            texts = [[openings[numbers[n]][-1], *replies[n]] for n in rows]
+            padded, ends, _ = next(text.padded([each[:-1] for each in texts], len(texts)))
+            places = torch.tensor([numbers[n] for n in rows], device=text.device)
+            here = Cache(cache.lengths, cache.size, dict(cache.store), dict(cache.own))
+            here.keep(places)
+            wanted = torch.arange(padded.shape[1]) < torch.tensor(ends)[:, None]
+            targets = torch.tensor([id for each in texts for id in each[1:]], device=text.device)
+            stream = text.entering(padded, layer, here)
+            total = self.lengths[places] + torch.tensor(ends, device=text.device)
+            self.parts.append(
+                _Part(places, padded, stream, total, wanted.to(text.device), targets, tuple(rows))
+            )
+
+    def _empty(self) -> Cache:
+        return Cache.empty(len(self.tokens), self.size, self.text.device)
+
+    @torch.no_grad()
+    def log_probs(self, change: Change = NOTHING) -> list[Tensor]:
+        """Of each reply (n,): the log-probabilities of its tokens, in nats."""
+        text, cache = self.text, self._empty()
+        nothing = torch.zeros_like(self.tokens, dtype=torch.bool)
+        text.run(
+            self.tokens,
+            change,
+            start=Start(self.layer, self.stream),
+            cache=cache,
+            wanted=nothing,
+            read=(text.layers - 1,),
+            begins=torch.full_like(self.lengths, _LATER),
+            lengths=self.lengths,
+        )
+        cache.lengths = self.lengths.clone()
+        found: dict[int, Tensor] = {}
+        for part in self.parts:
+            here = Cache(cache.lengths, cache.size, dict(cache.store), dict(cache.own))
+            here.keep(part.places)
+            logits = text.run(
+                part.tokens,
+                change,
+                start=Start(self.layer, part.stream),
+                cache=here,
+                wanted=part.wanted,
+                read=(),
+                begins=here.lengths + 1,
+                lengths=part.lengths,
+            ).logits.float()
+            chosen = logits.gather(1, part.targets[:, None])[:, 0] - logits.logsumexp(dim=1)
+            for n, each in zip(part.rows, torch.split(chosen, part.wanted.sum(dim=1).tolist()), strict=True):
+                found[n] = each
+        return [found[n] for n in range(self.count)]
+
+    def means(self, change: Change = NOTHING) -> Tensor:
+        """(n,): the mean log-probability per token of each reply, in nats."""
+        return torch.stack([each.mean() for each in self.log_probs(change)])

@@ -1,0 +1,94 @@
+"""Stream: what is held in every pass of the live model, and by what text a model is measured."""
+
+from __future__ import annotations
+
+from energylang import results
+from energylang.signature import types as t
+from energylang.signature.declaration import Effect, Example, Flow, Op, Param
+
+from .concept import AT, CONCEPT, SOME_LAYERS
+
+push = Op(
+    "push",
+    summary="Push layers towards a concept, or away from it, in everything the live model says.",
+    details="The concept's direction, times the strength, is added to the layer's state in every pass (to the drive "
+    "of a landscape), at the positions `at`: steering that stays until it is undone, and lasts for a block in "
+    "with push L14 sad 1.0: …  What it does, beside random pushes, `steer` measures.",
+    params=(
+        SOME_LAYERS,
+        CONCEPT,
+        Param(
+            "strength",
+            t.FLOAT,
+            "multiple of the distance from neutral to the concept; negative: away from it",
+            minimum=-1e6,
+            maximum=1e6,
+        ),
+        AT,
+    ),
+    effects=Effect.CHANGES | Effect.TEXT,
+    result=results.Held,
+    examples=(
+        Example(
+            'capture L3 polite "Thank you so much"\npush L3 polite 0.5\ngenerate "Hello" tokens=4',
+            "it.touched > 0 and it.touched == it.seen",
+            on="tiny",
+        ),
+        Example(
+            'capture L3 polite "Thank you so much"\nwith push L3 polite -0.5 at=reply:\n    pass\nstatus',
+            "it.is_original",
+            on="tiny",
+        ),
+    ),
+)
+
+scale = Op(
+    "scale",
+    summary="Multiply what neurons or heads write, or a concept's part of the state, in everything the model says.",
+    details="A factor of 0 silences them, 2 doubles them, at the positions `at`, until it is undone or for a block in "
+    "with scale L2.H1 0: …  Parts are neurons (L14.N345), heads (L14.H3) and concepts, or a list of them.",
+    params=(
+        Param("parts", t.PARTS, "a neuron, a head, a concept, or a list of them"),
+        Param("factor", t.FLOAT, "what is left of them", minimum=-1000, maximum=1000),
+        AT,
+    ),
+    effects=Effect.CHANGES | Effect.TEXT,
+    result=results.Held,
+    examples=(
+        Example('scale L1.H1 0\ngenerate "Hello" tokens=4', "it.touched > 0", on="tiny"),
+        Example(
+            'capture L3 polite "Thank you so much"\nscale [@polite, L2.H0] 0.5 at=last',
+            'it.at == "last" and it.touched > 0',
+            on="tiny",
+        ),
+    ),
+)
+
+prompts = Op(
+    "prompts",
+    summary="Measure with the neutral prompts of a file, one a line, instead of those that came with the model.",
+    details='Every second one is for choosing, the others are for measuring. `prompts ""` takes the model\'s own '
+    "again. "
+    "Undoable, like every setting.",
+    params=(
+        Param(
+            "path", t.PATH, "a text file with a prompt a line, or a .json, .jsonl, .csv or .tsv with column="
+        ),
+        Param("column", t.TEXT, "the field that holds the text", None, keyword_only=True),
+    ),
+    effects=Effect.CHANGES | Effect.TEXT | Effect.FILES,
+    result=results.Measured,
+    examples=(Example('prompts ""', 'it.name == "its own" and it.count > 10', on="tiny"),),
+)
+
+heldout = Op(
+    "heldout",
+    summary="Measure with the text of a file instead of the held-out text that came with the model.",
+    details='Its first half is for choosing, the second for measuring. `heldout ""` takes the model\'s own again. '
+    "Undoable, like every setting.",
+    params=(Param("path", t.PATH, "a text file"),),
+    effects=Effect.CHANGES | Effect.TEXT | Effect.FILES,
+    flow=Flow(),
+    result=results.Measured,
+    examples=(Example('heldout ""', 'it.name == "its own" and it.count > 1000', on="tiny"),),
+)
