@@ -107,7 +107,7 @@ def test_lines_are_read_in_one_pass_and_equal_one_by_one(tiny: Session, tmp_path
     lines = [f"Thank you number {i}" for i in range(12)]
     (tmp_path / "a.txt").write_text("\n".join(lines))
     calls = 0
-    read = captured.text_states
+    read = captured.text_states_at
 
     def counted(*args: object, **keywords: object) -> object:
         nonlocal calls
@@ -115,7 +115,7 @@ def test_lines_are_read_in_one_pass_and_equal_one_by_one(tiny: Session, tmp_path
         return read(*args, **keywords)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(captured, "text_states", counted)
+        patch.setattr(captured, "text_states_at", counted)
         tiny.capture_file(3, "lines", str(tmp_path / "a.txt"))
     assert calls == 1
     for line in lines:

@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 
 from energylang.cli import get, main
 from energylang.errors import ElError
-from energylang.models.pretrained import places
-from energylang.models.pretrained.places import Published, published_file
+from energylang.models.described import places
+from energylang.models.described.places import Published, published_file
 
 ROOT = Path(__file__).resolve().parents[1]
 START = subprocess.run  # before a fixture puts another in its place

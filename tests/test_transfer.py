@@ -11,6 +11,7 @@ from energylang.cli.concepts import micro_world
 from energylang.landscape.lineage import HELD
 from energylang.models import Model, load, save
 from energylang.models.conversations import heldout_conversations
+from energylang.models.dialogue import Markers
 from energylang.models.states import turn_states
 from energylang.session import Session
 from energylang.studies.bench import Bench, Study, Thoroughness
@@ -52,11 +53,15 @@ def bench(model: str) -> Bench:
 def test_conversations_end_where_the_bot_speaks():
     text = load("tiny").text
     assert text is not None
+    dialogue = text.dialogue
+    assert isinstance(dialogue, Markers)
     found = heldout_conversations(text, 1000)
     assert len(found) > text.max_length, "a rotation needs more probes than dimensions"
     assert len({tuple(turns) for turns in found}) == len(found)
     assert all(len(turns) % 2 == 1 and all(turns) for turns in found)
-    assert not any(marker in turn for turns in found for turn in turns for marker in text.markers or ())
+    assert not any(
+        marker in turn for turns in found for turn in turns for marker in (dialogue.user, dialogue.bot)
+    )
     assert heldout_conversations(text, 7) == found[:7]
     choosing = text.decode(text.choosing_windows()[:, :-1].flatten().tolist())
     for turns in found[::50]:
@@ -70,7 +75,7 @@ def test_conversations_end_where_the_bot_speaks():
 def test_without_conversations_passages_are_compared():
     talks, reads = load("tiny").text, load("tiny").text
     assert talks is not None and reads is not None
-    reads.markers = None
+    reads.dialogue = None
     assert heldout_conversations(reads, 10) == []
     there, here = shared_states(reads, talks, LAYER, "decision")
     assert there.shape == here.shape

@@ -561,8 +561,8 @@ def part_exists(walk: Walk, node: ast.PartRef) -> None:
     """A neuron or a head is there, in a layer that is there (EL302, EL308)."""
     layer_exists(walk, node.layer, node.span)
     header = walk.model.header
-    if header is None or node.layer >= len(header.dims):
-        return
+    if header is None or node.layer >= len(header.dims) or "text" not in header.capabilities:
+        return  # the operation says what is missing
     what = "neurons" if node.kind == "N" else "heads"
     counts = header.neurons if node.kind == "N" else header.heads
     count = counts[node.layer] if node.layer < len(counts) else 0

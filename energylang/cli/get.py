@@ -34,8 +34,8 @@ from typing import Any
 from energylang.errors import CheckpointError, FileError
 from energylang.files.cache import cache_folder
 from energylang.files.storage import opened, write_atomic
-from energylang.models.pretrained import places
-from energylang.models.pretrained.places import Published
+from energylang.models.described import places
+from energylang.models.described.places import Published
 
 from .shared import OK, WRONG, complain
 
@@ -262,7 +262,7 @@ def _from_hub(spec: str) -> dict[str, Any]:
             hint="it takes a network, a model of this name and revision, and for some models a login at the hub",
         ) from error
     folder = places.hub_folder(spec)
-    from energylang.models.pretrained.header import about_folder
+    from energylang.models.described.about import about_folder
 
     about_folder(folder)
     size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())

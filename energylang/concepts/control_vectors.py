@@ -35,7 +35,7 @@ from torch import Tensor
 
 from energylang.errors import CheckpointError, FileError
 from energylang.files.storage import MIB, check_writable, read_bytes, write_atomic
-from energylang.models.pretrained.gguf import Length, read_beginning
+from energylang.models.described.gguf import Length, read_beginning
 
 ARCHITECTURE = "controlvector"
 _HINT, _COUNT = f"{ARCHITECTURE}.model_hint", f"{ARCHITECTURE}.layer_count"

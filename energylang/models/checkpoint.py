@@ -38,7 +38,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from energylang.errors import CheckpointError
 from energylang.files.storage import check_memory, opened, write_atomic
-from energylang.models.dtypes import HALVES, TORCH, all_finite, bytes_held, entries_of, held_as
+from energylang.models.dtypes import HALVES, TORCH, all_finite, bytes_held, bytes_of, entries_of, held_as
 from energylang.models.header import header_of, is_pt, parse_spec, pretrained_header
 from energylang.models.hopfield import sandbox
 from energylang.models.index import LAYOUT_VERSION, TensorEntry, read_index, written_index
@@ -226,11 +226,6 @@ def _digest(name: str, tensor: Tensor, *, anew: bool = False) -> bytes:
         sha.update(raw)
         known = _DIGESTS[tensor] = (seen, sha.digest())
     return known[1]
-
-
-def bytes_of(tensor: Tensor) -> memoryview:
-    """The bytes of a tensor in order; those that it has, where it lies in the memory of the CPU without gaps."""
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 # ------------------------------------------------------------------------------------- helpers

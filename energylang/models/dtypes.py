@@ -50,3 +50,8 @@ def all_finite(tensor: Tensor) -> bool:
         return True
     plain = tensor.detach() if tensor.element_size() > 1 else tensor.detach().float()
     return bool(torch.isfinite(torch.stack(torch.aminmax(plain))).all())
+
+
+def bytes_of(tensor: Tensor) -> memoryview:
+    """The bytes of a tensor in order; those that it has, where it lies in the memory of the CPU without gaps."""
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data

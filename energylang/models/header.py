@@ -25,11 +25,11 @@ from typing import Literal
 
 from energylang.errors import CheckpointError
 from energylang.files.storage import located, opened, permitted
+from energylang.models.described.about import KIND, about_folder, about_gguf
+from energylang.models.described.places import PUBLISHED, hub_folder, is_hub, published_file
 from energylang.models.index import PT_SUFFIXES, TensorEntry, check_file, read_index
 from energylang.models.kinds import kind_named
 from energylang.models.layout import MAX_DIMENSION, check_dimension, weight_name
-from energylang.models.pretrained.header import KIND, about_folder, about_gguf
-from energylang.models.pretrained.places import PUBLISHED, hub_folder, is_hub, published_file
 from energylang.models.wrapped import unwrapped
 
 #: Most layers of a sandbox, and most weights of it in all (1 GiB in float32).

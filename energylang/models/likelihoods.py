@@ -72,7 +72,8 @@ def reply_log_prob(
         model.conversation(turns)[-(model.max_length - len(reply)) :]
         for turns, reply in zip(conversations, inside, strict=True)
     ]
-    return torch.stack([found.sum() for found in _log_probs_behind(model, openings, inside, change)])
+    found = _log_probs_behind(model, openings, inside, change)
+    return torch.stack([each.sum() for each in found]) if found else torch.zeros(0, device=model.device)
 
 
 class Openings:

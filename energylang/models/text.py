@@ -315,7 +315,7 @@ class TextModel:
 
     def chunks(self, rows: Tensor) -> list[Tensor]:
         """Rows in parts of one pass each."""
-        step = self._fitting([rows.shape[1]] * min(len(rows), self.batch)) if len(rows) else 1
+        step = self._fitting([rows[0].numel()] * min(len(rows), self.batch)) if len(rows) else 1
         return [rows[i : i + step] for i in range(0, len(rows), step)]
 
     def padded(

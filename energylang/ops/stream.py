@@ -30,13 +30,13 @@ push = Op(
     result=results.Held,
     examples=(
         Example(
-            'capture L3 polite "Thank you so much"\npush L3 polite 0.5\ngenerate "Hello" tokens=4',
+            'capture L3 polite "Thank you so much"\npush L3 polite 0.5',
             "it.touched > 0 and it.touched == it.seen",
             on="tiny",
         ),
         Example(
-            'capture L3 polite "Thank you so much"\nwith push L3 polite -0.5 at=reply:\n    pass\nstatus',
-            "it.is_original",
+            'capture L3 polite "Thank you so much"\npush L3 polite -0.5 at=last',
+            "it.touched < it.seen and it.active.count == 1",
             on="tiny",
         ),
     ),
@@ -55,7 +55,7 @@ scale = Op(
     effects=Effect.CHANGES | Effect.TEXT,
     result=results.Held,
     examples=(
-        Example('scale L1.H1 0\ngenerate "Hello" tokens=4', "it.touched > 0", on="tiny"),
+        Example("scale L1.H1 0", "it.touched == it.seen", on="tiny"),
         Example(
             'capture L3 polite "Thank you so much"\nscale [@polite, L2.H0] 0.5 at=last',
             'it.at == "last" and it.touched > 0',

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from energylang.models.described.places import PUBLISHED
 from energylang.models.header import bundled_names
-from energylang.models.pretrained.places import PUBLISHED
 from energylang.ops import TABLE
 from energylang.signature import types as t
 from energylang.signature.declaration import Op, Param

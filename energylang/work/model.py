@@ -12,8 +12,8 @@ from energylang.concepts import published
 from energylang.errors import ElError
 from energylang.files.storage import check_regular, check_writable, located
 from energylang.models import checkpoint
+from energylang.models.described.about import KIND as PRETRAINED
 from energylang.models.index import PT_SUFFIXES
-from energylang.models.pretrained.header import KIND as PRETRAINED
 from energylang.signature.coerce import coerce
 from energylang.signature.saving import refused, unsavable
 from energylang.signature.settings import SETTINGS

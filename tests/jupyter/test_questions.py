@@ -269,7 +269,7 @@ def test_the_seeds_are_whole_models_of_one_recipe_and_small():
     for seed, path in enumerate(files):
         assert path.stat().st_size < 1_000_000
         model = load(str(path))
-        assert model.text is not None and model.text.heldout is not None and model.text.markers
+        assert model.text is not None and model.text.heldout is not None and model.text.dialogue
         recipe = dict(model.metadata["training"])
         assert recipe.pop("seed") == seed
         recipes.append(recipe)

@@ -36,7 +36,7 @@ def with_toy() -> Iterator[None]:
 
 
 def test_the_kinds_are_the_folders() -> None:
-    assert set(kinds()) == {"hlm", "weights", "sandbox", "transformer"}
+    assert set(kinds()) == {"hlm", "weights", "sandbox", "transformer", "pretrained"}
 
 
 def test_a_folder_makes_a_kind(with_toy: None, in_tmp: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_folder_makes_a_kind(with_toy: None, in_tmp: Path) -> None:
     session.run('set seed 3\nundo\nsave "again.safetensors" session=true\nrecord "done.json"')
     assert session.run('replay "done.json"').identical
     assert session.status().is_original
-    assert [item.code for item in check('load "toy.safetensors"\nsurvey L0\n').diagnostics] == ["EL250"]
+    assert [item.code for item in check('load "toy.safetensors"\nsurvey L0\n').diagnostics] == ["EL251"]
 
 
 def test_without_the_folder_the_file_is_of_an_unknown_kind(in_tmp: Path) -> None:

@@ -130,13 +130,13 @@ def test_changes_are_undone_saved_and_replayed(stream: Session, stream_file: Pat
 
 def test_what_needs_a_landscape_is_refused_before_anything_runs(stream: Session, stream_file: Path) -> None:
     wanting = [op for op in TABLE.values() if Effect.LANDSCAPE in op.effects]
-    assert {"survey", "inject", "causal scan", "watermark inject", "trace"} <= {op.name for op in wanting}
+    assert {"survey", "inject", "causal scan", "watermark inject", "probe"} <= {op.name for op in wanting}
     found = check(f'load "{stream_file}"\nsurvey L0\n').diagnostics
-    assert [item.code for item in found] == ["EL250"]
-    assert "needs a landscape" in found[0].message
+    assert [item.code for item in found] == ["EL251"]
+    assert "L0 of" in found[0].message and "has no landscape" in found[0].message
     with pytest.raises(ElError, match="needs a landscape") as caught:
         stream.survey(0)
-    assert caught.value.code == "EL250"
+    assert caught.value.code == "EL251"
     assert [item.code for item in check(f'load "{stream_file}"\ncapture L7 a "b"\n').diagnostics] == ["EL302"]
 
 

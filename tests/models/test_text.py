@@ -191,7 +191,7 @@ def test_greedy_generation_follows_the_largest_logit(text: TextModel) -> None:
 def test_generation_goes_on_beyond_the_context(plain_file: Path) -> None:
     text = load(str(plain_file)).text
     assert text is not None
-    made = sampling.generate(text, "Hello there", tokens=95, generator=seed(0))
+    made = sampling.generate(text, "Hello there", tokens=95, generator=seed(0), read=(0,))
     assert len(made.token_ids) == 95
     assert made.states[0].shape == (95, 24)
     assert sampling.generate(text, "", tokens=2, generator=seed(0)).token_ids
@@ -265,7 +265,7 @@ def test_a_reply_is_as_likely_as_its_tokens_whatever_is_measured_beside_it(text:
     assert len(said[3]) > text.max_length
     found = likelihoods.reply_log_prob(text, talks, said)
     for k, (turns, reply) in enumerate(zip(talks, said, strict=True)):
-        inside = [*reply, sampling.line_end(text)][: text.max_length - 1]
+        inside = [*reply, *text.ending][: text.max_length - 1]
         row = (text.conversation(turns) + inside)[-text.max_length :]
         logs = text.forward(torch.tensor([row])).logits.log_softmax(-1)[0]
         first = len(row) - len(inside)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from energylang.cli.train import add_parser
 from energylang.errors import CheckpointError, CorpusError, ElError
 from energylang.models import load
+from energylang.models.dialogue import Markers
 from energylang.models.hopfield import network as hlm
 from energylang.models.transformer import network as transformer
 from energylang.training import train as training
@@ -128,7 +129,8 @@ def test_what_it_writes(corpus: Path, tmp_path: Path) -> None:
     assert seen[-1].saved
     assert model.text.heldout is not None
     assert model.text.neutral_prompts
-    assert model.text.markers == MARKERS
+    assert isinstance(model.text.dialogue, Markers)
+    assert (model.text.dialogue.user, model.text.dialogue.bot) == MARKERS
     assert found.loss_per_character < found.loss
 
 

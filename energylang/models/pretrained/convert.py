@@ -17,8 +17,9 @@ from pathlib import Path
 from energylang.errors import CheckpointError
 from energylang.files.cache import cache_folder
 from energylang.files.storage import opened
+from energylang.models.described.about import SINGLE
 
-from .header import SINGLE
+from .library import explained, quietly
 
 _CHUNK = 2**22
 _DONE = "converted.json"
@@ -54,31 +55,21 @@ def converted(path: Path, watch: Callable[[int, int, str], None] | None) -> Path
 
 
 def _convert(path: Path, folder: Path) -> None:
-    from .loading import _quietly
-
-    with _quietly():
+    with (
+        quietly(),
+        explained(
+            f"{path} cannot be converted", "its architecture or its quantisation is not known to transformers"
+        ),
+    ):
         import torch
         from safetensors.torch import save_file
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(
-                str(path.parent), gguf_file=path.name, local_files_only=True
-            )
-            model = AutoModelForCausalLM.from_pretrained(
-                str(path.parent), gguf_file=path.name, dtype=torch.float32, local_files_only=True
-            )
-        except ImportError as error:
-            raise CheckpointError(
-                f"{path} needs more to be read: {str(error).strip().splitlines()[0][:200]}",
-                hint='pip install "energylang[hf]"',
-            ) from None
-        except Exception as error:  # the library raises whatever its parts raise
-            reason = str(error).strip().split("\n")[0][:300]
-            raise CheckpointError(
-                f"{path} cannot be converted: {reason or type(error).__name__}",
-                hint="its architecture or its quantisation is not known to transformers",
-            ) from None
+        where, name = str(path.parent), path.name
+        tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            where, gguf_file=name, dtype=torch.float32, local_files_only=True
+        )
         tokenizer.save_pretrained(folder)
         _without_surplus(folder / "tokenizer.json", int(model.config.get_text_config().vocab_size))
         if hasattr(model.config, "quantization_config"):

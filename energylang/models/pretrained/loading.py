@@ -7,9 +7,7 @@ puts the weights in; what it would have to invent is refused. Nothing is fetched
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -21,6 +19,7 @@ from torch import Tensor
 from energylang.errors import CheckpointError
 from energylang.files.storage import check_memory
 from energylang.models.attention import Cache
+from energylang.models.described.about import About, about_folder
 from energylang.models.dtypes import all_finite
 from energylang.models.header import ModelHeader
 from energylang.models.model import Model
@@ -29,13 +28,12 @@ from energylang.models.text import Sizes, TextModel
 from . import network
 from .convert import converted
 from .decoder import Decoder, find
-from .header import About, about_folder
-from .library import explained
+from .library import check_library, explained, quietly
 from .tokens import PretrainedTokens, Template, ends_of
 
 WINDOW = 128
 SIZES = Sizes(questions=2, prompts=16, reply=18, windows=8, own=48)
-_BATCH = 16
+_BATCH, _ROOM = 16, 640  # sequences, and tokens, that share a pass
 _HALF = {"F16": torch.float16, "BF16": torch.bfloat16}
 
 Watch = Callable[[int, int, str], None]
@@ -68,9 +66,8 @@ def load(
         watch(1, 3, f"of loading; reading {need / 1e6:,.0f} MB of weights")
     module = _module(folder, held)
     decoder = find(module, str(folder))
-    for (
-        value
-    ) in module.parameters():  # memory of its own: the library maps the file, which somebody may change
+    # Memory of its own: the library maps the file, which somebody may change.
+    for value in module.parameters():
         value.data = value.data.to(device, copy=True, memory_format=torch.contiguous_format)
     tensors = {name: value.detach() for name, value in module.named_parameters()}
     for name, value in tensors.items():
@@ -101,60 +98,26 @@ def load(
     return model
 
 
-def check_library(spec: str) -> None:
-    """Raise ``CheckpointError`` where the library that runs pretrained models is not installed."""
-    try:
-        with _quietly():
-            import transformers  # noqa: F401
-    except ImportError:
-        raise CheckpointError(
-            f"{spec} needs the transformers library", hint='pip install "energylang[hf]"'
-        ) from None
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """The library fetches nothing and writes no progress and no warnings of its own."""
-    given = {
-        "HF_HUB_OFFLINE": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "TRANSFORMERS_VERBOSITY": "error",
-        "TQDM_DISABLE": "1",
-    }
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update({name: value for name, value in given.items() if before[name] is None})
-    try:
-        import transformers
-
-        transformers.utils.logging.set_verbosity_error()
-        transformers.utils.logging.disable_progress_bar()
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-
-
 def _module(folder: Path, held: torch.dtype) -> Any:
     """The library's module with the weights of a folder."""
-    with _quietly():
+    with (
+        quietly(),
+        explained(
+            f"{folder} cannot be loaded",
+            "transformers must know its architecture, and its files must belong together",
+        ),
+    ):
         from transformers import AutoModelForCausalLM
 
-        try:
-            module, told = AutoModelForCausalLM.from_pretrained(
-                str(folder),
-                dtype=held,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
-        except Exception as error:  # the library raises whatever its parts raise
-            reason = str(error).strip().split("\n")[0][:300]
-            raise CheckpointError(
-                f"{folder} cannot be loaded: {reason or type(error).__name__}",
-                hint="transformers must know its architecture, and its files must belong together",
-            ) from None
+        found: Any = AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            dtype=held,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    module, told = found
     for title, names in (("lacks", told["missing_keys"]), ("has another shape for", told["mismatched_keys"])):
         if names:
             first = sorted(name if isinstance(name, str) else str(name[0]) for name in names)
@@ -169,19 +132,16 @@ def _module(folder: Path, held: torch.dtype) -> Any:
 
 
 def _text(model: Model, machine: network.Machine, folder: Path, about: About) -> TextModel:
-    with _quietly():
+    with (
+        quietly(),
+        explained(
+            f"{folder} has no tokenizer that can be read",
+            "it is in tokenizer.json, or what its architecture calls so",
+        ),
+    ):
         from transformers import AutoTokenizer
 
-        try:
-            library = AutoTokenizer.from_pretrained(
-                str(folder), local_files_only=True, trust_remote_code=False
-            )
-        except Exception as error:  # as above
-            reason = str(error).strip().split("\n")[0][:300]
-            raise CheckpointError(
-                f"{folder} has no tokenizer that can be read: {reason or type(error).__name__}",
-                hint="it is in tokenizer.json, or what its architecture calls so",
-            ) from None
+        library = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     rows = len(machine.module.get_input_embeddings().weight)
     if len(library) > rows:
         raise CheckpointError(
@@ -206,6 +166,7 @@ def _text(model: Model, machine: network.Machine, folder: Path, about: About) ->
         opening=[] if opening == [None] else opening,
         window=WINDOW,
         batch=_BATCH,
+        room=_ROOM,
         spoken_at="mean",
         sizes=SIZES,
     )

@@ -13,8 +13,7 @@ import torch
 
 from energylang.errors import CheckpointError, FileError
 from energylang.files.storage import check_writable, write_atomic
-from energylang.models.checkpoint import bytes_of
-from energylang.models.dtypes import all_finite, entries_of
+from energylang.models.dtypes import all_finite, bytes_of, entries_of
 from energylang.models.index import written_index
 from energylang.models.model import Model
 

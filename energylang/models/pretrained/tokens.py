@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from energylang.errors import CheckpointError, LandscapeError
+from energylang.errors import LandscapeError
+
+from .library import explained
 
 _ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>", "</s>", "<|return|>")
 
@@ -72,13 +74,11 @@ class Template:
         if not said:
             raise LandscapeError("a conversation has a first turn", hint="say something")
         mine = len(turns) % 2 == 1  # the bot speaks next
-        try:
+        with explained(
+            f"{self.where}: its chat template fails",
+            "the template in tokenizer_config.json or chat_template.jinja is at fault",
+        ):
             text = self.tokens.library.apply_chat_template(said, add_generation_prompt=mine, tokenize=False)
-        except Exception as error:  # a template is a program of the model's: it may raise anything
-            raise CheckpointError(
-                f"{self.where}: its chat template fails: {type(error).__name__}: {error}",
-                hint="the template in tokenizer_config.json or chat_template.jinja is at fault",
-            ) from None
         return self.tokens.encode(str(text)) or [0]  # a template may write nothing
 
     def _end(self) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from energylang.errors import CheckpointError
 from energylang.models import Model, TextModel, load
-from energylang.models.pretrained.places import published_file
+from energylang.models.described.places import published_file
 
 from . import architectures
 

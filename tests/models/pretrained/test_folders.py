@@ -666,7 +666,7 @@ def test_a_model_known_by_a_word_says_how_to_get_it(tmp_path: Path, monkeypatch:
 def test_a_model_known_by_a_word_is_looked_for_in_the_cache_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from energylang.models.pretrained.places import PUBLISHED, published_file
+    from energylang.models.described.places import PUBLISHED, published_file
 
     monkeypatch.setenv("ENERGYLANG_CACHE", str(tmp_path))
     (tmp_path / "models").mkdir()

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from energylang.errors import CheckpointError
 from energylang.models import load, read_header, sampling
+from energylang.models.described.gguf import Length, read_beginning
 from energylang.models.pretrained import convert
-from energylang.models.pretrained.gguf import Length, read_beginning
 
 from .architectures import EOS, TEMPLATE, module, tokenizer
 

@@ -7,8 +7,8 @@ import torch
 import transformers
 
 from energylang.models import Model, TextModel, read_header, sampling
+from energylang.models.described.places import published_file
 from energylang.models.pretrained.convert import converted
-from energylang.models.pretrained.places import published_file
 from energylang.models.protocol import Start
 
 pytestmark = pytest.mark.slow

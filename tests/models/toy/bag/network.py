@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from energylang.models.protocol import NOTHING, Change, Pass, Start
+from energylang.models.protocol import NOTHING, Change, Pass, Start, only
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ def run(
     start: Start | None = None,
     cache: Any = None,
     wanted: Tensor | None = None,
+    read: Collection[int] | None = None,
 ) -> Pass:
     if start is not None:
         first, stream = start.layer, start.stream
@@ -49,7 +50,7 @@ def run(
         stream = stream + torch.tanh(functional.linear(stream, change.weights.get(i, tensors[f"mix.{i}"])))
         stream = stream + change.drive[i] if i in change.drive else stream
         stream = states[i] = change.state[i](stream) if i in change.state else stream
-    return Pass(said_by(tensors, config, 0, stream if wanted is None else stream[wanted]), states)
+    return Pass(said_by(tensors, config, 0, stream if wanted is None else stream[wanted]), only(states, read))
 
 
 def _begin(tensors: Mapping[str, Tensor], tokens: Tensor, whole: bool) -> Tensor:
@@ -58,7 +59,9 @@ def _begin(tensors: Mapping[str, Tensor], tokens: Tensor, whole: bool) -> Tensor
     return found.cumsum(1) / counts if whole else found  # behind a cache it forgets: it is a toy
 
 
-def entering(tensors: Mapping[str, Tensor], config: BagConfig, tokens: Tensor, layer: int) -> Tensor:
+def entering(
+    tensors: Mapping[str, Tensor], config: BagConfig, tokens: Tensor, layer: int, cache: Any = None
+) -> Tensor:
     stream = _begin(tensors, tokens, True)
     for i in range(layer):
         stream = stream + torch.tanh(functional.linear(stream, tensors[f"mix.{i}"]))

@@ -119,7 +119,7 @@ def read_json(path: Path, folder: Path) -> dict[str, Any]:
         value = json.loads(read_bytes(path, MAX_JSON_BYTES).decode("utf-8"))
     except FileNotFoundError:
         raise CheckpointError(
-            f"{folder} has no {path.name}",
+            f"{folder} is a directory without {path.name}",
             hint="a model's folder holds config.json, a tokenizer and .safetensors files",
         ) from None
     except OSError as error:
