@@ -95,7 +95,11 @@ def effects(walk: Walk, node: ast.Command, op: Op, call: Call) -> t.Type:
     if op.name == "save":
         path = path_in(walk, call, "path")
         walk.written.add(path if path is not None else "*")
-        objection = unsavable(path, not left_out(walk, call, "session")) if path is not None else None
+        objection = (
+            unsavable(path, not left_out(walk, call, "session"), None if header is None else header.kind)
+            if path is not None
+            else None
+        )
         if objection is not None and not walk.quiet:
             walk.problems.add(objection.code, objection.message, node.span, help=objection.hint)
     if Effect.LOADS in op.effects:

@@ -134,8 +134,9 @@ def _use(walk: Walk, op: Op, param: Param, value: Any, place: ast.Expr, layer: A
         if param.name == op.flow.creates:
             _recapture(walk, op, value.name, place, layer)
         else:
-            # Where only its texts are read, a concept of any layer will do.
-            concept_used(walk, value.name, place, None if op.flow.reads else layer)
+            # Where only its texts are read, a concept of any layer will do; so it does in a range of layers of a stream.
+            anywhere = op.flow.reads or (_is_stream(walk) and _takes_layers(op))
+            concept_used(walk, value.name, place, None if anywhere else layer)
     elif param.type == t.DIRECTION and isinstance(value, ConceptName):
         concept_used(walk, value.name, place, layer)
     elif param.type in (t.CONCEPTS, t.PARTS):
@@ -147,6 +148,15 @@ def _use(walk: Walk, op: Op, param: Param, value: Any, place: ast.Expr, layer: A
         if isinstance(value, BasinRef) and isinstance(layer, int) and value.layer != layer and exists:
             find(walk, "EL206", f"{value} is not a basin of L{layer}", place,
                       help=f"a basin knows its layer: `{op.name} {value}` is enough")  # fmt: skip
+
+
+def _is_stream(walk: Walk) -> bool:
+    """Whether the layers of the model are known to be a stream."""
+    return walk.model.header is not None and "landscape" not in walk.model.header.capabilities
+
+
+def _takes_layers(op: Op) -> bool:
+    return any(param.type == t.LAYERS for param in op.params)
 
 
 def _parts_used(walk: Walk, op: Op, value: Any, place: ast.Expr, layer: Any) -> None:

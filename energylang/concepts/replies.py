@@ -8,7 +8,8 @@ from energylang.workspace.workspace import Workspace, remembered
 
 
 def own_replies(ws: Workspace, count: int, tokens: int) -> list[tuple[str, Sample]]:
-    """(question, reply) pairs: what the live model says by itself to the neutral questions by which things are chosen.
+    """(question, reply) pairs: what the live model says by itself to the neutral questions by which things are chosen
+    (in a plain-text model how it goes on).
     They are kept, because placebos ask for the same."""
     return remembered(ws, lambda: _drawn(ws, count, tokens), "own replies", count, tokens)
 
@@ -16,7 +17,12 @@ def own_replies(ws: Workspace, count: int, tokens: int) -> list[tuple[str, Sampl
 def _drawn(ws: Workspace, count: int, tokens: int) -> list[tuple[str, Sample]]:
     asked = ws.text.choosing_prompts
     questions = [asked[k % len(asked)] for k in range(count)]
-    made = sampling.replies(
-        ws.text, [(question,) for question in questions], tokens=tokens, generator=ws.generator("own replies")
-    )
+    generator = ws.generator("own replies")
+    if ws.text.dialogue is None:
+        made = sampling.generate_batch(
+            ws.text, questions, tokens=tokens, temp=1.0, topk=2**20, generator=generator
+        )
+    else:
+        asked_of = [(question,) for question in questions]
+        made = sampling.replies(ws.text, asked_of, tokens=tokens, generator=generator)
     return list(zip(questions, made, strict=True))

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from energylang.errors import ElError
 
+PRETRAINED = "pretrained"
+"""The kind of models that are saved as folders."""
 
-def unsavable(path: str, session: bool) -> ElError | None:
-    """Why a model cannot be saved there, as far as the path says; the checker asks, too."""
-    name = path.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    folder = "." not in name.lstrip(".") and not session  # a pretrained model's
-    if path.endswith(".safetensors") or folder or (path.endswith((".pt", ".pth")) and not session):
+
+def unsavable(path: str, session: bool, kind: str | None) -> ElError | None:
+    """Why a model of a kind (``None``: nobody knows) cannot be saved there, as far as the path says; the checker asks,
+    too."""
+    file = path.endswith((".safetensors", ".pt", ".pth"))
+    if kind == PRETRAINED or (kind is None and not file):
+        if not session and not file:
+            return None
+        return ElError(
+            "a pretrained model is saved as a folder" + (", without a session" if session else ""),
+            code="EL504",
+            hint='`save "edited"` writes a folder that transformers loads; `record` keeps what was done',
+        )
+    if path.endswith(".safetensors") or (file and not session):
         return None
-    return refused(path, session)
-
-
-def refused(path: str, session: bool) -> ElError:
-    """That a model cannot be saved there, and where it can."""
     hint = (
         "a session is saved as .safetensors" if session else "models are saved as .safetensors, or as .pt"
     ) + "; end the path in that"

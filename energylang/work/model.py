@@ -12,10 +12,9 @@ from energylang.concepts import published
 from energylang.errors import ElError
 from energylang.files.storage import check_regular, check_writable, located
 from energylang.models import checkpoint
-from energylang.models.described.about import KIND as PRETRAINED
 from energylang.models.index import PT_SUFFIXES
 from energylang.signature.coerce import coerce
-from energylang.signature.saving import refused, unsavable
+from energylang.signature.saving import PRETRAINED, unsavable
 from energylang.signature.settings import SETTINGS
 from energylang.workspace import whole
 from energylang.workspace.named import staged_made_live
@@ -134,7 +133,7 @@ def _layer_status(ws: Workspace, index: int) -> results.LayerStatus:
 
 
 def save(ws: Workspace, path: str, session: bool) -> results.Saved:
-    objection = unsavable(path, session)
+    objection = unsavable(path, session, ws.model.header.kind)
     if objection is not None:
         raise objection
     written, size = write_model(ws, path, session)
@@ -164,9 +163,7 @@ def write_model(ws: Workspace, path: str, session: bool = False) -> tuple[str, i
     """Write the model with everything staged, and (``session``) all that is known; the path as given and the size."""
     target = located(path, ws.base)
     if ws.model.header.kind == PRETRAINED:
-        return path, _write_folder(ws, target, path, session)
-    if not target.suffix:
-        raise refused(path, session)
+        return path, _write_folder(ws, target)
     check_writable(target)
     if target.suffix in PT_SUFFIXES:
         return path, published.write_published(ws, path, published.session_data(ws))
@@ -176,15 +173,8 @@ def write_model(ws: Workspace, path: str, session: bool = False) -> tuple[str, i
     return path, check_regular(target)
 
 
-def _write_folder(ws: Workspace, target: Path, path: str, session: bool) -> int:
+def _write_folder(ws: Workspace, target: Path) -> int:
     """Write a pretrained model as a folder of the transformers library; the bytes written."""
-    if session or target.suffix in (".safetensors", *PT_SUFFIXES):
-        raise ElError(
-            f"{ws.model.spec} is saved as a folder"
-            + (", without a session" if session else f", not as {path}"),
-            code="EL504",
-            hint='`record` keeps what was done; `save "edited"` writes a folder that transformers loads',
-        )
     from energylang.models.pretrained.saving import save as save_folder
 
     with staged_made_live(ws) as model:

@@ -18,7 +18,7 @@ from energylang.errors import ElError
 from energylang.results.rounding import holds_hash
 from energylang.signature.coerce import as_statement
 from energylang.signature.declaration import Op
-from energylang.signature.values import BasinRef, ConceptName, Layer, Seed
+from energylang.signature.values import BasinRef, ConceptName, Layer, PartName, Seed
 
 SECRET = "…"
 _LEFT_OUT = ("record", "replay")
@@ -90,7 +90,7 @@ def shown(op: Op, values: Mapping[str, Any], statement: str) -> str:
 
 def plain(value: Any) -> Any:
     """An argument as JSON has it, such that ``coerce`` understands it again."""
-    if isinstance(value, Layer | BasinRef | ConceptName | results.Basin):
+    if isinstance(value, Layer | BasinRef | PartName | ConceptName | results.Basin):
         return str(value)
     if isinstance(value, results.ConceptInfo):
         return value.name
