@@ -134,7 +134,7 @@ def _use(walk: Walk, op: Op, param: Param, value: Any, place: ast.Expr, layer: A
         if param.name == op.flow.creates:
             _recapture(walk, op, value.name, place, layer)
         else:
-            # Where only its texts are read, a concept of any layer will do; so it does in a range of layers of a stream.
+            # Where only its texts are read, a concept of any layer will do, and so it does in layers of a stream.
             anywhere = op.flow.reads or (_is_stream(walk) and _takes_layers(op))
             concept_used(walk, value.name, place, None if anywhere else layer)
     elif param.type == t.DIRECTION and isinstance(value, ConceptName):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
@@ -15,6 +16,8 @@ from energylang.models.positions import Tally, where
 from energylang.models.protocol import Change, Sample
 from energylang.workspace.history import Holding, Push
 from energylang.workspace.workspace import Workspace
+
+_TAIL = 48  # characters of what is being said
 
 
 class _Within:
@@ -146,5 +149,25 @@ def generate_live(
         generator=generator,
         change=standing(ws, tally),
         read=read,
-        heard=ws.listener,
+        heard=_telling(ws, tokens),
     )
+
+
+def _telling(ws: Workspace, tokens: int) -> Callable[[str], None] | None:
+    """Tell the listener every piece of text, and the watcher how many there are, how fast, and how the text goes."""
+    listener, watcher = ws.listener, ws.watcher
+    if listener is None and watcher is None:
+        return None
+    said: list[str] = []
+    began = time.monotonic()
+
+    def tell(piece: str) -> None:
+        said.append(piece)
+        if listener is not None:
+            listener(piece)
+        if watcher is not None:
+            rate = len(said) / max(1e-9, time.monotonic() - began)
+            tail = " ".join("".join(said).split())[-_TAIL:]
+            watcher(len(said), tokens, f"tokens, {rate:.1f} a second: …{tail}")
+
+    return tell

@@ -15,9 +15,11 @@ compare = Op(
     "compare",
     summary="A layer of this model, as staged, beside the same layer of another.",
     details="Where both read text, the other model's states are rotated here by orthogonal Procrustes on shared "
-    "texts, judged on texts it was not fitted to; otherwise equal dimensions are compared as they are.",
+    "texts, judged on texts it was not fitted to; otherwise equal dimensions are compared as they are. Of two streams "
+    "with the same tokens (a base and its fine-tuned checkpoint): the layer's weights, its states token by token, and "
+    "what the models say next.",
     params=(OTHER, LAYER),
-    effects=Effect.READS | Effect.FILES | Effect.LANDSCAPE,
+    effects=Effect.READS | Effect.FILES,
     result=results.Comparison,
     examples=(
         Example("compare planted:64x4 L0", "it.weight_change == 0 and it.matched == it.basins_here"),

@@ -6,6 +6,7 @@ from energylang import results
 from energylang.signature import types as t
 from energylang.signature.declaration import Effect, Example, Flow, Op, Param
 
+from .causal import placebo_count
 from .concept import AT, CONCEPT, SOME_LAYERS
 
 push = Op(
@@ -91,4 +92,37 @@ heldout = Op(
     flow=Flow(),
     result=results.Measured,
     examples=(Example('heldout ""', 'it.name == "its own" and it.count > 1000', on="tiny"),),
+)
+
+patch = Op(
+    "patch",
+    summary="Which layers carry the difference between two prompts? Activation patching, layer by layer.",
+    details="Where the model is about to answer `instead`, the layer's state is replaced by the one it has at that "
+    "place after `text` (at=last), or the states at all places where the prompts differ (at=differing), or at all "
+    "(at=all; both need prompts of as many tokens); recovered is how much of the difference in the log-probability of "
+    "`says` that brings back: 0 nothing, 1 all of it. Controls put in the states of neutral prompts.",
+    params=(
+        Param("layer", t.LAYERS, "a layer, a range such as L4..L20, or layers for all"),
+        Param("text", t.TEXT, "the prompt whose states are put in", keyword_only=True),
+        Param("instead", t.TEXT, "the prompt that is asked", keyword_only=True),
+        Param("says", t.TEXT, "what the first prompt is answered with", keyword_only=True),
+        Param(
+            "at",
+            t.CHOICE,
+            "where states are put in",
+            "last",
+            choices=("last", "differing", "all"),
+            keyword_only=True,
+        ),
+        placebo_count(10),
+    ),
+    effects=Effect.READS | Effect.TEXT,
+    result=results.Patching,
+    examples=(
+        Example(
+            'patch layers text="Thank you so much" instead="Go away" says="you" placebos=3',
+            "it.layers.count == 4 and it.layers[0].layer == 0",
+            on="tiny",
+        ),
+    ),
 )

@@ -8,11 +8,26 @@ from rich.text import Text
 from energylang import results
 
 from .dispatch import render
-from .marks import facts, percent, table
+from .marks import facts, give_or_take, percent, table
 
 
 @render.register
 def compare(found: results.Comparison) -> RenderableType:
+    if found.kl is not None:
+        dealt = found.state_cosine_shuffled or 0.0
+        return Group(
+            Text.assemble(
+                (f"L{found.layer}", "bold"), f" beside {found.other}, on {found.tokens:,} held-out tokens"
+            ),
+            facts(
+                weights_differ_by="–" if found.weight_change is None else percent(found.weight_change),
+                states_cosine=f"{found.state_cosine or 0.0:.4f} (tokens dealt out {dealt:+.3f})",
+            ),
+            facts(
+                says_next_kl=give_or_take(found.kl, found.kl_error, 4) + " nats",
+                same_choice=percent(found.same_choice or 0.0),
+            ),
+        )
     parts: list[RenderableType] = [
         Text.assemble(
             (f"L{found.layer}", "bold"),

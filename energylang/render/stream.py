@@ -10,7 +10,7 @@ from rich.text import Text
 from energylang import results
 
 from .dispatch import render
-from .marks import facts, percent, table
+from .marks import bar, distance, facts, percent, percents, table
 
 _ROWS = 40
 
@@ -68,3 +68,23 @@ def near_stream(found: results.Neighbours) -> RenderableType:
     if found.concepts:
         parts.append(facts(**{near.concept: f"{near.cosine:+.3f}" for near in found.concepts}))
     return Group(*parts)
+
+
+@render.register
+def patch(found: results.Patching) -> RenderableType:
+    head = Text.assemble(
+        "log-probability of ",
+        (f"“{found.says}”", "bold"),
+        f"  {found.log_prob_text:.3f} after “{found.text}”, {found.log_prob_instead:.3f} after “{found.instead}”",
+    )
+    rows = table("layer", "recovered", "", "neutral states", "z", "log-prob.", right=(1, 3, 4, 5))
+    for layer in found.layers:
+        rows.add_row(
+            f"L{layer.layer}",
+            percent(layer.recovered),
+            Text(bar(min(1.0, max(0.0, layer.recovered)), 12), style="blue"),
+            percents(layer.placebo, layer.placebo_std),
+            distance(layer.z if found.placebos > 2 else None),
+            f"{layer.log_prob:.3f}",
+        )
+    return Group(head, rows)

@@ -28,6 +28,11 @@ class Comparison(Result):
     ``matched`` are pairs of basins that both surveys met, so it depends on the starts. ``rest_there`` of the basins
     known here rest under the weight there, ``rest_here`` of those found there rest here: that does not (``None`` where
     the states had to be rotated).
+
+    Of two models whose layers are a stream and whose tokens are the same, on ``tokens`` of held-out text:
+    ``state_cosine`` is the mean cosine of the layer's states, less the mean of each model's (``state_cosine_shuffled``
+    where the tokens are dealt out at random); ``kl`` the divergence of what the other says next from what this one
+    says, in nats a token; ``same_choice`` the share of tokens after which both find the same one likeliest.
     """
 
     layer: int
@@ -47,3 +52,9 @@ class Comparison(Result):
     matches: tuple[MatchedBasin, ...]
     rest_there: int | None = None
     rest_here: int | None = None
+    tokens: int = 0
+    state_cosine: float | None = None
+    state_cosine_shuffled: float | None = None
+    kl: float | None = None
+    kl_error: float | None = None
+    same_choice: float | None = None

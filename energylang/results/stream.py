@@ -67,3 +67,33 @@ class NearConcept(Result):
 
     concept: str
     cosine: float
+
+
+@dataclass(frozen=True, eq=False)
+class PatchedLayer(Result):
+    """A layer whose state was put in: the log-probability (nats) of what is said, how much of the difference between
+    the prompts that recovers, and the same with states of neutral prompts (mean ± std; z is None where they do not
+    spread)."""
+
+    layer: int
+    log_prob: float
+    recovered: float
+    placebo: float
+    placebo_std: float | None
+    z: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Patching(Result):
+    """Activation patching from one prompt (``text``) into another (``instead``), at the place from which the answer is
+    spoken, or at all ``places`` where they differ. ``log_prob`` of ``says`` after each of them, in nats."""
+
+    text: str
+    instead: str
+    says: str
+    at: str
+    places: int
+    log_prob_text: float
+    log_prob_instead: float
+    placebos: int
+    layers: tuple[PatchedLayer, ...]

@@ -78,14 +78,25 @@ def as_statement(op: Op, values: Mapping[str, Any]) -> str:
             continue
         if param.type in (t.LAYER, t.LAYERS) and isinstance(value, int):
             shown = f"L{value}"
+        elif param.type == t.LAYERS and isinstance(value, list | tuple):
+            shown = _shown_layers(value)
         elif isinstance(value, str) and param.type == t.LABEL and not _NAME.fullmatch(value):
             shown = describe(value)
         elif isinstance(value, str) and param.type not in (t.TEXT, t.PATH, t.MODEL):
             shown = value
         else:
             shown = describe(value)
-        words.append(shown if param.required else f"{param.name}={shown}")
+        words.append(shown if param.required and not param.keyword_only else f"{param.name}={shown}")
     return " ".join(words)
+
+
+def _shown_layers(value: list[Any] | tuple[Any, ...]) -> str:
+    """Layers as they would be written: those without gaps as a range."""
+    indices = [_layer(item, None) for item in value]
+    first = indices[0] if indices else None
+    if first is not None and len(indices) > 1 and indices == list(range(first, first + len(indices))):
+        return f"L{first}..L{first + len(indices) - 1}"
+    return f"[{', '.join(f'L{index}' for index in indices)}]"
 
 
 def _is_basin(value: Any) -> bool:

@@ -22,6 +22,7 @@ from energylang.landscape.lineage import HELD, survivors
 from energylang.landscape.proposal import Proposal
 from energylang.landscape.survey import survey
 from energylang.looking.basins import known_basins
+from energylang.looking.gauge import standard_error
 from energylang.models import checkpoint
 from energylang.models.conversations import shared_conversations
 from energylang.models.model import Model
@@ -42,6 +43,8 @@ _READ, _SHARED = 32, 0.1  # windows by which basins are matched; the least share
 
 def compare(ws: Workspace, model: str, layer: int) -> results.Comparison:
     """A layer of the session's model beside the same layer of another one."""
+    if not ws.model.landscape:
+        return _compared_streams(ws, model, layer)
     other = _other(ws, model, layer)
     here = known_basins(ws, layer).main()
     landscape = ws.landscape_of(layer)
@@ -83,6 +86,78 @@ def compare(ws: Workspace, model: str, layer: int) -> results.Comparison:
         if same and here
         else None,
         rest_here=survivors(landscape, there).count(True) if same else None,
+    )
+
+
+@torch.no_grad()
+def _compared_streams(ws: Workspace, spec: str, layer: int) -> results.Comparison:
+    """Two checkpoints whose layers are a stream, on the same held-out text: weights, states, and what they say next."""
+    check_layer(ws.model, layer)
+    here = ws.text
+    other = checkpoint.load(spec, base=ws.base)
+    there = other.text
+    if there is None or other.landscape:
+        raise ElError(
+            f"the layers of {ws.model.spec} are a stream, and those of {spec} are not",
+            code="EL251",
+            hint="name another checkpoint of the same architecture",
+        )
+    if layer >= other.num_layers or other.dims[layer] != ws.model.dims[layer]:
+        raise ElError(
+            f"{spec} has no L{layer} of dimension {ws.model.dims[layer]}",
+            code="EL302",
+            hint="name another checkpoint of the same architecture",
+        )
+    windows = here.measuring_windows(here.sizes.windows)[:, :-1]
+    sample = here.decode(windows[0].tolist())
+    if here.tokenizer.size != there.tokenizer.size or here.encode(sample) != there.encode(sample):
+        raise ElError(
+            f"{spec} has other tokens than {ws.model.spec}: what they say next cannot be compared",
+            code="EL503",
+            hint="a fine-tuned checkpoint has the tokens of its base",
+        )
+    mine, theirs, gaps, same = [], [], [], []
+    for part in here.chunks(windows):
+        left, right = (text.forward(part, read=(layer,)) for text in (here, there))
+        logs, others = (found.logits.float().log_softmax(dim=2) for found in (left, right))
+        gaps.append((logs.exp() * (logs - others)).sum(dim=2).mean(dim=1))
+        same.append((logs.argmax(dim=2) == others.argmax(dim=2)).float().mean(dim=1))
+        mine.append(
+            left.states[layer][:, 1:].flatten(0, 1)
+        )  # the first token's state is huge and says nothing
+        theirs.append(right.states[layer][:, 1:].flatten(0, 1))
+    states, their_states = torch.cat(mine), torch.cat(theirs)
+    states, their_states = states - states.mean(dim=0), their_states - their_states.mean(dim=0)
+    order = torch.randperm(len(states), generator=ws.generator("compare", layer)).to(states.device)
+    cosine = torch.nn.functional.cosine_similarity(states, their_states)
+    dealt = torch.nn.functional.cosine_similarity(states, their_states[order])
+    weight, their_weight = ws.weight(ws.staged(layer)).double(), other.weight(layer).double()
+    change = None
+    if weight.shape == their_weight.shape:
+        change = float(torch.linalg.matrix_norm(their_weight - weight) / torch.linalg.matrix_norm(weight))
+    gap = torch.cat(gaps)
+    return results.Comparison(
+        layer=layer,
+        other=spec,
+        dim_here=ws.model.dims[layer],
+        dim_there=other.dims[layer],
+        aligned="same",
+        fit=None,
+        fit_shuffled=None,
+        weight_change=change,
+        beta_here=0.0,
+        beta_there=0.0,
+        basins_here=0,
+        basins_there=0,
+        matched=0,
+        mean_cosine=0.0,
+        matches=(),
+        tokens=windows.numel(),
+        state_cosine=float(cosine.mean()),
+        state_cosine_shuffled=float(dealt.mean()),
+        kl=max(0.0, float(gap.mean())),
+        kl_error=standard_error(gap),
+        same_choice=float(torch.cat(same).mean()),
     )
 
 

@@ -155,7 +155,7 @@ def test_parts_are_silenced_beside_random_ones(session: Session, llama: Pair) ->
         session.run("ablate [L0.N3, L0.H1]")
     with pytest.raises((ElError, ScriptError), match="too few to compare"):
         session.run("ablate [L0.H0, L0.H1, L0.H2]")
-    with pytest.raises((ElError, ScriptError), match="no L0.N") as caught:
+    with pytest.raises((ElError, ScriptError), match="there is no L0") as caught:
         session.ablate("L0.N999999")
     assert caught.value.code == "EL308"
 
@@ -223,6 +223,33 @@ def test_control_vectors_go_out_and_come_back(session: Session, tmp_path: Path) 
     session.run('import-concept "sad.gguf" name=back layer=L2')
     there = pushes(session, session.state.concepts["sad"], (2,))[2]
     assert torch.equal(pushes(session, session.state.concepts["back"], (2,))[2], there)
+
+
+def test_patching_everything_brings_back_everything_and_nothing_brings_back_nothing(session: Session) -> None:
+    ask = 'text="The cat sat on" instead="The dog sat on" says="x" placebos=2'
+    first = session.run(f"patch layers {ask} at=all")
+    assert first.places == len(session.text.prompt_ids("The cat sat on"))
+    assert [row.layer for row in first.layers] == list(range(session.model.num_layers))
+    assert first.layers[0].recovered == pytest.approx(1, abs=1e-3)
+    some = session.run(f"patch L0..L1 {ask} at=differing")
+    assert some.places == 3 and [row.layer for row in some.layers] == [0, 1]
+    assert some.layers[0].recovered != some.layers[1].recovered
+    with pytest.raises((ElError, ScriptError), match="do not correspond"):
+        session.run('patch L0 text="a" instead="a much longer one" says="b" at=all')
+    with pytest.raises((ElError, ScriptError), match=r"no difference|are the same"):
+        session.run('patch L0 text="same" instead="same" says="b" at=differing')
+
+
+def test_two_checkpoints_are_compared(session: Session, llama: Pair, tmp_path: Path) -> None:
+    same = session.run(f'compare "{llama.folder}" L1')
+    assert same.weight_change == 0 and same.kl == 0 and same.same_choice == 1
+    assert same.state_cosine == pytest.approx(1, abs=1e-5) and abs(same.state_cosine_shuffled) < 0.5
+    name = session.model.weight_key(1)
+    session.model.put(name, session.model.get(name) * 1.5)
+    other = session.run(f'compare "{llama.folder}" L1')
+    assert other.kl > 0 and other.state_cosine < 1
+    with pytest.raises((ElError, ScriptError), match="are not"):
+        session.run("compare tiny L1")
 
 
 def test_prompts_and_text_of_ones_own_are_undoable(session: Session, tmp_path: Path) -> None:
