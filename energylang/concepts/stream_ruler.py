@@ -71,15 +71,12 @@ class StreamRuler:
 
     def read_each(self, changes: Sequence[Change]) -> list[Heard]:
         """The same under each of several changes that differ in what they drive alone (the last of what they do, where
-        they do more)."""
+        they do more); the own loss under the first of them only."""
         shares = self._shares(changes)
+        own = -float(torch.cat(self.own.log_probs(changes[0])).mean())
         return [
-            Heard(
-                share,
-                float(self.texts.means(change).mean()),
-                -float(torch.cat(self.own.log_probs(change)).mean()),
-            )
-            for share, change in zip(shares, changes, strict=True)
+            Heard(share, float(self.texts.means(change).mean()), None if k else own)
+            for k, (share, change) in enumerate(zip(shares, changes, strict=True))
         ]
 
     def _shares(self, changes: Sequence[Change]) -> list[float | None]:
