@@ -203,11 +203,20 @@ def _repl(chosen: argparse.Namespace) -> int:
 
 
 def _info(chosen: argparse.Namespace) -> int:
-    from energylang.session import Session
+    from energylang.models.described.about import KIND
+    from energylang.models.header import read_header
 
     from .output import Recorder
 
-    info = Session(chosen.model).info()
+    header = read_header(chosen.model)
+    if header.kind == KIND:  # large: its files say what it is
+        from energylang.looking.about import about
+
+        info = about(header)
+    else:
+        from energylang.session import Session
+
+        info = Session(chosen.model).info()
     if chosen.json:
         print(json.dumps(info.to_dict(), indent=2, ensure_ascii=False))
     else:

@@ -25,7 +25,8 @@ from typing import Literal
 
 from energylang.errors import CheckpointError
 from energylang.files.storage import located, opened, permitted
-from energylang.models.described.about import KIND, about_folder, about_gguf
+from energylang.models.described.about import KIND as PRETRAINED
+from energylang.models.described.about import about_folder, about_gguf
 from energylang.models.described.places import PUBLISHED, hub_folder, is_hub, published_file
 from energylang.models.index import PT_SUFFIXES, TensorEntry, check_file, read_index
 from energylang.models.kinds import kind_named
@@ -230,7 +231,7 @@ def pretrained_header(spec: str, path: Path) -> ModelHeader:
     about = about_gguf(path) if path.suffix == ".gguf" and not path.is_dir() else about_folder(path)
     return ModelHeader(
         spec=spec,
-        kind=KIND,
+        kind=PRETRAINED,
         dims=(about.width,) * about.layers,
         degree=3,
         capabilities=frozenset({"text", "dialogue"} if about.chat else {"text"}),

@@ -24,8 +24,13 @@ def info(info: results.Info) -> RenderableType:
             f"  {info.kind}, {info.num_layers} {named}" + ("" if info.num_layers == 1 else "s"),
         ),
         facts(**numbers, parameters=f"{info.parameters:,}"),
-        facts(can=", ".join(info.capabilities), hash=short(info.hash)),
     ]
+    if info.heads and "landscape" not in info.capabilities:
+        counted = {"neurons": f"{info.neurons:,}"} if info.neurons else {}
+        parts.append(facts(**counted, heads=str(info.heads), context=f"{info.context:,} tokens"))
+    parts.append(
+        facts(can=", ".join(info.capabilities), hash=short(info.hash) if info.hash else "(not loaded)")
+    )
     return Group(*parts)
 
 

@@ -9,7 +9,9 @@ from .base import Result
 
 @dataclass(frozen=True, eq=False)
 class Info(Result):
-    """A model: what it is and what it can do."""
+    """A model: what it is and what it can do. ``neurons`` and ``heads`` count those of a layer's MLP and attention (0:
+    none), ``context`` the tokens that are read at once. ``hash`` is empty where only what the model says of itself was
+    read, without its weights."""
 
     model: str
     kind: str
@@ -21,6 +23,9 @@ class Info(Result):
     vocabulary: int
     capabilities: tuple[str, ...]
     hash: str
+    neurons: int = 0
+    heads: int = 0
+    context: int = 0
 
 
 @dataclass(frozen=True, eq=False)

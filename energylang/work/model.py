@@ -11,6 +11,7 @@ from energylang import results
 from energylang.concepts import published
 from energylang.errors import ElError
 from energylang.files.storage import check_regular, check_writable, located
+from energylang.looking.about import about
 from energylang.models import checkpoint
 from energylang.models.index import PT_SUFFIXES
 from energylang.signature.coerce import coerce
@@ -40,19 +41,8 @@ def load(ws: Workspace, model: str, session: bool) -> results.Info:
 def info(ws: Workspace) -> results.Info:
     """What the model is and what it can do."""
     model = ws.model
-    header = model.header
-    return results.Info(
-        model=header.spec,
-        kind=header.kind,
-        num_layers=model.num_layers,
-        dims=tuple(header.dims),
-        betas=tuple(model.beta(layer) for layer in range(model.num_layers if model.landscape else 0)),
-        degree=header.degree,
-        parameters=header.parameters,
-        vocabulary=header.vocabulary,
-        capabilities=tuple(sorted(header.capabilities)),
-        hash=ws.original_hash,
-    )
+    betas = tuple(model.beta(layer) for layer in range(model.num_layers if model.landscape else 0))
+    return replace(about(model.header), betas=betas, hash=ws.original_hash)
 
 
 def set_(ws: Workspace, setting: str, value: float | str) -> results.Setting:
