@@ -163,6 +163,9 @@ def wheel() -> int:
         el = clean.parent / ("el.exe" if os.name == "nt" else "el")
         need(el, "--version", cwd=place)
         for example in sorted((place / "examples").glob("*.el")):
+            if example.stem.endswith("smollm2"):  # it needs the extra hf, which is larger than all the rest
+                print(f"left out, because it needs a pretrained model: examples/{example.name}", flush=True)
+                continue
             print(f"from the installed wheel: el run examples/{example.name}", flush=True)
             need(el, "run", example, cwd=place)
     print("the wheel is complete")
