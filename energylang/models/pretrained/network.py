@@ -232,9 +232,8 @@ def looks_back_from(config: Machine, layer: int) -> bool:
 
 def said_by(tensors: Mapping[str, Tensor], config: Machine, layer: int, state: Tensor) -> Tensor:
     """(…, v): the logits that a stream (…, d) gives through the final norm and the head alone."""
-    flat = state.reshape(-1, 1, state.shape[-1]).to(
-        next(iter(tensors.values())).dtype
-    )  # rows of one place each
+    kind = next(iter(tensors.values())).dtype
+    flat = state.reshape(-1, 1, state.shape[-1]).to(kind)  # rows of one place each
     logits = run(tensors, config, None, start=Start(config.layers, flat), read=()).logits
     return logits.reshape(*state.shape[:-1], -1)
 
