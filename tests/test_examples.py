@@ -73,7 +73,7 @@ def test_programs_in_the_documents_check_and_run(page: str, in_tmp: Path):
         session.run(program)
 
 
-@pytest.mark.parametrize("name", ["operations.md", "codes.md", "grammar.md"])
+@pytest.mark.parametrize("name", ["operations.md", "levels.md", "codes.md", "grammar.md"])
 def test_the_reference_pages_are_up_to_date(name: str):
     page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     assert page == reference_pages()[name], "run `python3 dev.py docs`"
