@@ -13,7 +13,7 @@ import pytest
 
 from energylang import Session
 from energylang.errors import CheckpointError
-from energylang.models.pretrained.places import published_file
+from energylang.models.described.places import published_file
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

@@ -17,7 +17,7 @@ import pytest
 from energylang import Session, check
 from energylang.diagnostics.source import Source
 from energylang.errors import CheckpointError
-from energylang.models.pretrained.places import published_file
+from energylang.models.described.places import published_file
 from energylang.render.markdown import reference_pages
 from tests import golden
 
