@@ -36,6 +36,7 @@ trace = Op(
     "concept).",
     params=(LAYER, Param("text", t.TEXT, "a text")),
     effects=Effect.READS | Effect.TEXT,
+    on_streams="norms, the next word and leanings to concepts instead of basins",
     result=results.Trace,
     examples=(
         Example(
@@ -82,6 +83,7 @@ generate = Op(
         Param("seed", t.INT, "seed of the draws", 0, minimum=0, maximum=2**63 - 1, keyword_only=True),
     ),
     effects=Effect.TEXT,
+    on_streams="the text, without basins",
     flow=Flow(live=True),
     result=results.Generation,
     examples=(
@@ -125,6 +127,7 @@ neighbours = Op(
     "`steer` pushes.",
     params=(LAYER, TARGET, TOP),
     effects=Effect.READS,
+    on_streams="tokens, neurons and concepts instead of basins",
     result=results.Neighbours,
     examples=(
         Example(
@@ -220,6 +223,7 @@ trace_generation = Op(
     details="In a stream: what `trace` says of every token of the reply, of the state from which it was chosen.",
     params=(LAYER, Param("prompt", t.TEXT, "what to answer or to continue"), *SAMPLING),
     effects=Effect.TEXT | Effect.READS,
+    on_streams="as `trace`",
     result=results.Trajectory,
     examples=(
         Example('trace-generation L3 "Hi, can you help me?" tokens=6', "it.tokens.count > 0", on="tiny"),
@@ -239,6 +243,7 @@ classify = Op(
         Param("labels", t.PATH, "a file of texts and labels", None, keyword_only=True),
     ),
     effects=Effect.READS | Effect.TEXT | Effect.FILES,
+    on_streams="with `labels=` alone",
     result=results.Classification,
     examples=(
         Example("classify L3", "it.accuracy > it.shuffled", on="tiny"),
@@ -258,6 +263,7 @@ ablate = Op(
         AT,
     ),
     effects=Effect.READS | Effect.TEXT,
+    on_streams="neurons, heads and concepts; no basins",
     result=results.Ablation,
     examples=(
         Example("ablate L1.H1 placebos=3", 'it.parts[0] == "L1.H1" and it.touched > 0', on="tiny"),

@@ -20,6 +20,7 @@ compare = Op(
     "what the models say next.",
     params=(OTHER, LAYER),
     effects=Effect.READS | Effect.FILES,
+    on_streams="weights, states and next words of two models with the same tokens",
     result=results.Comparison,
     examples=(
         Example("compare planted:64x4 L0", "it.weight_change == 0 and it.matched == it.basins_here"),

@@ -1,4 +1,4 @@
-"""The reference pages in Markdown: operations, diagnostic codes and grammar, each from its one source."""
+"""The reference pages in Markdown: operations, what they need, codes and grammar, each from its one source."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from energylang.diagnostics.codes import Code
-from energylang.signature.declaration import Op, default_text
+from energylang.signature.declaration import Effect, Op, default_text
 
 HEAD = """# The operations
 
@@ -124,6 +124,59 @@ def grammar_page(text: str) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+LEVELS_HEAD = """# Which operation works on which model
+
+Generated from the declarations by `python3 dev.py docs`; do not edit. Find the column of your model:
+
+* **weights**: layers that are landscapes, without words: `random:256`, `planted:256x20`, a checkpoint in the published
+  layout.
+* **stream**: text and layers that are no landscapes: `smollm2`, a folder of Hugging Face, a GGUF file, a model made by
+  `el train --arch transformer`. [Your own model](howto/your-own-model.md) shows what is done there.
+* **text and landscapes**: `tiny`, and other models made by `el train`.
+
+✓ works, – does not: the checker says so before anything runs, with EL250 where words are missing and EL251 where a
+landscape is. Words in a cell say what the operation does there instead of what it does on basins. No operation edits
+the weights of a stream yet, so `apply`, `restore` and `diff` find nothing staged there, and `effect` says EL513.
+"""
+_MODELS = {
+    "weights": Effect.LANDSCAPE,
+    "stream": Effect.TEXT,
+    "text and landscapes": Effect.TEXT | Effect.LANDSCAPE,
+}
+_NEEDS = {Effect.TEXT: "text", Effect.LANDSCAPE: "a landscape"}
+
+
+def levels_page(table: Mapping[str, Op]) -> str:
+    """Every operation with what it needs of a model, and on which kinds of models it works."""
+    counts = [f"{sum(_works(op, has) for op in table.values())} on {name}" for name, has in _MODELS.items()]
+    parts = [LEVELS_HEAD, f"Of {len(table)} operations work: {', '.join(counts)}.\n"]
+    for family in dict.fromkeys(op.family for op in table.values()):
+        parts.append(f"## {family.title()}\n")
+        lines = [f"| operation | needs | {' | '.join(_MODELS)} |", "|---|---|---|---|---|"]
+        for op in table.values():
+            if op.family == family:
+                cells = [f"[`{op.name}`](operations.md#{op.name.replace(' ', '-')})", _needs(op)]
+                cells += [_cell(op, has) for has in _MODELS.values()]
+                lines.append(f"| {' | '.join(cells)} |")
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _works(op: Op, has: Effect) -> bool:
+    return not op.effects & (Effect.TEXT | Effect.LANDSCAPE) & ~has
+
+
+def _needs(op: Op) -> str:
+    needed = [words for effect, words in _NEEDS.items() if effect in op.effects]
+    return " and ".join(needed) or ("a model" if op.needs_model else "nothing")
+
+
+def _cell(op: Op, has: Effect) -> str:
+    if not _works(op, has):
+        return "–"
+    return op.on_streams if op.on_streams and Effect.LANDSCAPE not in has else "✓"
+
+
 def reference_pages() -> dict[str, str]:
     """Every generated page of ``docs/``, by its file's name."""
     from energylang.diagnostics.codes import CODES
@@ -134,6 +187,7 @@ def reference_pages() -> dict[str, str]:
     return {
         "operations.md": operations_page(TABLE),
         "codes.md": codes_page(CODES),
+        "levels.md": levels_page(TABLE),
         "grammar.md": grammar_page(grammar_text()),
         "record.schema.json": json.dumps(RECORD, indent=2, ensure_ascii=False) + "\n",
     }

@@ -213,7 +213,8 @@ _NOT_GIVEN = (None, "auto", False)
 
 @dataclass(frozen=True)
 class Op:
-    """An operation. ``family`` is the file that declares it (``energylang.ops``)."""
+    """An operation. ``family`` is the file that declares it (``energylang.ops``); ``on_streams`` says what is left of
+    it, or takes its place, on layers without a landscape, where it needs none for the rest."""
 
     name: str
     summary: str
@@ -224,6 +225,7 @@ class Op:
     details: str = ""
     flow: Flow = NO_FLOW
     clashes: tuple[Clash, ...] = ()
+    on_streams: str = ""
     family: str = ""
 
     @property
