@@ -4,10 +4,11 @@
 
 Needs smollm2 (``el get smollm2``) and the extra ``hf``. Everything runs in one process with one thread, in processor
 seconds. The loop is what a careful user of transformers writes: a forward hook that adds a vector behind a block; for
-every strength and every random vector the replies are sampled with ``generate`` in one batch, the concept's texts and the
-model's own replies are read as replies, replies are judged by their likelihood after the concept and without it, and
-held-out windows are read. Both read the same number of tokens of the same texts; ours reads what lies below the layer,
-and openings that several texts have, once. With ``repeng`` installed its ControlModel does the same in place of the hook.
+every strength and every random vector the replies are sampled with ``generate`` in one batch, the concept's texts
+and the model's own replies are read as replies, replies are judged by their likelihood after the concept and without
+it, and held-out windows are read. Both read the same number of tokens of the same texts; ours reads what lies below
+the layer, and openings that several texts have, once. With ``repeng`` installed its ControlModel does the same in
+place of the hook.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def measure(
     ):
         damage = gauge.rise(changed(control.factors), loss_before)
         readings.setdefault(control.kind, []).append((ruler.read(changed(control.factors)), damage))
-    placebos = tuple(_placebo(kind, found, after) for kind, found in readings.items())
+    placebos = tuple(placebo(kind, found, after) for kind, found in readings.items())
     main = placebos[0]
     change = (loss_after - loss_before) / base
     return Effect(
@@ -168,7 +168,7 @@ def measure(
     )
 
 
-def _placebo(kind: str, found: list[tuple[Heard, float]], after: Heard) -> Placebo:
+def placebo(kind: str, found: list[tuple[Heard, float]], after: Heard) -> Placebo:
     """Controls of one kind, summed up, and how far the edit lies from them."""
     shares = [reading.share for reading, _ in found if reading.share is not None]
     share = share_std = share_z = None

@@ -15,6 +15,7 @@ from energylang.workspace.workspace import Workspace, remembered
 from .captured import opposite, pushes
 
 _SHOWN = 12  # concepts
+_SINK = 10.0  # times the median norm
 
 
 def read_stream(
@@ -25,6 +26,7 @@ def read_stream(
     logits = text.network.said_by(text.live, text.config, layer, states).float()
     likely = logits.softmax(dim=1).max(dim=1)
     norms = torch.linalg.vector_norm(states, dim=1)
+    sink = norms > _SINK * norms.median()  # a place that attention rests on; its state is no meaning
     axes = [(concept.name, *_axis(ws, concept)) for concept in _here(ws, layer)]
     return tuple(
         results.StreamToken(
@@ -33,7 +35,7 @@ def read_stream(
             says=text.token(int(likely.indices[k])),
             probability=float(likely.values[k]),
             leanings=tuple(
-                results.Leaning(name, float((states[k] - base) @ push / (push @ push)))
+                results.Leaning(name, None if sink[k] else float((states[k] - base) @ push / (push @ push)))
                 for name, base, push in axes
             ),
         )

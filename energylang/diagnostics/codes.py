@@ -196,7 +196,7 @@ _ALL = (
         "EL250",
         "the model cannot do this",
         "Operations on text need a model that reads and writes text; one that is only weights has a landscape "
-        "and no words. Operations on basins need layers that are landscapes; a plain transformer has none.",
+        "and no words.",
         wrong='load "random:16"\ngenerate "Hello"\n',
         right='load "tiny"\ngenerate "Hello"\n',
     ),

@@ -196,6 +196,8 @@ steer = Op(
 effect = Op(
     "effect",
     summary="What everything staged in a layer does to a concept, against placebos.",
+    details="Where nothing is staged and pushes are held (`push`), what they do, beside random pushes of the same "
+    "norms at the same positions.",
     params=(ANY_LAYER, CONCEPT),
     effects=Effect.READS | Effect.TEXT,
     result=results.Effect,

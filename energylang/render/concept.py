@@ -151,6 +151,8 @@ def steer(steering: results.Steering) -> RenderableType:
                 "own replies: rise of the loss on what the model says by itself, in nats a token", style="dim"
             )
         )
+    if steering.under:
+        words.append(Text("all under " + ", ".join(steering.under), style="yellow"))
     if steering.seen:
         words.append(touched(steering.touched, steering.seen, "what was read and said"))
     return Group(title, rows, *words)

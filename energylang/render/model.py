@@ -62,6 +62,7 @@ def status(status: results.Status) -> RenderableType:
             str(layer.lost),
             percent(layer.relative_norm),
         )
+    held = [Text("held in every pass: " + ", ".join(status.held), style="yellow")] if status.held else []
     return Group(
         Text.assemble(
             (status.model, "bold"),
@@ -73,6 +74,7 @@ def status(status: results.Status) -> RenderableType:
             live=short(status.live_hash),
             staged=short(status.staged_hash),
         ),
+        *held,
     )
 
 

@@ -49,7 +49,7 @@ def stream_tokens(tokens: Sequence[results.StreamToken]) -> RenderableType:
             f"{token.norm:.1f}",
             Text(token.says.strip() or "⏎", style="cyan"),
             percent(token.probability),
-            *(f"{leaning.amount:+.2f}" for leaning in token.leanings),
+            *("–" if leaning.amount is None else f"{leaning.amount:+.2f}" for leaning in token.leanings),
         )
     if len(tokens) <= _ROWS:
         return rows

@@ -127,7 +127,7 @@ class Steering(Result):
     """The dose-response of pushing layers towards a concept, at the positions ``at``. ``best`` is the largest strength
     within the damage budget, or nothing. ``own_change`` of a step is the rise of the loss on the model's own neutral
     replies (None where it is not measured). ``touched`` of the ``seen`` token positions were pushed, at all strengths
-    alike. The model is not changed."""
+    alike. ``under`` is what was held already, also at strength 0. The model is not changed."""
 
     layer: int
     concept: str
@@ -142,3 +142,4 @@ class Steering(Result):
     at: str = "all"
     touched: int = 0
     seen: int = 0
+    under: tuple[str, ...] = ()

@@ -56,7 +56,8 @@ class LayerStatus(Result):
 
 @dataclass(frozen=True, eq=False)
 class Status(Result):
-    """Where the session stands. The hashes are those of the whole model's weights."""
+    """Where the session stands. The hashes are those of the whole model's weights; ``held`` are the interventions,
+    pushes and scalings of passes, which change no weight."""
 
     model: str
     layers: tuple[LayerStatus, ...]
@@ -67,6 +68,7 @@ class Status(Result):
     live_hash: str
     staged_hash: str
     is_original: bool
+    held: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,11 +31,11 @@ class Measured(Result):
 
 @dataclass(frozen=True, eq=False)
 class Leaning(Result):
-    """How far a state lies along a concept: ``amount`` 0 is where neutral text is on average, 1 where the concept
-    is."""
+    """How far a state lies along a concept: ``amount`` 0 is where neutral text is on average, 1 where the concept is
+    (None for a place on which attention rests, many times as large as the others, as a rule the first token)."""
 
     concept: str
-    amount: float
+    amount: float | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,15 @@ from torch import Tensor
 from energylang import results
 from energylang.concepts.captured import at_layer, describe, keep, pushes
 from energylang.concepts.captured import capture as captured
-from energylang.concepts.effects import CHOOSING_WINDOWS, MEASURING_WINDOWS, Heard, Ruler, against, measure
+from energylang.concepts.effects import (
+    CHOOSING_WINDOWS,
+    MEASURING_WINDOWS,
+    Heard,
+    Ruler,
+    against,
+    measure,
+    placebo,
+)
 from energylang.concepts.methods import METHODS, Candidate, aimed, attractor, redirected, removal
 from energylang.concepts.stream_ruler import StreamRuler
 from energylang.errors import ElError
@@ -26,12 +34,13 @@ from energylang.models.states import DECISION
 from energylang.results import Steering, SteeringStep
 from energylang.signature.values import ConceptName
 from energylang.trial.staging import check_force, commit, heard
-from energylang.workspace.history import Concept
+from energylang.workspace.history import Concept, Push
 from energylang.workspace.named import concept_at, concept_named
 from energylang.workspace.workspace import Workspace, counted
 
 from . import edit
 
+PLACEBOS = 10
 STRENGTHS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 _PROMPTS = 64
 
@@ -207,6 +216,7 @@ def steer(
         at=at,
         touched=tally.touched,
         seen=tally.seen,
+        under=tuple(str(each) for each in ws.state.interventions.values()),
     )
 
 
@@ -286,15 +296,65 @@ def effect(ws: Workspace, layer: int | None, concept: str) -> results.Effect:
     """What everything staged in a concept's layer does to it, against placebos of equal norm."""
     named = concept_at(ws, layer, concept)
     version = ws.staged(named.layer)
+    held = [each for each in ws.state.interventions.values() if isinstance(each, Push)]
+    if version.depth == 0 and held:
+        return _effect_of_pushes(ws, named, held)
     if version.depth == 0:
         raise ElError(
-            f"nothing is staged in L{named.layer}: there is no effect to measure",
+            f"nothing is staged in L{named.layer}, and no push is held: there is no effect to measure",
             code="EL513",
-            hint="edit the layer first, with `inject-concept` for example",
+            hint="edit the layer first, with `inject-concept` for example"
+            if ws.model.landscape
+            else f"`push L{named.layer} {named.name} 1.0` first",
         )
     factors = [step.factors for step in version.chain if step.factors is not None]
     whole = functools.reduce(lambda left, right: left.joined(right), factors)
     return measure(ws, named, whole, ws.weight(version.root))
+
+
+@torch.no_grad()
+def _effect_of_pushes(ws: Workspace, named: Concept, held: Sequence[Push]) -> results.Effect:
+    """What the pushes that are held do to a concept, beside random pushes of the same norms at the same positions."""
+    lowest = min(layer for each in held for layer in each.directions)
+    generator = ws.generator("effect", named.name)
+
+    def random() -> Change:
+        made = [
+            pushing(ws, _random_like(each.directions, generator), each.strength, each.at) for each in held
+        ]
+        return Change(also=tuple(made))
+
+    ruler, text = _ruler(ws, named, lowest), ws.text
+    gauge = Gauge(ws, lowest, text.measuring_windows(min(MEASURING_WINDOWS, text.sizes.windows)))
+    acting = Change(also=tuple(pushing(ws, each.directions, each.strength, each.at) for each in held))
+    before, after = ruler.read(Change()), ruler.read(acting)
+    base = gauge.losses(Change())
+    change = (gauge.losses(acting) - base) / base.mean()
+    controls = [random() for _ in range(PLACEBOS)]
+    readings = [
+        (ruler.read(control), gauge.rise(control, base))
+        for control in counted(ws, controls, "random pushes measured")
+    ]
+    main = placebo("random", readings, after)
+    return results.Effect(
+        share_before=before.share,
+        share_after=after.share,
+        share_placebo=main.share,
+        share_placebo_std=main.share_std,
+        share_z=main.share_z,
+        log_prob_before=before.log_prob,
+        log_prob_after=after.log_prob,
+        log_prob_placebo=main.log_prob,
+        log_prob_placebo_std=main.log_prob_std,
+        log_prob_z=main.log_prob_z,
+        placebos=main.count,
+        loss_before=float(base.mean()),
+        loss_after=float(base.mean() * (1 + change.mean())),
+        loss_change=float(change.mean()),
+        loss_change_error=standard_error(change),
+        controls=(main,),
+        prompts=len(ruler.prompts),
+    )
 
 
 def _where_it_lands(

@@ -96,6 +96,7 @@ def status(ws: Workspace) -> results.Status:
         live_hash=ws.live_hash(),
         staged_hash=staged,
         is_original=staged == ws.original_hash == ws.live_hash(),
+        held=tuple(str(each) for each in ws.state.interventions.values()),
     )
 
 

@@ -135,6 +135,18 @@ def test_what_is_held_is_heard_counted_and_undone_bit_for_bit(session: Session) 
     assert session.run("status").is_original
 
 
+def test_the_effect_of_what_is_held_is_that_of_steering(session: Session) -> None:
+    steered = session.run("steer L1 sad strengths=[2.0] placebos=1").steps[0]
+    with pytest.raises((ElError, ScriptError), match="no push is held"):
+        session.run("effect L1 sad")
+    session.run("push L1 sad 2.0")
+    found = session.run("effect L1 sad")
+    assert found.log_prob_after == pytest.approx(steered.log_prob, abs=1e-4)
+    assert found.loss_change == pytest.approx(steered.loss_change, abs=1e-5)
+    assert found.placebos == 10 and found.controls[0].kind == "random"
+    assert session.run("status").held == ("push L1 sad 2",)
+
+
 def test_a_word_that_is_not_there_is_said_loudly(session: Session) -> None:
     held = session.run('push L1 sad 1.0 at="zebra"')
     assert held.touched == 0 and held.seen > 0
