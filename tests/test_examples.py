@@ -16,10 +16,9 @@ import pytest
 
 from energylang import Session, check
 from energylang.diagnostics.source import Source
-from energylang.errors import CheckpointError
-from energylang.models.described.places import published_file
 from energylang.render.markdown import reference_pages
 from tests import golden
+from tests.real import need_smollm2
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "examples").glob("*.el"))
@@ -49,10 +48,7 @@ def printed(script: Path) -> str:
 )
 def test_example_prints_what_is_kept_beside_it(script: Path, request: pytest.FixtureRequest):
     if script.stem.endswith("smollm2"):
-        try:
-            published_file("smollm2")
-        except CheckpointError as error:
-            pytest.skip(f"{error}: {error.hint}")
+        need_smollm2()
     expected = script.with_suffix(".out")
     found = printed(script)
     wanted = expected.read_text(encoding="utf-8") if expected.is_file() else ""
@@ -91,10 +87,7 @@ def test_programs_on_the_real_model_run(in_tmp: Path):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     programs = [p for p in re.findall(r"```el\n(.*?)```", text, flags=re.DOTALL) if REAL in p]
     assert programs
-    try:
-        published_file("smollm2")
-    except CheckpointError as error:
-        pytest.skip(f"{error.message}: {error.hint}")
+    need_smollm2()
     for program in programs:
         Session().run(program)
 

@@ -11,9 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from energylang.errors import CheckpointError
 from energylang.models import Model, TextModel, load
-from energylang.models.described.places import published_file
+from tests.real import need_smollm2
 
 from . import architectures
 
@@ -75,8 +74,5 @@ def llama(pair_of: Callable[[str], Pair]) -> Pair:
 @pytest.fixture(scope="session")
 def smollm2() -> Model:
     """The real model, loaded once for each worker; where this machine does not have it the tests are left out."""
-    try:
-        published_file("smollm2")
-    except CheckpointError as error:
-        pytest.skip(f"{error.message}: {error.hint}")
+    need_smollm2()
     return load("smollm2")
