@@ -2,9 +2,8 @@
 
 *coverage*   the share of inputs that settle in a planted basin;
 *own*        of these, the share that settle in the basin of their own group (the nearest direction);
-*explained*  the share of the outputs' variance (about the usual answer of the fit) that is left out of the residual when
-             the landscape answers instead of the layer: 1 − Σ‖y − read‖²/Σ‖y − usual‖². Few basins explain little,
-             and need not explain more (``fitted``).
+*explained*  the share of the outputs' variance about the usual answer of the fit that the landscape answers for:
+             1 − Σ‖y − read‖²/Σ‖y − usual‖². Few basins explain little, and need not explain more (``fitted``).
 
 All three are ratios of sums ΣA/ΣB over tokens, and have the error of such a ratio, √(G/(G−1)·Σ_g(A_g − R·B_g)²)/ΣB,
 over G *clusters* of tokens: tokens of one text are not independent, so give each its text (without that, every token
@@ -36,11 +35,11 @@ LEAST = 0.9
 
 
 class Share(NamedTuple):
-    """A ratio, its standard error, and the number of tokens it is of. NaN where it is of none."""
+    """A ratio, its standard error, and the number of ``tokens`` it is of. NaN where it is of none."""
 
     value: float
     error: float
-    count: int
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def choose(
     for size in product(_sizes(components, COMPONENTS), _sizes(basins, BASINS)):
         draws = stable_generator("choose", seed, *size)
         try:
-            found = fit(inputs[:cut], None, size[1], size[0], draws, dim=dim)
+            found = fit(inputs[:cut], None, size[1], size[0], draws, dim=dim, attempts=1)
         except LandscapeError as impossible:  # too many for these inputs or dimensions
             fault = impossible
             continue

@@ -47,7 +47,7 @@ from energylang.errors import LandscapeError
 from energylang.landscape.assign import assign
 from energylang.landscape.components import Components, leading
 from energylang.landscape.draws import stable_generator
-from energylang.landscape.kmeans import spherical
+from energylang.landscape.kmeans import ATTEMPTS, spherical
 from energylang.landscape.layer import Landscape, interaction, saturate
 from energylang.landscape.unrecorded import unrecorded
 
@@ -134,7 +134,7 @@ class Fitted:
         inputs = self._inputs(inputs)
         landscape = self._landscape(weight)
         rows = max(1, _ROWS // self.dim)
-        parts = [self._steps(landscape, self.drive(part)) for part in inputs.split(rows)]
+        parts = [self._steps(landscape, self.drive(part)) for part in torch.split(inputs, rows)]
         return torch.cat(parts) if parts else inputs.new_zeros(0, self.dim)
 
     def basin(self, states: Tensor, weight: Tensor | Landscape | None = None) -> Tensor:
@@ -197,11 +197,13 @@ def fit(
     gain: float = GAIN,
     degree: int = 3,
     sharpness: float = SHARPNESS,
+    attempts: int = ATTEMPTS,
 ) -> Fitted:
     """Plant ``basins`` in a landscape of ``dim`` dimensions (the width of the outputs, or of the inputs, without it)
     for a layer that answers ``inputs`` (n, m) with ``outputs`` (n, o); see the module docstring.
 
-    ``generator`` draws the first block of the components, the beginnings of the groups and the patterns. Float64
+    ``generator`` draws the first block of the components, the beginnings of the groups (the best of so many ``attempts``
+    is kept) and the patterns. Float64
     inputs are calculated with as such, all others as float32. Raises ``LandscapeError`` for wrong shapes, NaN,
     parameters out of range, fewer inputs than basins, and inputs that vary too little.
     """
@@ -214,7 +216,7 @@ def fit(
     dim = dim or (width if outputs is None else int(outputs.shape[1]))
     _check(n, basins, dim, gain, degree, sharpness)
     seen = leading(inputs, components, generator)
-    groups = spherical(seen.directions(inputs), basins, generator)
+    groups = spherical(seen.directions(inputs), basins, generator, attempts=attempts)
     signs = 2.0 * torch.randint(0, 2, (basins, dim), generator=generator) - 1.0
     patterns = signs.to(inputs)
     centres = gain * patterns
@@ -249,7 +251,8 @@ def projection(patterns: Tensor) -> Tensor:
             "two patterns that were drawn are alike", hint="take more dimensions, or another seed"
         )
     made = (basis @ basis.T).to(patterns)
-    return made.triu() + made.triu(1).T
+    symmetric: Tensor = made.triu() + made.triu(1).T
+    return symmetric
 
 
 def _filled(fitted: Fitted, index: Tensor, outputs: Tensor | None) -> Fitted:

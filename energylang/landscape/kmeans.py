@@ -19,19 +19,22 @@ from energylang.errors import LandscapeError
 from energylang.landscape.clusters import normalised
 from energylang.landscape.unrecorded import unrecorded
 
-_ATTEMPTS, _ROUNDS = 4, 50
+ATTEMPTS = 4
+_ROUNDS = 50
 _APART = 1e-6  # squared distance below which two directions are one
 
 
 @unrecorded
 def spherical(
-    directions: Tensor, count: int, generator: torch.Generator, *, attempts: int = _ATTEMPTS
+    directions: Tensor, count: int, generator: torch.Generator, *, attempts: int = ATTEMPTS
 ) -> Tensor:
     """The centres (count, c), at unit norm, of the groups of ``directions`` (n, c), at unit norm.
 
     Raises ``LandscapeError`` where there are fewer different directions than groups.
     """
-    best, nearest = directions[:0], -1.0
+    if attempts < 1:
+        raise LandscapeError(f"groups are looked for in 1 attempt or more, not {attempts}")
+    best, nearest = directions[:0], -torch.inf
     for _ in range(attempts):
         centres = _grouped(directions, _spread(directions, count, generator))
         near = float((directions @ centres.T).amax(1).double().mean())
