@@ -202,10 +202,10 @@ def fit(
     """Plant ``basins`` in a landscape of ``dim`` dimensions (the width of the outputs, or of the inputs, without it)
     for a layer that answers ``inputs`` (n, m) with ``outputs`` (n, o); see the module docstring.
 
-    ``generator`` draws the first block of the components, the beginnings of the groups (the best of so many ``attempts``
-    is kept) and the patterns. Float64
-    inputs are calculated with as such, all others as float32. Raises ``LandscapeError`` for wrong shapes, NaN,
-    parameters out of range, fewer inputs than basins, and inputs that vary too little.
+    ``generator`` draws the first block of the components, the patterns, and where the groups begin (in so many
+    ``attempts``, of which the best is kept). Float64 inputs are calculated with as such, all others as float32. Raises
+    ``LandscapeError`` for wrong shapes, NaN, parameters out of range, fewer inputs than basins, and inputs that vary
+    too little.
     """
     inputs = checked(inputs, "inputs")
     n, width = inputs.shape
