@@ -1,11 +1,13 @@
 """How well does a fitted landscape hold inputs that it was not fitted to?
 
 *coverage*   the share of inputs that settle in a planted basin;
-*own*        of these, the share that settle in the basin of their own group (the nearest direction);
+*chance*     the same share of directions drawn at random: that of a cloud of inputs without any groups, which has the
+             same mean and the same variance along the components. Only coverage above it is the layer's doing;
+*own*        of the inputs that settle in a planted basin, the share that settle in the basin of their own group (the nearest direction);
 *explained*  the share of the outputs' variance about the usual answer of the fit that the landscape answers for:
              1 − Σ‖y − read‖²/Σ‖y − usual‖². Few basins explain little, and need not explain more (``fitted``).
 
-All three are ratios of sums ΣA/ΣB over tokens, and have the error of such a ratio, √(G/(G−1)·Σ_g(A_g − R·B_g)²)/ΣB,
+All are ratios of sums ΣA/ΣB over tokens, and have the error of such a ratio, √(G/(G−1)·Σ_g(A_g − R·B_g)²)/ΣB,
 over G *clusters* of tokens: tokens of one text are not independent, so give each its text (without that, every token
 is a cluster of its own, and the error is too small where texts differ). Where all agree it is 0, and says that no
 difference was seen, not that there is none.
@@ -24,13 +26,14 @@ import torch
 from torch import Tensor
 
 from energylang.errors import LandscapeError
+from energylang.landscape.clusters import normalised
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.dynamics import Landscape
 from energylang.landscape.fitted import Fitted, checked, fit
 
 COMPONENTS = (16, 32, 64)
 BASINS = (16, 32, 64, 128, 256)
-LEAST = 0.9
+LEAST = 0.8
 """Coverage that ``choose`` asks for."""
 
 
@@ -47,18 +50,19 @@ class Coverage:
     """The measures of the module docstring; ``explained`` is None for a landscape without contents."""
 
     coverage: Share
+    chance: Share
     own: Share
     explained: Share | None
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What ``choose`` found: numbers of ``components`` and ``basins``, and the coverage of all that were ``tried``, by
+    """What ``choose`` found: numbers of ``components`` and ``basins``, and the measures of all that were ``tried``, by
     (components, basins)."""
 
     components: int
     basins: int
-    tried: dict[tuple[int, int], Share]
+    tried: dict[tuple[int, int], Coverage]
 
 
 def measure(
@@ -80,7 +84,18 @@ def measure(
         left = (outputs - fitted.read(states)).double().square().sum(1)
         whole = (outputs - fitted.usual).double().square().sum(1)
         explained = share(whole - left, whole, texts)
-    return Coverage(share(held, torch.ones_like(held), texts), share(own, held, texts), explained)
+    every = torch.ones_like(held)
+    return Coverage(
+        share(held, every, texts), _chance(fitted, len(states)), share(own, held, texts), explained
+    )
+
+
+def _chance(fitted: Fitted, count: int) -> Share:
+    """The coverage of so many random directions."""
+    size = int(fitted.groups.shape[1])
+    drawn = torch.randn(count, size, generator=stable_generator("chance", size))
+    index = fitted.basin(fitted.led(fitted.driven(normalised(drawn.to(fitted.weight)))))
+    return share(index >= 0, torch.ones_like(index))
 
 
 def share(part: Tensor, whole: Tensor, texts: Tensor | None = None) -> Share:
@@ -115,15 +130,15 @@ def choose(
     stays.
 
     Landscapes of every size that fits are fitted to the first three quarters of the inputs and measured on the last.
-    The most basins whose coverage reaches ``least`` are taken, with the components that cover most; where none
-    reaches it, what covers most. Raises ``LandscapeError`` where nothing can be fitted.
+    The most basins whose coverage reaches ``least`` are taken, with the components whose coverage is furthest above
+    chance; where none reaches it, what covers most. Raises ``LandscapeError`` where nothing can be fitted.
     """
     inputs = checked(inputs, "inputs")
     if not 0.0 < least <= 1.0:
-        raise LandscapeError(f"the least coverage must lie in (0, 1], got {least}", hint="0.9 is usual")
+        raise LandscapeError(f"the least coverage must lie in (0, 1], got {least}", hint="0.8 is usual")
     cut = len(inputs) * 3 // 4
     seed = int(torch.randint(2**31, (1,), generator=generator))
-    tried: dict[tuple[int, int], Share] = {}
+    tried: dict[tuple[int, int], Coverage] = {}
     fault = LandscapeError("there is nothing to fit a landscape to", hint="read some text first")
     for size in product(_sizes(components, COMPONENTS), _sizes(basins, BASINS)):
         draws = stable_generator("choose", seed, *size)
@@ -132,13 +147,15 @@ def choose(
         except LandscapeError as impossible:  # too many for these inputs or dimensions
             fault = impossible
             continue
-        tried[size] = measure(found, inputs[cut:]).coverage
+        tried[size] = measure(found, inputs[cut:])
     if not tried:
         raise fault
-    enough = {size: found for size, found in tried.items() if found.value >= least}
-    most = max((size[1] for size in enough), default=0)
-    among = {size: found for size, found in enough.items() if size[1] == most} or tried
-    chosen = max(among, key=lambda size: among[size].value)
+    enough = [size for size, found in tried.items() if found.coverage.value >= least]
+    if not enough:
+        return Choice(*max(tried, key=lambda size: tried[size].coverage.value), tried)
+    most = max(size[1] for size in enough)
+    among = [size for size in enough if size[1] == most]
+    chosen = max(among, key=lambda size: tried[size].coverage.value - tried[size].chance.value)
     return Choice(*chosen, tried)
 
 

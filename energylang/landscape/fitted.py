@@ -53,8 +53,10 @@ from energylang.landscape.unrecorded import unrecorded
 
 GAIN = 0.9999
 """How far the patterns lie from the origin, in every number of the state."""
-SHARPNESS = 8.0
-"""κ of the drive: a direction nearer to one group than to another by a cosine of 0.1 prefers it 2.2 : 1."""
+SHARPNESS = 5.0
+"""κ of the drive: a direction that is nearer to one group than to another by a cosine of 0.2 prefers it 2.7 : 1. The
+larger, the more settles, and the less that says: on SmolLM2, layer 14, with 64 basins, 90 % of unseen tokens and 36 %
+of random directions settle at 5, 97 % and 76 % at 8."""
 STEPS, FREE, TAU = 8, 5, 0.7
 ROOM = 4
 """Dimensions per basin that a landscape must have: beyond, basins become narrow."""
@@ -122,20 +124,24 @@ class Fitted:
     def drive(self, inputs: Tensor) -> Tensor:
         """(n, d): what inputs (n, m) drive the landscape with. Raises ``LandscapeError`` for a wrong shape, NaN or
         infinity."""
-        directions = self.components.directions(self._inputs(inputs))
-        weights = torch.softmax(self.sharpness * directions @ self.groups.T, dim=1)
-        return weights @ self.patterns
+        return self.driven(self.components.directions(self._inputs(inputs)))
 
-    @unrecorded
+    def driven(self, directions: Tensor) -> Tensor:
+        """(n, d): what inputs that lie in ``directions`` (n, c), at unit norm, drive the landscape with."""
+        return torch.softmax(self.sharpness * directions @ self.groups.T, dim=1) @ self.patterns
+
     def settle(self, inputs: Tensor, weight: Tensor | Landscape | None = None) -> Tensor:
         """(n, d): the states to which inputs (n, m) lead in K steps, in the landscape as it was fitted or with another
         ``weight`` (d, d). (Give a ``Landscape`` where it is used more than once: it keeps what it has found out about
         its weight.)"""
-        inputs = self._inputs(inputs)
+        return self.led(self.drive(inputs), weight)
+
+    @unrecorded
+    def led(self, drive: Tensor, weight: Tensor | Landscape | None = None) -> Tensor:
+        """(n, d): the states to which a ``drive`` (n, d) leads in K steps."""
         landscape = self._landscape(weight)
         rows = max(1, _ROWS // self.dim)
-        parts = [self._steps(landscape, self.drive(part)) for part in torch.split(inputs, rows)]
-        return torch.cat(parts) if parts else inputs.new_zeros(0, self.dim)
+        return torch.cat([self._steps(landscape, part) for part in torch.split(drive, rows)])
 
     def basin(self, states: Tensor, weight: Tensor | Landscape | None = None) -> Tensor:
         """(n,): in which planted basin states (n, d) come to rest, in the landscape as it was fitted or with another
@@ -302,4 +308,4 @@ def _check(n: int, basins: int, dim: int, gain: float, degree: int, sharpness: f
             f"patterns at gain {gain} and degree {degree} do not attract", hint="0.9999 and 3 are usual"
         )
     if not math.isfinite(sharpness) or sharpness <= 0:
-        raise LandscapeError(f"the sharpness must be positive and finite, got {sharpness}", hint="8 is usual")
+        raise LandscapeError(f"the sharpness must be positive and finite, got {sharpness}", hint="5 is usual")
