@@ -3,7 +3,8 @@
 *coverage*   the share of inputs that settle in a planted basin;
 *chance*     the same share of directions drawn at random: that of a cloud of inputs without any groups, which has the
              same mean and the same variance along the components. Only coverage above it is the layer's doing;
-*own*        of the inputs that settle in a planted basin, the share that settle in the basin of their own group (the nearest direction);
+*own*        of the inputs that settle in a planted basin, the share that settle in the basin of their own group (the
+             nearest direction);
 *explained*  the share of the outputs' variance about the usual answer of the fit that the landscape answers for:
              1 − Σ‖y − read‖²/Σ‖y − usual‖². Few basins explain little, and need not explain more (``fitted``).
 
@@ -35,6 +36,8 @@ COMPONENTS = (16, 32, 64)
 BASINS = (16, 32, 64, 128, 256)
 LEAST = 0.8
 """Coverage that ``choose`` asks for."""
+_DRAWN = 1000  # random directions
+_READ = 2000  # held-out inputs by which sizes are compared
 
 
 class Share(NamedTuple):
@@ -91,9 +94,9 @@ def measure(
 
 
 def _chance(fitted: Fitted, count: int) -> Share:
-    """The coverage of so many random directions."""
+    """The coverage of so many random directions, or of fewer: an error below two in a hundred is enough."""
     size = int(fitted.groups.shape[1])
-    drawn = torch.randn(count, size, generator=stable_generator("chance", size))
+    drawn = torch.randn(min(count, _DRAWN), size, generator=stable_generator("chance", size))
     index = fitted.basin(fitted.led(fitted.driven(normalised(drawn.to(fitted.weight)))))
     return share(index >= 0, torch.ones_like(index))
 
@@ -129,9 +132,9 @@ def choose(
     """Numbers of components and basins for ``inputs`` (n, m), in the order in which they were read; what is given
     stays.
 
-    Landscapes of every size that fits are fitted to the first three quarters of the inputs and measured on the last.
-    The most basins whose coverage reaches ``least`` are taken, with the components whose coverage is furthest above
-    chance; where none reaches it, what covers most. Raises ``LandscapeError`` where nothing can be fitted.
+    Landscapes of every size that fits are fitted to the first three quarters of the inputs and measured on what comes
+    next. The most basins whose coverage reaches ``least`` are taken, with the components whose coverage is furthest
+    above chance; where none reaches it, what covers most. Raises ``LandscapeError`` where nothing can be fitted.
     """
     inputs = checked(inputs, "inputs")
     if not 0.0 < least <= 1.0:
@@ -147,7 +150,7 @@ def choose(
         except LandscapeError as impossible:  # too many for these inputs or dimensions
             fault = impossible
             continue
-        tried[size] = measure(found, inputs[cut:])
+        tried[size] = measure(found, inputs[cut:][:_READ])
     if not tried:
         raise fault
     enough = [size for size, found in tried.items() if found.coverage.value >= least]
