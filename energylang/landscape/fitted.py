@@ -206,7 +206,8 @@ def fit(
     attempts: int = ATTEMPTS,
 ) -> Fitted:
     """Plant ``basins`` in a landscape of ``dim`` dimensions (the width of the outputs, or of the inputs, without it)
-    for a layer that answers ``inputs`` (n, m) with ``outputs`` (n, o); see the module docstring.
+    for a layer that answers ``inputs`` (n, m) with ``outputs`` (n, o); see the module docstring. (Leave out the first
+    place of every text: what transformers keep there is like no other token.)
 
     ``generator`` draws the first block of the components, the patterns, and where the groups begin (in so many
     ``attempts``, of which the best is kept). Float64 inputs are calculated with as such, all others as float32. Raises
