@@ -30,7 +30,7 @@ from energylang.errors import LandscapeError
 from energylang.landscape.clusters import normalised
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.dynamics import Landscape
-from energylang.landscape.fitted import Fitted, checked, fit
+from energylang.landscape.fitted import Fitted, checked, plant
 
 COMPONENTS = (16, 32, 64)
 BASINS = (16, 32, 64, 128, 256)
@@ -146,7 +146,7 @@ def choose(
     for size in product(_sizes(components, COMPONENTS), _sizes(basins, BASINS)):
         draws = stable_generator("choose", seed, *size)
         try:
-            found = fit(inputs[:cut], None, size[1], size[0], draws, dim=dim, attempts=1)
+            found = plant(inputs[:cut], size[1], size[0], draws, dim=dim or int(inputs.shape[1]), attempts=1)
         except LandscapeError as impossible:  # too many for these inputs or dimensions
             fault = impossible
             continue

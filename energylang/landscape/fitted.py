@@ -220,14 +220,42 @@ def fit(
         outputs = checked(outputs, "outputs").to(inputs)
         if len(outputs) != n:
             raise LandscapeError(f"there are {n} inputs and {len(outputs)} outputs", hint="one for each")
-    dim = dim or (width if outputs is None else int(outputs.shape[1]))
-    _check(n, basins, dim, gain, degree, sharpness)
+    planted = plant(
+        inputs,
+        basins,
+        components,
+        generator,
+        dim=dim or (width if outputs is None else int(outputs.shape[1])),
+        gain=gain,
+        degree=degree,
+        sharpness=sharpness,
+        attempts=attempts,
+    )
+    return _filled(planted, planted.basin(planted.settle(inputs)), outputs)
+
+
+@unrecorded
+def plant(
+    inputs: Tensor,
+    basins: int,
+    components: int,
+    generator: torch.Generator,
+    *,
+    dim: int,
+    gain: float = GAIN,
+    degree: int = 3,
+    sharpness: float = SHARPNESS,
+    attempts: int = ATTEMPTS,
+) -> Fitted:
+    """``fit`` without looking at what settles where: a landscape whose basins are counted empty and say nothing."""
+    inputs = checked(inputs, "inputs")
+    _check(len(inputs), basins, dim, gain, degree, sharpness)
     seen = leading(inputs, components, generator)
     groups = spherical(seen.directions(inputs), basins, generator, attempts=attempts)
     signs = 2.0 * torch.randint(0, 2, (basins, dim), generator=generator) - 1.0
     patterns = signs.to(inputs)
     centres = gain * patterns
-    fitted = Fitted(
+    return Fitted(
         weight=projection(patterns),
         beta=math.atanh(gain) / gain ** (degree - 1),
         degree=degree,
@@ -238,8 +266,6 @@ def fit(
         centres=centres,
         counts=torch.zeros(basins, dtype=torch.long, device=inputs.device),
     )
-    index = fitted.basin(fitted.settle(inputs))
-    return _filled(fitted, index, outputs)
 
 
 def leading_eigenvalue(gain: float, degree: int = 3) -> float:
