@@ -224,11 +224,11 @@ def pushes(ws: Workspace, concept: Concept, layers: Sequence[int]) -> dict[int, 
     Raises ``ElError`` EL511 where there is none, and for a concept without texts at another layer than its own."""
     if tuple(layers) == (concept.layer,):
         placed, against = {concept.layer: concept}, {concept.layer: opposite(ws, concept)}
-    elif concept.texts:
+    elif concept.texts and concept.axis != "given":
         placed, against = at_layers(ws, concept, layers), opposites(ws, concept, layers)
     else:
         raise ElError(
-            f"`{concept.name}` has no texts to read at other layers than L{concept.layer}",
+            f"`{concept.name}` is a direction of L{concept.layer}, and cannot be read at other layers",
             code="EL511",
             hint=f"name L{concept.layer} alone, or a concept that `capture` made",
         )

@@ -27,6 +27,7 @@ def info(info: results.Info) -> RenderableType:
     ]
     if info.heads and "landscape" not in info.capabilities:
         counted = {"neurons": f"{info.neurons:,}"} if info.neurons else {}
+        counted["memory"] = f"{4 * info.parameters / 1e6:,.0f} MB in float32"
         parts.append(facts(**counted, heads=str(info.heads), context=f"{info.context:,} tokens"))
     parts.append(
         facts(can=", ".join(info.capabilities), hash=short(info.hash) if info.hash else "(not loaded)")

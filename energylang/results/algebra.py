@@ -10,7 +10,8 @@ from .base import Result
 @dataclass(frozen=True, eq=False)
 class Similarity(Result):
     """Two concepts of one layer. ``centred`` is the cosine after neutral states' mean is taken from both (the two
-    share what every state shares); without a text model it is the plain cosine."""
+    share what every state shares); without a text model it is the plain cosine. In a pretrained model it is that of
+    the directions in which `steer` pushes."""
 
     first: str
     second: str

@@ -26,6 +26,7 @@ from energylang.looking.basins import known_basins
 from energylang.looking.tokens import placed
 from energylang.models.checkpoint import SUM_KEY, checksum
 from energylang.models.index import PT_SUFFIXES
+from energylang.models.states import DECISION
 from energylang.signature.coerce import check_name
 from energylang.workspace.history import Concept
 from energylang.workspace.named import concept_named
@@ -64,10 +65,16 @@ def compose(
 
 
 def _combined(ws: Workspace, parts: Sequence[tuple[float, str]], new: str) -> results.ConceptInfo:
-    """A new concept: the weighted sum of the unit directions of concepts of one layer."""
+    """A new concept: the weighted sum of the unit directions of concepts of one layer. In a pretrained model, whose
+    states have most in common, a direction is that from what a concept is set against to the concept."""
     concepts = [concept_named(ws, name) for _, name in parts]
     _same_layer(concepts)
-    directions = torch.stack([_unit(concept) for concept in concepts])
+    apart = _directions_apart(ws)
+    raw = [
+        pushes(ws, concept, (concept.layer,))[concept.layer] if apart else concept.centroid
+        for concept in concepts
+    ]
+    directions = torch.stack([torch.nn.functional.normalize(each, dim=0) for each in raw])
     weights = directions.new_tensor([weight for weight, _ in parts])
     total = weights @ directions
     size = torch.linalg.vector_norm(total)
@@ -77,18 +84,26 @@ def _combined(ws: Workspace, parts: Sequence[tuple[float, str]], new: str) -> re
             code="EL511",
             hint="choose other weights, or concepts that differ more",
         )
-    length = torch.stack([torch.linalg.vector_norm(concept.centroid) for concept in concepts]).mean()
+    length = torch.stack([torch.linalg.vector_norm(each) for each in raw]).mean()
     added = [concept for (weight, _), concept in zip(parts, concepts, strict=True) if weight > 0]
     texts = tuple(dict.fromkeys(text for concept in added for text in concept.texts))
+    states = (total / size * length)[None]
     concept = Concept(
         new,
         concepts[0].layer,
         texts,
-        (total / size * length)[None],
+        states,
+        contrast=torch.zeros_like(states) if apart else None,
         position=concepts[0].position,
+        axis="given" if apart else "mean",
     )
     keep(ws, concept)
     return describe(ws, concept)
+
+
+def _directions_apart(ws: Workspace) -> bool:
+    """Whether concepts are directions between states, which as they are have most in common."""
+    return ws.model.text is not None and ws.model.text.spoken_at != DECISION
 
 
 def _same_layer(concepts: Sequence[Concept]) -> None:
@@ -113,7 +128,12 @@ def similarity(ws: Workspace, first: str, second: str) -> results.Similarity:
     _same_layer([a, b])
     plain = float(cosine_rows(a.centroid, b.centroid))
     centred = plain
-    if ws.model.text is not None:
+    if _directions_apart(ws):
+        first_push, second_push = (pushes(ws, each, (each.layer,))[each.layer] for each in (a, b))
+        centred = float(cosine_rows(first_push, second_push))
+        if "given" in (a.axis, b.axis):
+            plain = centred  # of one of them there is a direction alone
+    elif ws.model.text is not None:
         neutral = opposite(ws, replace(a, contrast=None)).mean(dim=0)
         centred = float(cosine_rows(a.centroid - neutral, b.centroid - neutral))
     angle = float(torch.rad2deg(torch.acos(torch.tensor(plain).clamp(-1, 1))))
@@ -192,7 +212,8 @@ def export_concept(ws: Workspace, concept: str, path: str) -> results.Stored:
 
 def _export_vectors(ws: Workspace, named: Concept, target: Path, path: str) -> results.Stored:
     """Write a concept's directions as a control vector."""
-    layers = tuple(range(1, ws.model.num_layers)) if named.texts else (named.layer,)
+    everywhere = named.texts and named.axis != "given"
+    layers = tuple(range(1, ws.model.num_layers)) if everywhere else (named.layer,)
     found = pushes(ws, named, layers)
     write_vectors(target, found, str(ws.model.metadata.get("architecture", ws.model.header.kind)))
     return results.Stored(
@@ -223,7 +244,14 @@ def _vector(ws: Workspace, path: str, layer: int | None) -> tuple[dict[str, Any]
         )
     direction = vectors[chosen][None]
     name = re.sub(r"[^\w-]+", "-", Path(path).stem).strip("-") or "vector"
-    about = {"name": name, "layer": chosen, "texts": (), "contrasts": (), "position": ws.text.spoken_at}
+    about = {
+        "name": name,
+        "layer": chosen,
+        "texts": (),
+        "contrasts": (),
+        "position": ws.text.spoken_at,
+        "axis": "given",
+    }
     return about, {"states": direction, "contrast": torch.zeros_like(direction)}
 
 
@@ -240,7 +268,7 @@ def import_concept(ws: Workspace, path: str, name: str | None, layer: int | None
             contrast=tensors.get("contrast"),
             position=str(about["position"]),
             contrasts=tuple(str(text) for text in about["contrasts"]),
-            axis="pca" if about.get("axis") == "pca" else "mean",
+            axis=str(about["axis"]) if about.get("axis") in ("pca", "given") else "mean",
         )
     except (KeyError, TypeError, ValueError):
         raise unreadable(path, "it lacks what a concept has") from None

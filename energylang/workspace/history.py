@@ -47,7 +47,9 @@ class Concept:
     position: str = "decision"
     contrasts: tuple[str, ...] = ()
     fits: tuple[LayerFit, ...] = ()
-    axis: str = "mean"  # how its direction is found: the difference of means, or pca
+    axis: str = (
+        "mean"  # how its direction is found: the difference of means, pca, or given (made of others, or read)
+    )
 
     @property
     def centroid(self) -> Tensor:

@@ -237,6 +237,24 @@ def test_control_vectors_go_out_and_come_back(session: Session, tmp_path: Path) 
     assert torch.equal(pushes(session, session.state.concepts["back"], (2,))[2], there)
 
 
+def test_concepts_are_added_as_directions(session: Session) -> None:
+    from energylang.concepts.captured import pushes
+
+    def push(name: str) -> torch.Tensor:
+        return pushes(session, session.state.concepts[name], (1,))[1]
+
+    session.run('capture L1 other "The tide is high." contrast="The bus is late."')
+    session.run("add sad other both\nsubtract both other rest\nblend sad other half 0.5")
+    units = [torch.nn.functional.normalize(push(name), dim=0) for name in ("sad", "other")]
+    assert torch.cosine_similarity(push("both"), units[0] + units[1], dim=0) == pytest.approx(1, abs=1e-5)
+    assert torch.cosine_similarity(push("half"), units[0] + units[1], dim=0) == pytest.approx(1, abs=1e-5)
+    found = session.run("similarity sad other")
+    assert found.centred == pytest.approx(float(units[0] @ units[1]), abs=1e-5)
+    assert session.run("similarity both half").centred == pytest.approx(1, abs=1e-5)
+    with pytest.raises((ElError, ScriptError), match="cannot be read at other layers"):
+        session.run("push L2 both 1.0")
+
+
 def test_patching_everything_brings_back_everything_and_nothing_brings_back_nothing(session: Session) -> None:
     ask = 'text="The cat sat on" instead="The dog sat on" says="x" placebos=2'
     first = session.run(f"patch layers {ask} at=all")
