@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from energylang.diagnostics.source import Span
-from energylang.signature.values import BasinRef, ConceptName, Layer
+from energylang.signature.values import BasinRef, ConceptName, Layer, PartName
 
 ALL = "*"
 MANY = 10**9
@@ -82,7 +82,7 @@ MAX_ALTERNATIVES = 8
 def alternatives(left: Any, right: Any) -> Any:
     """What a variable may be that is one thing on one path and another on the other; ``None``: anything."""
     found = [item for value in (left, right) for item in (value if isinstance(value, OneOf) else (value,))]
-    if not all(isinstance(value, BasinRef | Symbol | ConceptName) for value in found):
+    if not all(isinstance(value, BasinRef | Symbol | ConceptName | Layer | PartName) for value in found):
         return None
     values = OneOf(tuple(dict.fromkeys(found)))
     return values if len(values) <= MAX_ALTERNATIVES else None
