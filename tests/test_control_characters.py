@@ -89,7 +89,7 @@ def test_json_says_the_same_escaped(tmp_path: Path, capsys: pytest.CaptureFixtur
     main(["run", "--json", str(path)])
     out = capsys.readouterr().out
     is_harmless(out)
-    assert [item["printed"] for item in json.loads(out)["results"] if "printed" in item][0] == EVIL
+    assert next(item["printed"] for item in json.loads(out)["results"] if "printed" in item) == EVIL
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]], ids=["text", "json"])
