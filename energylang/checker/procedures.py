@@ -20,7 +20,7 @@ from energylang.signature.values import BasinRef, ConceptName, Layer
 from energylang.syntax import ast
 
 from .expressions import expect, value_of
-from .facts import Place, Symbol, replace, same
+from .facts import Place, Symbol, Values, replace, same
 from .flow import find, know, learn
 from .known import argument_value, known
 from .scope import Call, Outcome, Procedure, Scope
@@ -107,7 +107,7 @@ def enter(
     values = _argument_values(walk, procedure, binding)
     know(
         walk,
-        values=(caller.values[0], values),
+        values=(caller.values[0], Values(values)),
         assigned=frozenset(item for item in caller.assigned if item[0] == 0),
     )
     outcome = _known(walk, procedure, types)
