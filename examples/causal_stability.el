@@ -15,6 +15,7 @@ for pair in [[0, 1], [0, 2], [1, 2]]:
     let _model = load here
     let both = causal compare there L2 by=tokens threshold=0.05
     print "{here} and {there}: {both.pairs} matched basins"
+    require both.drift_correlation != none and both.drift_shuffled != none, "too few matched basins"
     across = across + [both.drift_correlation]
     renamed = renamed + [both.drift_shuffled]
 

@@ -27,6 +27,7 @@ for path in ["seeds/small_0.safetensors", "seeds/small_1.safetensors", "seeds/sm
     let used = usage L2 concept=polite
     half = half + [(holding used 50%)]
     most = most + [(holding used 90%)]
+    require used.distance != none and used.distance_chance != none, "a token has no distance from others"
     away = away + [used.distance]
     by-chance = by-chance + [used.distance_chance]
 

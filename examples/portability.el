@@ -34,6 +34,7 @@ for here in seeds:
         else:
             let _survey = survey L2
             let bridge = compare there L2
+            require bridge.fit != none and bridge.fit_shuffled != none, "states of another dimension"
             fits = fits + [bridge.fit]
             chance = chance + [bridge.fit_shuffled]
             counterparts = counterparts + [bridge.matched / bridge.basins_here]

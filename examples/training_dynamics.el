@@ -14,7 +14,9 @@ def found-again(before: Path, after: Path):
 # How far the weight has moved, relative to its norm.
 def moved(before: Path, after: Path):
     let _model = load before
-    return (compare after L1).weight_change
+    let seen = compare after L1
+    require seen.weight_change != none, "another shape"
+    return seen.weight_change
 
 let steps = ["000800", "001600", "002400", "003200"]
 let changes = []

@@ -1,10 +1,10 @@
 # statistics.el: a number over several seeds is a mean with a spread.
 #
 #     import statistics
+#     load random:64
 #     let counts = []
-#     for path in ["a.safetensors", "b.safetensors", "c.safetensors"]:
-#         load path
-#         counts = counts + [(survey L0).num_basins]
+#     for seed in 1..3:
+#         counts = counts + [(survey L0 seed=seed).num_basins]
 #     report-over-seeds "basins" counts
 
 # The mean of a list of numbers.

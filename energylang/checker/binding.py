@@ -20,11 +20,11 @@ from energylang.errors import ElError
 from energylang.signature import types as t
 from energylang.signature.coerce import article, coerce, suggestion
 from energylang.signature.declaration import UNKNOWN_VALUE, Op, Param
-from energylang.signature.settings import SETTINGS
+from energylang.signature.settings import SETTINGS, of_setting
 from energylang.signature.values import BasinRef, ConceptName, Layer, PartName, parse_reference
 from energylang.syntax import ast
 
-from .expressions import expect, once, type_of
+from .expressions import expect, may_be_none, once
 from .flow import check_layer, layer_known
 from .scope import Argument, Call, Given, LayerOf, Procedure, SeedOf
 from .walk import Walk
@@ -61,7 +61,7 @@ def _bind(walk: Walk, command: ast.Command, op: Op) -> Call:
     bound: dict[str, Argument] = {}
     spans: dict[str, ast.Expr] = {}
     problems = len(walk.problems.items)
-    arguments = list(command.arguments)
+    arguments, seeds = _seeds_in_keywords(walk, command)
     params = list(op.positional)
     if op.takes_layer_and_target and arguments and _stands_alone(walk, op, arguments):
         basin = arguments.pop(0)
@@ -90,7 +90,7 @@ def _bind(walk: Walk, command: ast.Command, op: Op) -> Call:
             help=f"usage: {op.usage()}",
         )
     for keyword in command.keywords:
-        _bind_keyword(walk, op, keyword, bound)
+        _bind_keyword(walk, op, keyword, bound, seeds)
         spans.setdefault(keyword.name.replace("-", "_"), keyword.value)
     _check_missing(walk, command, op, bound, fits=len(walk.problems.items) == problems)
     if "layer" in bound:
@@ -112,7 +112,7 @@ def _stands_alone(walk: Walk, op: Op, arguments: list[ast.Expr]) -> bool:
     if _word(walk, first) is not None:
         return False
     kind = once(walk, first)
-    return kind in (t.BASIN, t.SURVEYED) or (kind == t.ANY and len(arguments) == 1)
+    return kind in (t.BASIN, t.SURVEYED) or (t.unknown(kind) and len(arguments) == 1)
 
 
 def _is_seed_word(walk: Walk, expr: ast.Expr) -> bool:
@@ -136,7 +136,40 @@ def _concept(walk: Walk, expr: ast.Expr) -> str | None:
     return name if name is not None and walk.scope.find(name) != t.CONCEPT else None
 
 
-def _bind_keyword(walk: Walk, op: Op, keyword: ast.Keyword, bound: dict[str, Argument]) -> None:
+def _seeds_in_keywords(walk: Walk, command: ast.Command) -> tuple[list[ast.Expr], dict[int, ast.Expr]]:
+    """The arguments without the numbers of ``to=seed 3``, and these numbers by the keywords they belong to."""
+    arguments, seeds = list(command.arguments), {}
+    for keyword in command.keywords:
+        if not _is_seed_word(walk, keyword.value):
+            continue
+        behind = [item for item in (*arguments, *command.keywords) if item.span.start >= keyword.span.end]
+        following = min(behind, key=lambda item: item.span.start, default=None)
+        if isinstance(following, ast.Expr):
+            arguments = [item for item in arguments if item is not following]
+            seeds[id(keyword)] = following
+    return arguments, seeds
+
+
+def _seed_of(
+    walk: Walk, keyword: ast.Keyword, kind: t.Type | None, seeds: dict[int, ast.Expr]
+) -> SeedOf | None:
+    """``to=seed 3``, or ``None`` for another value. Reports a number behind what is no direction."""
+    number = seeds.get(id(keyword))
+    if number is None:
+        return None
+    if kind is not None and kind != t.DIRECTION:
+        walk.problems.add(
+            "EL201",
+            f"`{keyword.name}` must be {article(kind)}, not a seed",
+            keyword.value.span.to(number.span),
+        )
+    expect(walk, number, t.INT, "the number of a seed")
+    return SeedOf(number)
+
+
+def _bind_keyword(
+    walk: Walk, op: Op, keyword: ast.Keyword, bound: dict[str, Argument], seeds: dict[int, ast.Expr]
+) -> None:
     name = keyword.name.replace("-", "_")
     param = op.param(name)
     if param is None and name == "seed":
@@ -158,7 +191,8 @@ def _bind_keyword(walk: Walk, op: Op, keyword: ast.Keyword, bound: dict[str, Arg
     if name in bound:
         walk.problems.add("EL209", f"`{name}` is given twice", keyword.span)
         return
-    bound[name] = argument(walk, op, param, keyword.value, bound)
+    seed = _seed_of(walk, keyword, param.type, seeds)
+    bound[name] = seed if seed is not None else argument(walk, op, param, keyword.value, bound)
 
 
 def _check_missing(
@@ -209,8 +243,7 @@ def argument(walk: Walk, op: Op, param: Param, expr: ast.Expr, bound: dict[str, 
                 return Given(word)
             expect(walk, expr, t.VALUE, f"`{param.name}`")
             return expr
-        param = Param(known.name, known.type, known.help, known.default, known.minimum, known.maximum,
-                      known.above, known.choices)  # fmt: skip
+        param = of_setting(param, known.name)
     if param.type in (t.CONCEPT, t.CONCEPTS, t.PARTS) and (concept := _concept(walk, expr)):
         return Given(ConceptName(concept))
     if param.type == t.LABEL and (label := _bare(expr)):
@@ -237,23 +270,31 @@ def argument(walk: Walk, op: Op, param: Param, expr: ast.Expr, bound: dict[str, 
         walk.problems.add("EL201", f"`{param.name}` must be {article(param.type)}, not a text", expr.span,
                              help=f"without quotes: `{value}`" if parse_reference(value) else param.help)  # fmt: skip
         return expr
+    if word == "none" and param.default is None and not param.required:
+        return Given(None)
     if value is not NO_CONSTANT:
         once(walk, expr)
         return _check_constant(walk, param, expr, value, bound)
     found = once(walk, expr)
+    if param.default is None and not param.required:  # none is what it is without an argument
+        found = param.type if found == t.NONE else t.present(found)
     if not t.fits(found, param.type) and not (param.type == t.BASIN and found == t.INT):
         walk.problems.add(
             "EL201",
             f"`{param.name}` must be {article(param.type)}, not {found}",
             expr.span,
-            help=param.help,
+            help=may_be_none(expr, found) or param.help,
         )
     return expr
 
 
 def _choice(walk: Walk, param: Param, expr: ast.Expr, word: str | None) -> Argument:
     text = constant(expr)
-    written = _bare(expr) if param.type == t.CHOICE else word
+    written = word
+    if param.type == t.CHOICE and (bare := _bare(expr)) is not None:
+        # One of the words is that word, even where a variable is called so; any other name may be a variable.
+        spelled = (bare, bare.replace("-", "_"), bare.replace("_", "-"))
+        written = bare if word is not None or any(item in param.choices for item in spelled) else None
     if written is None and isinstance(text, str):
         written = text
     if written is None:
@@ -285,11 +326,29 @@ def _check_constant(
     return expr
 
 
-def bind_procedure(walk: Walk, command: ast.Command, procedure: Procedure) -> Call:
-    """Bind a command's arguments to a procedure's parameters."""
+def bind_procedure(walk: Walk, command: ast.Command, procedure: Procedure) -> tuple[Call, tuple[t.Type, ...]]:
+    """Bind a command's arguments to a procedure's parameters; the types that these have in this call, too: a parameter
+    without a type has that of its argument."""
+    outer, walk.judged = walk.judged, {}
+    try:
+        call = _bind_procedure(walk, command, procedure)
+        types = []
+        for name, kind, _ in procedure.parameters:
+            given = call.arguments.get(name)
+            if kind == t.ANY and isinstance(given, ast.Expr):
+                kind = once(walk, given)
+            elif kind == t.ANY and given is None:
+                kind = procedure.defaults.get(name, t.ANY)
+            types.append(kind)
+        return call, tuple(types)
+    finally:
+        walk.judged = outer
+
+
+def _bind_procedure(walk: Walk, command: ast.Command, procedure: Procedure) -> Call:
     bound: dict[str, Argument] = {}
     places: dict[str, ast.Expr] = {}
-    arguments = list(command.arguments)
+    arguments, seeds = _seeds_in_keywords(walk, command)
     for name, kind, _required in procedure.parameters:
         if arguments:
             places[name] = expr = arguments.pop(0)
@@ -318,8 +377,12 @@ def bind_procedure(walk: Walk, command: ast.Command, procedure: Procedure) -> Ca
         elif keyword.name in bound:
             walk.problems.add("EL209", f"`{keyword.name}` is given twice", keyword.span)
         else:
+            kind = kinds[keyword.name]
+            if (seed := _seed_of(walk, keyword, kind, seeds)) is not None:
+                bound[keyword.name] = seed
+                continue
             places[keyword.name] = keyword.value
-            bound[keyword.name] = _procedure_argument(walk, keyword.name, kinds[keyword.name], keyword.value)
+            bound[keyword.name] = _procedure_argument(walk, keyword.name, kind, keyword.value)
     for name, kind, required in procedure.parameters:
         if required and name not in bound:
             walk.problems.add(
@@ -343,9 +406,14 @@ def _procedure_argument(walk: Walk, name: str, kind: t.Type, expr: ast.Expr) -> 
         return Given(ConceptName(word))
     if kind == t.STRENGTH and _bare(expr) == "auto":
         return Given("auto")
-    found = type_of(walk, expr)
+    found = once(walk, expr)
     if not t.fits(found, kind):
-        walk.problems.add("EL201", f"`{name}` must be {article(kind)}, not {found}", expr.span)
+        walk.problems.add(
+            "EL201",
+            f"`{name}` must be {article(kind)}, not {found}",
+            expr.span,
+            help=may_be_none(expr, found),
+        )
     if kind == t.LAYER:
         check_layer(walk, expr, expr)
         layer_known(walk, expr)

@@ -15,12 +15,13 @@ from energylang.signature.saving import unsavable
 from energylang.signature.values import Layer
 from energylang.syntax import ast
 
-from .binding import NO_CONSTANT, bind, bind_procedure, constant, known
+from .binding import bind, bind_procedure, constant, known
 from .facts import UNKNOWN, replace
-from .flow import know, leaves, needs_model, uses
+from .flow import find, know, leaves, needs_model, uses
+from .known import argument_value
 from .known import known as meant
 from .old import Use, differences, quoted
-from .scope import SOME_MODEL, Argument, Call, Given, ModelState
+from .scope import SOME_MODEL, Argument, Call, Given, LayerOf, ModelState, SeedOf
 from .walk import Walk
 
 
@@ -33,6 +34,7 @@ def command(walk: Walk, node: ast.Command, key: int | None = None) -> t.Type:
         walk.commands.append(key)
         walk.places.append(node.span)
         call = bind(walk, node, op)
+        _read_alike(walk, key, node, call)
         walk.calls[key] = call
         kind = effects(walk, node, op, call)
         walk.commands.pop()
@@ -40,10 +42,30 @@ def command(walk: Walk, node: ast.Command, key: int | None = None) -> t.Type:
         return kind
     procedure = walk.procedures.get(name)
     if procedure is not None:
-        call = walk.calls[key] = bind_procedure(walk, node, procedure)
-        return walk.passes.enter(walk, procedure, node.name_span, call, key)
+        call, types = bind_procedure(walk, node, procedure)
+        _read_alike(walk, key, node, call)
+        walk.calls[key] = call
+        return walk.passes.enter(walk, procedure, node.name_span, call, key, types)
     unknown(walk, node)
     return t.ANY
+
+
+def _read_alike(walk: Walk, key: int, node: ast.Command, call: Call) -> None:
+    """EL201 where a command of a procedure reads its arguments in one way in one call of it and in another way in the
+    next (``inject x 3`` for a layer and for a basin): one reading serves them all."""
+    if walk.quiet or not walk.inside or all(kind != t.ANY for _, kind, _ in walk.inside[-1].parameters):
+        return
+    before = walk.bound.setdefault(key, call)
+    shapes = [
+        {name: item.value if isinstance(item, Given) else type(item) is LayerOf or type(item) is SeedOf
+         for name, item in one.arguments.items()}
+        for one in (before, call)
+    ]  # fmt: skip
+    if shapes[0] != shapes[1]:
+        find(
+            walk, "EL201", f"what `{node.name}` is given here is read in another way in an earlier call", node.span,
+            help="give the procedure's parameters their types: `def f(l: Layer, b: Basin):`",
+        )  # fmt: skip
 
 
 def joined(walk: Walk, node: ast.Command) -> ast.Command:
@@ -136,10 +158,11 @@ def left_out(walk: Walk, call: Call, name: str) -> bool:
 
 
 def path_in(walk: Walk, call: Call, name: str) -> str | None:
+    """A path or a model's name, where it can be known: written out, in a variable, or put together in a text."""
     value: Argument | None = call.arguments.get(name)
     if isinstance(value, Given):
         return str(value.value)
-    found = constant(value) if isinstance(value, ast.Expr) else NO_CONSTANT
+    found = argument_value(walk, value)
     return found if isinstance(found, str) else None
 
 

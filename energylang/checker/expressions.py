@@ -13,6 +13,7 @@ from energylang.syntax import ast
 from .flow import layer_exists, needs_model, part_exists
 from .known import BASIN_NAME
 from .rules import Rules
+from .scope import Scope
 from .walk import Walk
 
 NUMBERS = (t.INT, t.FLOAT)
@@ -31,14 +32,79 @@ def _meant_layer(name: str) -> str:
 def expect(walk: Walk, expr: ast.Expr, wanted: t.Type, what: str) -> None:
     found = value_of(walk, expr)
     if not t.fits(found, wanted):
-        walk.problems.add("EL201", f"{what} must be {article(wanted)}, not {found}", expr.span)
+        walk.problems.add(
+            "EL201",
+            f"{what} must be {article(wanted)}, not {found}",
+            expr.span,
+            help=may_be_none(expr, found),
+        )
+
+
+def may_be_none(expr: ast.Expr, kind: t.Type) -> str:
+    """What to do about a value that may be none."""
+    if not isinstance(kind, t.Maybe):
+        return ""
+    written = " ".join(expr.span.text.split())
+    if path_of(expr) is None:
+        return "it may be none; keep it in a variable `x`, and use that behind `if x != none:`"
+    return f"`{written}` may be none: use it behind `if {written} != none:` or `require {written} != none`"
+
+
+def path_of(expr: ast.Expr) -> tuple[str, ...] | None:
+    """A variable, or a field of one, as the names that lead to it."""
+    fields: list[str] = []
+    while isinstance(expr, ast.Field):
+        fields.append(expr.name)
+        expr = expr.value
+    return (expr.name, *fields[::-1]) if isinstance(expr, ast.Name) else None
+
+
+def see_present(walk: Walk, condition: ast.Expr, truth: bool) -> None:
+    """What is compared and found to be so is not none."""
+    waiting = [(condition, truth)]
+    while waiting:
+        condition, truth = waiting.pop()
+        if isinstance(condition, ast.Unary) and condition.operator == "not":
+            waiting.append((condition.operand, not truth))
+        elif isinstance(condition, ast.Logical) and (condition.operator == "and") is truth:
+            waiting += [(condition.left, truth), (condition.right, truth)]
+        elif isinstance(condition, ast.Compare):
+            _see_compared(walk, condition, truth)
+
+
+def _see_compared(walk: Walk, condition: ast.Compare, truth: bool) -> None:
+    """``x != none`` and ``x > 3`` hold for what is there only, and so does ``x == 3``; ``x == none`` fails for it."""
+    if not truth and len(condition.rest) > 1:
+        return
+    operands = [condition.first, *(operand for _, operand in condition.rest)]
+    for (operator, _), left, right in zip(condition.rest, operands, operands[1:], strict=False):
+        for side, other in ((left, right), (right, left)):
+            path, kind = path_of(side), walk.kinds.get(id(other), t.ANY)
+            if path is None:
+                continue
+            differs = (operator == "!=") is truth
+            if operator in ("==", "!="):
+                there = kind == t.NONE if differs else not (
+                    isinstance(kind, t.Maybe) or kind == t.NONE or t.unknown(kind)
+                )  # fmt: skip
+            else:
+                there = truth
+            if there:
+                walk.scope.see_present(path)
+
+
+def _narrowed(walk: Walk, node: ast.Expr, kind: t.Type) -> t.Type:
+    """The type of a variable or a field, where it may be none and has turned out not to be."""
+    if isinstance(kind, t.Maybe) and (path := path_of(node)) is not None and walk.scope.is_present(path):
+        return kind.item
+    return kind
 
 
 def once(walk: Walk, expr: ast.Expr) -> t.Type:
     """The type of an argument that may be looked at twice: judged, and reported on, the first time."""
     kind = walk.judged.get(id(expr))
     if kind is None:
-        kind = walk.judged[id(expr)] = type_of(walk, expr)
+        kind = walk.judged[id(expr)] = value_of(walk, expr)
     return kind
 
 
@@ -48,6 +114,12 @@ def value_of(walk: Walk, expr: ast.Expr) -> t.Type:
     if kind == t.NOTHING:
         walk.problems.add("EL211", "this gives no value", expr.span, help="a procedure gives what it returns")
         return t.ANY
+    if isinstance(kind, t.Perhaps):
+        walk.problems.add(
+            "EL211", "this may give no value: not every way through the procedure ends in a `return` of one", expr.span,
+            help="let its last line return a value, too",
+        )  # fmt: skip
+        return kind.item
     return kind
 
 
@@ -82,11 +154,11 @@ def _(walk: Walk, node: ast.Text) -> t.Type:
 def _hole(walk: Walk, hole: ast.Hole) -> None:
     kind = value_of(walk, hole.value)
     samples = {t.INT: 1, t.FLOAT: 1.5, t.TEXT: "a"}
-    if hole.format and kind != t.ANY:
+    if hole.format and not t.unknown(kind):
         try:
-            if kind not in samples:
+            if t.present(kind) not in (*samples, t.NONE):
                 raise ValueError
-            format(samples[kind], hole.format)
+            format(samples.get(t.present(kind), 1.5), hole.format)
         except ValueError:
             walk.problems.add(
                 "EL210", f"the format `{hole.format}` does not fit {kind}", hole.span,
@@ -96,19 +168,22 @@ def _hole(walk: Walk, hole: ast.Hole) -> None:
 
 @_type
 def _(walk: Walk, node: ast.Word) -> t.Type:
-    return walk.scope.find(node.value) or t.TEXT
+    found = walk.scope.find(node.value)
+    return _narrowed(walk, ast.Name(node.span, node.value), found) if found is not None else t.TEXT
 
 
 @_type
 def _(walk: Walk, node: ast.Name) -> t.Type:
     found = walk.scope.find(node.name)
     if found is not None:
-        return found
+        return _narrowed(walk, node, found)
     if node.name in walk.procedures or operation_named(node.name) is not None:
         command = ast.Command(node.span, node.name, node.span, (), ())
         return walk.passes.command(walk, command, id(node))
     if node.name in walk.lost:
         return t.ANY
+    if node.name == "none":
+        return t.NONE
     walk.problems.add(
         "EL207", f"there is no variable `{node.name}` here", node.span,
         help=_meant_layer(node.name)
@@ -150,7 +225,7 @@ def _(walk: Walk, node: ast.PartRef) -> t.Type:
 @_type
 def _(walk: Walk, node: ast.List) -> t.Type:
     kinds = [value_of(walk, item) for item in node.items]
-    item = kinds[0] if kinds else t.ANY
+    item = kinds[0] if kinds else t.NEVER
     for position, kind in enumerate(kinds):
         joined = t.join(item, kind)
         if joined is None:
@@ -185,10 +260,10 @@ def _(walk: Walk, node: ast.Range) -> t.Type:
 def _(walk: Walk, node: ast.Unary) -> t.Type:
     kind = value_of(walk, node.operand)
     if node.operator == "not":
-        _operator(walk, "not", kind == t.BOOL or kind == t.ANY, node, (kind,))
+        _operator(walk, "not", kind == t.BOOL or t.unknown(kind), node, ((node.operand, kind),))
         return t.BOOL
-    _operator(walk, "-", kind in (*NUMBERS, t.ANY), node, (kind,))
-    return kind
+    _operator(walk, "-", kind in NUMBERS or t.unknown(kind), node, ((node.operand, kind),))
+    return t.present(kind)
 
 
 @_type
@@ -206,6 +281,8 @@ def _(walk: Walk, node: ast.Binary) -> t.Type:
 def _arithmetic(walk: Walk, node: ast.Binary, left: t.Type, right: t.Type) -> t.Type:
     if t.ANY in (left, right):
         return t.ANY
+    if t.NEVER in (left, right):
+        return t.NEVER
     if left in NUMBERS and right in NUMBERS:
         if node.operator == "/":
             return t.FLOAT
@@ -213,10 +290,10 @@ def _arithmetic(walk: Walk, node: ast.Binary, left: t.Type, right: t.Type) -> t.
     if node.operator == "+" and left == right == t.TEXT:
         return left
     if node.operator == "+" and isinstance(left, t.ListOf) and isinstance(right, t.ListOf):
-        joined = t.join(left, right)  # `[]` is a list of anything
+        joined = t.join(left, right)
         if joined is not None:
             return joined
-    _operator(walk, node.operator, False, node, (left, right))
+    _operator(walk, node.operator, False, node, ((node.left, left), (node.right, right)))
     return t.ANY
 
 
@@ -226,35 +303,47 @@ def _(walk: Walk, node: ast.Logical) -> t.Type:
     while isinstance(spine[-1].left, ast.Logical):
         spine.append(spine[-1].left)
     _truth(walk, spine[-1].operator, spine[-1].left)
-    for part in reversed(spine):
-        _truth(walk, part.operator, part.right)
+    outer, left, operator = walk.scope, spine[-1].left, ""
+    for part in reversed(spine):  # what stands on the right is only asked where the left does not decide
+        if part.operator != operator:
+            walk.scope, operator = Scope(outer), part.operator
+        see_present(walk, left, operator == "and")
+        _truth(walk, operator, part.right)
+        left = part.right if len(spine) > 1 else left
+    walk.scope = outer
     return t.BOOL
 
 
 def _truth(walk: Walk, operator: str, operand: ast.Expr) -> None:
     kind = value_of(walk, operand)
-    _operator(walk, operator, kind in (t.BOOL, t.ANY), operand, (kind,))
+    _operator(walk, operator, kind == t.BOOL or t.unknown(kind), operand, ((operand, kind),))
 
 
 @_type
 def _(walk: Walk, node: ast.Compare) -> t.Type:
-    left = value_of(walk, node.first)
+    former, left = node.first, value_of(walk, node.first)
+    walk.kinds[id(former)] = left
     for operator, operand in node.rest:
-        right = value_of(walk, operand)
+        right = walk.kinds[id(operand)] = value_of(walk, operand)
         if operator in ("==", "!="):
             fine = t.join(left, right) is not None
-        else:
-            ordered = (left in NUMBERS and right in NUMBERS) or left == right == t.TEXT
-            fine = ordered or t.ANY in (left, right)
-        _operator(walk, operator, fine, node, (left, right))
-        left = right
+        else:  # with none, a comparison is false
+            sides = t.present(left), t.present(right)
+            ordered = (sides[0] in NUMBERS and sides[1] in NUMBERS) or sides[0] == sides[1] == t.TEXT
+            fine = ordered or any(side == t.NONE or t.unknown(side) for side in sides)
+        _operator(walk, operator, fine, node, ((former, left), (operand, right)))
+        former, left = operand, right
     return t.BOOL
 
 
-def _operator(walk: Walk, operator: str, fine: bool, node: ast.Expr, kinds: tuple[t.Type, ...]) -> None:
+def _operator(
+    walk: Walk, operator: str, fine: bool, node: ast.Expr, operands: tuple[tuple[ast.Expr, t.Type], ...]
+) -> None:
     if not fine:
+        kinds = [kind for _, kind in operands]
         names = " and ".join(str(kind) for kind in kinds)
         help = 'interpolate instead: "{a}{b}"' if operator == "+" and t.TEXT in kinds else ""
+        help = next((said for item in operands if (said := may_be_none(*item))), help)
         walk.problems.add("EL210", f"`{operator}` is not defined for {names}", node.span, help=help)
 
 
@@ -263,8 +352,14 @@ def _(walk: Walk, node: ast.Field) -> t.Type:
     kind = value_of(walk, node.value)
     if node.name.startswith(("share_", "log_prob_", "placebos", "controls")) and not walk.quiet:
         walk.claims.append(node)
-    if kind == t.ANY:
-        return t.ANY
+    if t.unknown(kind) or kind == t.NONE:
+        return kind
+    if isinstance(kind, t.Maybe):  # what none has is none
+        return _narrowed(walk, node, t.maybe(_field(walk, node, kind.item)))
+    return _narrowed(walk, node, _field(walk, node, kind))
+
+
+def _field(walk: Walk, node: ast.Field, kind: t.Type) -> t.Type:
     if kind == t.LAYER and BASIN_NAME.match(node.name):
         return t.BASIN
     if isinstance(kind, t.ListOf):
@@ -289,9 +384,14 @@ def _(walk: Walk, node: ast.Index) -> t.Type:
     expect(walk, node.index, t.INT, "an index")
     if isinstance(kind, t.ListOf):
         return kind.item
-    if kind != t.ANY:
-        walk.problems.add("EL210", f"only lists have items; this is {kind}", node.value.span)
-    return t.ANY
+    if not t.unknown(kind):
+        walk.problems.add(
+            "EL210",
+            f"only lists have items; this is {kind}",
+            node.value.span,
+            help=may_be_none(node.value, kind),
+        )
+    return kind if kind == t.NEVER else t.ANY
 
 
 @_type

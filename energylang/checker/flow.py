@@ -16,7 +16,8 @@ from energylang.errors import ElError
 from energylang.signature import types as t
 from energylang.signature.coerce import coerce, suggestion
 from energylang.signature.declaration import Effect, Op, Param
-from energylang.signature.values import BasinRef, ConceptName, Layer
+from energylang.signature.settings import SETTINGS, of_setting
+from energylang.signature.values import BasinRef, ConceptName, Layer, PartName
 from energylang.syntax import ast
 
 from .facts import ALL, Facts, Loss, Made, OneOf, Place, Symbol, Undoable, basin_layer, layer_index, replace
@@ -24,7 +25,7 @@ from .known import argument_value, known, layer_of
 from .scope import SOME_MODEL, Argument, Call, LayerOf
 from .walk import Walk
 
-DIRECTIONS = (t.BASIN, t.DIRECTION)
+DIRECTIONS = (t.BASIN, t.BASINS, t.DIRECTION)
 MAX_PLACES = 100
 
 
@@ -35,7 +36,7 @@ def blamed(walk: Walk, node: ast.Expr) -> ast.Expr:
         if not isinstance(node, ast.Name):
             break
         home = scope.place(node.name)
-        if home is None or node.name not in home.parameters:
+        if home is None or node.name not in (home.parameters or ()):
             break
         given = walk.arguments[depth].get(node.name)
         if given is None:
@@ -84,6 +85,9 @@ def uses(walk: Walk, node: ast.Command, op: Op, call: Call) -> None:
         value = argument_value(walk, call.arguments.get(param.name))
         if value is None:
             continue
+        setting = argument_value(walk, call.arguments.get("setting")) if param.type == t.VALUE else None
+        if isinstance(setting, str) and setting in SETTINGS:
+            param = of_setting(param, setting)
         for item in value if isinstance(value, tuple) and not isinstance(value, Symbol) else (value,):
             for one in item if isinstance(item, OneOf) else (item,):
                 _use(walk, op, param, one, place or node, layer)
@@ -105,21 +109,42 @@ def layer_known(walk: Walk, place: ast.Expr) -> None:
     there."""
     if isinstance(place, ast.Int | ast.List):
         return
-    value, header = known(walk, place), walk.model.header
-    several = isinstance(value, list | tuple) and not isinstance(value, Symbol)
-    numbers = [item for item in (value if several else (value,)) if type(item) is int]
-    missing = [n for n in numbers if header is not None and not 0 <= n < len(header.dims)]
-    if not missing or not walk.model.reachable:
-        return
+    value = known(walk, place)
+    several = isinstance(value, list | tuple | OneOf) and not isinstance(value, Symbol)
+    for item in value if several else (value,):
+        if type(item) is int or (isinstance(item, Layer) and not isinstance(place, ast.LayerRef)):
+            _still_there(walk, item, place)
+
+
+def _still_there(walk: Walk, value: Any, place: ast.Expr) -> bool:
+    """EL302 for a number of a layer, and for a layer, or a basin's or a neuron's, out of a variable: since these were
+    written down, where they are reported if they are missing, another model may have been loaded."""
+    header = walk.model.header
+    layer = value if isinstance(value, int) else value.index if isinstance(value, Layer) else value.layer
+    if header is None or 0 <= layer < len(header.dims) or not walk.model.reachable:
+        return True
     span = blamed(walk, place).span
     here = ("EL302", id(span.source), span.start)
-    if here not in walk.found:
+    if here not in walk.found and (isinstance(value, int) or (layer, header.spec) not in walk.missing):
         if not walk.quiet:
             walk.found.add(here)
-        layer_exists(walk, missing[0], span)
+        layer_exists(walk, layer, span)
+    return False
 
 
 def _use(walk: Walk, op: Op, param: Param, value: Any, place: ast.Expr, layer: Any) -> None:
+    if isinstance(value, Layer | BasinRef | PartName) and isinstance(place, ast.Name | ast.Index | ast.Field):
+        if not _still_there(walk, value, place):
+            return
+        if isinstance(value, PartName):
+            part = ast.PartRef(blamed(walk, place).span, value.layer, value.kind, value.index)
+            if (value, walk.model.header.spec if walk.model.header else "") not in walk.missing:
+                part_exists(walk, part)
+    if param.type == t.CHOICE and isinstance(value, str) and isinstance(place, ast.Name):
+        try:
+            coerce(param, value)
+        except ElError as error:
+            find(walk, error.code, error.message, place, help=error.hint)
     if param.type in (t.INT, t.FLOAT, t.STRENGTH) and isinstance(value, int | float):
         _in_range(walk, param, value, place)
     if param.type == t.BASIN and isinstance(value, int) and not isinstance(value, bool):
@@ -166,8 +191,8 @@ def _parts_used(walk: Walk, op: Op, value: Any, place: ast.Expr, layer: Any) -> 
     for item in value if type(value) is tuple else (value,):
         if isinstance(item, ConceptName):
             concept_used(walk, item.name, place, None if stream or not isinstance(layer, int) else layer)
-        elif isinstance(item, BasinRef):
-            if stream:
+        elif isinstance(item, BasinRef | Symbol):
+            if stream and isinstance(item, BasinRef):
                 walk.problems.add(
                     "EL251", f"L{item.layer} of {stream} has no landscape", place.span,
                     help="neurons (L0.N3), heads (L0.H1) and concepts are parts of a stream",
@@ -188,6 +213,8 @@ def _in_range(walk: Walk, param: Param, value: float, place: ast.Expr) -> None:
 
 def basin_used(walk: Walk, op: Op, basin: Any, place: ast.Expr) -> None:
     """EL303 and EL304: is the layer surveyed, and is the basin still there?"""
+    if isinstance(basin, BasinRef) and not _still_there(walk, basin, place):
+        return
     facts = walk.facts
     layer = basin_layer(basin)
     layer = layer.index if isinstance(layer, Layer) else layer
@@ -211,7 +238,7 @@ def basin_used(walk: Walk, op: Op, basin: Any, place: ast.Expr) -> None:
             help=f"`survey {shown if isinstance(layer, int) else written.partition('.')[0]}` first: "
             "it finds the basins and gives them their numbers",
         )  # fmt: skip
-    loss = walk.facts.now.gone.get(basin)
+    loss = walk.facts.now.gone.get(basin) if isinstance(basin, BasinRef | Symbol) else None
     if loss is not None:
         _gone(walk, op, basin, loss, place)
     else:
@@ -562,6 +589,8 @@ def layer_exists(walk: Walk, index: int, span: Span) -> None:
         return
     if header is None or index < len(header.dims):
         return
+    if not walk.quiet:
+        walk.missing.add((index, header.spec))
     count = len(header.dims)
     has = "one layer, L0" if count == 1 else f"layers L0 to L{count - 1}"
     walk.problems.add("EL302", f"there is no L{index}: {header.spec} has {has}", span)
@@ -578,6 +607,8 @@ def part_exists(walk: Walk, node: ast.PartRef) -> None:
     count = counts[node.layer] if node.layer < len(counts) else 0
     if node.index < count:
         return
+    if not walk.quiet:
+        walk.missing.add((PartName(node.layer, node.kind, node.index), header.spec))
     has = f"{count:,} {what}, {node.kind}0 to {node.kind}{count - 1}" if count else f"no {what}"
     walk.problems.add("EL308", f"there is no {node.kind}{node.index}: L{node.layer} has {has}", node.span)
 

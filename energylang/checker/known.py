@@ -110,6 +110,8 @@ def _(walk: Walk, node: ast.Word) -> Any:
 def _(walk: Walk, node: ast.Name) -> Any:
     if walk.scope.place(node.name):
         return _variable(walk, node.name)
+    if node.name == "none" and node.name not in walk.procedures:
+        return None
     return walk.returned_by.get(id(node), Symbol(("do", id(node))))
 
 
@@ -269,6 +271,15 @@ def _is_number(value: Any) -> bool:
 
 
 def _calculated(sign: str, left: Any, right: Any) -> Any:
+    if (
+        sign == "+"
+        and type(left) is type(right)
+        and isinstance(left, str)
+        and len(left) + len(right) <= MAX_TEXT
+    ):
+        return left + right
+    if sign == "+" and type(left) is type(right) is tuple and len(left) + len(right) <= MAX_ITEMS:
+        return left + right
     if not _is_number(left) or not _is_number(right) or (sign in "/%" and right == 0):
         return None
     try:

@@ -19,8 +19,8 @@ from energylang.signature.coerce import suggestion
 from energylang.signature.values import BasinRef, ConceptName, Layer
 from energylang.syntax import ast
 
-from .expressions import expect
-from .facts import Place, Symbol, replace, same
+from .expressions import expect, value_of
+from .facts import Place, Symbol, Values, replace, same
 from .flow import find, know, learn
 from .known import argument_value, known
 from .scope import Call, Outcome, Procedure, Scope
@@ -72,14 +72,27 @@ def declare(walk: Walk, node: ast.Def) -> None:
             )
         ):
             expect(walk, parameter.default, kind, f"the default of `{parameter.name}`")
+            if kind == t.ANY:
+                with walk.silence():
+                    procedure.defaults[parameter.name] = value_of(walk, parameter.default)
         parameters.append((parameter.name, kind, parameter.default is None))
     walk.calls = calls
     procedure.parameters = tuple(parameters)
     walk.procedures[node.name] = procedure
 
 
-def enter(walk: Walk, procedure: Procedure, call: Span, binding: Call | None = None, key: int = 0) -> t.Type:
-    """Check a procedure's body as called here; the type of what it returns. ``key`` stands for the command."""
+def enter(
+    walk: Walk,
+    procedure: Procedure,
+    call: Span,
+    binding: Call | None = None,
+    key: int = 0,
+    types: tuple[t.Type, ...] | None = None,
+) -> t.Type:
+    """Check a procedure's body as called here; the type of what it returns. ``key`` stands for the command, ``types``
+    are those of the parameters in this call."""
+    if types is None:
+        types = tuple(kind for _, kind, _ in procedure.parameters)
     if procedure.running:
         names = [p.name for p in walk.inside]
         cycle = [*names[names.index(procedure.name) :], procedure.name]
@@ -88,23 +101,23 @@ def enter(walk: Walk, procedure: Procedure, call: Span, binding: Call | None = N
                           help="every script terminates: use `for` to repeat")  # fmt: skip
         return t.ANY
     many = walk.visits > walk.most_visits or len(procedure.seen) + len(procedure.seen_quietly) > MAX_OUTCOMES
-    if many and (rough := _any_outcome(walk, procedure)) is not None:
+    if many and (rough := _any_outcome(procedure, types)) is not None:
         return _roughly(walk, rough)
     caller = walk.facts
     values = _argument_values(walk, procedure, binding)
     know(
         walk,
-        values=(caller.values[0], values),
+        values=(caller.values[0], Values(values)),
         assigned=frozenset(item for item in caller.assigned if item[0] == 0),
     )
-    outcome = _known(walk, procedure)
+    outcome = _known(walk, procedure, types)
     if outcome is None:
         if walk.nesting + 3 > MAX_NESTING:
             learn(walk, caller)
             return _too_deep(walk, call)
         entered = walk.model
-        outcome = _walk(walk, procedure, call, binding, values)
-        (procedure.seen_quietly if walk.quiet else procedure.seen)[entered] = outcome
+        outcome = _walk(walk, procedure, call, binding, values, types)
+        (procedure.seen_quietly if walk.quiet else procedure.seen)[entered, types] = outcome
         _compare_reads(walk, procedure, outcome, call)
     elif walk.nesting + outcome.height > MAX_NESTING:
         learn(walk, caller)
@@ -151,10 +164,12 @@ def _argument_values(walk: Walk, procedure: Procedure, binding: Call | None) -> 
     return values
 
 
-def _any_outcome(walk: Walk, procedure: Procedure) -> Outcome | None:
+def _any_outcome(procedure: Procedure, types: tuple[t.Type, ...]) -> Outcome | None:
+    """The last outcome for arguments of these types."""
     for seen in (procedure.seen, procedure.seen_quietly):
-        if seen:
-            return next(reversed(seen.values()))
+        for (_, kinds), outcome in reversed(seen.items()):
+            if kinds == types:
+                return outcome
     return None
 
 
@@ -169,9 +184,9 @@ def _roughly(walk: Walk, outcome: Outcome) -> t.Type:
     return outcome.returns
 
 
-def _known(walk: Walk, procedure: Procedure) -> Outcome | None:
-    """The outcome for the model and the variables as they are here, if there is one."""
-    outcome = (procedure.seen_quietly if walk.quiet else procedure.seen).get(walk.model)
+def _known(walk: Walk, procedure: Procedure, types: tuple[t.Type, ...]) -> Outcome | None:
+    """The outcome for the model, the variables and the arguments as they are here, if there is one."""
+    outcome = (procedure.seen_quietly if walk.quiet else procedure.seen).get((walk.model, types))
     variables = walk.scope.outermost().variables
     if outcome is None or any(variables.get(name) != kind for name, kind in outcome.reads.items()):
         return None
@@ -179,7 +194,12 @@ def _known(walk: Walk, procedure: Procedure) -> Outcome | None:
 
 
 def _walk(
-    walk: Walk, procedure: Procedure, call: Span, binding: Call | None, values: dict[str, Any]
+    walk: Walk,
+    procedure: Procedure,
+    call: Span,
+    binding: Call | None,
+    values: dict[str, Any],
+    types: tuple[t.Type, ...],
 ) -> Outcome:
     """Check the body; everything but the problems, the bindings and the types of assigned outer
     variables is afterwards as it was before."""
@@ -201,13 +221,15 @@ def _walk(
     pinned = frozenset(name for name, value in values.items() if not isinstance(value, Symbol))
     body = Scope(
         globals_,
-        {name: kind for name, kind, _ in procedure.parameters},
+        {name: kind for (name, _, _), kind in zip(procedure.parameters, types, strict=True)},
         parameters=frozenset(values),
         pinned=pinned,
     )
+    reported = len(walk.problems.items)
     try:
         walk.passes.block_in(walk, body, procedure.definition.body)
         kinds, end, given, places = walk.returned, walk.model, walk.returned_values, walk.return_places
+        partial = end.reachable and not _always_returns(procedure.definition.body)
         for model in walk.exits:
             end = end.join(model)
         height = walk.deepest - nesting
@@ -221,26 +243,38 @@ def _walk(
         reads, writes = globals_.reads.pop(), globals_.writes.pop()
         walk.scope, walk.returned, walk.exits, walk.depth, walk.calls = outer
         walk.nesting, walk.deepest, walk.model = nesting, deepest, entered
-    result = kinds[0] if kinds else t.NOTHING
-    for kind, place in zip(kinds[1:], places[1:], strict=True):
+    if any(kind == t.ANY for _, kind, _ in procedure.parameters):
+        _say_which_call(walk, reported, call)
+    filled = [(kind, place) for kind, place in zip(kinds, places, strict=True) if kind != t.NOTHING]
+    result = filled[0][0] if filled else t.NOTHING
+    for kind, place in filled[1:]:
         joined = t.join(result, kind)
         if joined is None:
-            _mixed(walk, procedure, result, places[0], kind, place)
+            _mixed(walk, procedure, result, filled[0][1], kind, place)
         result = joined or t.ANY
     value = given[0] if given and all(same(item, given[0]) for item in given) else None
-    if result != t.NOTHING and not _always_returns(procedure.definition.body):
-        result, value = t.ANY, None
+    if filled and (partial or len(filled) < len(kinds)):
+        result, value = t.Perhaps(f"{result} or nothing", result), None
     if not isinstance(value, Layer | BasinRef | ConceptName | int | str):
         value = None
     return Outcome(end, result, reads, writes, height, value)
+
+
+def _say_which_call(walk: Walk, reported: int, call: Span) -> None:
+    """Where a parameter has no type of its own, what is wrong in the body is so for this call."""
+    items = walk.problems.items
+    items[reported:] = [
+        item
+        if any(note.span == call for note in item.notes)
+        else replace(item, notes=(*item.notes, Note("in the call here", call)))
+        for item in items[reported:]
+    ]
 
 
 def _mixed(
     walk: Walk, procedure: Procedure, first: t.Type, place: ast.Return, kind: t.Type, other: ast.Return
 ) -> None:
     """EL201: what a procedure returns has one type."""
-    if t.NOTHING in (first, kind):
-        return
     line = place.span.start_location()[0]
     find(walk,
         "EL201", f"`{procedure.name}` returns {first} in line {line}, and {kind} here", other.span,

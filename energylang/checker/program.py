@@ -22,7 +22,7 @@ from energylang.signature.values import ConceptName
 from energylang.syntax import ast
 
 from .commands import command
-from .expressions import expect, type_of, value_of
+from .expressions import expect, may_be_none, see_present, type_of, value_of
 from .facts import ALL, UNKNOWN, Place, Symbol, either, replace, without_layer
 from .flow import know, layer_value, learn
 from .known import argument_value, fleeting, known
@@ -148,6 +148,7 @@ def _print(walk: Walk, node: ast.Print) -> None:
 @_statement
 def _require(walk: Walk, node: ast.Require) -> None:
     expect(walk, node.condition, t.BOOL, "a requirement" if node.word == "require" else "an assertion")
+    see_present(walk, node.condition, True)
     if node.message is not None:
         expect(walk, node.message, t.TEXT, "the message")
     if isinstance(node.condition, ast.Bool) and not node.condition.value:
@@ -162,6 +163,8 @@ def _pass(walk: Walk, node: ast.Pass) -> None:
 @_statement
 def _if(walk: Walk, node: ast.If) -> None:
     ends: list[ModelState] = []
+    outer = walk.scope
+    rest = walk.scope = Scope(outer)  # where the conditions so far are false
     for condition, body in node.branches:
         expect(walk, condition, t.BOOL, "a condition")
         before = walk.model
@@ -170,7 +173,11 @@ def _if(walk: Walk, node: ast.If) -> None:
             walk.model = UNREACHABLE.with_values(before.facts)
         else:
             assume(walk, condition, True)
-        block(walk, body)
+        walk.scope = inside = Scope(rest)
+        see_present(walk, condition, True)
+        walk.scope = rest
+        block_in(walk, inside, body)
+        see_present(walk, condition, False)
         ends.append(walk.model)
         walk.model = before
         if decided is True:
@@ -178,6 +185,11 @@ def _if(walk: Walk, node: ast.If) -> None:
         else:
             assume(walk, condition, False)
     block(walk, node.otherwise)
+    walk.scope = outer
+    for (condition, _), end in zip(node.branches, ends, strict=True):
+        if end.reachable:
+            break
+        see_present(walk, condition, False)  # behind `if x == none: return`
     for end in ends:
         walk.model = walk.model.join(end)
 
@@ -201,10 +213,11 @@ def _for(walk: Walk, node: ast.For) -> None:
     if isinstance(items, t.ListOf):
         item = items.item
     else:
-        item = t.ANY
-        if items != t.ANY:
+        item = items if items == t.NEVER else t.ANY
+        if not t.unknown(items):
             walk.problems.add("EL201", f"`for` goes through a list, not through {items}", node.items.span,
-                              help="for example `layers`, `0..3`, or `s.basins`")  # fmt: skip
+                              help=may_be_none(node.items, items)
+                              or "for example `layers`, `0..3`, or `s.basins`")  # fmt: skip
     values = known(walk, node.items)
     entry = walk.model
     with walk.silence() as already:

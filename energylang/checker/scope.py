@@ -67,16 +67,18 @@ class Scope:
         parent: Scope | None = None,
         variables: Mapping[str, t.Type] | None = None,
         *,
-        parameters: frozenset[str] = frozenset(),
+        parameters: frozenset[str] | None = None,
         pinned: frozenset[str] = frozenset(),
     ) -> None:
         self.parent = parent
         self.level: int = parent.level + 1 if parent is not None else 0
-        self.parameters = parameters  # of a procedure whose body this is
+        self.parameters = parameters  # of a procedure whose body this is, else None
         self.pinned = set(pinned)  # variables whose value is known for this round, or this call, only
         self.lets: dict[str, ast.Let] = {}
         self.used: set[int] = parent.used if parent is not None else set()  # the `let`s that were looked up
         self.variables: dict[str, t.Type] = dict(variables or {})
+        self.versions: dict[str, int] = {}  # how often a variable was assigned to
+        self.present: dict[tuple[str, ...], tuple[Scope, int]] = {}  # what is not none here (`see_present`)
         self.reads: list[dict[str, t.Type | None]] = []
         self.writes: list[dict[str, t.Type]] = []
 
@@ -124,9 +126,27 @@ class Scope:
         if joined is None:
             return False
         self.variables[name] = joined
+        self.versions[name] = self.versions.get(name, 0) + 1
         if self.writes:
             self.writes[-1][name] = joined
         return True
+
+    def see_present(self, path: tuple[str, ...]) -> None:
+        """A variable, or a field of one (``("s", "at")``), has turned out not to be none: so it is until the variable
+        gets another value, or to the end of this block."""
+        home = self.place(path[0])
+        if home is not None:
+            self.present[path] = home, home.versions.get(path[0], 0)
+
+    def is_present(self, path: tuple[str, ...]) -> bool:
+        """Has this turned out not to be none, in this block or one around it (of the same procedure)?"""
+        home = self.place(path[0])
+        scope: Scope | None = self
+        while scope is not None and home is not None:
+            if scope.present.get(path) == (home, home.versions.get(path[0], 0)):
+                return True
+            scope = None if scope.parameters is not None else scope.parent
+        return False
 
     def outermost(self) -> Scope:
         scope = self
@@ -162,19 +182,25 @@ class Outcome:
     value: Any = None  # what it returns, where that is known
 
 
+Entrance = tuple[ModelState, tuple[t.Type, ...]]
+"""What a procedure is entered with: the state of the model, and the types of the arguments."""
+
+
 @dataclass
 class Procedure:
     """A ``def``, with the types of its parameters.
 
-    ``seen`` are the outcomes of checking its body by the state of the model in which it was called
+    ``seen`` are the outcomes of checking its body by the state of the model, and the types of the arguments, with
+    which it was called
     (``seen_quietly`` without a report), ``reads`` are the outer variables its names were bound to, ``calls``
     the bindings of the commands in it (kept here, because a procedure outlives the script that defined it).
     """
 
     definition: ast.Def
     parameters: tuple[tuple[str, t.Type, bool], ...]  # name, type, required
-    seen: dict[ModelState, Outcome] = field(default_factory=dict)
-    seen_quietly: dict[ModelState, Outcome] = field(default_factory=dict)
+    seen: dict[Entrance, Outcome] = field(default_factory=dict)
+    seen_quietly: dict[Entrance, Outcome] = field(default_factory=dict)
+    defaults: dict[str, t.Type] = field(default_factory=dict)  # their types
     reads: dict[str, t.Type | None] = field(default_factory=dict)
     running: bool = False
     calls: dict[int, Call] = field(default_factory=dict)
@@ -231,8 +257,12 @@ def type_of_value(value: Any) -> t.Type:
     if isinstance(value, results.Result):
         return t.record(type(value))
     if isinstance(value, list | tuple):
-        items = {type_of_value(item) for item in value}
-        return t.list_of(items.pop() if len(items) == 1 else t.ANY)
+        kind: t.Type | None = t.NEVER
+        for item in value:
+            kind = t.join(kind, type_of_value(item)) if kind is not None else None
+        return t.list_of(kind or t.ANY)
+    if value is None:
+        return t.NONE
     simple = {
         int: t.INT,
         float: t.FLOAT,

@@ -77,6 +77,8 @@ class Walk:
     too_deep: bool = False
     quiet: bool = False
     judged: dict[int, t.Type] = field(default_factory=dict)
+    kinds: dict[int, t.Type] = field(default_factory=dict)  # of the operands of comparisons
+    bound: dict[int, Call] = field(default_factory=dict)  # commands as they were bound and reported on
     # What the analysis of the flow remembers: the commands under way with their places, the calls that lead to
     # the statement with their arguments, what has been reported where, and what commands and loops stand for.
     commands: list[int] = field(default_factory=list)
@@ -84,6 +86,9 @@ class Walk:
     call_spans: list[Span] = field(default_factory=list)
     arguments: list[Mapping[str, ast.Expr]] = field(default_factory=list)
     callers: list[Scope] = field(default_factory=list)
+    missing: set[tuple[Any, str]] = field(
+        default_factory=set
+    )  # what a model was said not to have: layers and parts
     found: set[tuple[str, int, int]] = field(default_factory=set)
     evaluated: set[int] = field(default_factory=set)
     layers_of_commands: dict[int, Any] = field(default_factory=dict)

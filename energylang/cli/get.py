@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
-import json
 import os
 import re
 import subprocess
@@ -31,6 +30,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from energylang.diagnostics.visible import as_json, in_line
 from energylang.errors import CheckpointError, FileError
 from energylang.files.cache import cache_folder
 from energylang.files.storage import opened, write_atomic
@@ -87,9 +87,9 @@ def _unknown(name: str) -> int:
     return WRONG
 
 
-def _say(as_json: bool, *, name: str, path: Path, size: int, licence: str, how: str, fetched: bool) -> None:
+def _say(json: bool, *, name: str, path: Path, size: int, licence: str, how: str, fetched: bool) -> None:
     """Where the model is, once it is there."""
-    if as_json:
+    if json:
         about = {
             "name": name,
             "path": str(path),
@@ -97,9 +97,9 @@ def _say(as_json: bool, *, name: str, path: Path, size: int, licence: str, how: 
             "licence": licence or None,
             "fetched": fetched,
         }
-        print(json.dumps(about, ensure_ascii=False))
+        print(as_json(about))
         return
-    print(f"{name} {how}: {path}")
+    print(in_line(f"{name} {how}: {path}"))
     print(f"{size / 1e6:,.1f} MB{f', licence {licence}' if licence else ''}")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from energylang.diagnostics import Diagnostic
+from energylang.diagnostics.visible import as_json
 from energylang.errors import ElError
 from energylang.version import __version__
 
@@ -186,7 +186,7 @@ def _finish(chosen: argparse.Namespace, items: list[object], diagnostics: list[D
             "results": items,
             "diagnostics": [item.to_dict() for item in diagnostics],
         }
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        print(as_json(document, indent=2))
     elif diagnostics:
         sys.stdout.flush()
         report(diagnostics)
@@ -218,7 +218,7 @@ def _info(chosen: argparse.Namespace) -> int:
 
         info = Session(chosen.model).info()
     if chosen.json:
-        print(json.dumps(info.to_dict(), indent=2, ensure_ascii=False))
+        print(as_json(info.to_dict(), indent=2))
     else:
         Recorder.print(info)
     return OK
@@ -233,7 +233,7 @@ def _ops(chosen: argparse.Namespace) -> int:
 
     if not chosen.name:
         if chosen.json:
-            print(json.dumps([operation_dict(op) for op in TABLE.values()], indent=2, ensure_ascii=False))
+            print(as_json([operation_dict(op) for op in TABLE.values()], indent=2))
         else:
             list_operations(TABLE)
         return OK
@@ -243,7 +243,7 @@ def _ops(chosen: argparse.Namespace) -> int:
         complain("EL101", f"there is no operation `{name}`", suggestion(name, TABLE) or "`el ops` lists them")
         return WRONG
     if chosen.json:
-        print(json.dumps(operation_dict(op), indent=2, ensure_ascii=False))
+        print(as_json(operation_dict(op), indent=2))
     else:
         show_operation(op)
     return OK
@@ -257,7 +257,7 @@ def _explain(chosen: argparse.Namespace) -> int:
 
     if chosen.code is None:
         if chosen.json:
-            print(json.dumps([vars(code) for code in CODES.values()], indent=2, ensure_ascii=False))
+            print(as_json([vars(code) for code in CODES.values()], indent=2))
         else:
             list_codes(CODES)
         return OK
@@ -266,7 +266,7 @@ def _explain(chosen: argparse.Namespace) -> int:
         complain("EL101", f"there is no code {chosen.code}", suggestion(chosen.code.upper(), CODES))
         return WRONG
     if chosen.json:
-        print(json.dumps(vars(code), indent=2, ensure_ascii=False))
+        print(as_json(vars(code), indent=2))
     else:
         show_code(code)
     return OK

@@ -5,8 +5,9 @@ The exit code is 0 where all is identical, or equal within rounding, and 1 where
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING
+
+from energylang.diagnostics.visible import as_json
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -32,7 +33,7 @@ def _replay(options: argparse.Namespace) -> int:
         TABLE["replay"], {name: value for name, value in values.items() if value is not None}
     )
     if options.json:
-        print(json.dumps(found.to_dict(), ensure_ascii=False))
+        print(as_json(found.to_dict()))
     else:
         from energylang.render.terminal import Screen
 

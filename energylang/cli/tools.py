@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import json
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from energylang.diagnostics import Diagnostic
 from energylang.diagnostics.source import Source
+from energylang.diagnostics.visible import as_json, escaped, in_line
 from energylang.files.storage import write_atomic
 
 from .shared import FAILED, OK, WRONG, read_source, report, starting_model
@@ -95,7 +95,7 @@ def _check_once(chosen: argparse.Namespace) -> int:
         found += [source] if isinstance(source, Diagnostic) else check(source, model=state).diagnostics
     wrong = any(item.is_error for item in found)
     if chosen.json:
-        print(json.dumps({"diagnostics": [item.to_dict() for item in found]}, indent=2, ensure_ascii=False))
+        print(as_json({"diagnostics": [item.to_dict() for item in found]}, indent=2))
     elif found:
         report(found)
     else:
@@ -123,11 +123,11 @@ def _fmt(chosen: argparse.Namespace) -> int:
             _deliver(chosen, path, source, result)
     if chosen.json:
         document = {"changed": changed, "diagnostics": [item.to_dict() for item in problems]}
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        print(as_json(document, indent=2))
     elif problems:
         report(problems)
     elif chosen.check and changed:
-        print("would be rewritten: " + ", ".join(changed))
+        print(in_line("would be rewritten: " + ", ".join(changed)))
     if problems:
         return WRONG
     return FAILED if changed and (chosen.check or chosen.diff) else OK
@@ -143,11 +143,17 @@ def formatted(source: Source) -> str | list[Diagnostic]:
     return text if text is not None else parser().parse(source)[1]
 
 
+def _write(lines: Iterable[str]) -> None:
+    """A program goes into a file or a pipe as it is; on a terminal it is only looked at."""
+    shown = escaped if sys.stdout.isatty() else str
+    sys.stdout.writelines(shown(line) for line in lines)
+
+
 def _deliver(chosen: argparse.Namespace, path: str, source: Source, text: str) -> None:
     if chosen.diff and not chosen.json:
         before, after = source.text.splitlines(keepends=True), text.splitlines(keepends=True)
-        sys.stdout.writelines(difflib.unified_diff(before, after, source.name, f"{source.name} (formatted)"))
+        _write(difflib.unified_diff(before, after, source.name, f"{source.name} (formatted)"))
     elif path == "-" and not chosen.check and not chosen.json:
-        sys.stdout.write(text)
+        _write([text])
     elif text != source.text and path != "-" and not chosen.check and not chosen.diff:
         write_atomic(Path(path).resolve(), text.encode("utf-8"))

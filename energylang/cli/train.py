@@ -12,7 +12,6 @@ the command runs, not when its parser is built.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import signal
@@ -23,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from energylang.diagnostics.visible import as_json, escaped, in_line
 from energylang.errors import ElError
 
 if TYPE_CHECKING:
@@ -147,8 +147,9 @@ def run(args: argparse.Namespace) -> int:
             if args.keep_checkpoints:
                 command += f" --keep-checkpoints {args.keep_checkpoints}"
             errors.print(
-                f"Stopped at step {interrupted.step} of {interrupted.steps}; saved in {interrupted.path}.\n"
-                f"Continue with: {command}",
+                f"Stopped at step {interrupted.step} of {interrupted.steps}; "
+                f"saved in {in_line(str(interrupted.path))}.\n"
+                f"Continue with: {in_line(command)}",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
@@ -157,7 +158,10 @@ def run(args: argparse.Namespace) -> int:
     except ElError as error:
         hint = f"\n  hint: {error.hint}" if error.hint else ""
         errors.print(
-            f"error[{error.code}]: {error.message}{hint}", markup=False, highlight=False, soft_wrap=True
+            escaped(f"error[{error.code}]: {error.message}{hint}"),
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
         return 1
     kept = _checkpoints(args.output, model, args.keep_checkpoints)
@@ -168,11 +172,11 @@ def run(args: argparse.Namespace) -> int:
             "parameters": model.header.parameters,
             **found.to_dict(),
         }
-        print(json.dumps(summary))
+        print(as_json(summary))
     else:
         _print_report(found, args.output, model.header.parameters, time.monotonic() - started)
         if kept:
-            print(f"on the way: {', '.join(Path(path).name for path in kept)}")
+            print(f"on the way: {in_line(', '.join(Path(path).name for path in kept))}")
     return 0
 
 
@@ -254,7 +258,7 @@ def _print_report(found: Report, output: Path, parameters: int, seconds: float) 
 
     console = Console(width=None if sys.stdout.isatty() else 100)
     console.print(
-        f"{output}  ({os.path.getsize(output) / 1e6:.2f} MB, {parameters:,} parameters, "
+        f"{in_line(str(output))}  ({os.path.getsize(output) / 1e6:.2f} MB, {parameters:,} parameters, "
         f"{seconds / 60:.1f} minutes)\n"
         f"held-out loss {found.loss:.4f} nats/token, {found.loss_per_character:.4f} nats/char, "
         f"perplexity {found.perplexity:.2f} ({found.tokens:,} tokens)",

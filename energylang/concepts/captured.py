@@ -30,7 +30,15 @@ from torch import Tensor
 from energylang.errors import ElError
 from energylang.landscape.clusters import cosine_rows
 from energylang.models import likelihoods
-from energylang.models.states import DECISION, MEAN, decision_samples, neutral_states, text_states_at
+from energylang.models.states import (
+    DECISION,
+    LAST,
+    MEAN,
+    count_texts,
+    decision_samples,
+    neutral_states,
+    text_states_at,
+)
 from energylang.results import ConceptInfo, LayerFit
 from energylang.workspace.history import Concept
 from energylang.workspace.workspace import Workspace
@@ -53,6 +61,13 @@ def capture(
     against = [contrast] if isinstance(contrast, str) else list(contrast or ())
     if not all(text.strip() for text in (*texts, *against)):
         raise ElError("there is nothing to capture in an empty text", code="EL201")
+    new = count_texts(ws.text, texts, LAST)
+    if new.unknown == new.given:
+        raise ElError(
+            f"the tokenizer of {ws.text.spec} knows no token of {'this text' if len(texts) == 1 else 'these texts'}",
+            code="EL201",
+            hint="give texts in the language, and with the characters, of what it was trained on",
+        )
     known = ws.state.concepts.get(name)
     if known is None:
         concept = Concept(
@@ -182,6 +197,7 @@ def keep(ws: Workspace, concept: Concept) -> None:
 def describe(ws: Workspace, concept: Concept) -> ConceptInfo:
     """What there is to say about a concept."""
     centroid = concept.centroid
+    read = count_texts(ws.text, (*concept.texts, *concept.contrasts), concept.position)
     coherence = float(cosine_rows(concept.states, centroid).mean())
     neutral = opposite(ws, concept).mean(dim=0)
     return ConceptInfo(
@@ -196,6 +212,9 @@ def describe(ws: Workspace, concept: Concept) -> ConceptInfo:
         installed=concept.installed,
         texts=concept.texts,
         fits=concept.fits,
+        tokens_given=read.given,
+        tokens_read=read.read,
+        unknown=read.unknown,
     )
 
 

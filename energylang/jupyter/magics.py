@@ -112,7 +112,9 @@ def _show(value: Any, statement: ast.Statement, line: str) -> None:
 def _escaped(text: str) -> str:
     from html import escape
 
-    return escape(text)
+    from energylang.diagnostics.visible import in_line
+
+    return escape(in_line(text))
 
 
 @context_matcher()  # type: ignore[untyped-decorator]

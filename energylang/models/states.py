@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -32,6 +33,66 @@ DECISION, LAST, MEAN = "decision", "last", "mean"
 POSITIONS = (DECISION, LAST, MEAN)
 QUESTION_PAIRS = 4
 _PLACES = re.compile(r"(\d{1,6})\.\.(\d{1,6})")
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many tokens there were in what was given, how many of them the model read (of what is too long for its
+    context the last that fit), and how many of the given ones its tokenizer does not know."""
+
+    given: int = 0
+    read: int = 0
+    unknown: int = 0
+
+    def __add__(self, other: Count) -> Count:
+        return Count(self.given + other.given, self.read + other.read, self.unknown + other.unknown)
+
+
+def count(model: TextModel, ids: Sequence[int], read: int | None = None) -> Count:
+    """The count of tokens of which ``read`` were read (all of them without it)."""
+    unknown = model.tokenizer.unknown
+    return Count(
+        len(ids),
+        len(ids) if read is None else max(0, min(read, len(ids))),
+        0 if unknown is None else sum(token == unknown for token in ids),
+    )
+
+
+def count_prompt(model: TextModel, prompt: str) -> Count:
+    """How much of a prompt the model is given (see ``TextModel.prompt_ids``)."""
+    ids = model.encode(prompt)
+    if model.dialogue is None:
+        return count(model, ids, model.max_length - 1 - len(model.opening))
+    return count(model, ids, len(ids) - _cut(model, [prompt], 0, model.max_length - 1))
+
+
+def count_texts(model: TextModel, texts: Sequence[str], position: str) -> Count:
+    """How much of texts is read where their state is read at a position."""
+    total = Count()
+    for text in texts:
+        ids = model.encode(text)
+        read = model.max_length
+        if position == DECISION and model.dialogue is None:
+            read = model.max_length - len(model.opening)
+        elif position == DECISION and model.dialogue is not None:
+            asked = model.choosing_prompts
+            around = [(asked[k % len(asked)], asked[(k + 1) % len(asked)]) for k in range(QUESTION_PAIRS)]
+            read = len(ids) - max(
+                _cut(model, [first, text, second], 1, model.max_length) for first, second in around
+            )
+        total += count(model, ids, read)
+    return total
+
+
+def _cut(model: TextModel, turns: Sequence[str], turn: int, room: int) -> int:
+    """How many tokens of a turn of a conversation are left out where only its last ``room`` tokens are kept."""
+    assert model.dialogue is not None
+    whole = model.dialogue.ids(turns)
+    if len(whole) <= room:
+        return 0
+    without = model.dialogue.ids([*turns[:turn], "", *turns[turn + 1 :]])
+    before = next((k for k, (a, b) in enumerate(zip(whole, without, strict=False)) if a != b), len(without))
+    return max(0, len(whole) - room - before)
 
 
 @torch.no_grad()

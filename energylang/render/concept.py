@@ -9,7 +9,7 @@ from rich.text import Text
 from energylang import results
 
 from .dispatch import render
-from .marks import bar, distance, facts, give_or_take, percent, percents, table
+from .marks import bar, distance, facts, give_or_take, how_read, percent, percents, table
 from .stream import touched
 
 _KINDS = {"random": "random value", "other": "another concept", "shuffled": "shuffled label"}
@@ -42,7 +42,7 @@ def capture(concept: results.ConceptInfo) -> RenderableType:
                 "◂ chosen" if fit.chosen else "",
             )
         parts.append(rows)
-    return Group(*parts)
+    return Group(*parts, *how_read(concept, "the texts", "of each the last"))
 
 
 @render.register

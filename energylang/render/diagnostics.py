@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from energylang.diagnostics import Diagnostic, Note
 from energylang.diagnostics.source import Source, Span
+from energylang.diagnostics.visible import blanked, in_line
 
 MAX_SHOWN = 50
 MAX_LINE = 160
@@ -40,7 +41,7 @@ def render_diagnostic(item: Diagnostic, *, color: bool = False) -> str:
         return f"\x1b[{_STYLES[name]}m{text}\x1b[0m" if color else text
 
     lines = [
-        style(f"{item.severity}[{item.code}]", item.severity) + style(f": {visible(item.message)}", "bold")
+        style(f"{item.severity}[{item.code}]", item.severity) + style(f": {in_line(item.message)}", "bold")
     ]
     width = 1
     inside = _shown_inside(item)
@@ -51,23 +52,18 @@ def render_diagnostic(item: Diagnostic, *, color: bool = False) -> str:
         marks += [_Mark(note.span, note.message, "-", "frame") for note in inside if note.span is not None]
         lines += _excerpt(marks, width, style)
     elif item.path:
-        lines.append(f"{' ' * width}{style('-->', 'frame')} {visible(item.path)}")
+        lines.append(f"{' ' * width}{style('-->', 'frame')} {in_line(item.path)}")
     for note in item.notes:
         if note in inside:
             continue
-        lines.append(f"{' ' * width} {style('=', 'frame')} note: {visible(note.message)}")
+        lines.append(f"{' ' * width} {style('=', 'frame')} note: {in_line(note.message)}")
         if note.span is not None:
             lines += _excerpt([_Mark(note.span, "", "^", "frame")], width, style)
     if item.help:
         for position, text in enumerate(item.help.splitlines()):
             label = "help: " if position == 0 else "      "
-            lines.append(f"{' ' * width} {style('=', 'frame')} {style(label, 'help')}{visible(text)}")
+            lines.append(f"{' ' * width} {style('=', 'frame')} {style(label, 'help')}{in_line(text)}")
     return "\n".join(lines) + "\n"
-
-
-def visible(text: str) -> str:
-    """``text`` with every character that is not visible (a terminal might obey it) as `�`."""
-    return "".join(char if char.isprintable() else "�" for char in text)
 
 
 def columns(text: str) -> int:
@@ -110,7 +106,7 @@ def _excerpt(marks: list[_Mark], width: int, style: Callable[[str, str], str]) -
     line, column = marks[0].span.start_location()
     bar, margin = style("|", "frame"), " " * width
     rows = [
-        f"{margin}{style('-->', 'frame')} {visible(source.name)}:{line}:{column}",
+        f"{margin}{style('-->', 'frame')} {in_line(source.name)}:{line}:{column}",
         f"{margin} {bar}",
     ]
     by_line: dict[int, list[_Mark]] = {}
@@ -128,14 +124,14 @@ def _excerpt(marks: list[_Mark], width: int, style: Callable[[str, str], str]) -
 
 
 def _plain(source: Source, line: int) -> str:
-    return visible(source.line(line).replace("\t", " "))[:MAX_LINE]
+    return blanked(source.line(line).replace("\t", " "))[:MAX_LINE]
 
 
 def _marked(
     source: Source, line: int, marks: list[_Mark], width: int, style: Callable[[str, str], str]
 ) -> list[str]:
     """A line with the marks under it, from left to right; of a long line, what is around the first."""
-    text = visible(source.line(line).replace("\t", " "))
+    text = blanked(source.line(line).replace("\t", " "))
     bar, cut, before = style("|", "frame"), 0, ""
     start = marks[0].span.start_location()[1] - 1
     if len(text) > MAX_LINE:
@@ -148,6 +144,6 @@ def _marked(
         first = mark.span.start_location()[1] - 1 - cut + len(before)
         last = end_column - 1 - cut + len(before) if end_line == line else len(text)
         signs = mark.sign * max(1, columns(text[first:last]))
-        said = f" {visible(mark.label)}" if mark.label else ""
+        said = f" {in_line(mark.label)}" if mark.label else ""
         rows.append(f"{' ' * width} {bar} {' ' * columns(text[:first])}{style(signs + said, mark.style)}")
     return rows

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from energylang.diagnostics import Diagnostic
+from energylang.diagnostics.visible import escaped
 
 from .diagnostics import render_diagnostics
 from .gallery import render
@@ -103,7 +104,7 @@ def _spans(text: Text) -> str:
     for piece in text.render(console):
         style = piece.style or Style()
         css = _css(whole + style if isinstance(whole, Style) else style)
-        words = escape(piece.text)
+        words = escape(escaped(piece.text))
         parts.append(f'<span style="{css}">{words}</span>' if css else words)
     return "".join(parts)
 
@@ -125,4 +126,4 @@ def _printed(picture: RenderableType) -> str:
     console = Console(file=io.StringIO(), width=110, color_system=None)
     with console.capture() as captured:
         console.print(picture)
-    return f'<pre style="{_PAGE};margin:0">{escape(captured.get())}</pre>'
+    return f'<pre style="{_PAGE};margin:0">{escape(escaped(captured.get()))}</pre>'

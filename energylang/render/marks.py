@@ -130,6 +130,31 @@ def table(*columns: str, right: tuple[int, ...] = (), wrap: tuple[int, ...] = ()
     return made
 
 
+class HasRead(Protocol):
+    """What says how much of a text was read."""
+
+    @property
+    def tokens_given(self) -> int: ...
+    @property
+    def tokens_read(self) -> int: ...
+    @property
+    def unknown(self) -> int: ...
+
+
+def how_read(found: HasRead, of: str, kept: str = "the last") -> list[Text]:
+    """A loud line where something was left out, or is not known to the tokenizer; else nothing."""
+    lines = []
+    given, read = found.tokens_given, found.tokens_read
+    if read < given:
+        words = f"read {read:,} of {given:,} tokens of {of}, {kept} that fit; {given - read:,} were left out"
+        lines.append(Text(words, style="yellow"))
+    if found.unknown:
+        share = percent(found.unknown / given)
+        words = f"{found.unknown:,} of {given:,} tokens ({share}) are not known to the tokenizer"
+        lines.append(Text(words, style="yellow"))
+    return lines
+
+
 def facts(**values: str) -> Text:
     """Label and value pairs on one line."""
     text = Text()

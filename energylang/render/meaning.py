@@ -8,7 +8,7 @@ from rich.text import Text
 from energylang import results
 
 from .dispatch import render
-from .marks import bar, distance, facts, number, percent, percents, table
+from .marks import bar, distance, facts, how_read, number, percent, percents, table
 from .stream import near_stream, stream_tokens, touched
 
 
@@ -31,6 +31,7 @@ def generate(made: results.Generation) -> RenderableType:
         held.append(Text("under " + ", ".join(made.held), style="yellow"))
     if made.seen:
         held.append(touched(made.touched, made.seen, "prompt and reply"))
+    held += how_read(made, "the prompt")
     if not named:
         return Group(said, *held) if held else said
     layer = len(made.steps[0].basins) - 1
@@ -206,12 +207,14 @@ def _traced(tokens: tuple[results.TracedToken, ...]) -> RenderableType:
 @render.register
 def trace(trace: results.Trace) -> RenderableType:
     if trace.stream:
-        return Group(Text(f"L{trace.layer}  “{trace.text}”", style="bold"), stream_tokens(trace.stream))
+        head = Text(f"L{trace.layer}  “{trace.text}”", style="bold")
+        return Group(head, stream_tokens(trace.stream), *how_read(trace, "the text"))
     note = "the energy never rises" if trace.rises == 0 else f"the energy rises at {trace.rises} steps"
     return Group(
         Text.assemble((f"L{trace.layer}", "bold"), f"  {trace.mean_iterations:.1f} steps on average, {note}"),
         _traced(trace.tokens),
         *_missing(trace),
+        *how_read(trace, "the text"),
     )
 
 
@@ -239,7 +242,7 @@ def trace_generation(made: results.Trajectory) -> RenderableType:
         ]
     if made.interventions:
         parts.append(Text("under " + ", ".join(made.interventions), style="yellow"))
-    return Group(*parts)
+    return Group(*parts, *how_read(made, "the prompt"))
 
 
 @render.register

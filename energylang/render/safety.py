@@ -8,7 +8,7 @@ from rich.text import Text
 from energylang import results
 
 from .dispatch import render
-from .marks import facts, give_or_take, percents, table
+from .marks import facts, give_or_take, how_read, percents, table
 
 
 @render.register
@@ -52,4 +52,5 @@ def benchmark(found: results.Benchmark) -> RenderableType:
         Text(f"{found.corpus}: {found.windows} windows, {found.tokens} tokens", style="dim"),
         rows,
         facts(change_of_the_loss=percents(found.change, found.change_error, 2, "+")),
+        *(how_read(found, found.corpus, "the first") if found.corpus != "held-out text" else ()),
     )

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
+from energylang.diagnostics.visible import in_line
+
 WIDTH = 1100
 COLUMNS = 5
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 64, 44
@@ -200,5 +202,5 @@ def _words(
 
 
 def _printable(text: str) -> str:
-    """Without the characters that XML does not allow."""
-    return "".join(c if c >= " " else " " for c in text)
+    """What XML does not allow, and what a reader would obey, is shown escaped."""
+    return in_line(text)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from energylang.diagnostics.visible import escaped
+
 from .marks import short
 
 NONE = "–"
@@ -228,8 +230,8 @@ def yes(value: bool) -> str:
 
 def text(value: str) -> str:
     """Text that Markdown shows as it is, in a cell too."""
-    escaped = "".join(f"\\{c}" if c in "\\`*_[]<>|#" else c for c in value)
-    return " ".join(escaped.split())
+    marked = "".join(f"\\{c}" if c in "\\`*_[]<>|#" else c for c in escaped(value))
+    return " ".join(marked.split())
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

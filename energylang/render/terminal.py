@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.status import Status
 from rich.text import Text
 
+from energylang.diagnostics.visible import escaped, in_line
 from energylang.syntax import ast
 
 from .gallery import render
@@ -46,9 +47,9 @@ class Screen:
         if self.waiting is not None:
             self.waiting.stop()
             self.waiting = None
-        self.line, self.pace = line or "", Pace()
+        self.line, self.pace = in_line(line or ""), Pace()
         if line is not None and self.console.is_terminal:
-            self.waiting = self.console.status(Text(line, style="dim"))
+            self.waiting = self.console.status(Text(self.line, style="dim"))
             self.waiting.start()
 
     def count(self, done: int, total: int, what: str) -> None:
@@ -63,9 +64,9 @@ class Screen:
     def show(self, value: Any, statement: ast.Statement, line: str) -> None:
         self.wait_for(None)
         if isinstance(statement, ast.Print):
-            self.console.print(Text(str(value)))
+            self.console.print(Text(escaped(str(value))))
             return
-        self.console.print(Text.assemble(("▸ ", "bold cyan"), (line, "bold")))
+        self.console.print(Text.assemble(("▸ ", "bold cyan"), (in_line(line), "bold")))
         self.display(value)
 
     def display(self, value: Any) -> None:

@@ -26,6 +26,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.lexers import DynamicLexer
 from prompt_toolkit.patch_stdout import patch_stdout
 
+from energylang.diagnostics.visible import escaped, in_line
 from energylang.errors import ElError
 from energylang.version import __version__
 
@@ -117,9 +118,9 @@ class Repl:
         print("the session is being taken up …")
         session = self.engine.session()
         for note in self.engine.notes:
-            print(f"note: {note}")
+            print(f"note: {in_line(note)}")
         where = session.model.spec if session.has_model else "no model"
-        print(f"✓ {where}, {session.timeline.undoable} changes in force")
+        print(f"✓ {in_line(where)}, {session.timeline.undoable} changes in force")
 
     @staticmethod
     def left(text: str) -> bool:
@@ -135,7 +136,7 @@ class Repl:
         try:
             said = answer(text, self.engine)
             if said is not None:
-                show_long(said)
+                show_long(escaped(said))
                 return
             if text.split(maxsplit=1)[0] == "explore":
                 from .explore import explore
@@ -240,7 +241,7 @@ def start(model: str | None, *, resume: bool, threads: int = 1) -> int:
     events, base, found = None, Path.cwd(), None
     others = journal.holders(folder)
     for who in others:
-        print(f"note: {who}, has a session open here, too; each keeps its own journal")
+        print(f"note: {in_line(who)}, has a session open here, too; each keeps its own journal")
     if resume:
         found = journal.latest(folder)
         if found is None and others:

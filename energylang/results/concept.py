@@ -83,7 +83,8 @@ class ConceptInfo(Result):
     """A captured concept: where, from how many texts, and how it stands to neutral text.
 
     ``position`` is where in a text the state is read. ``fits`` has a line per layer where the layer was chosen
-    automatically.
+    automatically. Of the ``tokens_given`` in the texts and contrasts ``tokens_read`` were read (of a text that is
+    longer than the context the last that fit); ``unknown`` of the given ones are not known to the tokenizer.
     """
 
     name: str
@@ -97,6 +98,9 @@ class ConceptInfo(Result):
     installed: tuple[str, ...]
     texts: tuple[str, ...]
     fits: tuple[LayerFit, ...]
+    tokens_given: int = 0
+    tokens_read: int = 0
+    unknown: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,6 +52,8 @@ def compare(operator: str, left: Any, right: Any) -> bool:
         return bool(left == right)
     if operator == "!=":
         return bool(left != right)
+    if left is None or right is None:
+        return False
     comparable = (is_number(left) and is_number(right)) or (isinstance(left, str) and isinstance(right, str))
     if not comparable:
         raise ElError(

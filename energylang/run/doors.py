@@ -7,7 +7,7 @@ from typing import Any
 
 from energylang import results
 from energylang.checker import Checked, check
-from energylang.checker.facts import ALL, Facts, Loss, Made, Past, Place, Undoable
+from energylang.checker.facts import ALL, Facts, Loss, Made, Past, Place, Undoable, Values
 from energylang.checker.scope import ModelState, type_of_value
 from energylang.diagnostics.source import Source
 from energylang.signature.values import BasinRef, ConceptName, Layer
@@ -25,7 +25,7 @@ def model_state(session: Workspace) -> ModelState:
         name: known for name, value in session.variables.items() if (known := _known(value)) is not None
     }
     if not session.has_model:
-        return ModelState(False, facts=Facts(values=(values,)))
+        return ModelState(False, facts=Facts(values=(Values(values),)))
     versions = {number: layer.staged for number, layer in enumerate(session.state.layers)}
     surveyed = frozenset(n for n, version in versions.items() if version.registry.basins or version.surveyed)
     lost = {
@@ -50,7 +50,7 @@ def model_state(session: Workspace) -> ModelState:
         checkpoints={name: Place(unknown, None) for name in session.timeline.checkpoints},
         fresh=not changed and session.timeline.current.ahead is None,
         next_number=None,
-        values=(values,),
+        values=(Values(values),),
     )
     return ModelState(True, session.model.header, facts=facts)
 

@@ -361,6 +361,8 @@ class Interpreter:
         for scope in reversed(self.scopes):
             if name in scope:
                 return scope[name]
+        if name == "none":
+            return None
         raise self.unset(name)
 
     @staticmethod
@@ -398,7 +400,7 @@ class Interpreter:
 
     def hole(self, hole: ast.Hole) -> str:
         value = self.value(hole.value)
-        if not hole.format:
+        if not hole.format or value is None:
             return shown(value)
         with self._at(hole.span):
             try:
@@ -510,6 +512,8 @@ class Interpreter:
     @value.register
     def _(self, node: ast.Field) -> Any:
         value = self.value(node.value)
+        if value is None:  # what none has is none
+            return None
         with self._at(node.name_span):
             if isinstance(value, Result) and node.name in value:
                 return value[node.name]

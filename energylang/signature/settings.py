@@ -6,6 +6,7 @@ A setting is a ``Param`` like those of operations, so that one rule checks both.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from energylang.signature import types as t
 
@@ -57,3 +58,9 @@ _ALL = (
 SETTINGS: Mapping[str, Param] = {param.name: param for param in _ALL}
 
 DEFAULTS: Mapping[str, int | float | str] = {param.name: param.default for param in _ALL}
+
+
+def of_setting(value: Param, name: str) -> Param:
+    """The parameter ``value`` of ``set``, for the setting of this name."""
+    known = SETTINGS[name]
+    return replace(known, default=value.default)

@@ -1,8 +1,9 @@
 """The static types of the language.
 
 Simple types stand for themselves. A record type is named after a class of ``energylang.results`` and has
-that class's fields, with types derived from the annotations. ``ANY`` is the type of what is not known
-before the script runs (an unannotated parameter); it fits everywhere and is checked when it runs.
+that class's fields, with types derived from the annotations; a field that may be missing is ``Maybe``. ``ANY`` is the
+type of what is not known before the script runs (after an error, or in a procedure that nobody calls); it fits
+everywhere and is checked when it runs. ``NEVER`` is the type of the items of ``[]``, which become what is put in.
 """
 
 from __future__ import annotations
@@ -27,6 +28,20 @@ class Type:
 @dataclass(frozen=True)
 class ListOf(Type):
     """A list; its items have the type ``item``."""
+
+    item: Type
+
+
+@dataclass(frozen=True)
+class Maybe(Type):
+    """A value of the type ``item``, or none: what was not measured, or is not there."""
+
+    item: Type
+
+
+@dataclass(frozen=True)
+class Perhaps(Type):
+    """What a procedure gives that returns a value on some of its ways only."""
 
     item: Type
 
@@ -62,6 +77,8 @@ VALUE = Type("Value")  # a number or a word, judged by the operation (set)
 STEPS = Type("Steps")  # how many changes, or a layer (undo)
 LABEL = Type("Label")  # a name that is no variable and no concept (checkpoint)
 NOTHING = Type("Nothing")
+NONE = Type("none")  # of a field that was not measured
+NEVER = Type("Never")  # the items of `[]`: no value has this type, so it stands for every other
 ANY = Type("Any")
 
 ANNOTATIONS: Mapping[str, Type] = {
@@ -127,6 +144,21 @@ def list_of(item: Type) -> ListOf:
     return ListOf(f"List[{item}]", item)
 
 
+def present(type: Type) -> Type:
+    """The type of a value that may be none, where it is there."""
+    return type.item if isinstance(type, Maybe) else type
+
+
+def unknown(type: Type) -> bool:
+    """Can nothing be said about values of this type?"""
+    return type in (ANY, NEVER)
+
+
+def maybe(item: Type) -> Type:
+    """The type of a value that may be none."""
+    return item if isinstance(item, Maybe) or item in (ANY, NONE) else Maybe(f"{item} or none", item)
+
+
 NUMBERS = list_of(FLOAT)
 PARTS = list_of(PART)
 BASINS = list_of(BASIN)
@@ -140,8 +172,10 @@ def record(result: type[results.Result]) -> Type:
 
 def fits(value: Type, wanted: Type) -> bool:
     """May a value of type ``value`` stand where ``wanted`` is asked for?"""
-    if value == wanted or ANY in (value, wanted):
+    if value in (wanted, NEVER) or ANY in (value, wanted):
         return True
+    if isinstance(value, Maybe):
+        return isinstance(wanted, Maybe) and fits(value.item, wanted.item)
     if isinstance(value, ListOf) and isinstance(wanted, ListOf):
         return fits(value.item, wanted.item)
     if isinstance(wanted, ListOf) and not isinstance(value, ListOf):
@@ -155,8 +189,15 @@ def join(left: Type, right: Type) -> Type | None:
     """The type of a value that is one or the other; ``None`` where nothing fits both."""
     if left == right:
         return left
+    if NEVER in (left, right):
+        return right if left == NEVER else left
     if ANY in (left, right):
         return ANY
+    if NONE in (left, right):
+        return maybe(right if left == NONE else left)
+    if isinstance(left, Maybe) or isinstance(right, Maybe):
+        held = join(present(left), present(right))
+        return maybe(held) if held else None
     if left != right and {left, right} <= {NEURON, HEAD, PART, CONCEPT, BASIN, SURVEYED} - {SURVEYED}:
         return PART
     if {left, right} == {INT, FLOAT}:
@@ -201,5 +242,6 @@ def _from_annotation(hint: object) -> Type:
     if origin is tuple:
         return list_of(_from_annotation(arguments[0]))
     if origin in (typing.Union, pytypes.UnionType):
-        return ANY  # may be missing: checked when it runs
+        held = [_from_annotation(item) for item in arguments if item is not type(None)]
+        return maybe(held[0]) if len(held) == 1 else ANY
     raise TypeError(f"no type of the language for {hint!r}")

@@ -11,9 +11,11 @@ whole script once for each.
 
 from __future__ import annotations
 
+import gc
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import RLock
 from typing import Any, Literal
@@ -141,7 +143,7 @@ class Parser:
             message = f"the script is too large: {len(source.text):,} characters"
             problem = Diagnostic("EL109", message, Span(0, 0, source), help=f"at most {MAX_CHARACTERS:,}")
             return ast.Program(whole, ()), [problem]
-        with self._lock:
+        with self._lock, _no_search_for_garbage(len(source.text)):
             statements, problems = self._parse(source)
         return ast.Program(whole, tuple(statements)), problems
 
@@ -222,8 +224,14 @@ class Parser:
         state = interactive.parser_state
         feed, open = state.feed_token, lines.open
         token: Token | None = None
+        first: Token | None = None  # of the ends of lines that follow each other
         for token in interactive.lexer_thread.lex(state):  # type: ignore[no-untyped-call]  # as lark has it
             kind = token.type
+            if kind == "_NL":
+                first = first or token
+                if text.startswith(("\n", "\r\n"), token.end_pos):
+                    continue
+                token, first = _from_to(first, token, text), None
             if found is not None:
                 found.append(token)
             if kind == "_NL":
@@ -258,6 +266,28 @@ class Parser:
             raise SyntaxProblem(error.code, error.message, span, error.help) from None
         finally:
             builder.source, builder.offset, builder.extents, builder.depths = outer
+
+
+@contextmanager
+def _no_search_for_garbage(characters: int) -> Iterator[None]:
+    """While a large tree grows, nothing of it is garbage, and looking for some again and XX."""
+    if characters < 100_000 or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _from_to(first: Token, last: Token, text: str) -> Token:
+    """One token for several that follow each other."""
+    if first is last:
+        return last
+    value = text[first.start_pos : last.end_pos]
+    return Token(first.type, value, first.start_pos, first.line, first.column, last.end_line, last.end_column,
+                 last.end_pos)  # fmt: skip
 
 
 def _stop(error: UnexpectedInput, text: str, source: Source, offset: int, lines: _Lines) -> Stop:

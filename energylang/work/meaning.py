@@ -40,7 +40,7 @@ from energylang.looking.tokens import (
 )
 from energylang.models.positions import Tally
 from energylang.models.protocol import Change
-from energylang.models.states import reply_states, text_states, window_states
+from energylang.models.states import count, count_prompt, reply_states, text_states, window_states
 from energylang.signature.values import BasinRef, ConceptName, PartName, Seed
 from energylang.workspace.history import Holding
 from energylang.workspace.named import concept_at, concept_named, state_of
@@ -229,8 +229,10 @@ def trace(ws: Workspace, layer: int, text: str) -> results.Trace:
     """The convergence path of every token of a text; in a stream, what its state says."""
     check_layer(ws.model, layer)
     ids, states = _passed(ws, layer, text)
+    read = count(ws.text, ws.text.encode(text), len(ids) - len(ws.text.opening))
     if not ws.model.landscape:
-        return results.Trace(layer, text, (), 0.0, 0, stream=read_stream(ws, layer, ids, states))
+        stream = read_stream(ws, layer, ids, states)
+        return results.Trace(layer, text, (), 0.0, 0, 0, 0, stream, read.given, read.read, read.unknown)
     rows, rises, found = _traced(ws, layer, ids, states)
     return results.Trace(
         layer=layer,
@@ -240,6 +242,9 @@ def trace(ws: Workspace, layer: int, text: str) -> results.Trace:
         rises=rises,
         to_zero=found.to_zero,
         unsettled=found.unsettled,
+        tokens_given=read.given,
+        tokens_read=read.read,
+        unknown=read.unknown,
     )
 
 
@@ -279,6 +284,7 @@ def trace_generation(
 ) -> results.Trajectory:
     """What the live model replies, and through which basins of a layer it goes."""
     made = generate_live(ws, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed, read=(layer,))
+    read = count_prompt(ws.text, prompt)
     if not ws.model.landscape:
         return results.Trajectory(
             layer,
@@ -289,6 +295,9 @@ def trace_generation(
             (),
             tuple(str(held) for held in ws.state.interventions.values()),
             stream=read_stream(ws, layer, made.token_ids, made.states[layer]) if made.token_ids else (),
+            tokens_given=read.given,
+            tokens_read=read.read,
+            unknown=read.unknown,
         )
     rows, _, found = _traced(ws, layer, made.token_ids, made.states[layer])
     visited = dict.fromkeys(row.basin for row in rows if row.basin is not None)
@@ -302,6 +311,9 @@ def trace_generation(
         interventions=tuple(str(held) for held in ws.state.interventions.values()),
         to_zero=found.to_zero,
         unsettled=found.unsettled,
+        tokens_given=read.given,
+        tokens_read=read.read,
+        unknown=read.unknown,
     )
 
 
@@ -616,6 +628,7 @@ def generate(
         )
         for i, token in enumerate(made.token_ids)
     )
+    read = count_prompt(text, prompt)
     return results.Generation(
         prompt=prompt,
         text=made.text,
@@ -629,6 +642,9 @@ def generate(
         held=tuple(str(held) for held in ws.state.interventions.values()),
         touched=tally.touched,
         seen=tally.seen,
+        tokens_given=read.given,
+        tokens_read=read.read,
+        unknown=read.unknown,
     )
 
 

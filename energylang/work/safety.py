@@ -14,6 +14,7 @@ from energylang.files.storage import located, not_utf8, read_text
 from energylang.looking.gauge import standard_error
 from energylang.looking.held import standing
 from energylang.models.protocol import Change
+from energylang.models.states import count
 from energylang.models.text import check_finite
 from energylang.signature.values import BasinRef
 from energylang.trial.guards import _LARGEST, COUNTS, KINDS, SHARES
@@ -31,12 +32,9 @@ def benchmark(ws: Workspace, corpus: str | None) -> results.Benchmark:
     """Perplexity on the bundled held-out text, or on a file."""
     text = ws.text
     most = min(_WINDOWS, 4 * text.sizes.windows)
-    if corpus is None:
-        windows = text.windows(most)
-        name = "held-out text"
-    else:
-        windows = text.windows(most, _tokens(ws, corpus))
-        name = corpus
+    tokens = text.heldout_tokens() if corpus is None else _tokens(ws, corpus)
+    windows = text.windows(most, tokens)
+    name = "held-out text" if corpus is None else corpus
     if not len(windows):
         raise ElError(
             f"{name} is too short to measure on", code="EL503", hint="a few hundred words are enough"
@@ -55,6 +53,8 @@ def benchmark(ws: Workspace, corpus: str | None) -> results.Benchmark:
         staged = _measured(last)
     change = (last - original_losses) / original_losses.mean()
     live = _measured(live_losses)
+    inside = windows.shape[1] - len(text.opening)
+    read = count(text, tokens.tolist(), len(windows) * (inside - 1) + 1)
     return results.Benchmark(
         corpus=name,
         windows=len(windows),
@@ -66,6 +66,9 @@ def benchmark(ws: Workspace, corpus: str | None) -> results.Benchmark:
         staged=staged,
         change=float(change.mean()),
         change_error=standard_error(change),
+        tokens_given=read.given,
+        tokens_read=read.read,
+        unknown=read.unknown,
     )
 
 

@@ -18,9 +18,10 @@ from energylang.checker.facts import UNKNOWN
 from energylang.checker.scope import NO_MODEL, ModelState
 from energylang.diagnostics import Diagnostic
 from energylang.diagnostics.source import Source
+from energylang.diagnostics.visible import blanked
 from energylang.models.header import read_header
 from energylang.ops import TABLE
-from energylang.render.diagnostics import columns, render_diagnostics, visible
+from energylang.render.diagnostics import columns, render_diagnostics
 from energylang.signature import types as t
 from energylang.signature.declaration import Op, Param
 
@@ -494,11 +495,11 @@ def test_colour_adds_nothing_but_colour() -> None:
     assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == render_diagnostics(found)
 
 
-def test_columns_and_visible() -> None:
+def test_columns_and_what_is_not_visible() -> None:
     assert columns("ab") == 2
     assert columns("日本") == 4
     assert columns("e\u0301") == 1
-    assert visible("a\x1b[0m\u202eb") == "a�[0m�b"
+    assert blanked("a\x1b[0m\u202eb") == "a�[0m�b"
 
 
 def test_json_form() -> None:

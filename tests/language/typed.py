@@ -3,8 +3,9 @@
 Every expression is made for a type that is asked for. Now and then another type is put in its place, an argument
 is left out, or a layer is named that does not exist: the checker must notice, or the script must run all the
 same. Basins are removed and brought back in every way there is, so that what the checker says about uses after a
-removal is put to the test, too. Left out is what only the run can know: whole numbers from variables in parameters
-with a range, values of the type Any, and a layer kept in a variable while a model with fewer layers is loaded.
+removal is put to the test, too. Models with fewer layers are loaded while layers are kept in variables, parameters have
+types or none, lists grow from `[]`, and fields that may be none are used behind a test, and now and then without one.
+Left out is what only the run can know: whole numbers from variables in parameters with a range, or as layers.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 from random import Random
 
 TYPES = ("Int", "Float", "Bool", "Text", "Layer", "Basin", "Survey", "Verdict", "List[Int]", "List[Basin]")
+MISSING = {"coverage": "Float", "at": "Int", "estimate": "Int", "until_reached": "Bool"}
+"""Fields of a survey that may be none."""
 PARAMETERS = ("Int", "Float", "Bool", "Text", "Layer", "Basin")
 
 
@@ -28,7 +31,9 @@ class Writer:
         self.locked: set[str] = set()
 
     def script(self) -> str:
-        self.models = self.random.choice([("random:16", "planted:16x2"), ("random:16x2", "random:8x2")])
+        self.models = self.random.choice(
+            [("random:16", "planted:16x2"), ("random:16x2", "random:8x2"), ("random:16x2", "random:16")]
+        )
         lines = [f"load {self.pick(*self.models)}", "set inits 20"]
         if self.random.random() < 0.9:
             lines += ["survey-all"]
@@ -41,6 +46,10 @@ class Writer:
         for _ in range(self.random.randrange(3, 10)):
             lines += self.statement(2)
         return "\n".join(lines) + "\n"
+
+    def two_layers(self) -> bool:
+        """Now and then, with models of which the first has two."""
+        return self.models[0] == "random:16x2" and self.random.random() < 0.1
 
     def pick(self, *choices: str) -> str:
         return self.random.choice(choices)
@@ -61,7 +70,7 @@ class Writer:
         result = self.pick(*TYPES)
         outer, self.scopes = self.scopes, [self.scopes[0], {}]
         name = f"do-it-{len(self.procedures)}"
-        head = ", ".join(f"{self.new(kind)}: {kind}" for kind in kinds)
+        head = ", ".join(self.new(kind) + self.pick(f": {kind}", f": {kind}", "") for kind in kinds)
         body = [line for _ in range(self.random.randrange(3)) for line in self.statement(1)]
         if self.random.random() < 0.3:
             body += [f"if {self.value('Bool', 1)}:", f"    return {self.value(result, 1)}"]
@@ -80,6 +89,11 @@ class Writer:
         form = self.random.randrange(20 if depth > 0 else 12)
         if form >= 16:
             return self.scope(form, depth)
+        if form == 0 and self.random.random() < 0.3:
+            return self.missing(depth)
+        if form == 1 and self.random.random() < 0.2:
+            text, self.names = f"m{self.names}", self.names + 1
+            return [f'let {text} = "{self.pick(*self.models)}"', f'load "{{{text}}}"']
         if form <= 2:
             kind = self.pick(*TYPES)
             value = self.value(kind, 2)
@@ -111,6 +125,26 @@ class Writer:
         )
         self.locked.add(name)
         return [f"for {name} in {items}:", *self.block(depth, **{name: kind})]
+
+    def missing(self, depth: int) -> list[str]:
+        """A value that may be none, and what can be done with it."""
+        field = self.pick(*MISSING)
+        self.names += 1
+        name = f"perhaps{self.names}"
+        let = f"let {name} = {self.value('Survey', 0)}.{field}"
+        if self.random.random() < self.wild * 5:
+            return [
+                let,
+                f"print {self.pick(f'{name} + 1', f'not {name}', f'-{name}', f'[1][{name}]', f'{name} and true')}",
+            ]
+        lines = [let, f'print "{{{name}}} {{{name} == none}}"']
+        test = self.pick(f"{name} != none", f"not {name} == none", f"{name} != none and true")
+        self.locked.add(name)
+        used = self.block(depth, **{name: MISSING[field]}) if depth > 0 else []
+        lines += [f"if {test}:", *used, f"    print {'not ' if MISSING[field] == 'Bool' else '-'}{name}"]
+        if self.random.random() < 0.3:
+            lines += [f"{name} = {self.value(MISSING[field], 1)}"]
+        return lines
 
     def scope(self, form: int, depth: int) -> list[str]:
         """A block that is undone, wholly or in part."""
@@ -251,9 +285,9 @@ class Writer:
             "Float": ["0.5", "2%", "1e2"],
             "Bool": ["true", "false"],
             "Text": ['"a text"', '""', r'"\u{3b2} \{\}"'],
-            "Layer": ["L0", "layers[0]"],
+            "Layer": ["L0", "layers[0]", "L1" if self.two_layers() else "L0"],
             "Basin": ["L0.B0", "L0.B1"],
-            "List[Int]": ["[1, 2]", "(0..3)"],
+            "List[Int]": ["[1, 2]", "(0..3)", "[]"],
         }[kind]
 
     def simple(self, kind: str) -> str:
