@@ -31,12 +31,12 @@ def shown(value: Any) -> str:
 
 def test_trace_says_how_much_it_read(tiny: Session) -> None:
     found = tiny.trace(3, LONG)
-    assert found.tokens_given == len(tiny.text.encode(LONG)) > found.tokens_read == len(found.tokens)
-    assert f"read {found.tokens_read} of {found.tokens_given} tokens of the text, the last that fit" in shown(
+    assert found.given == len(tiny.text.encode(LONG)) > found.read == len(found.tokens)
+    assert f"read {found.read} of {found.given} tokens of the text, the last that fit" in shown(
         found
     )
     whole = tiny.trace(3, SHORT)
-    assert whole.tokens_given == whole.tokens_read == len(whole.tokens)
+    assert whole.given == whole.read == len(whole.tokens)
     assert (whole.unknown, "left out" in shown(whole)) == (0, False)
 
 
@@ -44,11 +44,11 @@ def test_trace_says_how_much_it_read(tiny: Session) -> None:
 def test_capture_says_how_much_it_read(position: str) -> None:
     session = Session("tiny")
     short = session.capture(3, "polite", SHORT, position=position)
-    assert short.tokens_given == short.tokens_read == len(session.text.encode(SHORT))
+    assert short.given == short.read == len(session.text.encode(SHORT))
     assert "left out" not in shown(short)
     both = session.capture(3, "polite", LONG, position=position)
-    assert both.tokens_given == len(session.text.encode(SHORT)) + len(session.text.encode(LONG))
-    assert short.tokens_read < both.tokens_read < both.tokens_given
+    assert both.given == len(session.text.encode(SHORT)) + len(session.text.encode(LONG))
+    assert short.read < both.read < both.given
     assert "left out" in shown(both)
 
 
@@ -62,10 +62,10 @@ def test_what_is_left_out_of_a_conversation_is_what_does_not_fit(tiny: Session) 
 
 def test_generate_and_its_trace_say_how_much_of_the_prompt_was_read(tiny: Session) -> None:
     for found in (tiny.generate(LONG, tokens=1), tiny.trace_generation(3, LONG, tokens=2)):
-        assert found.tokens_given == len(tiny.text.encode(LONG)) > found.tokens_read > 0
+        assert found.given == len(tiny.text.encode(LONG)) > found.read > 0
         assert "of the prompt, the last that fit" in shown(found)
     found = tiny.generate(SHORT, tokens=1)
-    assert found.tokens_given == found.tokens_read
+    assert found.given == found.read
     assert "left out" not in shown(found)
 
 
@@ -76,8 +76,8 @@ def test_benchmark_says_how_much_of_a_file_was_read(tmp_path: Path) -> None:
     found = session.benchmark(str(path))
     assert (
         0
-        < found.tokens_read
-        <= found.tokens_given
+        < found.read
+        <= found.given
         == len(session.text.encode(path.read_text(encoding="utf-8")))
     )
     assert found.unknown >= 400
@@ -91,7 +91,7 @@ def test_capture_file_says_how_much_it_read(tmp_path: Path) -> None:
     found = session.capture_file(3, "polite", str(path))
     assert found.samples == 3
     assert found.unknown >= 1
-    assert found.tokens_read < found.tokens_given
+    assert found.read < found.given
     assert "left out" in shown(found)
     assert "not known to the tokenizer" in shown(found)
 
@@ -116,7 +116,7 @@ def test_unknown_tokens_are_counted(tiny: Session) -> None:
         == sum(token == tiny.text.tokenizer.unknown for token in tiny.text.encode(found.text))
         >= 2
     )
-    assert f"{found.unknown} of {found.tokens_given} tokens" in shown(found)
+    assert f"{found.unknown} of {found.given} tokens" in shown(found)
 
 
 @pytest.mark.slow

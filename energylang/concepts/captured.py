@@ -212,8 +212,8 @@ def describe(ws: Workspace, concept: Concept) -> ConceptInfo:
         installed=concept.installed,
         texts=concept.texts,
         fits=concept.fits,
-        tokens_given=read.given,
-        tokens_read=read.read,
+        given=read.given,
+        read=read.read,
         unknown=read.unknown,
     )
 

@@ -134,9 +134,9 @@ class HasRead(Protocol):
     """What says how much of a text was read."""
 
     @property
-    def tokens_given(self) -> int: ...
+    def given(self) -> int: ...
     @property
-    def tokens_read(self) -> int: ...
+    def read(self) -> int: ...
     @property
     def unknown(self) -> int: ...
 
@@ -144,7 +144,7 @@ class HasRead(Protocol):
 def how_read(found: HasRead, of: str, kept: str = "the last") -> list[Text]:
     """A loud line where something was left out, or is not known to the tokenizer; else nothing."""
     lines = []
-    given, read = found.tokens_given, found.tokens_read
+    given, read = found.given, found.read
     if read < given:
         words = f"read {read:,} of {given:,} tokens of {of}, {kept} that fit; {given - read:,} were left out"
         lines.append(Text(words, style="yellow"))

@@ -83,7 +83,7 @@ class ConceptInfo(Result):
     """A captured concept: where, from how many texts, and how it stands to neutral text.
 
     ``position`` is where in a text the state is read. ``fits`` has a line per layer where the layer was chosen
-    automatically. Of the ``tokens_given`` in the texts and contrasts ``tokens_read`` were read (of a text that is
+    automatically. Of the ``given`` in the texts and contrasts ``read`` were read (of a text that is
     longer than the context the last that fit); ``unknown`` of the given ones are not known to the tokenizer.
     """
 
@@ -98,8 +98,8 @@ class ConceptInfo(Result):
     installed: tuple[str, ...]
     texts: tuple[str, ...]
     fits: tuple[LayerFit, ...]
-    tokens_given: int = 0
-    tokens_read: int = 0
+    given: int = 0
+    read: int = 0
     unknown: int = 0
 
 

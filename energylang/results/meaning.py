@@ -23,7 +23,7 @@ class Generation(Result):
     """Generated text. ``text`` is the continuation alone. Of the states of all steps and layers ``to_zero`` decay to
     the origin and ``unsettled`` never settle: they have no basin. ``held`` are the interventions that were active;
     pushes and scalings among them ``touched`` so many of the ``seen`` token positions, prompt and reply. Of the
-    ``tokens_given`` of the prompt the last ``tokens_read`` fit into the context; ``unknown`` of the given ones are not
+    ``given`` of the prompt the last ``read`` fit into the context; ``unknown`` of the given ones are not
     known to the tokenizer."""
 
     prompt: str
@@ -38,8 +38,8 @@ class Generation(Result):
     held: tuple[str, ...] = ()
     touched: int = 0
     seen: int = 0
-    tokens_given: int = 0
-    tokens_read: int = 0
+    given: int = 0
+    read: int = 0
     unknown: int = 0
 
     def __str__(self) -> str:
@@ -201,7 +201,7 @@ class Trace(Result):
     """The convergence path of every token of a text in one layer of the live model. ``rises`` counts iterations at
     which the energy went up (0 on a layer with positive semi-definite weight). ``to_zero`` of the tokens decay to the
     origin, ``unsettled`` never settle; all others have a basin. In a model whose layers are a stream ``stream`` has a
-    line a token, and there are no basins. Of the ``tokens_given`` the last ``tokens_read`` fit into the context;
+    line a token, and there are no basins. Of the ``given`` the last ``read`` fit into the context;
     ``unknown`` of the given ones are not known to the tokenizer."""
 
     layer: int
@@ -212,15 +212,15 @@ class Trace(Result):
     to_zero: int = 0
     unsettled: int = 0
     stream: tuple[StreamToken, ...] = ()
-    tokens_given: int = 0
-    tokens_read: int = 0
+    given: int = 0
+    read: int = 0
     unknown: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Trajectory(Result):
-    """A reply of the live model and the basin of one layer in which each of its tokens settled. ``tokens_given``,
-    ``tokens_read`` and ``unknown`` count the tokens of the prompt, as for ``Generation``."""
+    """A reply of the live model and the basin of one layer in which each of its tokens settled. ``given``,
+    ``read`` and ``unknown`` count the tokens of the prompt, as for ``Generation``."""
 
     layer: int
     prompt: str
@@ -232,8 +232,8 @@ class Trajectory(Result):
     to_zero: int = 0
     unsettled: int = 0
     stream: tuple[StreamToken, ...] = ()
-    tokens_given: int = 0
-    tokens_read: int = 0
+    given: int = 0
+    read: int = 0
     unknown: int = 0
 
 

@@ -48,7 +48,7 @@ class Perplexity(Result):
 class Benchmark(Result):
     """Perplexity of the live model, of the model as it was loaded, and with everything staged (``None``: nothing is
     staged that is not live). ``change`` is the loss of staged (or else live) relative to the original; its error
-    is that of the paired difference. Of the ``tokens_given`` in the text the first ``tokens_read`` were read, as many
+    is that of the paired difference. Of the ``given`` in the text the first ``read`` were read, as many
     as fill the windows; ``unknown`` of the given ones are not known to the tokenizer."""
 
     corpus: str
@@ -61,6 +61,6 @@ class Benchmark(Result):
     staged: Perplexity | None
     change: float
     change_error: float | None
-    tokens_given: int = 0
-    tokens_read: int = 0
+    given: int = 0
+    read: int = 0
     unknown: int = 0

@@ -242,8 +242,8 @@ def trace(ws: Workspace, layer: int, text: str) -> results.Trace:
         rises=rises,
         to_zero=found.to_zero,
         unsettled=found.unsettled,
-        tokens_given=read.given,
-        tokens_read=read.read,
+        given=read.given,
+        read=read.read,
         unknown=read.unknown,
     )
 
@@ -295,8 +295,8 @@ def trace_generation(
             (),
             tuple(str(held) for held in ws.state.interventions.values()),
             stream=read_stream(ws, layer, made.token_ids, made.states[layer]) if made.token_ids else (),
-            tokens_given=read.given,
-            tokens_read=read.read,
+            given=read.given,
+            read=read.read,
             unknown=read.unknown,
         )
     rows, _, found = _traced(ws, layer, made.token_ids, made.states[layer])
@@ -311,8 +311,8 @@ def trace_generation(
         interventions=tuple(str(held) for held in ws.state.interventions.values()),
         to_zero=found.to_zero,
         unsettled=found.unsettled,
-        tokens_given=read.given,
-        tokens_read=read.read,
+        given=read.given,
+        read=read.read,
         unknown=read.unknown,
     )
 
@@ -642,8 +642,8 @@ def generate(
         held=tuple(str(held) for held in ws.state.interventions.values()),
         touched=tally.touched,
         seen=tally.seen,
-        tokens_given=read.given,
-        tokens_read=read.read,
+        given=read.given,
+        read=read.read,
         unknown=read.unknown,
     )
 

@@ -128,7 +128,17 @@ def save(ws: Workspace, path: str, session: bool) -> results.Saved:
     if objection is not None:
         raise objection
     written, size = write_model(ws, path, session)
-    return results.Saved(written, size, ws.staged_hash(), session)
+    return results.Saved(written, size, _written_hash(ws), session)
+
+
+def _written_hash(ws: Workspace) -> str:
+    """The hash of the model in the file: what is staged, as the precision of the file keeps it."""
+    tensors = {}
+    for index, state in enumerate(ws.state.layers):
+        name, weight = ws.model.weight_key(index), ws.weight(state.staged)
+        kept = ws.model.stored.get(name)
+        tensors[name] = weight if kept is None or not state.staged.depth else weight.to(kept).to(weight.dtype)
+    return checkpoint.fingerprint(ws.model, tensors)
 
 
 def relative_change(ws: Workspace, layer: int) -> float:

@@ -66,8 +66,8 @@ def benchmark(ws: Workspace, corpus: str | None) -> results.Benchmark:
         staged=staged,
         change=float(change.mean()),
         change_error=standard_error(change),
-        tokens_given=read.given,
-        tokens_read=read.read,
+        given=read.given,
+        read=read.read,
         unknown=read.unknown,
     )
 
