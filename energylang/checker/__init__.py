@@ -34,7 +34,9 @@ def parser() -> Parser:
 class Checked:
     """A program, what was found wrong with it, and what the interpreter needs to run it.
 
-    ``constants`` are the ``let`` statements of imported modules, by ``import`` statement.
+    ``constants`` are the ``let`` statements of imported modules, by ``import`` statement. For editors, ``types``
+    holds what the variables are, by the ``let`` or ``for`` that makes them, and ``states`` what is known before and
+    behind each statement (in the last round of a loop, in the last call of a procedure).
     """
 
     program: ast.Program
@@ -42,6 +44,8 @@ class Checked:
     calls: Mapping[int, Call] = field(default_factory=dict)
     procedures: dict[str, Procedure] = field(default_factory=dict)
     constants: Mapping[int, list[ast.Statement]] = field(default_factory=dict)
+    types: Mapping[int, t.Type] = field(default_factory=dict)
+    states: Mapping[int, tuple[ModelState, ModelState]] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -78,7 +82,7 @@ def check(
         advise(walk, program)
     found = silenced([*problems, *walk.problems.sorted()], source, program)
     found.sort(key=lambda item: item.span.start if item.span and item.span.source is source else -1)
-    return Checked(program, found, walk.calls, walk.procedures, walk.constants)
+    return Checked(program, found, walk.calls, walk.procedures, walk.constants, walk.types, walk.states)
 
 
 def _lost(problems: list[Diagnostic]) -> frozenset[str]:

@@ -96,7 +96,9 @@ def block_in(walk: Walk, scope: Scope, statements: tuple[ast.Statement, ...]) ->
 
 
 def check_statement(walk: Walk, node: ast.Statement) -> None:
+    before = walk.model
     _statement.of(node)(walk, node)
+    walk.states[id(node)] = before, walk.model
 
 
 @_statement
@@ -114,7 +116,7 @@ def _let(walk: Walk, node: ast.Let) -> None:
     kind = value_of(walk, node.value)
     value = known(walk, node.value)
     if node.new:
-        walk.scope.variables[node.name] = kind
+        walk.scope.variables[node.name] = walk.types[id(node)] = kind
         walk.scope.lets[node.name] = node
         if not walk.quiet:
             walk.lets.setdefault(id(node), node)
@@ -263,6 +265,7 @@ def repeat(walk: Walk, node: ast.For, item: t.Type, values: Any) -> ModelState:
 
 def round(walk: Walk, node: ast.For, item: t.Type, value: Any) -> None:
     """Walk the body of a loop once."""
+    walk.types[id(node)] = item
     scope = Scope(walk.scope, {node.name: item})
     if isinstance(value, Symbol):
         learn(walk, walk.facts.renewed(value))

@@ -97,6 +97,9 @@ class Walk:
     captured: dict[str, Span] = field(default_factory=dict)
     claims: list[ast.Field] = field(default_factory=list)  # fields of effects that are read
     lets: dict[int, ast.Let] = field(default_factory=dict)
+    # For editors: the types of variables, by the `let` or `for` that made them; what is known around statements.
+    types: dict[int, t.Type] = field(default_factory=dict)
+    states: dict[int, tuple[ModelState, ModelState]] = field(default_factory=dict)
     named: dict[str, Span] = field(default_factory=dict)
     everywhere: list[Place] = field(default_factory=list)
     numbered: dict[int, Place] = field(default_factory=dict)

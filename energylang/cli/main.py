@@ -33,6 +33,7 @@ LATER = {
     "train": "train a language model from a text file",
     "report": "examine models and write down what was found",
     "get": "fetch a pretrained model once",
+    "lsp": "the language server, for editors",
 }
 """Commands with a module of their own, and what the list of commands says of them."""
 

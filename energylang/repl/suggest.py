@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,13 +63,16 @@ class _Place:
     done: tuple[str, ...]  # complete words behind the operation
     word: str  # the word at the cursor
     start: str  # the statement up to the cursor
+    base: Path | None = None  # where paths begin
 
 
-def suggest(text: str, session: Session | None = None) -> list[Suggestion]:
-    """What may stand at the end of ``text``, best first; empty inside comments and texts."""
+def suggest(text: str, session: Session | None = None, *, base: Path | None = None) -> list[Suggestion]:
+    """What may stand at the end of ``text``, best first; empty inside comments and texts. Without a session, paths
+    begin at ``base``."""
     place = _place(text)
     if place is None:
         return []
+    place = replace(place, base=base if session is None else session.base)
     if place.op is None:
         return list(_names(place, session))
     param = _parameter(place)
@@ -193,7 +196,7 @@ def _fitting(param: Param, typed: str, place: _Place, session: Session | None) -
             yield from _matching([(name, "bundled") for name in bundled_names()], typed)
             yield from _matching([(name, "fetched by `el get`") for name in PUBLISHED], typed)
             yield from _matching([(name, "a sandbox") for name in SANDBOXES], typed)
-        yield from _paths(typed, session)
+        yield from _paths(typed, place.base or Path.cwd())
 
 
 def _layers(typed: str, session: Session | None, *, basins: bool) -> Iterator[Suggestion]:
@@ -231,10 +234,9 @@ def _concepts(typed: str, session: Session | None) -> Iterator[Suggestion]:
         yield from _matching(notes, typed)
 
 
-def _paths(typed: str, session: Session | None) -> Iterator[Suggestion]:
+def _paths(typed: str, base: Path) -> Iterator[Suggestion]:
     """Files and folders that begin like ``typed``, folders with a slash."""
     folder, name = os.path.split(typed)
-    base = Path.cwd() if session is None or session.base is None else session.base
     where = base / Path(folder).expanduser()
     try:
         entries = sorted(os.scandir(where), key=lambda entry: entry.name)

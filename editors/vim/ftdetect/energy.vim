@@ -1,0 +1,1 @@
+autocmd BufRead,BufNewFile *.el,*.hlm setfiletype energy
