@@ -32,9 +32,7 @@ def shown(value: Any) -> str:
 def test_trace_says_how_much_it_read(tiny: Session) -> None:
     found = tiny.trace(3, LONG)
     assert found.given == len(tiny.text.encode(LONG)) > found.read == len(found.tokens)
-    assert f"read {found.read} of {found.given} tokens of the text, the last that fit" in shown(
-        found
-    )
+    assert f"read {found.read} of {found.given} tokens of the text, the last that fit" in shown(found)
     whole = tiny.trace(3, SHORT)
     assert whole.given == whole.read == len(whole.tokens)
     assert (whole.unknown, "left out" in shown(whole)) == (0, False)
@@ -74,12 +72,7 @@ def test_benchmark_says_how_much_of_a_file_was_read(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("Thank you so much, my friend. 😀\n" * 400, encoding="utf-8")
     found = session.benchmark(str(path))
-    assert (
-        0
-        < found.read
-        <= found.given
-        == len(session.text.encode(path.read_text(encoding="utf-8")))
-    )
+    assert 0 < found.read <= found.given == len(session.text.encode(path.read_text(encoding="utf-8")))
     assert found.unknown >= 400
     assert "are not known to the tokenizer" in shown(found)
 
