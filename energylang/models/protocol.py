@@ -67,10 +67,6 @@ def of_rows(change: Change, rows: Tensor) -> Change:
     return replace(change, drive=drive, also=also)
 
 
-PARTS = ("drive", "state", "neurons", "heads")
-"""What of a layer a change may act on, in the order in which a pass meets it from the landscape's side."""
-
-
 def changed(change: Change, part: str, layer: int, before: Tensor) -> Tensor:
     """What becomes of ``before`` (b, t, …), which is this part of a layer in a pass."""
     for each in (change, *change.also):
