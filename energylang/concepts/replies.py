@@ -7,17 +7,21 @@ from energylang.models.protocol import Sample
 from energylang.workspace.workspace import Workspace, remembered
 
 
-def own_replies(ws: Workspace, count: int, tokens: int) -> list[tuple[str, Sample]]:
-    """(question, reply) pairs: what the live model says by itself to the neutral questions by which things are chosen
-    (in a plain-text model how it goes on).
+def own_replies(
+    ws: Workspace, count: int, tokens: int, *, measuring: bool = False
+) -> list[tuple[str, Sample]]:
+    """(question, reply) pairs: what the live model says by itself to the neutral questions by which things are chosen,
+    or by which they are measured (in a plain-text model how it goes on).
     They are kept, because placebos ask for the same."""
-    return remembered(ws, lambda: _drawn(ws, count, tokens), "own replies", count, tokens)
+    return remembered(
+        ws, lambda: _drawn(ws, count, tokens, measuring), "own replies", count, tokens, measuring
+    )
 
 
-def _drawn(ws: Workspace, count: int, tokens: int) -> list[tuple[str, Sample]]:
-    asked = ws.text.choosing_prompts
+def _drawn(ws: Workspace, count: int, tokens: int, measuring: bool) -> list[tuple[str, Sample]]:
+    asked = ws.text.measuring_prompts if measuring else ws.text.choosing_prompts
     questions = [asked[k % len(asked)] for k in range(count)]
-    generator = ws.generator("own replies")
+    generator = ws.generator("own replies", "measured by") if measuring else ws.generator("own replies")
     if ws.text.dialogue is None:
         made = sampling.generate_batch(
             ws.text, questions, tokens=tokens, temp=1.0, topk=2**20, generator=generator

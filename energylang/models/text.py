@@ -122,6 +122,18 @@ class TextModel:
         tokens = self.extra.get("heldout") if self._other is None else self._other[1]
         return None if tokens is None else tokens.to(self.device, torch.int64)
 
+    @property
+    def corpora(self) -> dict[str, Tensor]:
+        """The held-out texts, (n,) int64 tokens by name: what the model came with, and another where one was given."""
+        found = {"held-out text": self.extra.get("heldout")}
+        if self._other is not None:
+            found["the given held-out text"] = self._other[1]
+        return {
+            name: tokens.to(self.device, torch.int64)
+            for name, tokens in found.items()
+            if tokens is not None and len(tokens) > 1
+        }
+
     # -------------------------------------------------------------------------------- tokens
 
     def encode(self, text: str) -> list[int]:

@@ -141,9 +141,13 @@ class Workspace:
             self.model  # noqa: B018 - says that none is loaded
         if Effect.TEXT in op.effects:
             self.text  # noqa: B018 - says what is missing
-        if Effect.LANDSCAPE in op.effects and not self.model.landscape:
+        if Effect.LANDSCAPE in op.needs(given) and not self.model.landscape:
             code, _, lacking, hint = LACKS[Effect.LANDSCAPE]
-            raise ElError(f"`{op.name}` {lacking.format(self.model.spec)}", code=code, hint=hint)
+            named = op.name
+            if Effect.LANDSCAPE not in op.effects:  # it is the choice that needs one
+                named = f"{op.name} method={given['method']}"
+                hint = "leave the method out: what such a layer can do is done"
+            raise ElError(f"`{named}` {lacking.format(self.model.spec)}", code=code, hint=hint)
         statement = shown(op, values, statement or as_statement(op, values))
         mark = self._mark()
         before = mark.state
