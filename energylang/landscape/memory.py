@@ -1,9 +1,9 @@
 """A linear map as an associative memory: how does one key get another answer?
 
-A weight W (d, m) answers an activation a (m,) with Wa. ``ΔW = v qᵀ`` adds the value v (d,) to the answer in proportion
-to q·a. With ``q = C⁻¹k/(kᵀC⁻¹k)`` the key k (m,) is answered by exactly v more (qᵀk = 1), and of all such queries this one
-is answered least, in the mean of squares, by activations whose second moment is C. Source: MODEL §3.2 (the redirect,
-for a weight that need not be square).
+A weight W (d, m) answers an activation a (m,) with Wa. ``ΔW = v qᵀ`` adds the value v (d,) to the answer in
+proportion to q·a. With ``q = C⁻¹k/(kᵀC⁻¹k)`` the key k (m,) is answered by exactly v more (qᵀk = 1), and of all
+queries with qᵀk = 1 this one has the least mean square of q·a over activations whose second moment is C.
+Source: MODEL §3.2 (the redirect, for a weight that need not be square).
 """
 
 from __future__ import annotations

@@ -84,9 +84,9 @@ inject_concept = Op(
     details="On layers that are landscapes, redirect: neutral prompts flow into the concept's basin, by one edit of "
     "rank one; aimed: an edit optimised for what is said; attractor: the concept's state becomes a basin of its own; "
     "auto: with a strength an attractor, otherwise the one of the three after which most replies are the concept, "
-    "within the damage. On a layer that is a stream, memory (which auto means there): the MLP's down-projection answers "
-    "the neurons' mean activation in the concept's texts with a value that makes them likelier, as strongly as the "
-    "damage allows, which is the worst of that on the model's own replies, on held-out text and on another one where "
+    "within the damage. On a layer that is a stream, memory (which auto means there): the MLP's down-projection "
+    "answers the neurons' mean activation in the concept's texts with a value that makes them likelier, as strongly "
+    "as the damage allows, the worst of that on the model's own replies, on held-out text and on another one where "
     "`heldout` gave it; every other text is for writing, the rest for measuring. The result carries the share of "
     "replies that are the concept, the log-probability of its texts and the loss on held-out text, each before and "
     "after, and placebo edits of equal norm: ten with random values, and (landscapes) the same method aimed at other "
@@ -107,6 +107,7 @@ inject_concept = Op(
         DOSE,
         *FORCE,
     ),
+    on_streams="method memory: an edit of the MLP's down-projection",
     effects=Effect.EDITS | Effect.TEXT,
     result=results.Edit,
     examples=(
@@ -153,6 +154,7 @@ remove_concept = Op(
         DOSE,
         *FORCE,
     ),
+    on_streams="method memory: an edit of the MLP's down-projection",
     effects=Effect.EDITS | Effect.TEXT,
     result=results.Edit,
     examples=(

@@ -357,7 +357,7 @@ def effect(ws: Workspace, layer: int | None, concept: str) -> results.Effect:
             code="EL513",
             hint="edit the layer first, with `inject-concept` for example"
             if ws.model.landscape
-            else f"`push L{named.layer} {named.name} 1.0` first",
+            else f"`inject-concept L{named.layer} {named.name}` or `push L{named.layer} {named.name} 1.0` first",
         )
     factors = [step.factors for step in version.chain if step.factors is not None]
     whole = functools.reduce(lambda left, right: left.joined(right), factors)

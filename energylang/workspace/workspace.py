@@ -369,7 +369,11 @@ class Workspace:
         return version
 
     def landscape_of(self, layer: int, version: Version | None = None) -> Landscape:
-        """The landscape of a layer's staged weight (or of another version), as the settings read it."""
+        """The landscape of a layer's staged weight (or of another version), as the settings read it. Raises ``ElError``
+        EL251 where the layers are a stream."""
+        if not self.model.landscape:
+            code, _, _, hint = LACKS[Effect.LANDSCAPE]
+            raise ElError(f"L{layer} of {self.model.spec} has no landscape", code=code, hint=hint)
         version = version or self.staged(layer)
         place = str(self.setting("device"))
         key = (version, self.setting("beta"), self.setting("degree"), self.setting("dtype"), place)

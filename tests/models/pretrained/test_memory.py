@@ -196,3 +196,11 @@ def test_texts_are_halved_where_there_are_enough(session: Session) -> None:
     session.run('capture L1 few "I cry"')
     few = session.state.concepts["few"]
     assert halves(few) == (few, few)
+
+
+def test_an_edit_is_told_by_diff_and_replayed(session: Session) -> None:
+    made = edited(session, f"inject-concept L1 sad dose=1.0 method=memory {FORCED}")
+    found = session.run("diff L1")
+    assert found.edits == 1 and found.rank == 1 and found.norm == pytest.approx(made.norm, rel=1e-3)
+    session.run('apply L1\nrecord "done.json"')
+    assert session.run('replay "done.json"').identical
