@@ -5,6 +5,9 @@ leaves that text as it is and spoils the model's own replies. So the damage has 
 of a loss with a standard error on top: on the model's **own replies** to neutral prompts, on the **held-out text** it
 came with, and on **another one** where the user gave it (``heldout``). The worst of them counts.
 
+Of kinds of prompts the same is true: a key that spares the replies to questions spoils those to remarks. So the own
+replies answer prompts of several kinds, and none of those by which anything is measured.
+
 All is read of the choosing halves, of parts by which the second moment of the key was not made (``parts_of``).
 """
 
@@ -23,15 +26,15 @@ from energylang.workspace.workspace import Workspace
 
 from .replies import own_replies
 
-OWN, SAID = 80, 24  # own replies that are drawn, and their tokens
+OWN, SAID = 80, 20  # own replies that are drawn, and their tokens
 _JUDGED, _WINDOWS = 16, 8  # replies, and windows of each text, by which a dose is judged
 _KEPT = 24  # windows of each text that the second moment is made of
 
 
 def own_halves(ws: Workspace) -> tuple[list[tuple[str, Sample]], list[tuple[str, Sample]]]:
-    """The model's own replies to choosing prompts: those that the second moment is made of, and those by which a dose
-    is judged. They answer different prompts, where there are enough."""
-    said = [pair for pair in own_replies(ws, OWN, SAID) if pair[1].token_ids]
+    """The model's own replies to choosing prompts and to prompts of other kinds: those that the second moment is made
+    of, and those by which a dose is judged. They answer different prompts, where there are enough."""
+    said = [pair for pair in own_replies(ws, OWN, SAID, "several kinds") if pair[1].token_ids]
     return said[_JUDGED:] or said, said[:_JUDGED]
 
 

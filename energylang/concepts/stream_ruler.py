@@ -53,7 +53,7 @@ class StreamRuler:
         )
         own = [
             (question, reply.token_ids)
-            for question, reply in own_replies(ws, _TEXTS, sizes.reply, measuring=True)
+            for question, reply in own_replies(ws, _TEXTS, sizes.reply, "measuring")
             if reply.token_ids
         ]
         questions = list(dict.fromkeys(question for question, _ in own))

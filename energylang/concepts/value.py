@@ -24,7 +24,7 @@ from .descent import Optimiser
 from .faces import own_halves
 
 STEPS, RATE, BEGIN = 9, 0.35, 0.8
-_TEXTS, _OWN = 8, 6  # texts of the concept, as many contrasts, and own replies
+_TEXTS, _OWN = 6, 6  # texts of the concept, as many contrasts, and own replies
 _PLAIN, _KEPT = 2.0, 4.0  # weights of what shall not become less likely
 
 

@@ -11,8 +11,10 @@ from rich.console import Console
 from transformers import AutoModelForCausalLM
 
 from energylang.checker import check
+from energylang.concepts.faces import Faces, own_halves, window_halves
 from energylang.concepts.halves import halves
 from energylang.concepts.memory import key_of, moment_of
+from energylang.concepts.replies import own_replies
 from energylang.errors import ElError
 from energylang.models.neurons import mean_activation, second_moment
 from energylang.models.protocol import Change
@@ -204,3 +206,31 @@ def test_an_edit_is_told_by_diff_and_replayed(session: Session) -> None:
     assert found.edits == 1 and found.rank == 1 and found.norm == pytest.approx(made.norm, rel=1e-3)
     session.run('apply L1\nrecord "done.json"')
     assert session.run('replay "done.json"').identical
+
+
+def test_own_replies_are_of_several_kinds_and_none_is_measured_by(session: Session) -> None:
+
+    text = session.text
+    written, judged = own_halves(session)
+    measured = {question for question, _ in own_replies(session, 16, text.sizes.reply, "measuring")}
+    for part in (written, judged):
+        asked = {question for question, _ in part}
+        assert asked & set(text.other_prompts) and asked & set(text.choosing_prompts)
+        assert not asked & (measured | set(text.measuring_prompts))
+    assert not {question for question, _ in written} & {question for question, _ in judged}
+    windows = window_halves(text)["held-out text"]
+    later = text.measuring_windows()
+    rows = [{tuple(row.tolist()) for row in part} for part in (*windows, later)]
+    assert not (rows[0] & rows[1]) and not (rows[0] & rows[2]) and not (rows[1] & rows[2])
+
+
+def test_a_text_of_ones_own_is_another_face(session: Session, tmp_path: Path) -> None:
+
+    weight = session.model.weight(1)
+    assert list(Faces(session, 1, weight).before) == ["held-out text"]
+    (tmp_path / "held.txt").write_text("The house by the river is old. " * 400)
+    session.run('heldout "held.txt"')
+    faces = Faces(session, 1, weight)
+    assert list(faces.before) == ["held-out text", "the given held-out text"]
+    rises = dict(faces.rises(Change(weights={1: weight})))
+    assert len(rises) == 3 and all(abs(rise) < 1e-6 for rise in rises.values())
