@@ -1,8 +1,9 @@
 """Which value makes a concept likely to be said, written at a given key of a layer's memory?
 
 Nine steps of Adam from the concept's direction, with the edit in place: the concept's texts, as replies to neutral
-prompts, shall become likelier (or, to remove it, less likely), its contrasts not less likely, and some of the model's
-own replies not either. Fewer steps than it takes to fit the texts; the dose is found afterwards. All texts, prompts and
+prompts, shall become likelier (or, to remove it, less likely), its contrasts stay as likely as they are (a value that
+makes every short reply likelier is easily found, and is not the concept), and some of the model's own replies not
+become less likely. Fewer steps than it takes to fit the texts; the dose is found afterwards. All texts, prompts and
 replies are of the choosing halves.
 """
 
@@ -24,8 +25,9 @@ from .descent import Optimiser
 from .faces import own_halves
 
 STEPS, RATE, BEGIN = 9, 0.35, 0.8
-_TEXTS, _OWN = 6, 6  # texts of the concept, as many contrasts, and own replies
-_PLAIN, _KEPT = 2.0, 4.0  # weights of what shall not become less likely
+_TEXTS, _CONTRASTS, _OWN = 12, 8, 8  # texts of the concept, contrasts, and own replies
+_RISE, _FALL = 0.5, 2.0  # weights of contrasts that become likelier, and less likely
+_KEPT = 4.0  # … of own replies that become less likely
 
 
 def best_value(
@@ -35,7 +37,7 @@ def best_value(
     text, layer = ws.text, concept.layer
     transposed = ws.model.header.transposed
     said = _behind_prompts(text, concept.texts[:_TEXTS])
-    plain = _behind_prompts(text, concept.contrasts[:_TEXTS])
+    plain = _behind_prompts(text, concept.contrasts[:_CONTRASTS])
     own = [(text.prompt_ids(question), list(reply.token_ids)) for question, reply in own_halves(ws)[0][:_OWN]]
     examples = _Examples.of(text, layer, [*said, *plain, *own])
     groups = [len(said), len(plain), len(own)]
@@ -50,9 +52,10 @@ def best_value(
             rise = examples.means(Change(weights={layer: weight + edit.dense()})) - before
             wanted, beside, kept = torch.split(rise, groups)
             loss = wanted.mean() if away else -wanted.mean()
-            for weighs, those in ((_PLAIN, beside), (_KEPT, kept)):
-                if len(those):
-                    loss = loss + weighs * torch.relu(-those).mean()
+            if len(beside):
+                loss = loss + (_RISE * torch.relu(beside) + _FALL * torch.relu(-beside)).mean()
+            if len(kept):
+                loss = loss + _KEPT * torch.relu(-kept).mean()
             descent.step(loss)
     return value.detach()
 
