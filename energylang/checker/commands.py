@@ -102,8 +102,9 @@ def effects(walk: Walk, node: ast.Command, op: Op, call: Call) -> t.Type:
     if op.needs_model:
         needs_model(walk, node.name_span, f"`{op.name}`")
     header = walk.model.header
+    needed = op.needs({name: known(value) for name, value in call.arguments.items()})
     for need, (code, capability, lacking, help) in LACKS.items():
-        if need in op.effects and header is not None and capability not in header.capabilities:
+        if need in needed and header is not None and capability not in header.capabilities:
             layer = meant(walk, call.places["layer"]) if "layer" in call.places else None
             said = f"`{op.name}` {lacking.format(header.spec)}"
             if need == Effect.LANDSCAPE and isinstance(layer, Layer):

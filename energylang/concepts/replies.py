@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from energylang.models import sampling
 from energylang.models.protocol import Sample
 from energylang.workspace.workspace import Workspace, remembered
 
 
-def own_replies(ws: Workspace, count: int, tokens: int) -> list[tuple[str, Sample]]:
-    """(question, reply) pairs: what the live model says by itself to the neutral questions by which things are chosen
-    (in a plain-text model how it goes on).
-    They are kept, because placebos ask for the same."""
-    return remembered(ws, lambda: _drawn(ws, count, tokens), "own replies", count, tokens)
+def own_replies(
+    ws: Workspace,
+    count: int,
+    tokens: int,
+    asked: Literal["choosing", "measuring", "several kinds"] = "choosing",
+) -> list[tuple[str, Sample]]:
+    """(question, reply) pairs: what the live model says by itself to the neutral questions by which things are chosen,
+    or by which they are measured, or to those for choosing and prompts of other kinds in turn (in a plain-text model
+    how it goes on). They are kept, because placebos ask for the same."""
+    return remembered(ws, lambda: _drawn(ws, count, tokens, asked), "own replies", count, tokens, asked)
 
 
-def _drawn(ws: Workspace, count: int, tokens: int) -> list[tuple[str, Sample]]:
-    asked = ws.text.choosing_prompts
+def _drawn(ws: Workspace, count: int, tokens: int, which: str) -> list[tuple[str, Sample]]:
+    asked = ws.text.measuring_prompts if which == "measuring" else ws.text.choosing_prompts
     questions = [asked[k % len(asked)] for k in range(count)]
-    generator = ws.generator("own replies")
+    if which == "several kinds" and ws.text.other_prompts:
+        others = ws.text.other_prompts
+        pairs = [(asked[k % len(asked)], others[k % len(others)]) for k in range((count + 1) // 2)]
+        questions = [question for pair in pairs for question in pair][:count]
+    generator = ws.generator(*(("own replies",) if which == "choosing" else ("own replies", which)))
     if ws.text.dialogue is None:
         made = sampling.generate_batch(
             ws.text, questions, tokens=tokens, temp=1.0, topk=2**20, generator=generator

@@ -34,7 +34,8 @@ _TURNS = 3  # texts of a concept that the model is made to have said
 
 
 class StreamRuler:
-    """Share, log-probability and own loss of one concept, under any change from ``layer`` on."""
+    """Share, log-probability and own loss of one concept, under any change from ``layer`` on. (Own replies are those to
+    measuring prompts.)"""
 
     def __init__(self, ws: Workspace, concept: Concept, layer: int) -> None:
         self.ws, self.concept, self.layer = ws, concept, layer
@@ -52,9 +53,9 @@ class StreamRuler:
         )
         own = [
             (question, reply.token_ids)
-            for question, reply in own_replies(ws, sizes.own, sizes.reply)
+            for question, reply in own_replies(ws, _TEXTS, sizes.reply, "measuring")
             if reply.token_ids
-        ][:_TEXTS]
+        ]
         questions = list(dict.fromkeys(question for question, _ in own))
         self.own = Behind(
             text,
@@ -82,6 +83,8 @@ class StreamRuler:
     def _shares(self, changes: Sequence[Change]) -> list[float | None]:
         if self.heard is None:
             return [None] * len(changes)
+        if len(changes) > 1 and any(change.weights for change in changes):
+            return [share for change in changes for share in self._shares([change])]
         text = self.ws.text
         made = sampling.generate_each(
             text,

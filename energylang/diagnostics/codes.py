@@ -204,8 +204,8 @@ _ALL = (
         "EL251",
         "a layer without a landscape",
         "Operations on basins need layers that are energy landscapes. The layers of a plain transformer are a stream, "
-        "on which concepts, `steer`, `push`, `ablate` of neurons and heads, `classify`, `trace`, `generate` and "
-        "`benchmark` work.",
+        "on which concepts, `inject-concept` (by memory alone), `steer`, `push`, `ablate` of neurons and heads, "
+        "`classify`, `trace`, `generate` and `benchmark` work.",
         wrong='load "smollm2"\nsurvey L14\n',
         right='load "tiny"\nsurvey L3\n',
     ),

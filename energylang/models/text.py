@@ -58,11 +58,12 @@ class TextModel:
     """The text side of a ``Model``. Without ``dialogue`` it is a plain-text model.
 
     ``heldout`` (n,) are tokens that no training step saw; ``neutral_prompts`` first turns (or, for plain text,
-    passages) that favour no concept; ``opening`` what every text begins with (a token for its beginning, where the
-    model wants one). ``max_length`` is how many tokens it reads at once, ``window`` how many it is measured by;
-    ``batch`` sequences share a pass, of at most ``room`` tokens with what pads them (the logits of many tokens and a
-    large vocabulary take much memory). ``spoken_at`` is where concepts are read unless something else is asked for
-    (see ``states``), ``sizes`` how much is read to measure.
+    passages) that favour no concept; ``other_prompts`` first turns of other kinds, by which nothing is measured;
+    ``opening`` what every text begins with (a token for its beginning, where the model wants one). ``max_length`` is
+    how many tokens it reads at once, ``window`` how many it is measured by; ``batch`` sequences share a pass, of at
+    most ``room`` tokens with what pads them (the logits of many tokens and a large vocabulary take much memory).
+    ``spoken_at`` is where concepts are read unless something else is asked for (see ``states``), ``sizes`` how much is
+    read to measure.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class TextModel:
         *,
         dialogue: Dialogue | None = None,
         neutral_prompts: Sequence[str] = (),
+        other_prompts: Sequence[str] = (),
         opening: Sequence[int] = (),
         window: int | None = None,
         batch: int = BATCH,
@@ -93,6 +95,7 @@ class TextModel:
         self.tokenizer = tokenizer
         self.dialogue = dialogue
         self.neutral_prompts: tuple[str, ...] = tuple(neutral_prompts)
+        self.other_prompts: tuple[str, ...] = tuple(other_prompts)
         self.opening = list(opening)
         self.max_length: int = config.context
         self.window = min(window or self.max_length, self.max_length)
@@ -121,6 +124,18 @@ class TextModel:
         """(n,) int64 tokens that training did not see, or None."""
         tokens = self.extra.get("heldout") if self._other is None else self._other[1]
         return None if tokens is None else tokens.to(self.device, torch.int64)
+
+    @property
+    def corpora(self) -> dict[str, Tensor]:
+        """The held-out texts, (n,) int64 tokens by name: what the model came with, and another where one was given."""
+        found = {"held-out text": self.extra.get("heldout")}
+        if self._other is not None:
+            found["the given held-out text"] = self._other[1]
+        return {
+            name: tokens.to(self.device, torch.int64)
+            for name, tokens in found.items()
+            if tokens is not None and len(tokens) > 1
+        }
 
     # -------------------------------------------------------------------------------- tokens
 

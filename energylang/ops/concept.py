@@ -81,22 +81,34 @@ concepts = Op(
 inject_concept = Op(
     "inject-concept",
     summary="Write a concept into its layer and say what that does to text.",
-    details="redirect: neutral prompts flow into the concept's basin, by one edit of rank one; aimed: an edit "
-    "optimised for what is said; attractor: the concept's state becomes a basin of its own; auto: with a strength an "
-    "attractor, otherwise the one of the three after which most replies are the concept, within the damage. The "
-    "result carries the share of replies that are the concept, the log-probability of its texts and the loss on "
-    "held-out text, each before and after, and placebo edits of equal norm: ten with random values, and the same "
-    "method aimed at other concepts and at shuffled labels.",
+    details="On layers that are landscapes, redirect: neutral prompts flow into the concept's basin, by one edit of "
+    "rank one; aimed: an edit optimised for what is said; attractor: the concept's state becomes a basin of its own; "
+    "auto: with a strength an attractor, otherwise the one of the three after which most replies are the concept, "
+    "within the damage. On a layer that is a stream, memory (which auto means there): the MLP's down-projection "
+    "answers the neurons' mean activation in the concept's texts with a value that makes them likelier, as strongly "
+    "as the damage allows, the worst of that on the model's own replies, on held-out text and on another one where "
+    "`heldout` gave it; every other text is for writing, the rest for measuring. The result carries the share of "
+    "replies that are the concept, the log-probability of its texts and the loss on held-out text, each before and "
+    "after, and placebo edits of equal norm: ten with random values, and (landscapes) the same method aimed at other "
+    "concepts and at shuffled labels.",
     params=(
         ANY_LAYER,
         CONCEPT,
         HOW_MUCH,
-        Param("method", t.CHOICE, "how", "auto", choices=("auto", "redirect", "aimed", "attractor")),
+        Param(
+            "method",
+            t.CHOICE,
+            "how",
+            "auto",
+            choices=("auto", "redirect", "aimed", "attractor", "memory"),
+            needs=dict.fromkeys(("redirect", "aimed", "attractor"), Effect.LANDSCAPE),
+        ),
         DAMAGE,
         DOSE,
         *FORCE,
     ),
-    effects=Effect.EDITS | Effect.TEXT | Effect.LANDSCAPE,
+    on_streams="method memory: an edit of the MLP's down-projection",
+    effects=Effect.EDITS | Effect.TEXT,
     result=results.Edit,
     examples=(
         Example(
@@ -111,8 +123,8 @@ inject_concept = Op(
         Clash(
             "dose",
             "method",
-            "a dose belongs to a method: a redirect or an aimed edit",
-            "add method=redirect or method=aimed",
+            "a dose belongs to a method: a redirect, an aimed edit or a memory edit",
+            "add method=redirect, method=aimed or (on a stream) method=memory",
             ("auto", "attractor"),
         ),
     ),
@@ -122,19 +134,28 @@ remove_concept = Op(
     "remove-concept",
     summary="Make a concept less likely to be said, or remove the basin in which it settles.",
     details="aimed: an edit optimised so that what is said stays as it is, without the concept; basin: the basin "
-    "in which the concept settles is removed, judged by the gate. They are two different findings: a basin can go "
-    "and the behaviour stay. auto: with a strength the basin, otherwise aimed. The result carries the effect on text "
-    "and its placebos (aimed).",
+    "in which the concept settles is removed, judged by the gate. These are two different findings: a basin can go "
+    "and the behaviour stay. auto: with a strength the basin, otherwise aimed. On a layer that is a stream, memory "
+    "(which auto means there): the edit of `inject-concept` with the opposite direction. The result carries the effect "
+    "on text and its placebos (aimed, memory).",
     params=(
         ANY_LAYER,
         CONCEPT,
         HOW_MUCH,
-        Param("method", t.CHOICE, "what is removed", "auto", choices=("auto", "aimed", "basin")),
+        Param(
+            "method",
+            t.CHOICE,
+            "what is removed",
+            "auto",
+            choices=("auto", "aimed", "basin", "memory"),
+            needs={"aimed": Effect.LANDSCAPE, "basin": Effect.LANDSCAPE},
+        ),
         DAMAGE,
         DOSE,
         *FORCE,
     ),
-    effects=Effect.EDITS | Effect.TEXT | Effect.LANDSCAPE,
+    on_streams="method memory: an edit of the MLP's down-projection",
+    effects=Effect.EDITS | Effect.TEXT,
     result=results.Edit,
     examples=(
         Example(

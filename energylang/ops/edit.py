@@ -113,13 +113,14 @@ move = Op(
 HOW_MUCH = replace(
     STRENGTH,
     help="‖ΔW‖ relative to ‖W‖; auto: the smallest edit that holds (attractor, basin), the largest within the damage "
-    "(redirect, aimed)",
+    "(redirect, aimed, memory)",
 )
 
 DOSE = Param(
     "dose",
     t.FLOAT,
-    "how much of the change of a redirect or an aimed edit is made: 1 is the whole of it; instead of a strength",
+    "how much of the change of a redirect, an aimed or a memory edit is made: 1 is the whole of it; instead of a "
+    "strength",
     None,
     above=0,
     maximum=1e6,

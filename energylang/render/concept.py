@@ -80,6 +80,16 @@ def effect(effect: results.Effect) -> RenderableType:
         Text(f"{effect.log_prob_after:.3f}", style="bold"),
     )
     rows.add_row("loss on held-out text", f"{effect.loss_before:.4f}", f"{effect.loss_after:.4f}")
+    if effect.plain_change is not None:
+        rise = effect.log_prob_after - effect.log_prob_before
+        rows.add_row(
+            "… its rise, and that of its contrasts", f"{rise:+.3f}", Text(f"{effect.plain_change:+.3f}")
+        )
+    if effect.own_change is not None:
+        beside = (
+            "" if effect.own_change_placebo is None else f"random values {effect.own_change_placebo:+.3f}"
+        )
+        rows.add_row("loss on its own replies, nats", beside, f"{effect.own_change:+.3f}")
     damage = f"damage {percents(effect.loss_change, effect.loss_change_error, 2, '+')}{asked}"
     parts: list[RenderableType] = [rows, Text(damage, style="dim")]
     with_share = effect.share_before is not None

@@ -112,6 +112,8 @@ def _others(edit: results.Edit) -> list[RenderableType]:
     changed = f"{percent(edit.changed_fraction)} of noisy decisions change"
     unprotected = edit.known - edit.protected
     if edit.judged_by == "damage":
+        if not edit.known and edit.method == "memory":
+            return [Text("judged by its damage on text")]
         stay = edit.known - (len(edit.lost) or edit.would_lose)
         parts.append(
             Text(

@@ -39,6 +39,10 @@ class Effect(Result):
     (nats) of the concept's own texts after neutral prompts. ``…_z`` is the distance of the edit's change from
     the placebos' in units of their standard deviation. ``loss`` is on held-out text; ``loss_change`` is
     relative, ``loss_change_error`` its standard error.
+
+    Of a pretrained model (``None`` elsewhere): ``own_change`` is the rise of the loss on the model's own neutral
+    replies, in nats per token, ``own_change_placebo`` the placebos' mean; ``plain_change`` is the rise of the
+    log-probability of the concept's contrasts (None without them): the concept's own rise should be larger.
     """
 
     share_before: float | None
@@ -58,6 +62,9 @@ class Effect(Result):
     loss_change_error: float | None
     controls: tuple[Placebo, ...]
     prompts: int
+    own_change: float | None = None
+    own_change_placebo: float | None = None
+    plain_change: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

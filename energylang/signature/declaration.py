@@ -37,7 +37,7 @@ stand without quotes (``Op.tail``); behind a path further arguments may follow (
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Flag, auto
 from importlib import import_module
 from typing import Any, Literal
@@ -101,6 +101,7 @@ class Param:
 
     ``minimum`` and ``maximum`` are allowed values, ``above`` is not. ``choices`` are the words of a
     parameter of type ``Choice``. ``keyword_only`` parameters are always written with their name.
+    ``needs`` says what some of the choices need of a model beyond what the operation does.
     What a ``secret`` parameter is given stays out of history and records.
     """
 
@@ -114,6 +115,7 @@ class Param:
     choices: tuple[str, ...] = ()
     keyword_only: bool = False
     secret: bool = False
+    needs: Mapping[str, Effect] = field(default_factory=dict)
 
     @property
     def required(self) -> bool:
@@ -269,6 +271,14 @@ class Op:
             if value in clash.words if clash.words else value not in _NOT_GIVEN:
                 return clash
         return None
+
+    def needs(self, given: Mapping[str, Any]) -> Effect:
+        """What the operation needs of a model with these values."""
+        found = self.effects
+        for param in self.params:
+            value = given.get(param.name)
+            found |= param.needs.get(value, Effect.NONE) if isinstance(value, str) else Effect.NONE
+        return found
 
     def param(self, name: str) -> Param | None:
         return next((param for param in self.params if param.name == name), None)

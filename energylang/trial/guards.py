@@ -80,12 +80,13 @@ def _objections(ws: Workspace, made: Draft) -> Iterator[str]:
     most = limits.get("max-changed")
     if most is not None and edit.changed_fraction > most:
         yield f"guard max-changed: {edit.changed_fraction:.1%} of the decisions change, more than {most:.1%}"
-    drift = limits.get("cosine-drift")
+    drift = limits.get("cosine-drift") if ws.model.landscape else None  # where there are no basins none move
     if drift is not None:
         largest = _largest_drift(ws, made)
         if largest > drift:
             yield f"guard cosine-drift: another basin moves by {largest:.3f}, more than {drift:g}"
-    yield from _counted(ws, made)
+    if ws.model.landscape:
+        yield from _counted(ws, made)
     rise = limits.get("perplexity-delta")
     if rise is not None and ws.model.text is not None:
         found = _rise(ws, made)

@@ -22,7 +22,10 @@ from energylang.concepts.effects import (
     measure,
     placebo,
 )
+from energylang.concepts.halves import halves
+from energylang.concepts.memory import memory_edit
 from energylang.concepts.methods import METHODS, Candidate, aimed, attractor, redirected, removal
+from energylang.concepts.stream_effect import did_something, stream_effect
 from energylang.concepts.stream_ruler import StreamRuler
 from energylang.errors import ElError
 from energylang.looking.gauge import Gauge, standard_error
@@ -80,6 +83,8 @@ def inject_concept(
     strength = strength if dose is None else None
     named = concept_at(ws, layer, concept)
     check_force(force, reason)
+    if _by_memory(ws, named, method):
+        return _into_memory(ws, named, strength, damage, dose, force, reason, away=False)
     makers: dict[str, Callable[[], Candidate]] = {
         "redirect": lambda: redirected(ws, named, strength, damage, dose=dose),
         "attractor": lambda: attractor(ws, named, strength, damage),
@@ -127,6 +132,9 @@ def remove_concept(
     With a strength ‖ΔW‖/‖W‖ and no method, it is the basin that is removed, as in the published tool."""
     strength = strength if dose is None else None
     named = concept_at(ws, layer, concept)
+    if _by_memory(ws, named, method):
+        check_force(force, reason)
+        return _into_memory(ws, named, strength, damage, dose, force, reason, away=True)
     if method == "auto":
         method = "aimed" if strength is None else "basin"
     if method == "basin":
@@ -138,6 +146,50 @@ def remove_concept(
     assert made.proposal is not None  # an aimed change always has room
     effect = measure(ws, named, made.proposal.factors, weight, found.imitate)
     return commit(ws, heard(made, effect, more=False), force=force, reason=reason, effect=effect)
+
+
+def _by_memory(ws: Workspace, concept: Concept, method: str) -> bool:
+    """Whether it is the memory of a stream that is edited."""
+    if method == "memory" and ws.model.landscape:
+        raise ElError(
+            f"L{concept.layer} of {ws.model.spec} is a landscape: it has no memory of another shape",
+            code="EL202",
+            hint="leave the method out, or choose one for landscapes",
+        )
+    return not ws.model.landscape
+
+
+def _into_memory(
+    ws: Workspace,
+    concept: Concept,
+    strength: float | None,
+    damage: float,
+    dose: float | None,
+    force: bool,
+    reason: str,
+    *,
+    away: bool,
+) -> results.Edit:
+    """A memory edit towards a concept or away from it, with its effect; staged, or refused."""
+    written = memory_edit(ws, concept, strength, damage, dose=dose, away=away)
+    made = written.draft
+    assert made.proposal is not None  # a memory edit always has room
+    effect = stream_effect(
+        ws, written.measured_by, made.proposal.factors, ws.weight(ws.staged(concept.layer))
+    )
+    conditions = did_something(effect, more=not away)
+    drafted = replace(made.edit, conditions=(*made.edit.conditions, *conditions))
+    failed = [condition for condition in conditions if not condition.ok]
+    if drafted.applied and failed:
+        wanted = "less" if away else "more"
+        told = f"{failed[0].name}: {failed[0].value:.3f}, not {wanted} than {failed[0].limit:.3f}"
+        drafted = replace(drafted, applied=False, reason=f"{concept.name} is not said {wanted}: {told}")
+    edit = commit(ws, replace(made, edit=drafted), force=force, reason=reason, effect=effect)
+    if edit.applied and not away:
+        current = concept_named(ws, concept.name)
+        note = f"L{concept.layer} {edit.method} (edit {ws.timeline.next_id()})"
+        keep(ws, replace(current, installed=(*current.installed, note)))
+    return edit
 
 
 @torch.no_grad()
@@ -305,10 +357,12 @@ def effect(ws: Workspace, layer: int | None, concept: str) -> results.Effect:
             code="EL513",
             hint="edit the layer first, with `inject-concept` for example"
             if ws.model.landscape
-            else f"`push L{named.layer} {named.name} 1.0` first",
+            else f"`inject-concept L{named.layer} {named.name}` or `push L{named.layer} {named.name} 1.0` first",
         )
     factors = [step.factors for step in version.chain if step.factors is not None]
     whole = functools.reduce(lambda left, right: left.joined(right), factors)
+    if not ws.model.landscape:
+        return stream_effect(ws, halves(named)[1], whole, ws.weight(version.root))
     return measure(ws, named, whole, ws.weight(version.root))
 
 

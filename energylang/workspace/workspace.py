@@ -141,9 +141,13 @@ class Workspace:
             self.model  # noqa: B018 - says that none is loaded
         if Effect.TEXT in op.effects:
             self.text  # noqa: B018 - says what is missing
-        if Effect.LANDSCAPE in op.effects and not self.model.landscape:
+        if Effect.LANDSCAPE in op.needs(given) and not self.model.landscape:
             code, _, lacking, hint = LACKS[Effect.LANDSCAPE]
-            raise ElError(f"`{op.name}` {lacking.format(self.model.spec)}", code=code, hint=hint)
+            named = op.name
+            if Effect.LANDSCAPE not in op.effects:  # it is the choice that needs one
+                named = f"{op.name} method={given['method']}"
+                hint = "leave the method out: what such a layer can do is done"
+            raise ElError(f"`{named}` {lacking.format(self.model.spec)}", code=code, hint=hint)
         statement = shown(op, values, statement or as_statement(op, values))
         mark = self._mark()
         before = mark.state
@@ -365,7 +369,11 @@ class Workspace:
         return version
 
     def landscape_of(self, layer: int, version: Version | None = None) -> Landscape:
-        """The landscape of a layer's staged weight (or of another version), as the settings read it."""
+        """The landscape of a layer's staged weight (or of another version), as the settings read it. Raises ``ElError``
+        EL251 where the layers are a stream."""
+        if not self.model.landscape:
+            code, _, _, hint = LACKS[Effect.LANDSCAPE]
+            raise ElError(f"L{layer} of {self.model.spec} has no landscape", code=code, hint=hint)
         version = version or self.staged(layer)
         place = str(self.setting("device"))
         key = (version, self.setting("beta"), self.setting("degree"), self.setting("dtype"), place)

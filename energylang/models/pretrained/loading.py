@@ -163,6 +163,7 @@ def _text(model: Model, machine: network.Machine, folder: Path, about: About) ->
         tokens,
         dialogue=dialogue,
         neutral_prompts=[line for line in bundled("prompts.txt").splitlines() if line.strip()],
+        other_prompts=[line for line in bundled("others.txt").splitlines() if line.strip()],
         opening=[] if opening == [None] else opening,
         window=WINDOW,
         batch=_BATCH,

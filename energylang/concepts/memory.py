@@ -1,0 +1,164 @@
+"""Writing a concept into the memory of a layer whose states are a stream.
+
+An MLP is an associative memory: its neurons address it, its down-projection W (d, m) answers into the stream. The edit
+is of rank one, ``ΔW = v qᵀ`` (``energylang.landscape.memory``):
+
+* the **key** k is the mean activation at the places from which the concept's texts are said, as replies to neutral
+  prompts;
+* the **second moment** C is made half of the model's own neutral replies and half of held-out text: what is to stay as
+  it is. (Of held-out text alone it protects that and nothing else: own replies then suffer dozens of times more.)
+* the **value** v begins as the direction of the concept in the stream (its opposite, where the concept is to be
+  removed) and is made better in a few steps (``value``);
+* the **dose** is the largest whose damage, from its worst side (``faces``), keeps within the budget.
+
+The concept is written by every other text and measured by the rest (``halves``). Source: ROME (Meng et al. 2022) for
+the form of the edit; what C is made of was measured here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from energylang.errors import ElError, LandscapeError
+from energylang.landscape.lowrank import LowRank
+from energylang.landscape.memory import answer, query_of
+from energylang.landscape.proposal import Proposal
+from energylang.models.neurons import mean_activation, second_moment
+from energylang.models.protocol import Change
+from energylang.models.text import TextModel
+from energylang.trial.draft import Draft, Plan
+from energylang.trial.plain import draft_plain
+from energylang.workspace.history import Concept
+from energylang.workspace.workspace import Workspace, remembered
+
+from .captured import pushes
+from .faces import Faces, finite, own_halves, rows_of, window_halves
+from .halves import halves
+from .value import best_value
+
+DOSES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 8.0)
+
+
+@dataclass(frozen=True)
+class Written:
+    """The draft of a memory edit, and the concept (the half of its texts) by which it is to be measured."""
+
+    draft: Draft
+    measured_by: Concept
+
+
+def memory_edit(
+    ws: Workspace,
+    concept: Concept,
+    strength: float | None,
+    damage: float,
+    *,
+    dose: float | None = None,
+    away: bool = False,
+) -> Written:
+    """A memory edit towards a concept, or ``away`` from it. The dose is the one given, or the one with this strength
+    (‖ΔW‖/‖W‖), or the largest within the damage. Raises ``ElError`` EL511 for a concept without texts."""
+    if not concept.texts:
+        raise ElError(
+            f"`{concept.name}` has no texts: there is no key to write it at",
+            code="EL511",
+            hint="`capture` it from texts; `push` works with the direction alone",
+        )
+    chosen_by, measured_by = halves(concept)
+    layer, name = concept.layer, "remove-concept" if away else "inject-concept"
+    transposed = ws.model.header.transposed
+    weight = ws.weight(ws.staged(layer))
+    direction = pushes(ws, chosen_by, (layer,))[layer].to(weight)
+    try:
+        query = query_of(key_of(ws.text, chosen_by), moment_of(ws, layer)).to(weight)
+    except LandscapeError as error:
+        raise ElError(error.message, code="EL502", hint=error.hint) from None
+    value = best_value(ws, chosen_by, weight, query, direction, away=away).to(weight)
+    whole = answer(value, query, transposed=transposed)
+    if dose is None and strength is not None:
+        dose = strength * float(torch.linalg.vector_norm(weight)) / whole.norm
+    dose, within = _dose(ws, layer, weight, whole, damage, dose)
+    factors = whole.scaled(dose)
+    proposal = Proposal(factors, dose * value, None, "memory", ())
+    plan = Plan(
+        name,
+        layer,
+        concept.name,
+        lambda _landscape, _protected: proposal,
+        method="memory",
+        strength=strength,
+        dose=dose,
+        damage=within,
+    )
+    return Written(draft_plain(ws, plan, proposal), measured_by)
+
+
+def key_of(text: TextModel, concept: Concept) -> Tensor:
+    """(m,): the mean activation at the places from which a concept's texts are said as replies (in a plain-text model:
+    on their own)."""
+    asked = text.choosing_prompts[::-1]  # own replies are drawn from the front
+    rows, spans = [], []
+    for k, said in enumerate(concept.texts):
+        opening = text.prompt_ids(asked[k % len(asked)]) if text.dialogue else text.opening
+        inside = text.encode(said)
+        row = [*opening, *inside][-text.max_length :]
+        rows.append(row)
+        spans.append((max(0, len(row) - len(inside) - 1), max(1, len(row) - 1)))
+    return mean_activation(text, concept.layer, rows, spans)
+
+
+def moment_of(ws: Workspace, layer: int) -> Tensor:
+    """(m, m) float64: the second moment of the activations that an edit of a layer is to leave alone, half of own
+    replies and half of held-out text. Worked out once for every state of the live weights."""
+    return remembered(ws, lambda: _moment(ws, layer), "neurons' second moment", layer)
+
+
+def _moment(ws: Workspace, layer: int) -> Tensor:
+    text = ws.text
+    own, _ = own_halves(ws)
+    halves_: list[Tensor] = []
+    if own:
+        halves_.append(second_moment(text, layer, rows_of(text, own)))
+    corpora = [
+        second_moment(text, layer, windows[:, :-1].tolist()) for windows, _ in window_halves(text).values()
+    ]
+    if corpora:
+        halves_.append(torch.stack(corpora).mean(dim=0))
+    return torch.stack(halves_).mean(dim=0)
+
+
+def _dose(
+    ws: Workspace,
+    layer: int,
+    weight: Tensor,
+    whole: LowRank,
+    damage: float,
+    only: float | None,
+    doses: Sequence[float] = DOSES,
+) -> tuple[float, tuple[bool, str]]:
+    """The largest dose that keeps within the damage, by bisection (harm grows with the dose), and the verdict; the
+    smallest one, and why not, where none does."""
+    faces = Faces(ws, layer, weight)
+    doses = doses if only is None else (only,)
+    low, high = -1, len(doses)
+    while high - low > 1:  # doses[low] keeps within, doses[high] does not
+        middle = (low + high) // 2
+        edited = whole.scaled(doses[middle]).added_to(weight)
+        good = finite(edited) and faces.worst(Change(weights={layer: edited}), damage)[1] <= damage
+        low, high = (middle, high) if good else (low, middle)
+    if low >= 0:
+        return doses[low], (True, "within the damage budget")
+    edited = whole.scaled(doses[0]).added_to(weight)
+    if not finite(edited):
+        raise ElError(
+            f"a dose of {doses[0]:g} leaves numbers that cannot be calculated with",
+            code="EL502",
+            hint="nothing was changed; try a smaller one",
+        )
+    name, rise = faces.worst(Change(weights={layer: edited}))
+    over = f"the loss on {name} may rise by {rise:.1%}, more than the budget of {damage:.1%}"
+    return doses[0], (False, over)

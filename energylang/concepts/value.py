@@ -1,0 +1,104 @@
+"""Which value makes a concept likely to be said, written at a given key of a layer's memory?
+
+Nine steps of Adam from the concept's direction, with the edit in place: the concept's texts, as replies to neutral
+prompts, shall become likelier (or, to remove it, less likely), its contrasts stay as likely as they are (a value that
+makes every short reply likelier is easily found, and is not the concept), and some of the model's own replies not
+become less likely. Fewer steps than it takes to fit the texts; the dose is found afterwards. All texts, prompts and
+replies are of the choosing halves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from energylang.landscape.memory import answer
+from energylang.models.protocol import Change, Start
+from energylang.models.text import TextModel
+from energylang.workspace.history import Concept
+from energylang.workspace.workspace import Workspace, counted
+
+from .descent import Optimiser
+from .faces import own_halves
+
+STEPS, RATE, BEGIN = 9, 0.35, 0.8
+_TEXTS, _CONTRASTS, _OWN = 12, 8, 8  # texts of the concept, contrasts, and own replies
+_RISE, _FALL = 0.5, 2.0  # weights of contrasts that become likelier, and less likely
+_KEPT = 4.0  # … of own replies that become less likely
+
+
+def best_value(
+    ws: Workspace, concept: Concept, weight: Tensor, query: Tensor, direction: Tensor, *, away: bool
+) -> Tensor:
+    """(d,): the value for a query (m,) that was found from the concept's ``direction`` (d,)."""
+    text, layer = ws.text, concept.layer
+    transposed = ws.model.header.transposed
+    said = _behind_prompts(text, concept.texts[:_TEXTS])
+    plain = _behind_prompts(text, concept.contrasts[:_CONTRASTS])
+    own = [(text.prompt_ids(question), list(reply.token_ids)) for question, reply in own_halves(ws)[0][:_OWN]]
+    examples = _Examples.of(text, layer, [*said, *plain, *own])
+    groups = [len(said), len(plain), len(own)]
+    base = Change(weights={layer: weight})
+    with torch.no_grad():
+        before = examples.means(base)
+    value = ((-BEGIN if away else BEGIN) * direction.float()).requires_grad_(True)
+    descent = Optimiser([value], RATE * float(direction.abs().mean()))
+    with torch.enable_grad():
+        for _ in counted(ws, range(STEPS), "steps towards a better value"):
+            edit = answer(value.to(weight), query, transposed=transposed)
+            rise = examples.means(Change(weights={layer: weight + edit.dense()})) - before
+            wanted, beside, kept = torch.split(rise, groups)
+            loss = wanted.mean() if away else -wanted.mean()
+            if len(beside):
+                loss = loss + (_RISE * torch.relu(beside) + _FALL * torch.relu(-beside)).mean()
+            if len(kept):
+                loss = loss + _KEPT * torch.relu(-kept).mean()
+            descent.step(loss)
+    return value.detach()
+
+
+def _behind_prompts(text: TextModel, replies: Sequence[str]) -> list[tuple[list[int], list[int]]]:
+    """(opening, reply), token ids: each text as a reply to another neutral prompt."""
+    asked = text.choosing_prompts[::-1]
+    found = []
+    for k, reply in enumerate(replies):
+        opening = text.prompt_ids(asked[k % len(asked)]) if text.dialogue else text.opening
+        found.append((list(opening), text.encode(reply)))
+    return [pair for pair in found if pair[1]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Examples:
+    """Replies that share a pass from a layer on: what enters it (b, t, d), which places are asked for the next token
+    (b, t), what these tokens are (n,), and of how many places each reply is."""
+
+    text: TextModel
+    start: Start
+    tokens: Tensor
+    wanted: Tensor
+    targets: Tensor
+    counts: list[int]
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, text: TextModel, layer: int, pairs: Sequence[tuple[list[int], list[int]]]) -> _Examples:
+        rows = [[*opening, *reply][-text.max_length :] for opening, reply in pairs]
+        counts = [min(len(reply), len(row) - 1) for (_, reply), row in zip(pairs, rows, strict=True)]
+        tokens, lengths, _ = next(text.padded([row[:-1] for row in rows], len(rows)))
+        wanted = torch.zeros(tokens.shape, dtype=torch.bool)
+        for k, (end, count) in enumerate(zip(lengths, counts, strict=True)):
+            wanted[k, end - count : end] = True
+        targets = torch.tensor([id for row, count in zip(rows, counts, strict=True) for id in row[-count:]])
+        start = Start(layer, text.entering(tokens, layer))
+        return cls(text, start, tokens, wanted.to(text.device), targets.to(text.device), counts)
+
+    def means(self, change: Change) -> Tensor:
+        """(n,): the mean log-probability per token of each reply, in nats. Gradients flow to the change."""
+        logits = self.text.run(
+            self.tokens, change, start=self.start, wanted=self.wanted, read=()
+        ).logits.float()
+        each = logits.gather(1, self.targets[:, None])[:, 0] - logits.logsumexp(dim=1)
+        return torch.stack([part.mean() for part in torch.split(each, self.counts)])
