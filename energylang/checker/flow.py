@@ -109,6 +109,8 @@ def layer_known(walk: Walk, place: ast.Expr) -> None:
     there."""
     if isinstance(place, ast.Int | ast.List):
         return
+    if isinstance(place, ast.Range) and isinstance(place.last, ast.LayerRef):
+        return
     value = known(walk, place)
     several = isinstance(value, list | tuple | OneOf) and not isinstance(value, Symbol)
     for item in value if several else (value,):
