@@ -66,7 +66,8 @@ survey = Op(
         Example("survey L0", "it.num_basins >= 8 and it.basins[0].is_fixed_point"),
         Example("survey L0 inits=50 seeds=3", "it.count_mean > 0 and it.inits == 50"),
         Example(
-            "survey L0 until=95%", "it.until_reached and it.coverage >= 0.95 and it.estimate >= it.num_basins"
+            "survey L0 until=95%",
+            "it.until_reached == true and it.coverage >= 0.95 and it.estimate >= it.num_basins",
         ),
         Example("survey L0 radius=true", "it.basins[0].radius > 0.1"),
         Example("survey L0\ninject L0 42\nsurvey L0 at=0", "it.installed_starts == 0 and it.at == 0"),

@@ -127,19 +127,22 @@ def steer(steering: results.Steering) -> RenderableType:
         f", beside {steering.placebos} random pushes of the same norm",
     )
     own = any(step.own_change is not None for step in steering.steps)
-    shares = ("replies", "", "random", "z") if with_share else ()
-    columns = ("strength", *shares, "log-prob.", "random", "z", "damage", *(("own replies",) if own else ()))
+    bars = () if own else ("",)  # there is no room for both
+    shares = ("replies", *bars, "random", "z") if with_share else ()
+    columns = ("strength", *shares, "log-prob.", "random", "z", "damage", *(("own",) if own else ()))
     rows = table(*columns, right=tuple(i for i, name in enumerate(columns) if i and name))
     if with_share:
         before = steering.share_before or 0.0
-        rows.add_row("0", percent(before), bar(before, 8), "", "", f"{steering.log_prob_before:.3f}")
+        drawn = () if own else (bar(before, 8),)
+        rows.add_row("0", percent(before), *drawn, "", "", f"{steering.log_prob_before:.3f}")
     else:
         rows.add_row("0", f"{steering.log_prob_before:.3f}")
     for step in steering.steps:
         cells: tuple[str, ...] = ()
         if with_share and step.share is not None:
             spread = percents(step.share_placebo or 0.0, step.share_placebo_std)
-            cells = (percent(step.share), bar(step.share, 8), spread, distance(step.share_z))
+            drawn = () if own else (bar(step.share, 8),)
+            cells = (percent(step.share), *drawn, spread, distance(step.share_z))
         rows.add_row(
             f"{step.strength:g}" + (" ◂" if step.strength == steering.best else ""),
             *cells,
@@ -158,7 +161,7 @@ def steer(steering: results.Steering) -> RenderableType:
     if own:
         words.append(
             Text(
-                "own replies: rise of the loss on what the model says by itself, in nats a token", style="dim"
+                "own: rise of the loss on what the model says by itself, in nats a token", style="dim"
             )
         )
     if steering.under:
