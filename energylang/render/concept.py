@@ -160,9 +160,7 @@ def steer(steering: results.Steering) -> RenderableType:
     words = [Text(best, style="dim")]
     if own:
         words.append(
-            Text(
-                "own: rise of the loss on what the model says by itself, in nats a token", style="dim"
-            )
+            Text("own: rise of the loss on what the model says by itself, in nats a token", style="dim")
         )
     if steering.under:
         words.append(Text("all under " + ", ".join(steering.under), style="yellow"))
