@@ -201,7 +201,7 @@ def test_steering_leaves_the_model_alone_and_orders_its_strengths(captured: Sess
     assert [step.strength for step in found.steps] == [0.05, 0.2]
     assert found.best == 0.2
     assert found.steps[0].log_prob != found.steps[1].log_prob
-    for bad in ([], [0.0], [-1.0], ["much"]):
+    for bad in ([], [2e6], [True], ["much"]):
         with pytest.raises(ElError):
             captured.steer(LAST, "polite", strengths=bad)
 

@@ -59,9 +59,11 @@ def check(
     variables: Mapping[str, t.Type] | None = None,
     procedures: Mapping[str, Procedure] | None = None,
     whole: bool = True,
+    states: bool = False,
 ) -> Checked:
     """Parse and check a script. ``model``, ``variables`` and ``procedures`` are what is there already; a script
-    that is not the ``whole`` (a line at a prompt) is not told what it leaves unused or unsaved."""
+    that is not the ``whole`` (a line at a prompt) is not told what it leaves unused or unsaved. ``states``: keep what
+    is known around every statement, for an editor (it takes much memory)."""
     if isinstance(source, str):
         source = Source(source)
     program, problems = parser().parse(source)
@@ -75,6 +77,7 @@ def check(
         dict(procedures or {}),
         lost,
         incomplete=bool(lost & {"def", "import"}),
+        keeps_states=states,
     )
     walk.most_visits += 5 * len(source.line_starts)
     top_level(walk, program)

@@ -98,7 +98,8 @@ def block_in(walk: Walk, scope: Scope, statements: tuple[ast.Statement, ...]) ->
 def check_statement(walk: Walk, node: ast.Statement) -> None:
     before = walk.model
     _statement.of(node)(walk, node)
-    walk.states[id(node)] = before, walk.model
+    if walk.keeps_states:
+        walk.states[id(node)] = before, walk.model
 
 
 @_statement

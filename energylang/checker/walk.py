@@ -100,6 +100,7 @@ class Walk:
     # For editors: the types of variables, by the `let` or `for` that made them; what is known around statements.
     types: dict[int, t.Type] = field(default_factory=dict)
     states: dict[int, tuple[ModelState, ModelState]] = field(default_factory=dict)
+    keeps_states: bool = False
     named: dict[str, Span] = field(default_factory=dict)
     everywhere: list[Place] = field(default_factory=list)
     numbered: dict[int, Place] = field(default_factory=dict)

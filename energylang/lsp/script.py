@@ -46,7 +46,7 @@ class Script:
     @cached_property
     def _checked(self) -> Checked:
         try:
-            return check(self.source)
+            return check(self.source, states=True)
         except Exception as error:  # the editor must go on, and say so
             if os.environ.get("EL_DEBUG"):
                 raise
