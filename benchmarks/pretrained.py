@@ -174,7 +174,7 @@ def dose_response(session: Session, layer: int, concept: Path, placebos: int) ->
     spent: dict[str, list[float]] = {"ours": [], "the loop": []}
     rounds: list[tuple[str, Callable[[], None]]] = [("ours", ours), ("the loop", theirs)]
     with torch.no_grad():
-        for name, call in rounds * 2:
+        for name, call in rounds:
             began = time.process_time()
             call()
             spent[name].append(time.process_time() - began)
