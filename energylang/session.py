@@ -122,6 +122,7 @@ def bind_python(
 
 
 for _op in TABLE.values():
-    if hasattr(Session, _op.method):
+    # Not `hasattr`: some libraries (nnsight) hang a `save` on every object there is.
+    if any(_op.method in vars(cls) for cls in Session.__mro__[:-1]):
         raise TypeError(f"the operation {_op.name} would hide Session.{_op.method}")
     setattr(Session, _op.method, _method(_op))

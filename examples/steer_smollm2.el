@@ -7,9 +7,6 @@ load smollm2
 # that says the same.
 capture-file L14 formal "concepts/formal.csv" column="text" contrast="contrast"
 
-# Does the direction tell formal from plain in words that it was not made from? The states of labelled texts do, or not.
-trace L14 "We hereby acknowledge receipt of your esteemed letter."
-
 # The dose-response: replies that are formal (by likelihood), the probability of formal texts, and what it costs on
 # held-out text and on the model's own replies, beside four random pushes of the same norm.
 let dose = steer L14 formal strengths=[1.0, 2.0] placebos=4

@@ -188,8 +188,7 @@ def _takes_layers(op: Op) -> bool:
 
 def _parts_used(walk: Walk, op: Op, value: Any, place: ast.Expr, layer: Any) -> None:
     """Concepts and basins, one or a list of them. A stream pushes along a concept at layers of other numbers, too."""
-    header = walk.model.header
-    stream = header.spec if header is not None and "landscape" not in header.capabilities else ""
+    stream = walk.model.header.spec if walk.model.header is not None and _is_stream(walk) else ""
     for item in value if type(value) is tuple else (value,):
         if isinstance(item, ConceptName):
             concept_used(walk, item.name, place, None if stream or not isinstance(layer, int) else layer)
@@ -604,9 +603,7 @@ def part_exists(walk: Walk, node: ast.PartRef) -> None:
     header = walk.model.header
     if header is None or node.layer >= len(header.dims) or "text" not in header.capabilities:
         return  # the operation says what is missing
-    what = "neurons" if node.kind == "N" else "heads"
-    counts = header.neurons if node.kind == "N" else header.heads
-    count = counts[node.layer] if node.layer < len(counts) else 0
+    what, count = header.parts(node.kind, node.layer)
     if node.index < count:
         return
     if not walk.quiet:

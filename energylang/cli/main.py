@@ -204,16 +204,14 @@ def _repl(chosen: argparse.Namespace) -> int:
 
 
 def _info(chosen: argparse.Namespace) -> int:
-    from energylang.models.described.about import KIND
-    from energylang.models.header import read_header
+    from energylang.models.header import parse_spec, read_header
 
     from .output import Recorder
 
-    header = read_header(chosen.model)
-    if header.kind == KIND:  # large: its files say what it is
+    if parse_spec(chosen.model).form == "pretrained":  # large: its files say what it is
         from energylang.looking.about import about
 
-        info = about(header)
+        info = about(read_header(chosen.model))
     else:
         from energylang.session import Session
 

@@ -145,8 +145,21 @@ def measure(
         damage = gauge.rise(changed(control.factors), loss_before)
         readings.setdefault(control.kind, []).append((ruler.read(changed(control.factors)), damage))
     placebos = tuple(placebo(kind, found, after) for kind, found in readings.items())
+    losses = (base, float(loss_after.mean()))
+    return effect_of(before, after, placebos, losses, (loss_after - loss_before) / base, len(ruler.prompts))
+
+
+def effect_of(
+    before: Heard,
+    after: Heard,
+    placebos: tuple[Placebo, ...],
+    losses: tuple[float, float],
+    change: Tensor,
+    prompts: int,
+) -> Effect:
+    """What was read before and after, beside controls (the random ones first), as one record. ``losses`` on held-out
+    text before and after; ``change`` (n,) of each window, relatively."""
     main = placebos[0]
-    change = (loss_after - loss_before) / base
     return Effect(
         share_before=before.share,
         share_after=after.share,
@@ -159,12 +172,12 @@ def measure(
         log_prob_placebo_std=main.log_prob_std,
         log_prob_z=main.log_prob_z,
         placebos=main.count,
-        loss_before=base,
-        loss_after=float(loss_after.mean()),
+        loss_before=losses[0],
+        loss_after=losses[1],
         loss_change=float(change.mean()),
         loss_change_error=standard_error(change),
         controls=placebos,
-        prompts=len(ruler.prompts),
+        prompts=prompts,
     )
 
 

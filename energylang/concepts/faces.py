@@ -56,7 +56,8 @@ class Faces:
         text = ws.text
         base = Change(weights={layer: weight})
         _, judged = own_halves(ws)
-        self.own = replies_behind(text, layer, judged) if judged else None
+        pairs = [(text.prompt_ids(question), reply.token_ids) for question, reply in judged]
+        self.own = Behind(text, layer, pairs) if pairs else None
         self.own_before = None if self.own is None else -self.own.means(base)
         self.gauges = {name: Gauge(ws, layer, part) for name, (_, part) in window_halves(text).items()}
         self.before = {name: gauge.losses(base) for name, gauge in self.gauges.items()}
@@ -77,18 +78,6 @@ class Faces:
             if rise > damage:
                 break
         return worst
-
-
-def replies_behind(text: TextModel, layer: int, said: Sequence[tuple[str, Sample]]) -> Behind:
-    """Replies (question, sample) ready to be read under changes from a layer on."""
-    questions = list(dict.fromkeys(question for question, _ in said))
-    return Behind(
-        text,
-        layer,
-        [text.prompt_ids(question) for question in questions],
-        [list(reply.token_ids) for _, reply in said],
-        [questions.index(question) for question, _ in said],
-    )
 
 
 def rows_of(text: TextModel, said: Sequence[tuple[str, Sample]]) -> list[list[int]]:

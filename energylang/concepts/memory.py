@@ -38,6 +38,7 @@ from energylang.workspace.workspace import Workspace, remembered
 from .captured import pushes
 from .faces import Faces, finite, own_halves, rows_of, window_halves
 from .halves import halves
+from .replies import as_replies
 from .value import best_value
 
 DOSES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 8.0)
@@ -100,11 +101,8 @@ def memory_edit(
 def key_of(text: TextModel, concept: Concept) -> Tensor:
     """(m,): the mean activation at the places from which a concept's texts are said as replies (in a plain-text model:
     on their own)."""
-    asked = text.choosing_prompts[::-1]  # own replies are drawn from the front
     rows, spans = [], []
-    for k, said in enumerate(concept.texts):
-        opening = text.prompt_ids(asked[k % len(asked)]) if text.dialogue else text.opening
-        inside = text.encode(said)
+    for opening, inside in as_replies(text, concept.texts):
         row = [*opening, *inside][-text.max_length :]
         rows.append(row)
         spans.append((max(0, len(row) - len(inside) - 1), max(1, len(row) - 1)))

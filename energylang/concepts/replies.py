@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from energylang.models import sampling
 from energylang.models.protocol import Sample
+from energylang.models.text import TextModel
 from energylang.workspace.workspace import Workspace, remembered
 
 
@@ -37,3 +39,14 @@ def _drawn(ws: Workspace, count: int, tokens: int, which: str) -> list[tuple[str
         asked_of = [(question,) for question in questions]
         made = sampling.replies(ws.text, asked_of, tokens=tokens, generator=generator)
     return list(zip(questions, made, strict=True))
+
+
+def as_replies(text: TextModel, said: Sequence[str]) -> list[tuple[list[int], list[int]]]:
+    """(opening, reply), token ids: each text as a reply to another neutral prompt of choosing (in a plain-text model on
+    its own). Own replies are drawn from the front of the prompts, these from the back. Empty texts are left out."""
+    asked = text.choosing_prompts[::-1]
+    found = []
+    for k, reply in enumerate(said):
+        opening = text.prompt_ids(asked[k % len(asked)]) if text.dialogue else text.opening
+        found.append((list(opening), text.encode(reply)))
+    return [pair for pair in found if pair[1]]

@@ -11,6 +11,7 @@ every short reply likelier says nothing about the concept.
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -18,16 +19,16 @@ from torch import Tensor
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.memory import other_values
-from energylang.looking.gauge import Gauge, standard_error
+from energylang.looking.gauge import Gauge
 from energylang.models.behind import Behind
 from energylang.models.protocol import Change
 from energylang.models.text import TextModel
-from energylang.results import Condition, Effect, Placebo
+from energylang.results import Condition, Effect
 from energylang.workspace.history import Concept
 from energylang.workspace.workspace import Workspace, counted
 
 from .controls import RANDOM
-from .effects import MEASURING_WINDOWS, Heard, against
+from .effects import Heard, effect_of, placebo
 from .stream_ruler import StreamRuler
 
 _CONTRASTS = 16
@@ -44,7 +45,7 @@ def stream_effect(ws: Workspace, concept: Concept, factors: LowRank, weight: Ten
     generator = stable_generator("placebo", ws.setting("seed"), layer, concept.name)
     random = [other_values(factors, generator, transposed=ws.model.header.transposed) for _ in range(RANDOM)]
     ruler = StreamRuler(ws, concept, layer)
-    gauge = Gauge(ws, layer, text.measuring_windows(min(MEASURING_WINDOWS, text.sizes.windows)))
+    gauge = Gauge(ws, layer, text.measuring_windows(text.sizes.windows))
     unedited = changed(None)
     losses = gauge.losses(unedited)
     before = ruler.read(unedited)
@@ -53,50 +54,15 @@ def stream_effect(ws: Workspace, concept: Concept, factors: LowRank, weight: Ten
         change = changed(edit)
         readings.append((ruler.read(change), (gauge.losses(change) - losses) / losses.mean()))
     (after, rise), controls = readings[0], readings[1:]
-    placebo = _summed_up(controls, after)
+    main = placebo("random", [(heard, float(change.mean())) for heard, change in controls], after)
     owns = [found.own for found, _ in controls if found.own is not None]
     own_before = before.own or 0.0
-    return Effect(
-        share_before=before.share,
-        share_after=after.share,
-        share_placebo=placebo.share,
-        share_placebo_std=placebo.share_std,
-        share_z=placebo.share_z,
-        log_prob_before=before.log_prob,
-        log_prob_after=after.log_prob,
-        log_prob_placebo=placebo.log_prob,
-        log_prob_placebo_std=placebo.log_prob_std,
-        log_prob_z=placebo.log_prob_z,
-        placebos=placebo.count,
-        loss_before=float(losses.mean()),
-        loss_after=float(losses.mean() * (1 + rise.mean())),
-        loss_change=float(rise.mean()),
-        loss_change_error=standard_error(rise),
-        controls=(placebo,),
-        prompts=len(ruler.prompts),
+    rises = (float(losses.mean()), float(losses.mean() * (1 + rise.mean())))
+    return replace(
+        effect_of(before, after, (main,), rises, rise, len(ruler.prompts)),
         own_change=None if after.own is None else after.own - own_before,
         own_change_placebo=statistics.fmean(owns) - own_before if owns else None,
         plain_change=_plain(text, concept, unedited, changed(factors)),
-    )
-
-
-def _summed_up(controls: list[tuple[Heard, Tensor]], after: Heard) -> Placebo:
-    shares = [found.share for found, _ in controls if found.share is not None]
-    share = share_std = share_z = None
-    if shares and after.share is not None:
-        share, share_std, share_z = against(shares, after.share)
-    log_prob, log_prob_std, log_prob_z = against([found.log_prob for found, _ in controls], after.log_prob)
-    return Placebo(
-        kind="random",
-        count=len(controls),
-        share=share,
-        share_std=share_std,
-        share_max=max(shares, default=None),
-        share_z=share_z,
-        log_prob=log_prob,
-        log_prob_std=log_prob_std,
-        log_prob_z=log_prob_z,
-        loss_change=statistics.fmean(float(rise.mean()) for _, rise in controls),
     )
 
 
@@ -107,13 +73,7 @@ def _plain(text: TextModel, concept: Concept, unedited: Change, edited: Change) 
     if not said:
         return None
     asked = [text.prompt_ids(prompt) for prompt in text.measuring_prompts[-text.sizes.questions :]]
-    read = Behind(
-        text,
-        concept.layer,
-        asked,
-        [reply for reply in said for _ in asked],
-        [number for _ in said for number in range(len(asked))],
-    )
+    read = Behind(text, concept.layer, [(opening, reply) for reply in said for opening in asked])
     return float((read.means(edited) - read.means(unedited)).mean())
 
 

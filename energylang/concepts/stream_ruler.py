@@ -44,25 +44,12 @@ class StreamRuler:
         self.prompts = list(text.measuring_prompts[: sizes.prompts]) if text.dialogue else []
         asked = [text.prompt_ids(prompt) for prompt in text.measuring_prompts[-sizes.questions :]]
         said = [text.encode(each) for each in concept.texts[:_TEXTS]]
-        self.texts = Behind(
-            text,
-            layer,
-            asked,
-            [reply for reply in said for _ in asked],
-            [number for _ in said for number in range(len(asked))],
-        )
-        own = [
-            (question, reply.token_ids)
-            for question, reply in own_replies(ws, _TEXTS, sizes.reply, "measuring")
-            if reply.token_ids
-        ]
-        questions = list(dict.fromkeys(question for question, _ in own))
+        self.texts = Behind(text, layer, [(opening, reply) for reply in said for opening in asked])
+        own = own_replies(ws, _TEXTS, sizes.reply, "measuring")
         self.own = Behind(
             text,
             layer,
-            [text.prompt_ids(question) for question in questions],
-            [list(reply) for _, reply in own],
-            [questions.index(question) for question, _ in own],
+            [(text.prompt_ids(question), reply.token_ids) for question, reply in own if reply.token_ids],
         )
         self.heard = _Recogniser(ws, concept, self.prompts) if self.prompts else None
 

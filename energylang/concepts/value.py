@@ -23,6 +23,7 @@ from energylang.workspace.workspace import Workspace, counted
 
 from .descent import Optimiser
 from .faces import own_halves
+from .replies import as_replies
 
 STEPS, RATE, BEGIN = 9, 0.35, 0.8
 _TEXTS, _CONTRASTS, _OWN = 12, 8, 8  # texts of the concept, contrasts, and own replies
@@ -36,8 +37,8 @@ def best_value(
     """(d,): the value for a query (m,) that was found from the concept's ``direction`` (d,)."""
     text, layer = ws.text, concept.layer
     transposed = ws.model.header.transposed
-    said = _behind_prompts(text, concept.texts[:_TEXTS])
-    plain = _behind_prompts(text, concept.contrasts[:_CONTRASTS])
+    said = as_replies(text, concept.texts[:_TEXTS])
+    plain = as_replies(text, concept.contrasts[:_CONTRASTS])
     own = [(text.prompt_ids(question), list(reply.token_ids)) for question, reply in own_halves(ws)[0][:_OWN]]
     examples = _Examples.of(text, layer, [*said, *plain, *own])
     groups = [len(said), len(plain), len(own)]
@@ -58,16 +59,6 @@ def best_value(
                 loss = loss + _KEPT * torch.relu(-kept).mean()
             descent.step(loss)
     return value.detach()
-
-
-def _behind_prompts(text: TextModel, replies: Sequence[str]) -> list[tuple[list[int], list[int]]]:
-    """(opening, reply), token ids: each text as a reply to another neutral prompt."""
-    asked = text.choosing_prompts[::-1]
-    found = []
-    for k, reply in enumerate(replies):
-        opening = text.prompt_ids(asked[k % len(asked)]) if text.dialogue else text.opening
-        found.append((list(opening), text.encode(reply)))
-    return [pair for pair in found if pair[1]]
 
 
 @dataclass(frozen=True, eq=False)

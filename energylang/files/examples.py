@@ -26,7 +26,7 @@ def examples(path: Path, name: str, column: str | None) -> list[str]:
 
     Raises ``ElError`` EL503 for a file that cannot be read, EL201 where a column is missing or wanted.
     """
-    text = _text(path, name)
+    text = words_of(path, name).removeprefix("\ufeff")
     suffix = path.suffix.lower()
     if suffix in (".json", ".jsonl", ".ndjson"):
         found = list(_of_items(_items(text, suffix, name), name, column))
@@ -50,7 +50,7 @@ def labelled(path: Path, name: str) -> list[tuple[str, str]]:
     """(text, label) pairs of a file: of a .json {label: [texts]}, or of records with fields ``text`` and ``label``.
 
     Raises ``ElError`` EL503, EL201 as ``examples`` does."""
-    text = _text(path, name)
+    text = words_of(path, name).removeprefix("\ufeff")
     suffix = path.suffix.lower()
     if suffix in (".json", ".jsonl", ".ndjson"):
         items = _items(text, suffix, name)
@@ -73,9 +73,10 @@ def labelled(path: Path, name: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def _text(path: Path, name: str) -> str:
+def words_of(path: Path, name: str) -> str:
+    """The text of a file. Raises ``ElError`` EL503 where it cannot be read."""
     try:
-        return read_text(path).removeprefix("\ufeff")
+        return read_text(path)
     except OSError as error:
         raise ElError(f"cannot read {name}: {error.strerror}", code="EL503") from None
     except UnicodeDecodeError as error:

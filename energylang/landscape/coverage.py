@@ -59,7 +59,7 @@ class Coverage:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Chosen:
     """What ``choose`` found: numbers of ``components`` and ``basins``, and the measures of all that were ``tried``, by
     (components, basins)."""
 
@@ -128,7 +128,7 @@ def choose(
     basins: int | None = None,
     dim: int | None = None,
     least: float = LEAST,
-) -> Choice:
+) -> Chosen:
     """Numbers of components and basins for ``inputs`` (n, m), in the order in which they were read; what is given
     stays.
 
@@ -155,11 +155,11 @@ def choose(
         raise fault
     enough = [size for size, found in tried.items() if found.coverage.value >= least]
     if not enough:
-        return Choice(*max(tried, key=lambda size: tried[size].coverage.value), tried)
+        return Chosen(*max(tried, key=lambda size: tried[size].coverage.value), tried)
     most = max(size[1] for size in enough)
     among = [size for size in enough if size[1] == most]
     chosen = max(among, key=lambda size: tried[size].coverage.value - tried[size].chance.value)
-    return Choice(*chosen, tried)
+    return Chosen(*chosen, tried)
 
 
 def _sizes(given: int | None, usual: Sequence[int]) -> Sequence[int]:

@@ -54,8 +54,7 @@ def parts_of(
 
 def check_part(header: ModelHeader, part: PartName) -> None:
     """Raise ``ElError`` (EL308) for a neuron or a head that the layer does not have."""
-    what, counts = ("neurons", header.neurons) if part.kind == "N" else ("heads", header.heads)
-    count = counts[part.layer] if part.layer < len(counts) else 0
+    what, count = header.parts(part.kind, part.layer)
     if part.index >= count:
         has = f"{count:,} {what}" if count else f"no {what}"
         raise ElError(f"there is no {part}: L{part.layer} of {header.spec} has {has}", code="EL308")

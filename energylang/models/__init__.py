@@ -7,10 +7,12 @@ first used (PEP 562), so ``import energylang.models`` costs nothing.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from energylang.models.checkpoint import fingerprint, load, save
+    from pathlib import Path
+
+    from energylang.models.checkpoint import fingerprint, load
     from energylang.models.header import ModelHeader, bundled_names, read_header
     from energylang.models.model import Model
     from energylang.models.protocol import Change, Pass, Sample
@@ -27,7 +29,6 @@ _HOME = {
     "TextModel": "text",
     "fingerprint": "checkpoint",
     "load": "checkpoint",
-    "save": "checkpoint",
 }
 
 __all__ = [
@@ -43,6 +44,14 @@ __all__ = [
     "read_header",
     "save",
 ]
+
+
+def save(model: Model, path: str | Path, **added: Any) -> Path:
+    """``energylang.models.checkpoint.save``. It is not left to ``__getattr__``, which is asked for nothing that every
+    object has, and some libraries (nnsight) hang a ``save`` on every object there is."""
+    from energylang.models.checkpoint import save as write
+
+    return write(model, path, **added)
 
 
 def __getattr__(name: str) -> object:

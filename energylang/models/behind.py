@@ -34,18 +34,20 @@ class _Part:
 
 
 class Behind:
-    """Log-probabilities of ``replies`` (token ids), the n-th behind opening ``numbers[n]`` of ``openings`` (token ids),
-    under changes of ``layer`` and later ones."""
+    """Log-probabilities of replies behind openings, ``pairs`` of (opening, reply) in token ids, under changes of
+    ``layer`` and later ones."""
 
     @torch.no_grad()
     def __init__(
         self,
         text: TextModel,
         layer: int,
-        openings: Sequence[Sequence[int]],
-        replies: Sequence[Sequence[int]],
-        numbers: Sequence[int],
+        pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
     ) -> None:
+        openings = list(dict.fromkeys(tuple(opening) for opening, _ in pairs))
+        place = {opening: number for number, opening in enumerate(openings)}
+        numbers = [place[tuple(opening)] for opening, _ in pairs]
+        replies = [reply for _, reply in pairs]
         self.text, self.layer, self.count = text, layer, len(replies)
         room = max(len(reply) for reply in replies)
         known = [list(opening[:-1]) or list(opening) for opening in openings]

@@ -71,6 +71,11 @@ class ModelHeader:
     context: int = 0
     transposed: bool = False
 
+    def parts(self, kind: str, layer: int) -> tuple[str, int]:
+        """What the parts of a kind (N, H) are called, and how many of them a layer has."""
+        what, counts = ("neurons", self.neurons) if kind == "N" else ("heads", self.heads)
+        return what, counts[layer] if layer < len(counts) else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Specification:

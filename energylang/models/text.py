@@ -39,7 +39,7 @@ class Sizes:
     own: int = 512
 
 
-class Tokens(Protocol):
+class Vocabulary(Protocol):
     """What a text model asks of its tokenizer. ``size`` counts tokens, ``unknown`` is the id of what it cannot write
     (or None), ``stops`` the ids at which writing ends."""
 
@@ -74,7 +74,7 @@ class TextModel:
         layers: int,
         network: Network,
         config: Any,
-        tokenizer: Tokens,
+        tokenizer: Vocabulary,
         *,
         dialogue: Dialogue | None = None,
         neutral_prompts: Sequence[str] = (),
@@ -200,40 +200,44 @@ class TextModel:
         ``begins`` (b,) says where the reply of each row begins (counted from its first token), ``lengths`` (b,) how
         long it is without what pads it: a change that acts at some positions only asks for them.
         """
-        if any(each.where is not None or each.tally is not None for each in (change, *change.also)):
-            given = (tokens, start, cache, begins, lengths)
-            placed = [self._placed(each, *given) for each in (change, *change.also)]
-            change = replace(placed[0], also=tuple(placed[1:]))
+        given = tokens if tokens is not None else start.stream if start is not None else None
+        assert given is not None
+        before = None if cache is None else cache.lengths
+        change = self.placed(change, given, before=before, begins=begins, lengths=lengths)
         return self.network.run(
             self.live, self.config, tokens, change, start=start, cache=cache, wanted=wanted, read=read
         )
 
-    def _placed(
+    def placed(
         self,
         change: Change,
-        tokens: Tensor | None,
-        start: Start | None,
-        cache: Cache | None,
-        begins: Tensor | None,
-        lengths: Tensor | None,
+        given: Tensor,
+        *,
+        before: Tensor | None = None,
+        begins: Tensor | None = None,
+        lengths: Tensor | None = None,
     ) -> Change:
-        """The change (without what comes after it) with the mask of the positions (b, t) at which it acts in a pass,
-        which are counted."""
-        given = tokens if tokens is not None else start.stream if start is not None else None
-        assert given is not None
+        """The change as it acts on tokens (b, t), or on a stream (b, t, m) without them, that stand behind ``before``
+        (b,) others: with the mask of its positions, which its tallies count."""
+        every = (change, *change.also)
+        if all(each.where is None and each.tally is None for each in every):
+            return change
         rows, count = given.shape[:2]
-        before = torch.zeros(rows, dtype=torch.int64, device=given.device) if cache is None else cache.lengths
+        if before is None:
+            before = torch.zeros(rows, dtype=torch.int64, device=given.device)
         places = before[:, None] + torch.arange(count, device=given.device)
         whole = before + count if lengths is None else lengths.to(given.device)
+        begins = None if begins is None else begins.to(given.device)
         real = places < whole[:, None]
-        mask = real
-        if change.where is not None:
-            begins = None if begins is None else begins.to(given.device)
-            mask = change.where.mask(tokens, places, begins, whole) & real
-        if change.tally is not None:
-            change.tally.touched += int(mask.sum())
-            change.tally.seen += int(real.sum())
-        return change if change.where is None else replace(change, mask=mask)
+        tokens = given if given.dim() == 2 else None
+        found = []
+        for each in every:
+            mask = real if each.where is None else each.where.mask(tokens, places, begins, whole) & real
+            if each.tally is not None:
+                each.tally.touched += int(mask.sum())
+                each.tally.seen += int(real.sum())
+            found.append(each if each.where is None else replace(each, mask=mask))
+        return replace(found[0], also=tuple(found[1:]))
 
     def entering(self, tokens: Tensor, layer: int, cache: Cache | None = None) -> Tensor:
         """(b, t) -> (b, t, m): what enters a layer. Passes that differ from this layer on only can ``start`` here.

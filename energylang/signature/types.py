@@ -198,7 +198,7 @@ def join(left: Type, right: Type) -> Type | None:
     if isinstance(left, Maybe) or isinstance(right, Maybe):
         held = join(present(left), present(right))
         return maybe(held) if held else None
-    if left != right and {left, right} <= {NEURON, HEAD, PART, CONCEPT, BASIN, SURVEYED} - {SURVEYED}:
+    if {left, right} <= {NEURON, HEAD, PART, CONCEPT, BASIN}:
         return PART
     if {left, right} == {INT, FLOAT}:
         return FLOAT

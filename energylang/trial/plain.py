@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from energylang.errors import ElError, LandscapeError
+from energylang.errors import LandscapeError
 from energylang.landscape.proposal import Proposal
 from energylang.results import Edit
 from energylang.trial.draft import Draft, Plan
+from energylang.trial.staging import made_of
 from energylang.workspace.named import fresh_registry
+from energylang.workspace.versions import Version
 from energylang.workspace.workspace import Workspace
 
 
@@ -16,20 +18,13 @@ def draft_plain(ws: Workspace, plan: Plan, proposal: Proposal) -> Draft:
     """The draft of a proposal, judged by the plan's damage; nothing is staged. Raises ``ElError`` EL502 where the
     weight would hold numbers that are none."""
     before = ws.staged(plan.layer)
-    weight = ws.weight(before)
-    factors = proposal.factors
-    try:
-        version = before.after(
-            type(factors)(factors.left.to(weight), factors.right.to(weight)), ws.timeline.next_id()
-        )
-        if not bool(torch.isfinite(ws.weight(version)).all()):
+    weight, factors = ws.weight(before), proposal.factors
+
+    def check(made: Version) -> None:
+        if not bool(torch.isfinite(ws.weight(made)).all()):
             raise LandscapeError("the weight is no longer finite")
-    except LandscapeError as error:
-        raise ElError(
-            f"{plan.operation} of {plan.target} leaves numbers that cannot be calculated with: {error.message}",
-            code="EL502",
-            hint="nothing was changed; try a smaller dose",
-        ) from None
+
+    version, _ = made_of(ws, plan, proposal, check, "dose")
     size, norm = float(torch.linalg.vector_norm(weight)), factors.norm
     allowed, why = plan.damage or (True, "")
     edit = Edit(

@@ -18,9 +18,9 @@ A refusal changes nothing and is a result, not an error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -43,6 +43,8 @@ from .neighbourhood import beside, reach_at
 
 if TYPE_CHECKING:
     from energylang.workspace.versions import Version
+
+T = TypeVar("T")
 
 
 def carry_out(ws: Workspace, plan: Plan, *, force: bool, reason: str) -> Edit:
@@ -155,21 +157,32 @@ def _limits(ws: Workspace, plan: Plan, verdict: Judgement) -> tuple[Condition, .
     return stay, Condition("share of noisy decisions that change", changed, most, False, changed <= most)
 
 
-def _tried(ws: Workspace, plan: Plan, proposal: Proposal) -> tuple[Version, Registry, Lineage]:
-    """The weight that a proposal makes, and what becomes of the layer's basins under it."""
-    number = ws.timeline.next_id()
+def made_of(
+    ws: Workspace, plan: Plan, proposal: Proposal, look: Callable[[Version], T], smaller: str
+) -> tuple[Version, T]:
+    """The version that a proposal makes of a layer's staged weight, and what ``look`` sees in it: the one door to
+    edited weights. Raises ``ElError`` EL502 where ``look`` says that they cannot be calculated with."""
     before = ws.staged(plan.layer)
     factors, weight = proposal.factors, ws.weight(before)
     try:
-        version = before.after(type(factors)(factors.left.to(weight), factors.right.to(weight)), number)
-        landscape = ws.landscape_of(plan.layer, version)
+        changed = type(factors)(factors.left.to(weight), factors.right.to(weight))
+        version = before.after(changed, ws.timeline.next_id())
+        return version, look(version)
     except LandscapeError as error:
-        size = "" if plan.strength is None else f" with strength {plan.strength:g}"
+        size = "" if plan.strength is None or smaller != "strength" else f" with strength {plan.strength:g}"
         raise ElError(
             f"{plan.operation} of {plan.target}{size} leaves numbers that cannot be calculated with: {error.message}",
             code="EL502",
-            hint="nothing was changed; try a smaller strength",
+            hint=f"nothing was changed; try a smaller {smaller}",
         ) from None
+
+
+def _tried(ws: Workspace, plan: Plan, proposal: Proposal) -> tuple[Version, Registry, Lineage]:
+    """The weight that a proposal makes, and what becomes of the layer's basins under it."""
+    number, before = ws.timeline.next_id(), ws.staged(plan.layer)
+    version, landscape = made_of(
+        ws, plan, proposal, lambda made: ws.landscape_of(plan.layer, made), "strength"
+    )
     registry, lineage = fresh_registry(ws, before).after_edit(landscape, number)
     return version, registry, lineage
 

@@ -13,15 +13,8 @@ from torch import Tensor
 from energylang import results
 from energylang.concepts.captured import at_layer, describe, keep, pushes
 from energylang.concepts.captured import capture as captured
-from energylang.concepts.effects import (
-    CHOOSING_WINDOWS,
-    MEASURING_WINDOWS,
-    Heard,
-    Ruler,
-    against,
-    measure,
-    placebo,
-)
+from energylang.concepts.controls import RANDOM
+from energylang.concepts.effects import Heard, Ruler, against, effect_of, measure, placebo
 from energylang.concepts.halves import halves
 from energylang.concepts.memory import memory_edit
 from energylang.concepts.methods import METHODS, Candidate, aimed, attractor, redirected, removal
@@ -43,7 +36,6 @@ from energylang.workspace.workspace import Workspace, counted
 
 from . import edit
 
-PLACEBOS = 10
 STRENGTHS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 _PROMPTS = 64
 
@@ -224,7 +216,7 @@ def steer(
     chosen, within = _strengths(ws, lowest, push, strengths, damage, at, acting)
     rulers = [_ruler(ws, known, lowest) for known in named]
     before = _together([ruler.read(acting) for ruler in rulers])
-    gauge = Gauge(ws, lowest, text.measuring_windows(min(MEASURING_WINDOWS, text.sizes.windows)))
+    gauge = Gauge(ws, lowest, text.measuring_windows(text.sizes.windows))
     base = gauge.losses(acting)
     steps, tally = [], Tally()
     for strength in counted(ws, chosen, "strengths"):
@@ -330,7 +322,7 @@ def _strengths(
 ) -> tuple[list[float], float | None]:
     """The strengths to try, and the largest of them within the damage budget (``None``: not even the least)."""
     text = ws.text
-    gauge = Gauge(ws, layer, text.choosing_windows(min(CHOOSING_WINDOWS, text.sizes.windows)))
+    gauge = Gauge(ws, layer, text.choosing_windows(text.sizes.windows))
     base = gauge.losses(acting)
     chosen: list[float] = []
     within: float | None = None
@@ -379,36 +371,19 @@ def _effect_of_pushes(ws: Workspace, named: Concept, held: Sequence[Push]) -> re
         return Change(also=tuple(made))
 
     ruler, text = _ruler(ws, named, lowest), ws.text
-    gauge = Gauge(ws, lowest, text.measuring_windows(min(MEASURING_WINDOWS, text.sizes.windows)))
+    gauge = Gauge(ws, lowest, text.measuring_windows(text.sizes.windows))
     acting = Change(also=tuple(pushing(ws, each.directions, each.strength, each.at) for each in held))
     before, after = ruler.read(Change()), ruler.read(acting)
     base = gauge.losses(Change())
     change = (gauge.losses(acting) - base) / base.mean()
-    controls = [random() for _ in range(PLACEBOS)]
+    controls = [random() for _ in range(RANDOM)]
     readings = [
         (ruler.read(control), gauge.rise(control, base))
         for control in counted(ws, controls, "random pushes measured")
     ]
+    losses = (float(base.mean()), float(base.mean() * (1 + change.mean())))
     main = placebo("random", readings, after)
-    return results.Effect(
-        share_before=before.share,
-        share_after=after.share,
-        share_placebo=main.share,
-        share_placebo_std=main.share_std,
-        share_z=main.share_z,
-        log_prob_before=before.log_prob,
-        log_prob_after=after.log_prob,
-        log_prob_placebo=main.log_prob,
-        log_prob_placebo_std=main.log_prob_std,
-        log_prob_z=main.log_prob_z,
-        placebos=main.count,
-        loss_before=float(base.mean()),
-        loss_after=float(base.mean() * (1 + change.mean())),
-        loss_change=float(change.mean()),
-        loss_change_error=standard_error(change),
-        controls=(main,),
-        prompts=len(ruler.prompts),
-    )
+    return effect_of(before, after, (main,), losses, change, len(ruler.prompts))
 
 
 def _where_it_lands(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from energylang import results
 from energylang.concepts.captured import pushes
-from energylang.concepts.effects import MEASURING_WINDOWS, against
+from energylang.concepts.effects import against
 from energylang.concepts.leaning import near, read_stream
 from energylang.errors import ElError
 from energylang.files.examples import labelled
@@ -505,7 +505,7 @@ def ablate(
     tally = Tally()
     below = layer - 1 if taken.heads else layer  # a head writes before the layer's own start
     text = ws.text
-    gauge = Gauge(ws, below, text.measuring_windows(min(MEASURING_WINDOWS, text.sizes.windows)))
+    gauge = Gauge(ws, below, text.measuring_windows(text.sizes.windows))
     base = gauge.losses(Change())
     after = gauge.losses(scaling(ws, taken.neurons, taken.heads, taken.directions, 0.0, at, tally))
     null = []

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from energylang import results
 from energylang.errors import ElError
-from energylang.files.storage import located, not_utf8, read_text
+from energylang.files.examples import words_of
+from energylang.files.storage import located
 from energylang.looking.gauge import standard_error
 from energylang.looking.held import standing
 from energylang.models.protocol import Change
@@ -73,13 +74,7 @@ def benchmark(ws: Workspace, corpus: str | None) -> results.Benchmark:
 
 
 def _tokens(ws: Workspace, corpus: str) -> Tensor:
-    try:
-        words = read_text(located(corpus, ws.base))
-    except OSError as error:
-        raise ElError(f"cannot read {corpus}: {error.strerror}", code="EL503") from None
-    except UnicodeDecodeError as error:
-        what, way = not_utf8(error)
-        raise ElError(f"{corpus} {what}", code="EL503", hint=way) from None
+    words = words_of(located(corpus, ws.base), corpus)
     return torch.tensor(ws.text.encode(words), dtype=torch.int64)
 
 

@@ -11,8 +11,8 @@ from energylang import results
 from energylang.concepts.captured import pushes
 from energylang.concepts.effects import against
 from energylang.errors import ElError
-from energylang.files.examples import examples
-from energylang.files.storage import located, not_utf8, read_text
+from energylang.files.examples import examples, words_of
+from energylang.files.storage import located
 from energylang.looking.held import pushing, scaling, standing
 from energylang.looking.parts import parts_of
 from energylang.models.positions import Tally
@@ -74,18 +74,14 @@ def scale(
 
 def _hold(ws: Workspace, held: Push | Scaling, at: str, change: Change, tally: Tally) -> results.Held:
     """Make a change one that is held; one of the same parts at the same positions is replaced."""
-    what = str(held)
-    key = what.rpartition(" at=")[0] or what
-    key = f"{key.rpartition(' ')[0]} at={at}"
-    ws.state = replace(ws.state, interventions={**ws.state.interventions, key: held})
+    ws.state = replace(ws.state, interventions={**ws.state.interventions, held.key: held})
     text = ws.text
     asked = text.neutral_prompts[:_PROMPTS]
     for padded, lengths, _ in text.padded([text.prompt_ids(prompt) for prompt in asked]):
         ends = torch.tensor(lengths)
-        nowhere = torch.zeros_like(padded, dtype=torch.bool)
-        text.run(padded, change, wanted=nowhere, read=(0,), begins=ends, lengths=ends)
+        text.placed(change, padded, begins=ends, lengths=ends)
     return results.Held(
-        what=what,
+        what=str(held),
         at=at,
         touched=tally.touched,
         seen=tally.seen,
@@ -113,13 +109,7 @@ def heldout(ws: Workspace, path: str) -> results.Measured:
     """Measure with the text of a file."""
     words = ""
     if path:
-        try:
-            words = read_text(located(path, ws.base))
-        except OSError as error:
-            raise ElError(f"cannot read {path}: {error.strerror}", code="EL503") from None
-        except UnicodeDecodeError as error:
-            what, way = not_utf8(error)
-            raise ElError(f"{path} {what}", code="EL503", hint=way) from None
+        words = words_of(located(path, ws.base), path)
         count = len(ws.text.encode(words))
         if count < 4 * ws.text.window:
             raise ElError(

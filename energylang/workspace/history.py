@@ -96,11 +96,20 @@ class Push:
     at: str
     directions: Mapping[int, Tensor]
 
-    def __str__(self) -> str:
+    @property
+    def pushed(self) -> str:
+        """What is pushed, and towards what."""
         layers = sorted(self.directions)
         first = f"L{layers[0]}" if len(layers) == 1 else f"L{layers[0]}..L{layers[-1]}"
-        where = "" if self.at == "all" else f" at={self.at}"
-        return f"push {first} {self.concept} {self.strength:g}{where}"
+        return f"push {first} {self.concept}"
+
+    @property
+    def key(self) -> str:
+        """Of two with the same key the later one holds."""
+        return f"{self.pushed} at={self.at}"
+
+    def __str__(self) -> str:
+        return f"{self.pushed} {self.strength:g}" + ("" if self.at == "all" else f" at={self.at}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,13 +124,17 @@ class Scaling:
     heads: Mapping[int, tuple[int, ...]]
     directions: Mapping[int, Tensor]
 
+    @property
+    def key(self) -> str:
+        """Of two with the same key the later one holds."""
+        return f"scale {self.named} at={self.at}"
+
     def __str__(self) -> str:
-        where = "" if self.at == "all" else f" at={self.at}"
-        return f"scale {self.named} {self.factor:g}{where}"
+        return f"scale {self.named} {self.factor:g}" + ("" if self.at == "all" else f" at={self.at}")
 
 
 @dataclass(frozen=True)
-class Reading:
+class MeasuredBy:
     """What a model is measured by, where it is another than it came with: neutral ``prompts``, and held-out ``text``
     (of the file ``text_name``)."""
 
@@ -141,7 +154,7 @@ class State:
     guards: Mapping[str, float] = field(default_factory=dict)  # by kind, or by layer ("L3")
     protected: Mapping[int, frozenset[int]] = field(default_factory=dict)  # basin ids by layer
     interventions: Mapping[str, Holding | Push | Scaling] = field(default_factory=dict)
-    reading: Reading = field(default_factory=Reading)
+    reading: MeasuredBy = field(default_factory=MeasuredBy)
 
 
 @dataclass(eq=False)

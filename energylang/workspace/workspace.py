@@ -37,7 +37,7 @@ from energylang.signature.declaration import LACKS, Effect, FromSetting, Op
 from energylang.signature.settings import AUTO, DEFAULTS
 
 from .execution import NO_SOLUTION, check_numbers, current_task, outcome, with_layer_of, with_threads
-from .history import LayerState, Reading, State, Timeline, TreeNode, without
+from .history import LayerState, MeasuredBy, State, Timeline, TreeNode, without
 from .ledger import Ledger, shown
 from .sketch import changes
 from .versions import DenseCache, Version
@@ -292,7 +292,7 @@ class Workspace:
             for index, layer in enumerate(state.layers):
                 self._sync(index, layer.live)
 
-    def _read_with(self, reading: Reading) -> None:
+    def _read_with(self, reading: MeasuredBy) -> None:
         """Let the model be measured by these prompts and this text, or by what it came with."""
         text = self._model.text if self._model is not None else None
         if text is not None:

@@ -29,7 +29,7 @@ from . import network
 from .convert import converted
 from .decoder import Decoder, find
 from .library import check_library, explained, quietly
-from .tokens import PretrainedTokens, Template, ends_of
+from .tokens import ChatTemplate, PretrainedTokens, ends_of
 
 WINDOW = 128
 SIZES = Sizes(questions=2, prompts=16, reply=18, windows=8, own=48)
@@ -151,7 +151,7 @@ def _text(model: Model, machine: network.Machine, folder: Path, about: About) ->
     tokens = PretrainedTokens(library, rows, ends_of(library, machine.module.generation_config))
     begins = library("a")["input_ids"]
     opening = [library.bos_token_id] if begins and begins[0] == library.bos_token_id else []
-    dialogue = Template(tokens, str(folder)) if library.chat_template else None
+    dialogue = ChatTemplate(tokens, str(folder)) if library.chat_template else None
     model.extra["heldout"] = torch.tensor(tokens.encode(bundled("heldout.txt")), dtype=torch.int64)
     return TextModel(
         model.live,

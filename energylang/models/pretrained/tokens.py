@@ -13,8 +13,8 @@ _ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>"
 
 
 class PretrainedTokens:
-    """A tokenizer of the transformers library as ``text.Tokens``. ``size`` is the number of the embedding's rows, which
-    may be more than there are tokens."""
+    """A tokenizer of the transformers library as ``text.Vocabulary``. ``size`` is the number of the embedding's rows,
+    which may be more than there are tokens."""
 
     def __init__(self, library: Any, size: int, ends: Sequence[int]) -> None:
         self.library, self.size = library, size
@@ -49,7 +49,7 @@ class PretrainedTokens:
         return text
 
 
-class Template:
+class ChatTemplate:
     """Conversations by the chat template that comes with a model. ``end`` is the first token of what closes a turn."""
 
     def __init__(self, tokens: PretrainedTokens, where: str) -> None:
