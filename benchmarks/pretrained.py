@@ -152,8 +152,11 @@ class Loop:
         return float((after - alone > math.log(2) / self.reply).float().mean())
 
 
-def dose_response(session: Session, layer: int, concept: Path, placebos: int) -> dict[str, float]:
-    """One strength with its placebos, both ways, interleaved; processor seconds of a reading, and their ratio."""
+def dose_response(
+    session: Session, layer: int, concept: Path, strengths: list[float], placebos: int
+) -> dict[str, float]:
+    """All strengths with their placebos, both ways; processor seconds of a reading, and their ratio. The loop's
+    strengths are read before and after ours, so that a machine that gets slower is slower for both."""
     texts = [row["text"] for row in csv.DictReader(concept.open(encoding="utf-8"))]
     push = pushes(session, session.state.concepts["here"], (layer,))[layer]
     loop = Loop(session, layer, texts)
@@ -161,34 +164,43 @@ def dose_response(session: Session, layer: int, concept: Path, placebos: int) ->
     fields = [field * push.norm() / field.norm() for field in fields]
 
     def ours() -> None:
-        session.steer(layer, "here", strengths=[1.0], placebos=placebos)
+        session.steer(layer, "here", strengths=strengths, placebos=placebos)
 
-    def theirs() -> None:
-        loop.reading(True)
-        loop.judged()
-        for k, vector in enumerate([push, *fields]):
-            with loop.pushed(vector):
-                loop.reading(k == 0)
+    def theirs(some: list[float], unpushed: bool) -> None:
+        if unpushed:
+            loop.reading(True)
             loop.judged()
+        for strength in some:
+            for k, vector in enumerate([push, *fields]):
+                with loop.pushed(strength * vector):
+                    loop.reading(k == 0)
+                loop.judged()
 
-    spent: dict[str, list[float]] = {"ours": [], "the loop": []}
-    rounds: list[tuple[str, Callable[[], None]]] = [("ours", ours), ("the loop", theirs)]
+    spent = dict.fromkeys(("ours", "the loop"), 0.0)
+    half = len(strengths) // 2
+    rounds: list[tuple[str, Callable[[], None]]] = [
+        ("the loop", lambda: theirs(strengths[:half], True)),
+        ("ours", ours),
+        ("the loop", lambda: theirs(strengths[half:], False)),
+    ]
     with torch.no_grad():
         for name, call in rounds:
             began = time.process_time()
             call()
-            spent[name].append(time.process_time() - began)
-    readings = placebos + 2
+            spent[name] += time.process_time() - began
+    readings = len(strengths) * (placebos + 1) + 1
     return {
-        "a reading, ours": min(spent["ours"]) / readings,
-        "a reading, the loop": min(spent["the loop"]) / readings,
-        "times faster": min(spent["the loop"]) / min(spent["ours"]),
+        "readings": readings,
+        "a reading, ours": spent["ours"] / readings,
+        "a reading, the loop": spent["the loop"] / readings,
+        "times faster": spent["the loop"] / spent["ours"],
     }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--placebos", type=int, default=10)
+    parser.add_argument("--strengths", type=float, nargs="+", default=[0.25, 0.5, 0.75, 1.0, 1.5])
     parser.add_argument("--layer", type=int, default=14)
     parser.add_argument("--concept", type=Path, default=CONCEPT)
     parser.add_argument("--only", choices=("bars", "all"), default="all")
@@ -197,7 +209,7 @@ def main() -> int:
     session = Session()
     found = bars(session, given.layer, given.concept)
     if given.only == "all":
-        found |= dose_response(session, given.layer, given.concept, given.placebos)
+        found |= dose_response(session, given.layer, given.concept, given.strengths, given.placebos)
     print(json.dumps({name: round(value, 2) for name, value in found.items()}, indent=2))
     return 0
 
