@@ -82,7 +82,7 @@ def memory_edit(
     whole = answer(value, query, transposed=transposed)
     if dose is None and strength is not None:
         dose = strength * float(torch.linalg.vector_norm(weight)) / whole.norm
-    dose, within = _dose(ws, layer, weight, whole, damage, dose)
+    dose, within = dose_within(ws, layer, weight, whole, damage, dose)
     factors = whole.scaled(dose)
     proposal = Proposal(factors, dose * value, None, "memory", ())
     plan = Plan(
@@ -129,7 +129,7 @@ def _moment(ws: Workspace, layer: int) -> Tensor:
     return torch.stack(halves_).mean(dim=0)
 
 
-def _dose(
+def dose_within(
     ws: Workspace,
     layer: int,
     weight: Tensor,

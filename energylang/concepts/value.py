@@ -9,15 +9,12 @@ replies are of the choosing halves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from energylang.landscape.memory import answer
-from energylang.models.protocol import Change, Start
-from energylang.models.text import TextModel
+from energylang.models.protocol import Change
+from energylang.models.replies_from import RepliesFrom
 from energylang.workspace.history import Concept
 from energylang.workspace.workspace import Workspace, counted
 
@@ -40,7 +37,7 @@ def best_value(
     said = as_replies(text, concept.texts[:_TEXTS])
     plain = as_replies(text, concept.contrasts[:_CONTRASTS])
     own = [(text.prompt_ids(question), list(reply.token_ids)) for question, reply in own_halves(ws)[0][:_OWN]]
-    examples = _Examples.of(text, layer, [*said, *plain, *own])
+    examples = RepliesFrom.of(text, layer, [*said, *plain, *own])
     groups = [len(said), len(plain), len(own)]
     base = Change(weights={layer: weight})
     with torch.no_grad():
@@ -59,37 +56,3 @@ def best_value(
                 loss = loss + _KEPT * torch.relu(-kept).mean()
             descent.step(loss)
     return value.detach()
-
-
-@dataclass(frozen=True, eq=False)
-class _Examples:
-    """Replies that share a pass from a layer on: what enters it (b, t, d), which places are asked for the next token
-    (b, t), what these tokens are (n,), and of how many places each reply is."""
-
-    text: TextModel
-    start: Start
-    tokens: Tensor
-    wanted: Tensor
-    targets: Tensor
-    counts: list[int]
-
-    @classmethod
-    @torch.no_grad()
-    def of(cls, text: TextModel, layer: int, pairs: Sequence[tuple[list[int], list[int]]]) -> _Examples:
-        rows = [[*opening, *reply][-text.max_length :] for opening, reply in pairs]
-        counts = [min(len(reply), len(row) - 1) for (_, reply), row in zip(pairs, rows, strict=True)]
-        tokens, lengths, _ = next(text.padded([row[:-1] for row in rows], len(rows)))
-        wanted = torch.zeros(tokens.shape, dtype=torch.bool)
-        for k, (end, count) in enumerate(zip(lengths, counts, strict=True)):
-            wanted[k, end - count : end] = True
-        targets = torch.tensor([id for row, count in zip(rows, counts, strict=True) for id in row[-count:]])
-        start = Start(layer, text.entering(tokens, layer))
-        return cls(text, start, tokens, wanted.to(text.device), targets.to(text.device), counts)
-
-    def means(self, change: Change) -> Tensor:
-        """(n,): the mean log-probability per token of each reply, in nats. Gradients flow to the change."""
-        logits = self.text.run(
-            self.tokens, change, start=self.start, wanted=self.wanted, read=()
-        ).logits.float()
-        each = logits.gather(1, self.targets[:, None])[:, 0] - logits.logsumexp(dim=1)
-        return torch.stack([part.mean() for part in torch.split(each, self.counts)])

@@ -209,6 +209,14 @@ _ALL = (
         wrong='load "smollm2"\nsurvey L14\n',
         right='load "tiny"\nsurvey L3\n',
     ),
+    Code(
+        "EL252",
+        "a layer without a memory",
+        "`rewrite` edits what the neurons of an MLP answer. The layers of a landscape model are no MLPs: what they "
+        "have stored are basins.",
+        wrong='load "tiny"\nrewrite L2 "The capital of France is" to="Rome"\n',
+        right='load "smollm2"\nrewrite L8 "The capital of France is" to="Rome" subject="France"\n',
+    ),
     # ------------------------------------------------------------- references
     Code(
         "EL301",

@@ -54,7 +54,8 @@ class ModelHeader:
     change, ``neurons`` and ``heads`` how many MLP neurons and attention heads each has (empty: none);
     ``context`` is how many tokens are read at once, ``transposed`` says that ``weights`` are kept as (read,
     written); ``degree`` is the ``p`` of the interaction; ``capabilities`` contains ``"landscape"`` when the layers
-    are landscapes and ``"text"`` when the model reads and writes text; ``parameters`` counts trained numbers;
+    are landscapes, ``"memory"`` when they have neurons that answer into a stream, and ``"text"`` when the model reads
+    and writes text; ``parameters`` counts trained numbers;
     ``vocabulary`` is 0 without text.
     """
 
@@ -187,7 +188,15 @@ def header_of(
         kind=kind.name,
         dims=tuple(dim for dim, _ in layers),
         degree=degree,
-        capabilities=frozenset(word for word, has in (("landscape", kind.landscape), ("text", text)) if has),
+        capabilities=frozenset(
+            word
+            for word, has in (
+                ("landscape", kind.landscape),
+                ("memory", bool(parts["neurons"])),
+                ("text", text),
+            )
+            if has
+        ),
         parameters=sum(e.numel for n, e in entries.items() if e.floating and not n.startswith("extra.")),
         vocabulary=vocabulary if type(vocabulary) is int else 0,
         weights=tuple(weight for _, weight in layers),
@@ -239,7 +248,7 @@ def pretrained_header(spec: str, path: Path) -> ModelHeader:
         kind=PRETRAINED,
         dims=(about.width,) * about.layers,
         degree=3,
-        capabilities=frozenset({"text", "dialogue"} if about.chat else {"text"}),
+        capabilities=frozenset({"memory", "text", *(["dialogue"] if about.chat else [])}),
         parameters=about.parameters,
         vocabulary=about.vocabulary,
         neurons=(about.neurons,) * about.layers,

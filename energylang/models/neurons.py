@@ -30,6 +30,16 @@ def mean_activation(
 
 
 @torch.no_grad()
+def mean_along(model: TextModel, layer: int, rows: Sequence[list[int]], length: int) -> Tensor:
+    """(length, m): the means over the rows (token ids) of the activations at each of their last ``length`` places."""
+    total = 0
+    for activations, lengths, _ in _read(model, layer, rows):
+        total = total + sum(here[end - length : end] for here, end in zip(activations, lengths, strict=True))
+    assert isinstance(total, Tensor)  # callers have rows
+    return total / len(rows)
+
+
+@torch.no_grad()
 def second_moment(model: TextModel, layer: int, rows: Sequence[list[int]]) -> Tensor:
     """(m, m) float64: the mean of a·aᵀ over all places of the rows (token ids) but the first of each."""
     total: Tensor | None = None

@@ -44,6 +44,8 @@ def edit(edit: results.Edit) -> RenderableType:
         parts += _others(edit)
     if edit.effect is not None:
         parts.append(render(edit.effect))
+    if edit.rewritten is not None:
+        parts.append(render(edit.rewritten))
     if edit.reach is not None:
         parts.append(Text(f"radius of the new basin {reach_of(edit.reach)}"))
     if edit.neighbours:

@@ -20,12 +20,27 @@ from . import (
     observe,
     pair,
     record,
+    rewriting,
     safety,
     watermark,
 )
 from .dispatch import render as _picture
 
-FAMILIES = (algebra, causal, concept, edit, history, meaning, model, observe, pair, record, safety, watermark)
+FAMILIES = (
+    algebra,
+    causal,
+    concept,
+    edit,
+    history,
+    meaning,
+    model,
+    observe,
+    pair,
+    record,
+    rewriting,
+    safety,
+    watermark,
+)
 
 __all__ = ["FAMILIES", "render"]
 

@@ -44,6 +44,43 @@ class Beside(Result):
 
 
 @dataclass(frozen=True, eq=False)
+class Asked(Result):
+    """A prompt that was asked before an edit and after it: how likely the answer is (0…1), and which token is said
+    first."""
+
+    prompt: str
+    before: float
+    after: float
+    first_before: str
+    first_after: str
+
+
+@dataclass(frozen=True, eq=False)
+class Rewritten(Result):
+    """What became of the answer to a phrase, and of others. ``place`` is the token at which the layer was asked.
+
+    ``random`` and ``random_max``: how likely the answer is after edits with the same key and random values of the same
+    norm (mean, largest). ``same``: the phrase in other words, ``same_after`` the mean probability of the answer there.
+    ``near``: prompts that have another answer, ``near_kept`` the share of them of which the first token stays. Rises of
+    the losses on the model's own replies (dialogue or not) and on held-out text are in nats a token, with their
+    standard errors; nothing of it was used to make the edit."""
+
+    answer: str
+    place: str
+    asked: Asked
+    random: float
+    random_max: float
+    same: tuple[Asked, ...]
+    near: tuple[Asked, ...]
+    same_after: float | None
+    near_kept: float | None
+    own_change: float | None
+    own_change_error: float | None
+    loss_change: float
+    loss_change_error: float | None
+
+
+@dataclass(frozen=True, eq=False)
 class Edit(Result):
     """A proposed edit of a layer's staged weight and what became of it.
 
@@ -115,3 +152,4 @@ class Edit(Result):
     margin: float | None = None
     factor: float | None = None
     dose: float | None = None
+    rewritten: Rewritten | None = None

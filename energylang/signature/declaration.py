@@ -56,6 +56,7 @@ class Effect(Flag):
     CHANGES = auto()  # changes other state of the session (undoable)
     TEXT = auto()  # needs a model that reads and writes text
     LANDSCAPE = auto()  # needs layers that are energy landscapes
+    MEMORY = auto()  # needs layers with neurons that answer into a stream
     FILES = auto()  # touches files
     LOADS = auto()  # brings a model
     TRAVELS = auto()  # moves through the history (undo, redo)
@@ -74,6 +75,12 @@ LACKS = {
         "landscape",
         "needs a landscape, and the layers of {} are a plain stream",
         "concepts, `steer`, `push`, `ablate`, `classify`, `trace`, `generate` and `benchmark` work on it",
+    ),
+    Effect.MEMORY: (
+        "EL252",
+        "memory",
+        "needs an MLP as a memory, and the layers of {} have none",
+        "`redirect`, `inject` and `inject-concept` work on landscapes",
     ),
 }
 """What an operation may need of a model: the code and what is said where it is missing, the capability, and what

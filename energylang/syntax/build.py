@@ -395,6 +395,8 @@ class TreeBuilder:
         first, *items, last = children
         return self.nested(ast.List(self.span(first, last), tuple(items)), *items)
 
+    text_list = path_list = list
+
     def group(self, children: Children) -> ast.Expr:
         first, last = children[0], children[2]
         node: ast.Expr = children[1]

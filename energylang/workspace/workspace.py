@@ -148,6 +148,9 @@ class Workspace:
                 named = f"{op.name} method={given['method']}"
                 hint = "leave the method out: what such a layer can do is done"
             raise ElError(f"`{named}` {lacking.format(self.model.spec)}", code=code, hint=hint)
+        if Effect.MEMORY in op.effects and "memory" not in self.model.header.capabilities:
+            code, _, lacking, hint = LACKS[Effect.MEMORY]
+            raise ElError(f"`{op.name}` {lacking.format(self.model.spec)}", code=code, hint=hint)
         statement = shown(op, values, statement or as_statement(op, values))
         mark = self._mark()
         before = mark.state
