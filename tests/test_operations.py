@@ -20,6 +20,7 @@ from energylang.signature.declaration import Effect, Example, FromSetting, Op, P
 from energylang.signature.settings import SETTINGS
 from energylang.signature.types import record_fields
 from energylang.signature.values import BasinRef
+from tests.real import need_smollm2
 
 OPS = list(TABLE.values())
 EXAMPLES = [
@@ -43,6 +44,8 @@ def test_example_does_what_it_says_is_shown_and_leaves_no_change_after_undo(
     op: Op, example: Example, in_tmp: Path
 ):
     assert check(f'load "{example.on}"\n{example.script}\n').ok
+    if example.on == "smollm2":
+        need_smollm2()
     session = Session(example.on)
     result = session.run(example.script)
     assert type(result) is op.result

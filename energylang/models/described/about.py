@@ -23,6 +23,7 @@ from .places import CONFIG
 
 KIND = "pretrained"
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
+_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 _MOST = {
     "layers": 1024,
     "width": 2**17,
@@ -67,6 +68,7 @@ def about_folder(folder: Path) -> About:
     """From a folder. Raises ``CheckpointError`` naming the file that is missing or wrong."""
     config = read_json(folder / CONFIG, folder)
     inner = config.get("text_config")
+    _no_experts({**inner, **config} if isinstance(inner, dict) else config, folder / CONFIG)
     numbers = _numbers({**inner, **config} if isinstance(inner, dict) else config, folder / CONFIG)
     shards = _shards(folder)
     entries: dict[str, TensorEntry] = {}
@@ -98,6 +100,8 @@ def about_gguf(path: Path) -> About:
             ("context", "context_length"),
         )
     }
+    experts = found.values.get(f"{kind}.expert_count")
+    _no_experts({"num_experts": experts}, path)
     numbers["vocabulary"] = tokens.count if isinstance(tokens, Length) else 0
     window = found.values.get(f"{kind}.attention.sliding_window")
     if type(window) is int and window > 0 and type(numbers["context"]) is int:
@@ -149,6 +153,17 @@ def _numbers(config: Mapping[str, Any], where: Path) -> dict[str, int]:
         found["context"] = min([found["context"], *(w for w in windows if type(w) is int and w > 0)])
     _check(found, where)
     return found
+
+
+def _no_experts(config: Mapping[str, Any], where: Path) -> None:
+    """Refuse a mixture of experts: its blocks have no one memory that all tokens ask."""
+    for key in _EXPERTS:
+        value = config.get(key)
+        if type(value) is int and value > 1:
+            raise CheckpointError(
+                f"{where} says {key} = {value:,}: mixtures of experts are not read yet",
+                hint="a dense decoder is: Llama, Qwen, Gemma, GPT-2 and others of their kind",
+            )
 
 
 def _check(found: Mapping[str, Any], where: Path) -> None:

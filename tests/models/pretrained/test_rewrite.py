@@ -53,9 +53,7 @@ def rewritten(session: Session, more: str = FORCED) -> Edit:
 def test_what_is_reported_is_what_the_edited_model_says(session: Session) -> None:
     """The law of all edits: staged, applied, the model itself says so; undone, every bit is as it was."""
     before, original = logits(session), session.run("info").hash
-    edit = rewritten(
-        session, f'same=["In the town of bus is"] near=["The sea is in", "The sky is"] {FORCED}'
-    )
+    edit = rewritten(session, f'same=["In the town of bus is"] near=["The sea is in", "The sky is"] {FORCED}')
     found = edit.rewritten
     assert edit.applied and edit.rank == 1 and edit.method == "memory" and edit.dose == 1
     assert found is not None and len(found.same) == 1 and len(found.near) == 2
