@@ -34,7 +34,7 @@ from energylang.session import Session
 
 FACTS = Path(__file__).with_name("facts.jsonl")
 STEPS, RATE, DECAY, ESSENCE, CLAMP = 25, 0.5, 0.5, 0.0625, 4.0  # of ROME's value
-BEGINNINGS = 10  # that the model wrote, before the phrase
+BEGINNINGS = 4  # that the model wrote, before the phrase
 
 
 class Rome:
@@ -144,28 +144,28 @@ def main() -> int:
     parser.add_argument("--layers", type=int, nargs="+", default=[8])
     parser.add_argument("--facts", type=int, default=100)
     parser.add_argument("--subject", choices=("named", "auto"), default="named")
-    parser.add_argument("--rome", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--rome-facts", type=int, default=100, help="of these, how many ROME is asked for")
     given = parser.parse_args()
     torch.set_num_threads(1)
     facts = [json.loads(line) for line in FACTS.read_text(encoding="utf-8").splitlines()][: given.facts]
     session = Session()
     session.load("smollm2")
     for layer in given.layers:
-        rome = Rome(session, layer) if given.rome else None
+        rome = Rome(session, layer) if given.rome_facts else None
         ways: dict[str, tuple[list[Rewritten], list[float]]] = {"rewrite": ([], []), "rome": ([], [])}
         applied = 0
-        for fact in facts:
+        for number, fact in enumerate(facts):
             began = time.process_time()
             found, kept = by_rewrite(session, layer, fact, given.subject)
             applied += kept
             ways["rewrite"][0].append(found)
             ways["rewrite"][1].append(time.process_time() - began)
-            if rome is not None:
+            if rome is not None and number < given.rome_facts:
                 began = time.process_time()
                 ways["rome"][0].append(by_rome(rome, fact))
                 ways["rome"][1].append(time.process_time() - began)
             for name, (each, _) in ways.items():
-                if each:
+                if len(each) > number:
                     one = each[-1]
                     print(
                         f"L{layer} {name:<8}{fact['phrase'][:44]:<46}{one.place!r:<12} {one.asked.before:.3f} → "
@@ -179,6 +179,13 @@ def main() -> int:
                     f"L{layer} {name}",
                     json.dumps({k: round(v, 4) for k, v in summary(each, spent).items()}, indent=1),
                 )
+        both = len(ways["rome"][0])
+        if 0 < both < len(facts):
+            each, spent = ways["rewrite"]
+            print(
+                f"L{layer} rewrite, the first {both}",
+                json.dumps(summary(each[:both], spent[:both]), indent=1),
+            )
         print(f"applied {applied} of {len(facts)}")
     return 0
 

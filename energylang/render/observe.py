@@ -248,14 +248,15 @@ def diff(diff: results.Diff) -> RenderableType:
     for entry in diff.largest:
         rows.add_row(f"W[{entry.row}, {entry.column}]", f"{entry.change:+.5f}")
     parts.append(rows)
-    parts.append(
-        facts(
-            basins_kept=str(len(diff.basins_kept)),
-            lost=_ids(diff.basins_lost),
-            gained=_ids(diff.basins_gained),
-            largest_drift=small(diff.max_drift),
+    if diff.basins_kept or diff.basins_lost or diff.basins_gained or diff.null_met is not None:
+        parts.append(
+            facts(
+                basins_kept=str(len(diff.basins_kept)),
+                lost=_ids(diff.basins_lost),
+                gained=_ids(diff.basins_gained),
+                largest_drift=small(diff.max_drift),
+            )
         )
-    )
     if diff.basins_met:
         count = len(diff.basins_met)
         parts.append(Text(f"{count} more known now {'was' if count == 1 else 'were'} there before, not met"))
