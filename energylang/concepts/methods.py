@@ -151,7 +151,7 @@ def second_moment(ws: Workspace, layer: int, landscape: Landscape) -> Tensor:
 def _second_moment(ws: Workspace, layer: int, landscape: Landscape) -> Tensor:
     generator = ws.generator("second moment", layer)
     text = ws.text
-    groups = [token_states(text, layer, MOMENT_TOKENS, generator)]
+    groups = [token_states(text, ws.read_at(layer), MOMENT_TOKENS, generator)]
     if text.dialogue:
         said = [reply.text for _, reply in own_replies(ws, OWN_REPLIES, REPLY_TOKENS)]
         groups.append(decision_samples(text, said[::4], layer, pairs=2))
@@ -233,10 +233,10 @@ def within_budget(
     one dose to be tried, where one is given."""
     weight = ws.weight(ws.staged(layer))
     gauge = Gauge(ws, layer, ws.text.choosing_windows(CHOOSING_WINDOWS))
-    base = gauge.losses(Change(weights={layer: weight}))
+    base = gauge.losses(ws.weighing(layer, weight))
 
     def rise(proposal: Proposal) -> float:
-        return gauge.rise_at_most(Change(weights={layer: proposal.factors.added_to(weight)}), base)
+        return gauge.rise_at_most(ws.weighing(layer, proposal.factors.added_to(weight)), base)
 
     if only is not None:
         doses = (only,)

@@ -380,7 +380,7 @@ def name_of(registry: Registry, rests: Tensor) -> list[int | None]:
 def settled_basins(ws: Workspace, layer: int, states: Tensor, *, register: bool = False) -> list[int | None]:
     """Basins in which token states (n, d) of the LIVE layer settle; ``None`` for none, and without ``register`` for one
     that is not known yet."""
-    found = placed(ws, layer, ws.state.layers[layer].live, states, register=register)
+    found = placed(ws, layer, ws.live(layer), states, register=register)
     return [basin if basin >= 0 else None for basin in found.basins]
 
 

@@ -19,6 +19,7 @@ from . import (
     consolidate,
     data,
     edit,
+    fit,
     history,
     meaning,
     model,
@@ -32,6 +33,7 @@ from . import (
 
 MODULES = (
     observe,
+    fit,
     edit,
     concept,
     algebra,

@@ -14,6 +14,7 @@ from . import (
     causal,
     concept,
     edit,
+    fit,
     history,
     meaning,
     model,
@@ -25,7 +26,7 @@ from . import (
 )
 from .dispatch import render as _picture
 
-FAMILIES = (algebra, causal, concept, edit, history, meaning, model, observe, pair, record, safety, watermark)
+FAMILIES = (algebra, causal, concept, edit, fit, history, meaning, model, observe, pair, record, safety, watermark)
 
 __all__ = ["FAMILIES", "render"]
 

@@ -15,6 +15,7 @@ What the checker knows about an operation, it knows from the declaration:
   operation without it checks, too:
 
       flow=Flow(surveys="layer")            the layer in this parameter is surveyed from here on; "*": all layers
+      flow=Flow(fits="layer")               the layer in this parameter has a landscape from here on, with numbered basins
       flow=Flow(ends="target")              the basin in this parameter is none afterwards (remove)
       flow=Flow(ends="target", said="moved")   the same, said otherwise (move)
       flow=Flow(revives="layer")            the basins of this layer that were removed are back (restore);
@@ -73,7 +74,7 @@ LACKS = {
         "EL251",
         "landscape",
         "needs a landscape, and the layers of {} are a plain stream",
-        "concepts, `steer`, `push`, `ablate`, `classify`, `trace`, `generate` and `benchmark` work on it",
+        "`fit L…` gives a layer one",
     ),
 }
 """What an operation may need of a model: the code and what is said where it is missing, the capability, and what
@@ -191,6 +192,7 @@ class Flow:
     """
 
     surveys: str = ""
+    fits: str = ""
     ends: str = ""
     said: str = "removed"
     revives: str = ""
@@ -204,7 +206,7 @@ class Flow:
 
     def parameters(self) -> tuple[str, ...]:
         """The parameters that are named, for the test that they exist."""
-        named = (self.surveys, self.ends, self.revives, self.creates, self.at, self.applies)
+        named = (self.surveys, self.fits, self.ends, self.revives, self.creates, self.at, self.applies)
         return tuple(name for name in named if name not in ("", "*"))
 
 

@@ -56,7 +56,7 @@ def fate(ws: Workspace, layer: int, base: Version, version: Version) -> Fate:
         met = (after - before) & resting
         gained = after - before - resting
     found = Fate(tuple(sorted(kept)), tuple(sorted(lost)), tuple(sorted(gained)), tuple(sorted(met)))
-    return found if base is version or not ws.model.landscape else _with_null(ws, layer, base, version, found)
+    return found if base is version or not ws.has_landscape(layer) else _with_null(ws, layer, base, version, found)
 
 
 def _resting(landscape: Landscape, basins: Sequence[KnownBasin]) -> set[int]:

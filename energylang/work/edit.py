@@ -299,7 +299,7 @@ def _states_of(ws: Workspace, landscape: Landscape, layer: int, centre: Tensor) 
     """(n, d): real token states that settle in a basin; its centre where there are none."""
     if ws.model.text is not None:
         generator = ws.generator("redirect", layer)
-        tokens = token_states(ws.text, layer, MOMENT_TOKENS, generator).to(landscape.weight)
+        tokens = token_states(ws.text, ws.read_at(layer), MOMENT_TOKENS, generator).to(landscape.weight)
         inside = tokens[_ends_at(ws, landscape, centre, tokens)]
         if len(inside):
             return inside

@@ -77,8 +77,8 @@ def _restore(ws: Workspace, layers: tuple[int, ...]) -> results.Applied:
     before = ws.live_hash(), ws.staged_hash()
     for layer in layers:
         state = ws.state.layers[layer]
-        if state.staged.depth or state.live.depth:
-            ws.set_layer(layer, replace(state, staged=state.staged.root, live=state.staged.root))
+        if state.depth or state.live_depth:
+            ws.set_layer(layer, state.as_loaded)
     after = ws.live_hash(), ws.staged_hash()
     return results.Applied(layers, before != after, after[0])
 
@@ -102,11 +102,11 @@ def status(ws: Workspace) -> results.Status:
 
 def _layer_status(ws: Workspace, index: int) -> results.LayerStatus:
     layer = ws.state.layers[index]
-    if layer.staged is layer.live:
-        state = "live" if layer.staged.depth else "original"
+    if layer.is_live:
+        state = "live" if layer.depth else "original"
     else:
-        state = "live, staged" if layer.live.depth else "staged"
-    registry = layer.staged.registry
+        state = "live, staged" if layer.live_depth else "staged"
+    registry = layer.landscape.staged.registry
     basins = registry.basins
     refused = sum(
         entry.status in ("REFUSED", "BLOCKED") and entry.layer == index for entry in ws.timeline.log
@@ -114,7 +114,7 @@ def _layer_status(ws: Workspace, index: int) -> results.LayerStatus:
     return results.LayerStatus(
         layer=index,
         state=state,
-        edits=layer.staged.depth,
+        edits=layer.depth,
         refused=refused,
         basins=sum(basin.status == "alive" for basin in basins),
         lost=sum(basin.status == "lost" for basin in basins),
@@ -138,12 +138,12 @@ def _written_hash(ws: Workspace) -> str:
         name, weight = ws.model.weight_key(index), ws.weight(state.staged)
         kept = ws.model.stored.get(name)
         tensors[name] = weight if kept is None or not state.staged.depth else weight.to(kept).to(weight.dtype)
-    return checkpoint.fingerprint(ws.model, tensors)
+    return ws.hash_with(tensors)
 
 
 def relative_change(ws: Workspace, layer: int) -> float:
     """``‖ΔW‖/‖W‖`` of the staged weight against the original."""
-    version = ws.staged(layer)
+    version = ws.staged(layer) if ws.staged(layer).depth else ws.memory(layer)
     if version.depth == 0:
         return 0.0
     original = ws.weight(version.root).double()
@@ -156,8 +156,8 @@ def make_live(ws: Workspace, layer: int) -> None:
     """Write a layer's staged weight into the live model."""
     check_layer(ws.model, layer)
     state = ws.state.layers[layer]
-    if state.live is not state.staged:
-        ws.set_layer(layer, replace(state, live=state.staged))
+    if not state.is_live:
+        ws.set_layer(layer, state.all_live)
 
 
 def write_model(ws: Workspace, path: str, session: bool = False) -> tuple[str, int]:

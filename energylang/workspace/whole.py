@@ -22,6 +22,8 @@ import torch
 from torch import Tensor
 
 from energylang.errors import CheckpointError
+from energylang.landscape.components import Components
+from energylang.landscape.fitted import Fitted
 from energylang.landscape.lineage import KnownBasin, Registry
 from energylang.landscape.lowrank import LowRank
 from energylang.results import LayerFit
@@ -29,6 +31,7 @@ from energylang.workspace.workspace import Workspace
 
 from .history import (
     Concept,
+    FittedState,
     Holding,
     LayerState,
     LogEntry,
@@ -52,6 +55,9 @@ _CLASSES: dict[str, type[Any]] = {
         for kind in (
             State,
             LayerState,
+            FittedState,
+            Fitted,
+            Components,
             Concept,
             Holding,
             Push,
@@ -76,7 +82,7 @@ _OF_VERSION = ("name", "parent", "factors", "edit", "depth", "root", "registry",
 def written(ws: Workspace) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the description of a session, to be written beside its model's."""
     timeline = ws.timeline
-    writer = _Writer(_numbers(ws.model))
+    writer = _Writer(_numbers(ws.model), ws.model.live)
     top = {
         "state": ws.state,
         "root": timeline.root,
@@ -94,7 +100,9 @@ def written(ws: Workspace) -> tuple[dict[str, Tensor], dict[str, Any]]:
         **about,
         "items": writer.items,
         "next": timeline.next_id(),
-        "next_basin": sorted((writer.numbers[name], id) for name, id in timeline.next_basin.items()),
+        "next_basin": sorted(
+            ((writer.numbers.get(name, name), id) for name, id in timeline.next_basin.items()), key=str
+        ),
         "original_hash": ws.original_hash,
         "staged_hash": ws.staged_hash(),
     }
@@ -142,7 +150,7 @@ def restored(ws: Workspace, model: Model, tensors: Mapping[str, Tensor], about: 
         timeline.root, timeline.current, timeline.log = root, current, list(log)
         timeline.nodes, timeline.checkpoints, timeline._next = nodes, checkpoints, int(about["next"])
         ws.timeline = timeline
-        ws.timeline.next_basin = {names[layer]: int(id) for layer, id in about["next_basin"]}
+        ws.timeline.next_basin = {names.get(layer, layer): int(id) for layer, id in about["next_basin"]}
         ws.restore_state(state)
         same = (ws.original_hash, ws.staged_hash()) == (
             about["original_hash"],
@@ -160,8 +168,8 @@ def _numbers(model: Model) -> dict[str, int]:
 
 
 class _Writer:
-    def __init__(self, numbers: dict[str, int]) -> None:
-        self.numbers = numbers
+    def __init__(self, numbers: dict[str, int], live: Mapping[str, Tensor]) -> None:
+        self.numbers, self.live = numbers, live
         self.items: list[Any] = []
         self._objects: list[Any] = []  # numbered; kept, so that no id is given twice
         self._number: dict[int, int] = {}
@@ -188,6 +196,8 @@ class _Writer:
             return ["tensor", _group_name(value.dtype, tuple(value.shape)), len(group) - 1]
         if isinstance(value, Version):
             given = {name: self.reference(getattr(value, name)) for name in _OF_VERSION[1:]}
+            if value.parent is None and value.name not in self.live:  # no weight of the model: a landscape's
+                given["original"] = self.reference(value.keyframe)
             return ["Version", {"layer": self.numbers.get(value.name, value.name), **given}]
         if type(value) in _NAMES:
             given = {item.name: self.reference(getattr(value, item.name)) for item in fields(value)}
@@ -237,7 +247,10 @@ class _Reader:
             else:
                 object.__setattr__(made, name, later[name])
         if isinstance(made, Version):
-            made.keyframe = self._model.live[made.name].detach() if made.parent is None else None
+            made.keyframe = None
+            if made.parent is None:
+                own = given.get("original")
+                made.keyframe = self._model.live[made.name].detach() if own is None else self._get(own)
 
     def _get(self, reference: Any) -> Any:
         if not isinstance(reference, list):
