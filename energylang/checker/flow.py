@@ -20,7 +20,20 @@ from energylang.signature.settings import SETTINGS, of_setting
 from energylang.signature.values import BasinRef, ConceptName, Layer, PartName
 from energylang.syntax import ast
 
-from .facts import ALL, Facts, Fit, Loss, Made, OneOf, Place, Symbol, Undoable, basin_layer, layer_index, replace
+from .facts import (
+    ALL,
+    Facts,
+    Fit,
+    Loss,
+    Made,
+    OneOf,
+    Place,
+    Symbol,
+    Undoable,
+    basin_layer,
+    layer_index,
+    replace,
+)
 from .known import argument_value, known, layer_of
 from .scope import SOME_MODEL, Argument, Call, LayerOf
 from .walk import Walk
@@ -423,7 +436,9 @@ def _after(walk: Walk, node: ast.Command, op: Op, call: Call, now: Undoable, lay
         given = _layer(walk, call, flow.fits)
         param = op.param("basins")
         assert param is not None  # or it plants nothing
-        count = argument_value(walk, call.arguments["basins"]) if "basins" in call.arguments else param.default
+        count = (
+            argument_value(walk, call.arguments["basins"]) if "basins" in call.arguments else param.default
+        )
         # What was known of the basins of another landscape there is no more.
         gone = {basin: loss for basin, loss in now.gone.items() if loss.layer != given}
         many = Fit(count if type(count) is int else None)

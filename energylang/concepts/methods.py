@@ -32,7 +32,6 @@ from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal, resting
 from energylang.landscape.redirect import redirect
 from energylang.looking.gauge import Gauge
-from energylang.models.protocol import Change
 from energylang.models.states import decision_samples, token_states
 from energylang.trial.draft import Draft, Plan
 from energylang.trial.staging import draft

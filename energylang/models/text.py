@@ -208,7 +208,14 @@ class TextModel:
         change = self.placed(change, given, before=before, begins=begins, lengths=lengths)
         change, kept = spliced(change, self.landscapes, read)
         found = self.network.run(
-            self.live, self.config, tokens, change, start=start, cache=cache, wanted=wanted, read=streams(read)
+            self.live,
+            self.config,
+            tokens,
+            change,
+            start=start,
+            cache=cache,
+            wanted=wanted,
+            read=streams(read),
         )
         return with_settled(found, kept, read)
 

@@ -38,7 +38,13 @@ fit = Op(
             keyword_only=True,
         ),
         Param(
-            "seed", t.INT, "seed of the patterns and groups", 0, minimum=0, maximum=2**63 - 1, keyword_only=True
+            "seed",
+            t.INT,
+            "seed of the patterns and groups",
+            0,
+            minimum=0,
+            maximum=2**63 - 1,
+            keyword_only=True,
         ),
         Param(
             "seeds",

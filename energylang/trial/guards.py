@@ -27,6 +27,7 @@ from energylang.landscape.clusters import SAME, cosine_rows, gram
 from energylang.landscape.draws import starts
 from energylang.landscape.dynamics import settle_variants
 from energylang.landscape.survey import survey
+from energylang.looking.basins import random_starts
 from energylang.looking.gauge import Gauge
 from energylang.models.protocol import Change
 from energylang.workspace.workspace import Workspace
@@ -121,7 +122,7 @@ def _counted(ws: Workspace, made: Draft) -> Iterator[str]:
     if most is None and least is None:
         return
     landscape = ws.landscape_of(layer).edited(made.proposal.factors)
-    inits = int(ws.setting("inits"))
+    inits = random_starts(ws, layer, int(ws.setting("inits")))
     states = starts(inits, landscape.dim, ws.generator("guard", layer), landscape.weight)
     alive = ws.staged(layer).registry.main()
     known = [basin.centre.to(states)[None] for basin in alive]

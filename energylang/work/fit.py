@@ -16,12 +16,12 @@ from energylang import results
 from energylang.errors import ElError
 from energylang.files.examples import words_of
 from energylang.files.storage import located
+from energylang.landscape.attractors import FIXED_POINT
 from energylang.landscape.coverage import Chosen, Coverage, Share, choose, measure
 from energylang.landscape.fitted import Fitted
 from energylang.landscape.fitted import fit as planted
-from energylang.landscape.lineage import Registry
 from energylang.landscape.layer import residual
-from energylang.landscape.attractors import FIXED_POINT
+from energylang.landscape.lineage import Registry
 from energylang.landscape.stability import spectrum
 from energylang.workspace.history import FittedState
 from energylang.workspace.named import keep_registry
@@ -97,7 +97,9 @@ def fit(
         of=of,
         seed=seed,
         replaced=replaced,
-        tried=() if found is None else tuple(
+        tried=()
+        if found is None
+        else tuple(
             results.Size(*size, each.coverage.value, each.chance.value) for size, each in found.tried.items()
         ),
         over_seeds=_over_seeds([each for _, each in made]),
@@ -148,9 +150,7 @@ def _read(ws: Workspace, layer: int, windows: Tensor, seeds: int) -> tuple[Tenso
     staged = ws.running({i: at for i, at in enumerate(ws.state.layers) if not at.is_live})
     own = ws.fitted(layer)
     unedited = {} if own is None else {layer: own.weight}
-    change = replace(
-        staged, mlp={layer: keep}, landscapes={**staged.landscapes, **unedited}
-    )
+    change = replace(staged, mlp={layer: keep}, landscapes={**staged.landscapes, **unedited})
     done = 0
     for part in text.chunks(windows):
         _tell(ws, len(windows) * windows.shape[1], "tokens", done)
@@ -195,9 +195,7 @@ def _give(ws: Workspace, layer: int, fitted: Fitted) -> None:
 
 
 def _share(share: Share) -> results.Measure:
-    return results.Measure(
-        share.value, None if math.isnan(share.error) else share.error, share.tokens
-    )
+    return results.Measure(share.value, None if math.isnan(share.error) else share.error, share.tokens)
 
 
 def _over_seeds(measured: Sequence[Coverage]) -> results.SeedsOfFit | None:

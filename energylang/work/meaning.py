@@ -493,9 +493,7 @@ def ablate(
     if basins:
         layer = one_layer(basins)
         if not ws.has_landscape(layer):
-            raise ElError(
-                f"L{layer} of {ws.model.spec} has no landscape", code="EL251", hint=fit_hint(layer)
-            )
+            raise ElError(f"L{layer} of {ws.model.spec} has no landscape", code="EL251", hint=fit_hint(layer))
         named, pool = _basins_and_others(ws, layer, basins)
         generator = ws.generator("ablate", layer, *sorted({basin.basin for basin in basins}))
         taken = Parts(directions={layer: spanned(named)})
@@ -516,16 +514,14 @@ def ablate(
     text = ws.text
     gauge = Gauge(ws, below, text.measuring_windows(text.sizes.windows))
     base = gauge.losses(Change())
-    after = gauge.losses(scaling(
-            ws, taken.neurons, taken.heads, taken.directions, 0.0, at, tally, of_basins=bool(basins)
-        ))
+    after = gauge.losses(
+        scaling(ws, taken.neurons, taken.heads, taken.directions, 0.0, at, tally, of_basins=bool(basins))
+    )
     null = []
     for control in counted(ws, range(placebos), "random parts"):
         del control
         made = random()
-        without = scaling(
-            ws, made.neurons, made.heads, made.directions, 0.0, at, of_basins=bool(basins)
-        )
+        without = scaling(ws, made.neurons, made.heads, made.directions, 0.0, at, of_basins=bool(basins))
         null.append(gauge.rise(without, base))
     change = (after - base) / base.mean()
     mean, spread, z = against(null, float(change.mean()))

@@ -50,9 +50,7 @@ def benchmark(ws: Workspace, corpus: str | None) -> results.Benchmark:
     last = live_losses
     if not all(layer.is_live for layer in layers):
         staged_ = ws.running(dict(enumerate(layers)))
-        last = _losses(
-            ws, windows, replace(acting, weights=staged_.weights, landscapes=staged_.landscapes)
-        )
+        last = _losses(ws, windows, replace(acting, weights=staged_.weights, landscapes=staged_.landscapes))
         staged = _measured(last)
     change = (last - original_losses) / original_losses.mean()
     live = _measured(live_losses)

@@ -28,13 +28,13 @@ from torch import Tensor
 
 from energylang.errors import ElError
 from energylang.landscape.draws import stable_generator
+from energylang.landscape.fitted import Fitted
 from energylang.landscape.layer import Landscape
 from energylang.landscape.radius import Row
 from energylang.models import checkpoint
-from energylang.landscape.fitted import Fitted
-from energylang.models.splice import Spliced
-from energylang.models.protocol import Change, Readable, Settled
 from energylang.models.model import Model
+from energylang.models.protocol import Change, Readable, Settled
+from energylang.models.splice import Spliced
 from energylang.signature.coerce import as_statement, coerce
 from energylang.signature.declaration import LACKS, Effect, FromSetting, Op
 from energylang.signature.settings import AUTO, DEFAULTS
@@ -442,9 +442,7 @@ class Workspace:
         fitted = self.fitted(layer)
         if fitted is None and not self.model.landscape:
             code = LACKS[Effect.LANDSCAPE][0]
-            raise ElError(
-                f"L{layer} of {self.model.spec} has no landscape", code=code, hint=fit_hint(layer)
-            )
+            raise ElError(f"L{layer} of {self.model.spec} has no landscape", code=code, hint=fit_hint(layer))
         version = version or self.staged(layer)
         place = str(self.setting("device"))
         key = (version, self.setting("beta"), self.setting("degree"), self.setting("dtype"), place)
@@ -488,7 +486,9 @@ class Workspace:
     def live_hash(self) -> str:
         """The hash of the live weights, and of the fitted landscapes that are edited (one that is not changes nothing
         of what the model says)."""
-        return self._hash({}, {i: at.fit.live for i, at in enumerate(self.state.layers) if at.fit is not None})
+        return self._hash(
+            {}, {i: at.fit.live for i, at in enumerate(self.state.layers) if at.fit is not None}
+        )
 
     def staged_hash(self) -> str:
         """The hash the model would have if everything staged were applied."""
