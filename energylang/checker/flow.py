@@ -180,8 +180,10 @@ def _use(walk: Walk, op: Op, param: Param, value: Any, place: ast.Expr, layer: A
             concept_used(walk, value.name, place, None if anywhere else layer)
     elif param.type == t.DIRECTION and isinstance(value, ConceptName):
         if _is_stream(walk) and Effect.LANDSCAPE in op.effects and walk.facts.now.given(layer) is not None:
-            find(walk, "EL252", f"@{value.name} is a direction of the stream, and `{op.name}` needs one of the landscape "
-                 "that the layer was given", place, help=ELSEWHERE)  # fmt: skip
+            find(
+                walk, "EL252", f"@{value.name} is a direction of the stream, and `{op.name}` needs one of the "
+                "landscape that the layer was given", place, help=ELSEWHERE,
+            )  # fmt: skip
         concept_used(walk, value.name, place, layer)
     elif param.type in (t.CONCEPTS, t.PARTS):
         _parts_used(walk, op, value, place, layer)
@@ -214,8 +216,8 @@ def _parts_used(walk: Walk, op: Op, value: Any, place: ast.Expr, layer: Any) -> 
                 if Effect.LANDSCAPE not in op.effects:  # of these it is said already
                     walk.problems.add(
                         "EL251", f"L{item.layer} of {stream} has no landscape", place.span,
-                        help=f"`fit L{item.layer}` gives it one; neurons (L0.N3), heads (L0.H1) and concepts are parts of "
-                        "a stream",
+                        help=f"`fit L{item.layer}` gives it one; neurons (L0.N3), heads (L0.H1) and concepts are "
+                        "parts of a stream",
                     )  # fmt: skip
             else:
                 basin_used(walk, op, item, place)
@@ -269,8 +271,8 @@ def basin_used(walk: Walk, op: Op, basin: Any, place: ast.Expr) -> None:
 
 
 def _beyond(walk: Walk, basin: BasinRef, place: ast.Expr) -> bool:
-    """EL304 for a number that a landscape does not have: it was given so many basins, and neither a survey nor an edit has
-    added any since."""
+    """EL304 for a number that a landscape does not have: it was given so many basins, and neither a survey nor an edit
+    has added any since."""
     facts, given = walk.facts, walk.facts.now.fitted.get(basin.layer)
     if given is None or given.basins is None or basin.basin < given.basins:
         return False

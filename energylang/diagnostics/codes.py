@@ -205,8 +205,8 @@ _ALL = (
         "a layer without a landscape",
         "Operations on basins need layers that are energy landscapes. The layers of a plain transformer are a stream, "
         "on which concepts, `inject-concept` (by memory alone), `steer`, `push`, `ablate` of neurons and heads, "
-        "`classify`, `trace`, `generate` and `benchmark` work. `fit` gives such a layer a landscape; it must have one on "
-        "every way to the statement.",
+        "`classify`, `trace`, `generate` and `benchmark` work. `fit` gives such a layer a landscape; it must have one "
+        "on every way to the statement.",
         wrong='load "smollm2"\nsurvey L14\n',
         right='load "smollm2"\nfit L14\nsurvey L14\n',
     ),

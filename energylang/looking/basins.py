@@ -170,9 +170,9 @@ def survey_starts(ws: Workspace, layer: int, inits: int, seed: int, doublings: i
 
 
 def random_starts(ws: Workspace, layer: int, inits: int) -> int:
-    """With how many random starts a layer is surveyed. A landscape that a layer was given is surveyed from the states to
-    which tokens lead (``learn``) and from its known basins: random starts end in mixtures of its patterns, where no
-    token ever comes."""
+    """With how many random starts a layer is surveyed. A landscape that a layer was given is surveyed from the states
+    to which tokens lead (``learn``) and from its known basins: random starts end in mixtures of its patterns, where
+    no token ever comes."""
     return inits if ws.fitted(layer) is None else 0
 
 

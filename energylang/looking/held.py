@@ -13,7 +13,7 @@ from energylang.landscape.assign import assign
 from energylang.landscape.draws import stable_generator
 from energylang.models import sampling
 from energylang.models.positions import Tally, where
-from energylang.models.protocol import Change, Sample
+from energylang.models.protocol import Change, Readable, Sample
 from energylang.workspace.history import Holding, Push
 from energylang.workspace.workspace import Workspace
 
@@ -144,7 +144,7 @@ def generate_live(
     temp: float,
     topk: int,
     seed: int,
-    read: Collection[int] = (),
+    read: Collection[Readable] = (),
     tally: Tally | None = None,
 ) -> Sample:
     """What the live model says, under everything that is held, with the states of the layers that are ``read``."""

@@ -259,8 +259,8 @@ def meanings(
 
 
 def said_by(ws: Workspace, layer: int, state: Tensor) -> Tensor:
-    """(v,): the logits that a state (d,) of a layer gives through what it writes and the head alone: of a landscape that
-    the layer was given, what the state adds to the MLP's usual answer."""
+    """(v,): the logits that a state (d,) of a layer gives through what it writes and the head alone: of a landscape
+    that the layer was given, what the state adds to the MLP's usual answer."""
     text, fitted = ws.text, ws.fitted(layer)
     if fitted is not None:
         state = state.to(fitted.readout) @ fitted.readout

@@ -38,10 +38,11 @@ class Change:
     stream: to the stream itself).
     ``state``: a function of the layer's state (b, t, d) whose result is read instead of it.
     ``neurons``: a function of what the MLP's neurons answer (b, t, m), before it is written into the stream.
-    ``mlp``: a function of what the MLP reads (b, t, m) and of what it answers (b, t, d), whose result is written instead.
+    ``mlp``: a function of what the MLP reads (b, t, m) and answers (b, t, d), whose result is written instead.
     ``heads``: a function of what the attention heads read (b, t, heads, d / heads), before it is written.
-    ``landscapes``: the weight (d, d) of a fitted landscape (see ``splice``) instead of the live one; ``basins``: a function
-    of the states (b, t, d) in which it settles, whose result is spliced in. ``TextModel`` makes an ``mlp`` of both.
+    ``landscapes``: the weight (d, d) of a fitted landscape (see ``splice``) instead of the live one; ``basins``: a
+    function of the states (b, t, d) in which it settles, whose result is spliced in. ``TextModel`` makes an ``mlp`` of
+    both.
     ``also``: further changes of the same pass, each at positions of its own, done afterwards (without ``weights``).
     ``where``: at which positions of a text all of these but ``weights`` act (``None``: at all of them); a pass is
     given what became of it for its own tokens, as ``mask`` (b, t) bool. ``tally`` counts them.

@@ -1,7 +1,7 @@
 """How does an edit of a fitted landscape reach the model?
 
-A layer's MLP reads z and answers y; its fitted landscape settles z in a state x = settle(z, W). What an edit of W, or an
-intervention in x, changes is spliced in as a difference (``landscape.fitted``):
+A layer's MLP reads z and answers y; its fitted landscape settles z in a state x = settle(z, W). What an edit of W, or
+an intervention in x, changes is spliced in as a difference (``landscape.fitted``):
 
     y + (act(settle(z, W′)) − settle(z, W)) · readout,
 

@@ -11,11 +11,12 @@ from .observe import LAYER
 fit = Op(
     "fit",
     summary="Give a layer of a stream a landscape: a basin for each group of what its MLP reads.",
-    details="In closed form, from the inputs of the layer's MLP at the tokens of held-out text: their leading principal "
-    "components, whitened, fall into groups, and each group becomes an attractor. Half of the text is fitted, the other "
-    "half measures what came of it. Nothing that the model says changes; from here on the layer has basins, L14.B0 (with "
-    "most tokens) and on, and every operation of landscapes works on it. An edit of the landscape reaches the model as "
-    "the difference that it makes. `undo` takes the landscape away again. Layers that are landscapes need none.",
+    details="In closed form, from the inputs of the layer's MLP at the tokens of held-out text: their leading "
+    "principal components, whitened, fall into groups, and each group becomes an attractor. Half of the text is "
+    "fitted, the other half measures what came of it. Nothing that the model says changes; from here on the layer has "
+    "basins, L14.B0 (with most tokens) and on, and the operations of landscapes work on it. An edit of the landscape "
+    "reaches the model as the difference that it makes. `undo` takes the landscape away again. Layers that are "
+    "landscapes need none.",
     params=(
         LAYER,
         Param(
@@ -30,7 +31,7 @@ fit = Op(
         Param(
             "components",
             t.INT,
-            "principal components through which inputs are seen; auto: the number whose coverage is furthest above chance",
+            "principal components through which inputs are seen; auto: those whose coverage is furthest above chance",
             "auto",
             minimum=2,
             maximum=4096,

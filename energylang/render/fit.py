@@ -93,7 +93,7 @@ def fitting(found: results.Fitting) -> RenderableType:
         parts.append(tried)
     parts.append(
         Text(
-            f"nothing that the model says has changed; `survey L{found.layer}` shows the basins, `undo` takes them away",
+            f"what the model says is unchanged; `survey L{found.layer}` shows the basins, `undo` takes them away",
             style="dim",
         )
     )

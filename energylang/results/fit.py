@@ -45,11 +45,12 @@ class Fitting(Result):
     """The landscape that a layer was given: ``basins`` in ``dim`` dimensions, of inputs seen through ``components``
     (``chosen`` says which of the two was chosen, and ``tried`` by what).
 
-    ``attracting`` of the basins are fixed points that attract; the largest ``stability`` among them (below 1: it
-    attracts). Of tokens that were not fitted, the ``coverage`` settle in a basin (``chance``: of random directions), and
-    of these ``own`` in the basin of their nearest group. ``explained`` is the share of the MLP's answer that the basins
-    answer for: it is low, and need not be high, because edits are spliced in as differences. ``components_explained``
-    is the share of the inputs' variance that is seen. ``empty`` basins hold none of the fitted tokens.
+    ``attracting`` of the basins are fixed points that attract; ``stability`` is the largest among them (below 1 it
+    attracts). Of tokens that were not fitted, the ``coverage`` settle in a basin (``chance``: of random directions),
+    and of these ``own`` in the basin of their nearest group. ``explained`` is the share of the MLP's answer that the
+    basins answer for: it is low, and need not be high, because edits are spliced in as differences.
+    ``components_explained`` is the share of the inputs' variance that is seen. ``empty`` basins hold none of the fitted
+    tokens.
     ``tokens`` were fitted, ``unseen`` measured, ``of`` which text.
     """
 

@@ -15,7 +15,7 @@ What the checker knows about an operation, it knows from the declaration:
   operation without it checks, too:
 
       flow=Flow(surveys="layer")            the layer in this parameter is surveyed from here on; "*": all layers
-      flow=Flow(fits="layer")               the layer in this parameter has a landscape from here on, with numbered basins
+      flow=Flow(fits="layer")               the layer in this parameter has a landscape from here on
       flow=Flow(ends="target")              the basin in this parameter is none afterwards (remove)
       flow=Flow(ends="target", said="moved")   the same, said otherwise (move)
       flow=Flow(revives="layer")            the basins of this layer that were removed are back (restore);

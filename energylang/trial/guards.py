@@ -138,7 +138,8 @@ def _rise(ws: Workspace, made: Draft) -> float:
     """The relative rise of the loss with everything staged and the edit in place, against everything staged."""
     assert made.proposal is not None
     layer = made.plan.layer
-    assert made.version is not None and made.version.parent is not None
+    assert made.version is not None  # what has a proposal has both
+    assert made.version.parent is not None
     version = made.version.parent
     weight = ws.weight(version)
     staged = ws.running({i: at for i, at in enumerate(ws.state.layers) if not at.is_live and i >= layer})

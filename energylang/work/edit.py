@@ -267,6 +267,8 @@ def redirect(
 
     if dose is None and strength is not None:
         dose = dose_of(dosed(1.0).factors, strength * landscape.frobenius, value)
+    if dose is None and ws.fitted(layer) is not None:
+        dose = 1.0  # there the field of what is diverted is the target's: more moves others, too
     if ws.model.text is not None:
         dose, proposal, within = within_budget(ws, layer, dosed, damage, dose)
         share = _arriving(ws, landscape, proposal, states)

@@ -1,4 +1,4 @@
-"""A landscape for a layer that has none: read, fitted in closed form, measured on other text, and kept with the state."""
+"""A landscape for a layer that has none: read, fitted in closed form, measured on other text, kept with the state."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from energylang.errors import ElError
 from energylang.files.examples import words_of
 from energylang.files.storage import located
 from energylang.landscape.attractors import FIXED_POINT
-from energylang.landscape.coverage import Chosen, Coverage, Share, choose, measure
-from energylang.landscape.fitted import Fitted
+from energylang.landscape.coverage import BASINS, Chosen, Coverage, Share, choose, measure
+from energylang.landscape.fitted import ROOM, Fitted
 from energylang.landscape.fitted import fit as planted
 from energylang.landscape.layer import residual
 from energylang.landscape.lineage import Registry
@@ -51,6 +51,15 @@ def fit(
             code="EL253",
             hint=f"`survey L{layer}` shows its basins",
         )
+    room = ws.model.dims[layer] // ROOM
+    if basins is not None and basins > room:
+        raise ElError(
+            f"{basins} basins do not fit into the {ws.model.dims[layer]} dimensions of L{layer}",
+            code="EL206",
+            hint=f"at most {room} do",
+        )
+    if basins is None and room < min(BASINS):
+        basins = room
     windows, unseen, of = _windows(ws, text, tokens)
     fitting, new = (_read(ws, layer, each, seeds) for each in (windows, unseen))
     draws = ws.generator("fit", layer, seed)

@@ -630,12 +630,16 @@ def generate(
     places = {ws.read_at(i): i for i in range(ws.model.num_layers) if ws.has_landscape(i)}
     tally = Tally()
     made = generate_live(ws, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed, read=places, tally=tally)
-    found = [placed(ws, places[at], ws.live(places[at]), states) for at, states in made.states.items()]
+    read_in = {
+        places[at]: placed(ws, places[at], ws.live(places[at]), states) for at, states in made.states.items()
+    }
+    found = list(read_in.values())
+    columns = [read_in.get(layer) for layer in range(max(read_in, default=-1) + 1)]
     steps = tuple(
         results.TokenStep(
             text.token(token),
-            tuple(column.basins[i] if column.basins[i] >= 0 else None for column in found),
-            tuple(column.cosines[i] if column.basins[i] >= 0 else None for column in found),
+            tuple(at.basins[i] if at is not None and at.basins[i] >= 0 else None for at in columns),
+            tuple(at.cosines[i] if at is not None and at.basins[i] >= 0 else None for at in columns),
         )
         for i, token in enumerate(made.token_ids)
     )

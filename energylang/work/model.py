@@ -27,6 +27,8 @@ def load(ws: Workspace, model: str, session: bool) -> results.Info:
     workspace keeps the model it had."""
     found = checkpoint.load(model, base=ws.base, watch=ws.watcher)
     tensors, about = whole.taken_from(found)
+    if session and found.header.kind == PRETRAINED:
+        tensors, about = whole.beside(Path(str(found.metadata["folder"])))
     if not session:
         ws.adopt(found)
     elif about is None:
@@ -127,6 +129,13 @@ def save(ws: Workspace, path: str, session: bool) -> results.Saved:
     objection = unsavable(path, session, ws.model.header.kind)
     if objection is not None:
         raise objection
+    edited = [f"L{i}" for i, at in enumerate(ws.state.layers) if at.fit is not None and at.fit.staged.depth]
+    if edited and not session:
+        raise ElError(
+            f"the landscape that {edited[0]} was given is edited, and no weight of the model holds that",
+            code="EL504",
+            hint=f"`save … session=true` keeps it beside the weights; or `restore {edited[0]}` first",
+        )
     written, size = write_model(ws, path, session)
     return results.Saved(written, size, _written_hash(ws), session)
 
@@ -164,7 +173,7 @@ def write_model(ws: Workspace, path: str, session: bool = False) -> tuple[str, i
     """Write the model with everything staged, and (``session``) all that is known; the path as given and the size."""
     target = located(path, ws.base)
     if ws.model.header.kind == PRETRAINED:
-        return path, _write_folder(ws, target)
+        return path, _write_folder(ws, target, session)
     check_writable(target)
     if target.suffix in PT_SUFFIXES:
         return path, published.write_published(ws, path, published.session_data(ws))
@@ -174,9 +183,11 @@ def write_model(ws: Workspace, path: str, session: bool = False) -> tuple[str, i
     return path, check_regular(target)
 
 
-def _write_folder(ws: Workspace, target: Path) -> int:
-    """Write a pretrained model as a folder of the transformers library; the bytes written."""
+def _write_folder(ws: Workspace, target: Path, session: bool) -> int:
+    """Write a pretrained model as a folder of the transformers library, and (``session``) all that is known in a file
+    of it; the bytes written."""
     from energylang.models.pretrained.saving import save as save_folder
 
     with staged_made_live(ws) as model:
-        return save_folder(model, target)
+        size = save_folder(model, target)
+    return size + (whole.write_beside(ws, target) if session else 0)

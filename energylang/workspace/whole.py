@@ -14,14 +14,19 @@ something (variables, procedures) is not part of a session's state and is not ke
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import safetensors
+import safetensors.torch
 import torch
 from torch import Tensor
 
 from energylang.errors import CheckpointError
+from energylang.files.storage import write_atomic
 from energylang.landscape.components import Components
 from energylang.landscape.fitted import Fitted
 from energylang.landscape.lineage import KnownBasin, Registry
@@ -79,8 +84,9 @@ _NAMES = {
 _OF_VERSION = ("name", "parent", "factors", "edit", "depth", "root", "registry", "surveyed", "own")
 
 
-def written(ws: Workspace) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the description of a session, to be written beside its model's."""
+def written(ws: Workspace, *, all_originals: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the description of a session, to be written beside its model's. Without ``all_originals`` the
+    original weights are those of edited layers alone: the model's own are the others'."""
     timeline = ws.timeline
     writer = _Writer(_numbers(ws.model), ws.model.live)
     top = {
@@ -95,7 +101,8 @@ def written(ws: Workspace) -> tuple[dict[str, Tensor], dict[str, Any]]:
     writer.finish()
     tensors = writer.stacked()
     for index, layer in enumerate(ws.state.layers):
-        tensors[f"{PREFIX}original.{index}"] = ws.weight(layer.staged.root)
+        if all_originals or layer.depth or layer.live_depth:
+            tensors[f"{PREFIX}original.{index}"] = ws.weight(layer.staged.root)
     return tensors, {
         **about,
         "items": writer.items,
@@ -106,6 +113,35 @@ def written(ws: Workspace) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "original_hash": ws.original_hash,
         "staged_hash": ws.staged_hash(),
     }
+
+
+BESIDE = "energylang-session.safetensors"
+"""In the folder of a pretrained model."""
+
+
+def write_beside(ws: Workspace, folder: Path) -> int:
+    """Write a session into the folder of its model; the bytes written."""
+    tensors, about = written(ws, all_originals=False)
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    data = safetensors.torch.save(plain, {"session": json.dumps(about, separators=(",", ":"))})
+    write_atomic(folder / BESIDE, data)
+    return len(data)
+
+
+def beside(folder: Path) -> tuple[dict[str, Tensor], Any]:
+    """What ``write_beside`` wrote into a folder; (nothing, None) where there is nothing. Raises ``CheckpointError``."""
+    path = folder / BESIDE
+    if not path.is_file():
+        return {}, None
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            about = json.loads(file.metadata()["session"])
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 - it is no mapping
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        raise CheckpointError(
+            f"the session in {path} cannot be read: {error}",
+            hint="the file is damaged; without session=true its model loads",
+        ) from None
 
 
 def notes(model: Model, about: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -139,7 +175,9 @@ def restored(ws: Workspace, model: Model, tensors: Mapping[str, Tensor], about: 
     )
     try:
         for index in range(model.num_layers):
-            model.put(model.weight_key(index), tensors[f"{PREFIX}original.{index}"])
+            original = tensors.get(f"{PREFIX}original.{index}")
+            if original is not None:
+                model.put(model.weight_key(index), original)
         ws.adopt(model)
         names = {number: name for name, number in _numbers(model).items()}
         reader = _Reader(tensors, about["items"], names, model)

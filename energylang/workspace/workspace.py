@@ -503,7 +503,7 @@ class Workspace:
 
     def _hash(self, weights: Mapping[str, Tensor], landscapes: Mapping[int, Version]) -> str:
         edited = {i: version for i, version in landscapes.items() if version.depth}
-        more = {}
+        more: dict[str, Tensor] = {}
         for i, version in edited.items():
             fitted = self.fitted(i)
             assert fitted is not None  # its version is one of it

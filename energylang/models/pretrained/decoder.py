@@ -19,9 +19,9 @@ from energylang.errors import CheckpointError
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The parts of one block. ``up``, ``down`` and ``out`` are modules: ``up`` reads what the MLP is given, ``down_name`` the down-projection's parameter by its
-    full name; ``neurons`` is m, ``heads`` the number of attention heads and ``head_dim`` the numbers that each
-    writes."""
+    """The parts of one block. ``up``, ``down`` and ``out`` are modules: ``up`` reads what the MLP is given.
+    ``down_name`` is the down-projection's parameter by its full name; ``neurons`` is m, ``heads`` the number of
+    attention heads and ``head_dim`` the numbers that each writes."""
 
     module: nn.Module
     up: nn.Module
