@@ -245,6 +245,7 @@ def basin_used(walk: Walk, op: Op, basin: Any, place: ast.Expr) -> None:
         and ALL not in facts.surveyed
         and layer not in facts.surveyed
         and facts.now.given(layer) is None
+        and not _is_stream(walk)  # that is what is said of it
         and layer not in walk.unsurveyed
         and not place.span.source.legacy  # there, and here, such a layer is surveyed on the way
     ):
@@ -444,7 +445,9 @@ def _after(walk: Walk, node: ast.Command, op: Op, call: Call, now: Undoable, lay
         # What was known of the basins of another landscape there is no more.
         gone = {basin: loss for basin, loss in now.gone.items() if loss.layer != given}
         many = Fit(count if type(count) is int else None)
-        now = replace(now, fitted={**now.fitted, ALL if given is None else given: many}, gone=gone)
+        shaken = {key: span for key, span in now.shaken.items() if key != given}
+        where = ALL if given is None else given
+        now = replace(now, fitted={**now.fitted, where: many}, gone=gone, shaken=shaken)
     if flow.ends:
         basin = argument_value(walk, call.arguments.get(flow.ends))
         param = op.param(flow.ends)

@@ -58,7 +58,7 @@ class Concept:
         return self.states.mean(dim=0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class FittedState:
     """A landscape that a layer was given, and its weight: the staged version, and the one the live model runs with."""
 
