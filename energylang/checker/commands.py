@@ -10,7 +10,7 @@ from energylang.ops import TABLE
 from energylang.ops.spelling import operation_named
 from energylang.signature import types as t
 from energylang.signature.coerce import suggestion
-from energylang.signature.declaration import LACKS, UNKNOWN_VALUE, Effect, Op
+from energylang.signature.declaration import LACKS, NOT_FITTED, UNKNOWN_VALUE, Effect, Op
 from energylang.signature.saving import unsavable
 from energylang.syntax import ast
 
@@ -105,7 +105,10 @@ def effects(walk: Walk, node: ast.Command, op: Op, call: Call) -> t.Type:
         if need in needed and header is not None and capability not in header.capabilities:
             said = f"`{op.name}` {lacking.format(header.spec)}"
             if need == Effect.LANDSCAPE:
-                if need in op.effects:
+                if Effect.NATIVE in op.effects:
+                    layer, help = None, NOT_FITTED[1]
+                    said = f"`{op.name}` {NOT_FITTED[0].format(header.spec)}"
+                elif need in op.effects:
                     lacks = without_landscape(walk, op, call)
                     if lacks is None:
                         continue

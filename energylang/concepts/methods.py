@@ -150,7 +150,7 @@ def second_moment(ws: Workspace, layer: int, landscape: Landscape) -> Tensor:
 def _second_moment(ws: Workspace, layer: int, landscape: Landscape) -> Tensor:
     generator = ws.generator("second moment", layer)
     text = ws.text
-    groups = [token_states(text, ws.read_at(layer), MOMENT_TOKENS, generator)]
+    groups = [token_states(text, layer, MOMENT_TOKENS, generator)]
     if text.dialogue:
         said = [reply.text for _, reply in own_replies(ws, OWN_REPLIES, REPLY_TOKENS)]
         groups.append(decision_samples(text, said[::4], layer, pairs=2))

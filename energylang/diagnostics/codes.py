@@ -215,8 +215,8 @@ _ALL = (
         "a concept where a state of a fitted landscape is needed",
         "A concept is a direction of the stream. The landscape that `fit` gives a layer has states of its own, and no "
         "direction of the stream is one of them: name a basin or a seed.",
-        wrong='load "smollm2"\ncapture L14 calm "All is well."\nfit L14\ninject L14 calm\n',
-        right='load "smollm2"\nfit L14\ninject L14 42\n',
+        wrong='load "smollm2"\ncapture L14 calm "All is well."\nfit L14\nverify L14 calm\n',
+        right='load "smollm2"\nfit L14\nverify L14 42\n',
     ),
     Code(
         "EL253",

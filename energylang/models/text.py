@@ -254,6 +254,8 @@ class TextModel:
         """(b, t) -> (b, t, m): what enters a layer. Passes that differ from this layer on only can ``start`` here.
         With a ``cache`` the tokens come behind its own."""
         change, _ = spliced(NOTHING, self.landscapes, None)
+        if change is NOTHING:
+            return self.network.entering(self.live, self.config, tokens, layer, cache)
         return self.network.entering(self.live, self.config, tokens, layer, cache, change)
 
     def looks_back_from(self, layer: int) -> bool:

@@ -56,7 +56,8 @@ class Effect(Flag):
     EDITS = auto()  # proposes an edit of a layer's staged weight
     CHANGES = auto()  # changes other state of the session (undoable)
     TEXT = auto()  # needs a model that reads and writes text
-    LANDSCAPE = auto()  # needs layers that are energy landscapes
+    LANDSCAPE = auto()  # needs layers that are energy landscapes, or were given one
+    NATIVE = auto()  # … and the states of the model itself in them: a landscape that was fitted will not do
     FILES = auto()  # touches files
     LOADS = auto()  # brings a model
     TRAVELS = auto()  # moves through the history (undo, redo)
@@ -79,6 +80,13 @@ LACKS = {
 }
 """What an operation may need of a model: the code and what is said where it is missing, the capability, and what
 helps."""
+
+
+NOT_FITTED = (
+    "needs layers that are landscapes by themselves, and those of {} are a plain stream",
+    "the landscape that `fit` gives a layer has states of its own, in which concepts and other models have no place",
+)
+"""What is said, and what helps, of operations that need more than a fitted landscape."""
 
 
 class _Required:

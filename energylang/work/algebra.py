@@ -29,7 +29,7 @@ from energylang.models.index import PT_SUFFIXES
 from energylang.models.states import DECISION
 from energylang.signature.coerce import check_name
 from energylang.workspace.history import Concept
-from energylang.workspace.named import concept_named, no_state
+from energylang.workspace.named import concept_named
 from energylang.workspace.workspace import Workspace, check_layer
 
 _NOTHING = 1e-3  # of the parts' norm
@@ -144,8 +144,6 @@ def interpolate(ws: Workspace, first: str, second: str, steps: int) -> results.I
     """The states on the great circle from one concept to another, and the basins they settle in."""
     a, b = concept_named(ws, first), concept_named(ws, second)
     _same_layer([a, b])
-    if ws.fitted(a.layer) is not None:
-        raise no_state(a.layer, a)
     known_basins(ws, a.layer)
     u, v = _unit(a), _unit(b)
     angle = torch.acos((u @ v).clamp(-1, 1))

@@ -340,6 +340,9 @@ def effect(ws: Workspace, layer: int | None, concept: str) -> results.Effect:
     """What everything staged in a concept's layer does to it, against placebos of equal norm."""
     named = concept_at(ws, layer, concept)
     version = ws.memory(named.layer)
+    of_landscape = version.depth == 0 and ws.fitted(named.layer) is not None
+    if of_landscape:  # what is edited is the landscape that the layer was given
+        version = ws.staged(named.layer)
     held = [each for each in ws.state.interventions.values() if isinstance(each, Push)]
     if version.depth == 0 and held:
         return _effect_of_pushes(ws, named, held)
@@ -354,7 +357,8 @@ def effect(ws: Workspace, layer: int | None, concept: str) -> results.Effect:
     factors = [step.factors for step in version.chain if step.factors is not None]
     whole = functools.reduce(lambda left, right: left.joined(right), factors)
     if not ws.model.landscape:
-        return stream_effect(ws, halves(named)[1], whole, ws.weight(version.root))
+        root = ws.weight(version.root)
+        return stream_effect(ws, halves(named)[1], whole, root, of_landscape=of_landscape)
     return measure(ws, named, whole, ws.weight(version.root))
 
 

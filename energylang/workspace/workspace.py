@@ -36,7 +36,7 @@ from energylang.models.model import Model
 from energylang.models.protocol import Change, Readable, Settled
 from energylang.models.splice import Spliced
 from energylang.signature.coerce import as_statement, coerce
-from energylang.signature.declaration import LACKS, Effect, FromSetting, Op
+from energylang.signature.declaration import LACKS, NOT_FITTED, Effect, FromSetting, Op
 from energylang.signature.settings import AUTO, DEFAULTS
 from energylang.signature.values import BasinRef
 
@@ -182,6 +182,9 @@ class Workspace:
 
     def _check_landscape(self, op: Op, given: Mapping[str, Any]) -> None:
         """Raise ``ElError`` EL251 where the operation is about a layer that has no landscape."""
+        if Effect.NATIVE in op.effects and not self.model.landscape:
+            said, hint = NOT_FITTED
+            raise ElError(f"`{op.name}` {said.format(self.model.spec)}", code="EL251", hint=hint)
         about = layers_meant(given)
         if self.model.landscape or (
             Effect.LANDSCAPE in op.effects

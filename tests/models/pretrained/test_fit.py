@@ -278,6 +278,24 @@ def test_edits_are_heard_when_they_are_applied(session: Session):
     assert torch.equal(logits(session), before) and session.status().is_original
 
 
+def test_the_effect_of_an_edit_is_measured_beside_random_ones(session: Session):
+    session.run('capture L1 sad ["so low today", "all is lost", "nothing is left", "so sad and cold"]')
+    with pytest.raises(ScriptError, match="EL513"):
+        session.run("effect L1 sad")
+    session.run("redirect L1.B4 to=L1.B1 damage=1\napply L1")
+    found = session.run("effect L1 sad")
+    assert found.loss_change != 0 and found.log_prob_after != found.log_prob_before
+
+
+def test_the_explorer_follows_a_fit(session: Session):
+    from energylang.work.overview import Overview
+
+    seen = Overview(session, 1)
+    assert seen.map().points and seen.facts(3).meaning is not None
+    session.run("fit L2 basins=4 components=5 tokens=400")
+    assert seen.facts(3).meaning is not None
+
+
 def test_another_fit_replaces_the_landscape(session: Session):
     session.run(f"remove L1.B2 {FORCED}\napply L1")
     before = session.fitted(1)
