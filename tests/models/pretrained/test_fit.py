@@ -278,6 +278,16 @@ def test_edits_are_heard_when_they_are_applied(session: Session):
     assert torch.equal(logits(session), before) and session.status().is_original
 
 
+def test_a_landscape_may_last_for_a_block(session: Session):
+    before = logits(session)
+    session.run("with fit L2 basins=4 components=4 tokens=400:\n    survey L2\n    inject L2 42")
+    assert not session.has_landscape(2) and session.has_landscape(1)
+    session.run(
+        "attempt:\n    fit L3 basins=4 components=4 tokens=400\n    require 1 > 2, \"no\"\nelse:\n    survey L1"
+    )
+    assert not session.has_landscape(3) and torch.equal(logits(session), before)
+
+
 def test_the_effect_of_an_edit_is_measured_beside_random_ones(session: Session):
     session.run('capture L1 sad ["so low today", "all is lost", "nothing is left", "so sad and cold"]')
     with pytest.raises(ScriptError, match="EL513"):
