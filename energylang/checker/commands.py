@@ -10,16 +10,14 @@ from energylang.ops import TABLE
 from energylang.ops.spelling import operation_named
 from energylang.signature import types as t
 from energylang.signature.coerce import suggestion
-from energylang.signature.declaration import LACKS, UNKNOWN_VALUE, Effect, Op
+from energylang.signature.declaration import LACKS, NOT_FITTED, UNKNOWN_VALUE, Effect, Op
 from energylang.signature.saving import unsavable
-from energylang.signature.values import Layer
 from energylang.syntax import ast
 
 from .binding import bind, bind_procedure, constant, known
 from .facts import UNKNOWN, replace
-from .flow import find, know, leaves, needs_model, uses
+from .flow import find, know, leaves, needs_model, uses, without_landscape
 from .known import argument_value
-from .known import known as meant
 from .old import Use, differences, quoted
 from .scope import SOME_MODEL, Argument, Call, Given, LayerOf, ModelState, SeedOf
 from .walk import Walk
@@ -105,13 +103,27 @@ def effects(walk: Walk, node: ast.Command, op: Op, call: Call) -> t.Type:
     needed = op.needs({name: known(value) for name, value in call.arguments.items()})
     for need, (code, capability, lacking, help) in LACKS.items():
         if need in needed and header is not None and capability not in header.capabilities:
-            layer = meant(walk, call.places["layer"]) if "layer" in call.places else None
             said = f"`{op.name}` {lacking.format(header.spec)}"
-            if need == Effect.LANDSCAPE and isinstance(layer, Layer):
-                if layer.index >= len(header.dims):
-                    continue  # said already
-                said = f"{layer} of {header.spec} has no landscape"
-            walk.problems.add(code, said, node.name_span, help=help)
+            if need == Effect.LANDSCAPE:
+                if Effect.NATIVE in op.effects:
+                    layer, help = None, NOT_FITTED[1]
+                    said = f"`{op.name}` {NOT_FITTED[0].format(header.spec)}"
+                elif need in op.effects:
+                    lacks = without_landscape(walk, op, call)
+                    if lacks is None:
+                        continue
+                    layer = lacks[0]
+                else:
+                    layer, help = None, ""
+                if layer is not None:
+                    if layer >= len(header.dims):
+                        continue  # said already
+                    said = f"L{layer} of {header.spec} has no landscape"
+                    help = f"`fit L{layer}` gives it one"
+            find(walk, code, said, node.name_span, help=help)
+    if op.flow.fits and header is not None and "landscape" in header.capabilities:
+        find(walk, "EL253", f"the layers of {header.spec} are landscapes already", node.name_span,
+             help="`survey` shows their basins")  # fmt: skip
     uses(walk, node, op, call)
     if node.span.source.legacy:
         compare_with_old(walk, node, op, call)

@@ -125,11 +125,19 @@ class Made:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """A landscape that a layer was given, with so many basins (``None``: only the run knows)."""
+
+    basins: int | None
+
+
+@dataclass(frozen=True)
 class Undoable:
     """The facts that ``undo`` brings back. ``open``: there may be concepts that are not known here.
 
     ``edited`` are the edits in force by layer, ``staged`` those that the live model does not have, ``shaken``
-    those since the layer's last survey.
+    those since the layer's last survey; ``fitted`` the landscapes that layers of a stream were given (``ALL``: any may
+    have one).
     """
 
     gone: Mapping[Any, Loss] = field(default_factory=dict)
@@ -138,6 +146,11 @@ class Undoable:
     staged: Mapping[Any, Span] = field(default_factory=dict)
     shaken: Mapping[Any, Span] = field(default_factory=dict)
     open: bool = False
+    fitted: Mapping[Any, Fit] = field(default_factory=dict)
+
+    def given(self, layer: Any) -> Fit | None:
+        """The landscape that a layer was given."""
+        return self.fitted.get(layer) or self.fitted.get(ALL)
 
     def join(self, other: Undoable) -> Undoable:
         if self is other:
@@ -149,7 +162,20 @@ class Undoable:
             self.staged if self.staged is other.staged else {**other.staged, **self.staged},
             self.shaken if self.shaken is other.shaken else {**other.shaken, **self.shaken},
             self.open or other.open,
+            _on_both(self, other),
         )
+
+
+def _on_both(left: Undoable, right: Undoable) -> Mapping[Any, Fit]:
+    """The landscapes that there are on both ways."""
+    if left.fitted is right.fitted:
+        return left.fitted
+    found = {}
+    for key in (*left.fitted, *(key for key in right.fitted if key not in left.fitted)):
+        one, other = left.given(key), right.given(key)
+        if one is not None and other is not None:
+            found[key] = one if one == other else Fit(None)
+    return found
 
 
 def either(left: Mapping[Any, Loss], right: Mapping[Any, Loss]) -> Mapping[Any, Loss]:
@@ -576,7 +602,7 @@ def _common(left: Values, right: Values) -> Values:
 
 NOTHING = Facts()
 """The facts of a session in which nothing has been done yet."""
-OPEN = Undoable(open=True)
+OPEN = Undoable(open=True, fitted={ALL: Fit(None)})
 UNKNOWN = Facts(
     surveyed=frozenset((ALL,)),
     seen=frozenset((ALL,)),

@@ -20,11 +20,25 @@ from energylang.signature.settings import SETTINGS, of_setting
 from energylang.signature.values import BasinRef, ConceptName, Layer, PartName
 from energylang.syntax import ast
 
-from .facts import ALL, Facts, Loss, Made, OneOf, Place, Symbol, Undoable, basin_layer, layer_index, replace
+from .facts import (
+    ALL,
+    Facts,
+    Fit,
+    Loss,
+    Made,
+    OneOf,
+    Place,
+    Symbol,
+    Undoable,
+    basin_layer,
+    layer_index,
+    replace,
+)
 from .known import argument_value, known, layer_of
 from .scope import SOME_MODEL, Argument, Call, LayerOf
 from .walk import Walk
 
+ELSEWHERE = "name a basin (L14.B7) or a seed; concepts are written by `inject-concept` and `steer`"
 DIRECTIONS = (t.BASIN, t.BASINS, t.DIRECTION)
 MAX_PLACES = 100
 
@@ -165,6 +179,11 @@ def _use(walk: Walk, op: Op, param: Param, value: Any, place: ast.Expr, layer: A
             anywhere = op.flow.reads or (_is_stream(walk) and _takes_layers(op))
             concept_used(walk, value.name, place, None if anywhere else layer)
     elif param.type == t.DIRECTION and isinstance(value, ConceptName):
+        if _is_stream(walk) and Effect.LANDSCAPE in op.effects and walk.facts.now.given(layer) is not None:
+            find(
+                walk, "EL252", f"@{value.name} is a direction of the stream, and `{op.name}` needs one of the "
+                "landscape that the layer was given", place, help=ELSEWHERE,
+            )  # fmt: skip
         concept_used(walk, value.name, place, layer)
     elif param.type in (t.CONCEPTS, t.PARTS):
         _parts_used(walk, op, value, place, layer)
@@ -193,11 +212,13 @@ def _parts_used(walk: Walk, op: Op, value: Any, place: ast.Expr, layer: Any) -> 
         if isinstance(item, ConceptName):
             concept_used(walk, item.name, place, None if stream or not isinstance(layer, int) else layer)
         elif isinstance(item, BasinRef | Symbol):
-            if stream and isinstance(item, BasinRef):
-                walk.problems.add(
-                    "EL251", f"L{item.layer} of {stream} has no landscape", place.span,
-                    help="neurons (L0.N3), heads (L0.H1) and concepts are parts of a stream",
-                )  # fmt: skip
+            if stream and isinstance(item, BasinRef) and walk.facts.now.given(item.layer) is None:
+                if Effect.LANDSCAPE not in op.effects:  # of these it is said already
+                    walk.problems.add(
+                        "EL251", f"L{item.layer} of {stream} has no landscape", place.span,
+                        help=f"`fit L{item.layer}` gives it one; neurons (L0.N3), heads (L0.H1) and concepts are "
+                        "parts of a stream",
+                    )  # fmt: skip
             else:
                 basin_used(walk, op, item, place)
 
@@ -223,6 +244,8 @@ def basin_used(walk: Walk, op: Op, basin: Any, place: ast.Expr) -> None:
         layer is not None
         and ALL not in facts.surveyed
         and layer not in facts.surveyed
+        and facts.now.given(layer) is None
+        and not _is_stream(walk)  # that is what is said of it
         and layer not in walk.unsurveyed
         and not place.span.source.legacy  # there, and here, such a layer is surveyed on the way
     ):
@@ -239,11 +262,48 @@ def basin_used(walk: Walk, op: Op, basin: Any, place: ast.Expr) -> None:
             help=f"`survey {shown if isinstance(layer, int) else written.partition('.')[0]}` first: "
             "it finds the basins and gives them their numbers",
         )  # fmt: skip
+    if isinstance(basin, BasinRef) and _beyond(walk, basin, place):
+        return
     loss = walk.facts.now.gone.get(basin) if isinstance(basin, BasinRef | Symbol) else None
     if loss is not None:
         _gone(walk, op, basin, loss, place)
     else:
         basin_shaken(walk, basin, place)
+
+
+def _beyond(walk: Walk, basin: BasinRef, place: ast.Expr) -> bool:
+    """EL304 for a number that a landscape does not have: it was given so many basins, and neither a survey nor an edit
+    has added any since."""
+    facts, given = walk.facts, walk.facts.now.fitted.get(basin.layer)
+    if given is None or given.basins is None or basin.basin < given.basins:
+        return False
+    if {ALL, basin.layer} & {*facts.seen, *facts.now.edited}:
+        return False
+    find(
+        walk, "EL304", f"there is no {basin}: `fit` gave L{basin.layer} {given.basins} basins", place,
+        help=f"they are L{basin.layer}.B0 to L{basin.layer}.B{given.basins - 1}",
+    )  # fmt: skip
+    return True
+
+
+def without_landscape(walk: Walk, op: Op, call: Call) -> tuple[int | None] | None:
+    """The layer of a stream that the operation needs a landscape of, and that was not given one on every way to here
+    (``None`` in its place: any layer); nothing where all is well."""
+    now = walk.facts.now
+    if ALL in now.fitted:
+        return None
+    meant: list[Any] = []
+    for param in op.params:
+        value = argument_value(walk, call.arguments.get(param.name))
+        for item in value if isinstance(value, tuple | OneOf) and not isinstance(value, Symbol) else (value,):
+            if isinstance(item, BasinRef):
+                meant.append(item.layer)
+            elif param.type == t.LAYER and param.name in ("layer", "to"):
+                meant.append(layer_index(item))
+    for layer in meant:
+        if isinstance(layer, int) and now.given(layer) is None:
+            return (layer,)
+    return None if now.fitted else (None,)
 
 
 def _gone(walk: Walk, op: Op, basin: Any, loss: Loss, place: ast.Expr) -> None:
@@ -375,6 +435,19 @@ def _after(walk: Walk, node: ast.Command, op: Op, call: Call, now: Undoable, lay
             staged={**now.staged, where: span},
             shaken={**now.shaken, where: span},
         )
+    if flow.fits:
+        given = _layer(walk, call, flow.fits)
+        param = op.param("basins")
+        assert param is not None  # or it plants nothing
+        count = (
+            argument_value(walk, call.arguments["basins"]) if "basins" in call.arguments else param.default
+        )
+        # What was known of the basins of another landscape there is no more.
+        gone = {basin: loss for basin, loss in now.gone.items() if loss.layer != given}
+        many = Fit(count if type(count) is int else None)
+        shaken = {key: span for key, span in now.shaken.items() if key != given}
+        where = ALL if given is None else given
+        now = replace(now, fitted={**now.fitted, where: many}, gone=gone, shaken=shaken)
     if flow.ends:
         basin = argument_value(walk, call.arguments.get(flow.ends))
         param = op.param(flow.ends)

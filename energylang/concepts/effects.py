@@ -96,7 +96,7 @@ class Ruler:
         asked, heard = text.choosing_prompts, _heard(concept.texts)
         unedited = Change(
             weights={
-                layer: self.session.weight(self.session.staged(layer).root)
+                layer: self.session.weight(self.session.memory(layer).root)
                 for layer in range(self.session.model.num_layers)
             }
         )

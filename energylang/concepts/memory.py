@@ -72,7 +72,7 @@ def memory_edit(
     chosen_by, measured_by = halves(concept)
     layer, name = concept.layer, "remove-concept" if away else "inject-concept"
     transposed = ws.model.header.transposed
-    weight = ws.weight(ws.staged(layer))
+    weight = ws.weight(ws.memory(layer))
     direction = pushes(ws, chosen_by, (layer,))[layer].to(weight)
     try:
         query = query_of(key_of(ws.text, chosen_by), moment_of(ws, layer)).to(weight)

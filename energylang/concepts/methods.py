@@ -32,7 +32,6 @@ from energylang.landscape.lowrank import LowRank
 from energylang.landscape.proposal import Proposal, resting
 from energylang.landscape.redirect import redirect
 from energylang.looking.gauge import Gauge
-from energylang.models.protocol import Change
 from energylang.models.states import decision_samples, token_states
 from energylang.trial.draft import Draft, Plan
 from energylang.trial.staging import draft
@@ -233,10 +232,10 @@ def within_budget(
     one dose to be tried, where one is given."""
     weight = ws.weight(ws.staged(layer))
     gauge = Gauge(ws, layer, ws.text.choosing_windows(CHOOSING_WINDOWS))
-    base = gauge.losses(Change(weights={layer: weight}))
+    base = gauge.losses(ws.weighing(layer, weight))
 
     def rise(proposal: Proposal) -> float:
-        return gauge.rise_at_most(Change(weights={layer: proposal.factors.added_to(weight)}), base)
+        return gauge.rise_at_most(ws.weighing(layer, proposal.factors.added_to(weight)), base)
 
     if only is not None:
         doses = (only,)

@@ -35,15 +35,20 @@ _CONTRASTS = 16
 
 
 @torch.no_grad()
-def stream_effect(ws: Workspace, concept: Concept, factors: LowRank, weight: Tensor) -> Effect:
-    """Effect, damage and control of adding ``factors`` to the ``weight`` of the concept's layer."""
+def stream_effect(
+    ws: Workspace, concept: Concept, factors: LowRank, weight: Tensor, *, of_landscape: bool = False
+) -> Effect:
+    """Effect, damage and control of adding ``factors`` to the ``weight`` of the concept's layer (``of_landscape``: to
+    that of the landscape that it was given)."""
     layer, text = concept.layer, ws.text
+    transposed = ws.model.header.transposed and not of_landscape
 
     def changed(edit: LowRank | None) -> Change:
-        return Change(weights={layer: weight if edit is None else edit.added_to(weight)})
+        made = {layer: weight if edit is None else edit.added_to(weight)}
+        return Change(landscapes=made) if of_landscape else Change(weights=made)
 
     generator = stable_generator("placebo", ws.setting("seed"), layer, concept.name)
-    random = [other_values(factors, generator, transposed=ws.model.header.transposed) for _ in range(RANDOM)]
+    random = [other_values(factors, generator, transposed=transposed) for _ in range(RANDOM)]
     ruler = StreamRuler(ws, concept, layer)
     gauge = Gauge(ws, layer, text.measuring_windows(text.sizes.windows))
     unedited = changed(None)

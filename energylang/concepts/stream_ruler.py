@@ -113,12 +113,8 @@ class _Recogniser:
         before: list[str] = []
         for k, said in enumerate(concept.texts[:: max(1, len(concept.texts) // _TURNS)][:_TURNS]):
             before += [asked[k % len(asked)], said]
-        unedited = Change(
-            weights={
-                layer: ws.weight(state.staged.root)
-                for layer, state in enumerate(ws.state.layers)
-                if state.live.depth
-            }
+        unedited = ws.running(
+            {layer: at.as_loaded for layer, at in enumerate(ws.state.layers) if at.live_depth}
         )
         contexts = (
             [text.prompt_ids(prompt) for prompt in prompts],

@@ -205,8 +205,24 @@ _ALL = (
         "a layer without a landscape",
         "Operations on basins need layers that are energy landscapes. The layers of a plain transformer are a stream, "
         "on which concepts, `inject-concept` (by memory alone), `steer`, `push`, `ablate` of neurons and heads, "
-        "`classify`, `trace`, `generate` and `benchmark` work.",
+        "`classify`, `trace`, `generate` and `benchmark` work. `fit` gives such a layer a landscape; it must have one "
+        "on every way to the statement.",
         wrong='load "smollm2"\nsurvey L14\n',
+        right='load "smollm2"\nfit L14\nsurvey L14\n',
+    ),
+    Code(
+        "EL252",
+        "a concept where a state of a fitted landscape is needed",
+        "A concept is a direction of the stream. The landscape that `fit` gives a layer has states of its own, and no "
+        "direction of the stream is one of them: name a basin or a seed.",
+        wrong='load "smollm2"\ncapture L14 calm "All is well."\nfit L14\nverify L14 calm\n',
+        right='load "smollm2"\nfit L14\nverify L14 42\n',
+    ),
+    Code(
+        "EL253",
+        "the layer is a landscape already",
+        "`fit` gives layers of a plain transformer a landscape. Layers that are landscapes have theirs.",
+        wrong='load "tiny"\nfit L3\n',
         right='load "tiny"\nsurvey L3\n',
     ),
     Code(

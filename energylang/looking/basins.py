@@ -169,6 +169,13 @@ def survey_starts(ws: Workspace, layer: int, inits: int, seed: int, doublings: i
     return states
 
 
+def random_starts(ws: Workspace, layer: int, inits: int) -> int:
+    """With how many random starts a layer is surveyed. A landscape that a layer was given is surveyed from the states
+    to which tokens lead (``learn``) and from its known basins: random starts end in mixtures of its patterns, where
+    no token ever comes."""
+    return inits if ws.fitted(layer) is None else 0
+
+
 def check_room(count: int, landscape: Landscape) -> None:
     """Raise ``ElError`` where so many states would not fit into memory."""
     try:
@@ -182,8 +189,10 @@ def check_room(count: int, landscape: Landscape) -> None:
 
 
 def installed_centres(ws: Workspace, layer: int) -> list[Tensor]:
-    """Centres (d,) of the living basins that edits have installed."""
+    """Centres (d,) of the living basins that edits, or the fit of the landscape, have installed."""
     version = ws.staged(layer)
+    if ws.fitted(layer) is not None:
+        return [basin.centre for basin in version.registry.alive() if basin.installed]
     found = [version.registry.get(id) for id in version.installed]
     return [basin.centre for basin in found if basin is not None and basin.status == "alive"]
 
@@ -380,7 +389,7 @@ def name_of(registry: Registry, rests: Tensor) -> list[int | None]:
 def settled_basins(ws: Workspace, layer: int, states: Tensor, *, register: bool = False) -> list[int | None]:
     """Basins in which token states (n, d) of the LIVE layer settle; ``None`` for none, and without ``register`` for one
     that is not known yet."""
-    found = placed(ws, layer, ws.state.layers[layer].live, states, register=register)
+    found = placed(ws, layer, ws.live(layer), states, register=register)
     return [basin if basin >= 0 else None for basin in found.basins]
 
 
@@ -388,7 +397,8 @@ def known_basins(ws: Workspace, layer: int) -> Registry:
     """The basins of a layer's staged landscape; one that was never surveyed is surveyed first."""
     version = ws.staged(layer)
     if not version.surveyed:
-        learn(ws, layer, find_basins(ws, layer, int(ws.setting("inits")), 0, radius=False))
+        inits = random_starts(ws, layer, int(ws.setting("inits")))
+        learn(ws, layer, find_basins(ws, layer, inits, 0, radius=False))
     return version.registry
 
 

@@ -13,7 +13,7 @@ from energylang.landscape.assign import assign
 from energylang.landscape.draws import stable_generator
 from energylang.models import sampling
 from energylang.models.positions import Tally, where
-from energylang.models.protocol import Change, Sample
+from energylang.models.protocol import Change, Readable, Sample
 from energylang.workspace.history import Holding, Push
 from energylang.workspace.workspace import Workspace
 
@@ -25,7 +25,7 @@ class _Within:
 
     def __init__(self, ws: Workspace, holding: Holding) -> None:
         layer = holding.layer
-        self.landscape = ws.landscape_of(layer, ws.state.layers[layer].live)
+        self.landscape = ws.landscape_of(layer, ws.live(layer))
         self.eps = float(ws.setting("eps"))
         self.kicks = partial(ws.generator, "assign", layer)
         self.holding = holding
@@ -50,7 +50,12 @@ def standing(ws: Workspace, tally: Tally | None = None) -> Change:
             others.append(pushing(ws, held.directions, held.strength, held.at, tally))
         else:
             others.append(scaling(ws, held.neurons, held.heads, held.directions, held.factor, held.at, tally))
-    return Change(state={layer: _doing(held) for layer, held in by_layer.items()}, also=tuple(others))
+    acting = [ws.acting(layer, _doing(held)) for layer, held in by_layer.items()]
+    return Change(
+        state={layer: act for each in acting for layer, act in each.state.items()},
+        basins={layer: act for each in acting for layer, act in each.basins.items()},
+        also=tuple(others),
+    )
 
 
 def pushing(
@@ -69,9 +74,12 @@ def scaling(
     factor: float,
     at: str,
     tally: Tally | None = None,
+    *,
+    of_basins: bool = False,
 ) -> Change:
     """A change that multiplies what neurons answer, what heads read, and the part of a layer's states in the span of
-    directions (k, d), orthonormal rows: by layer, at positions. With 0 they are ablated."""
+    directions (k, d), orthonormal rows: by layer, at positions. With 0 they are ablated. ``of_basins``: the
+    directions are of a landscape's states, which in a layer that was given one are not those of the stream."""
 
     def columns(numbers: Sequence[int], axis: int) -> Callable[[Tensor], Tensor]:
         def act(values: Tensor) -> Tensor:
@@ -91,7 +99,8 @@ def scaling(
     return Change(
         neurons={layer: columns(numbers, 2) for layer, numbers in neurons.items()},
         heads={layer: columns(numbers, 2) for layer, numbers in heads.items()},
-        state={layer: along(rows) for layer, rows in directions.items()},
+        state={k: along(rows) for k, rows in directions.items() if not (of_basins and ws.fitted(k))},
+        basins={k: along(rows) for k, rows in directions.items() if of_basins and ws.fitted(k)},
         where=where(at, ws.text.encode),
         tally=tally,
     )
@@ -135,7 +144,7 @@ def generate_live(
     temp: float,
     topk: int,
     seed: int,
-    read: Collection[int] = (),
+    read: Collection[Readable] = (),
     tally: Tally | None = None,
 ) -> Sample:
     """What the live model says, under everything that is held, with the states of the layers that are ``read``."""

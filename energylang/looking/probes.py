@@ -23,6 +23,7 @@ from energylang.landscape.energy import lyapunov
 from energylang.landscape.survey import survey
 from energylang.looking import basins as observing
 from energylang.looking.basins import known_basins
+from energylang.models.states import token_states
 from energylang.signature.values import ConceptName
 from energylang.workspace.named import concept_at, fresh_registry
 from energylang.workspace.workspace import Workspace, check_layer
@@ -99,7 +100,11 @@ def probe_map(
     known = known_basins(ws, layer)
     landscape = ws.landscape_of(layer)
     check_room(n_probes, landscape)
-    draws = starts(n_probes, landscape.dim, ws.generator("probes", layer), landscape.weight)
+    generator = ws.generator("probes", layer)
+    if ws.fitted(layer) is None:
+        draws = starts(n_probes, landscape.dim, generator, landscape.weight)
+    else:  # random ones end where no token comes
+        draws = token_states(ws.text, ws.read_at(layer), n_probes, generator).to(landscape.weight)
     eps = float(ws.setting("eps"))
     found = survey(landscape, draws, eps=eps, generator=ws.generator("probe kicks", layer))
     version = ws.staged(layer)

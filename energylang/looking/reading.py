@@ -18,16 +18,17 @@ def live_registry(ws: Workspace, layer: int) -> tuple[Landscape, Registry]:
     """The live landscape of a layer and the basins known in it; a layer that was never surveyed is surveyed."""
     check_layer(ws.model, layer)
     here, state = ws.state, ws.state.layers[layer]
-    if not state.live.surveyed:
+    live = ws.live(layer)
+    if not live.surveyed:
         try:
-            if state.live is not state.staged:
+            if live is not ws.staged(layer):
                 layers = [*here.layers]
-                layers[layer] = replace(state, staged=state.live)
+                layers[layer] = state.with_staged(live)
                 ws.state = replace(here, layers=tuple(layers))
             known_basins(ws, layer)
         finally:
             ws.state = here
-    return ws.landscape_of(layer, state.live), state.live.registry
+    return ws.landscape_of(layer, live), live.registry
 
 
 @torch.no_grad()
@@ -35,5 +36,5 @@ def read(ws: Workspace, layer: int, windows: Tensor, *, register: bool = True) -
     """In which basin of the live layer does every token of the windows (w, t) settle?"""
     live_registry(ws, layer)
     states = live_states(ws, windows, layer)
-    found = placed(ws, layer, ws.state.layers[layer].live, states, register=register)
+    found = placed(ws, layer, ws.live(layer), states, register=register)
     return Reading(windows.tolist(), found)

@@ -22,7 +22,7 @@ from energylang import results
 from energylang.landscape.assign import Placed, assign, place
 from energylang.landscape.clusters import cosine_rows
 from energylang.looking.held import standing
-from energylang.models.protocol import Change
+from energylang.models.protocol import Change, Readable
 from energylang.models.states import window_states
 from energylang.workspace.named import fresh_registry, keep_registry
 from energylang.workspace.workspace import Workspace
@@ -116,7 +116,7 @@ def heldout(ws: Workspace) -> Tensor:
 
 def live_states(ws: Workspace, windows: Tensor, layer: int) -> Tensor:
     """(n, d): the states of all tokens of the windows (w, t) in the live model, with its interventions."""
-    versions = tuple(state.live for state in ws.state.layers)
+    versions = tuple(version for state in ws.state.layers for version in state.versions)
     active = ws.state.interventions or None
     return _states(ws, windows, layer, versions, standing(ws), active)
 
@@ -124,13 +124,9 @@ def live_states(ws: Workspace, windows: Tensor, layer: int) -> Tensor:
 def staged_states(ws: Workspace, windows: Tensor, layer: int) -> Tensor:
     """(n, d): the states of all tokens of the windows (w, t) in the model as staged, without interventions."""
     layers = ws.state.layers
-    weights = {
-        index: ws.weight(state.staged)
-        for index, state in enumerate(layers)
-        if not torch.equal(ws.weight(state.staged), ws.model.weight(index))
-    }
-    versions = tuple(state.staged for state in layers)
-    return _states(ws, windows, layer, versions, Change(weights=weights), None)
+    change = ws.running({index: state for index, state in enumerate(layers) if not state.is_live})
+    versions = tuple(version for state in layers for version in state.all_live.versions)
+    return _states(ws, windows, layer, versions, change, None)
 
 
 def _states(
@@ -141,18 +137,20 @@ def _states(
     change: Change,
     interventions: object,
 ) -> Tensor:
-    """The states of one pass, kept until another one is asked for: the layers share it."""
-    before = ws.cache.passed
+    """The states of one pass, kept until another one is asked for: the layers share it. (Of a model whose layers are a
+    stream, those of the one layer that was given a landscape.)"""
+    before, at = ws.cache.passed, ws.read_at(layer)
     if (
         before is None
         or before.versions != versions
+        or at not in before.states
         or before.interventions is not interventions
         or not torch.equal(before.windows, windows)
     ):
-        states = window_states(ws.text, windows, change)
+        states = window_states(ws.text, windows, change, None if at == layer else (at,))
         before = Passed(windows, versions, interventions, states)
         ws.cache.passed = before if sum(state.numel() for state in states.values()) <= _KEPT else None
-    found: Tensor = before.states[layer].flatten(0, 1)
+    found: Tensor = before.states[at].flatten(0, 1)
     return found
 
 
@@ -163,7 +161,7 @@ class Passed:
     windows: Tensor
     versions: tuple[Version, ...]
     interventions: object
-    states: dict[int, Tensor]
+    states: dict[Readable, Tensor]
 
 
 # ------------------------------------------------------------------------------------------- basins
@@ -261,6 +259,9 @@ def meanings(
 
 
 def said_by(ws: Workspace, layer: int, state: Tensor) -> Tensor:
-    """(v,): the logits that a state (d,) of a layer gives through what it writes and the head alone."""
-    text = ws.text
+    """(v,): the logits that a state (d,) of a layer gives through what it writes and the head alone: of a landscape
+    that the layer was given, what the state adds to the MLP's usual answer."""
+    text, fitted = ws.text, ws.fitted(layer)
+    if fitted is not None:
+        state = state.to(fitted.readout) @ fitted.readout
     return text.network.said_by(text.live, text.config, layer, state).float()

@@ -190,11 +190,13 @@ def sum_fault(
     )
 
 
-def fingerprint(model: Model, instead: Mapping[str, Tensor] | None = None) -> str:
+def fingerprint(
+    model: Model, instead: Mapping[str, Tensor] | None = None, more: Mapping[str, Tensor] | None = None
+) -> str:
     """SHA-256 (hex) over names, dtypes, shapes and bytes of the weights, in natural order.
 
     ``instead`` holds tensors by canonical name to hash in place of the live ones: the fingerprint the
-    model would have with them.
+    model would have with them; ``more`` are hashed behind them.
 
     A tensor's digest is remembered as long as the tensor lives, with no copy of it. It is used again for the same
     tensor object when torch has counted no write into it since and the CRC-32 of its bytes, taken every time, is the
@@ -206,6 +208,8 @@ def fingerprint(model: Model, instead: Mapping[str, Tensor] | None = None) -> st
     whole = hashlib.sha256()
     for name, tensor in model.live.items():
         whole.update(_digest(name, (instead or {}).get(name, tensor)))
+    for name, tensor in (more or {}).items():
+        whole.update(_digest(name, tensor))
     return whole.hexdigest()
 
 

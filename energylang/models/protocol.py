@@ -38,7 +38,11 @@ class Change:
     stream: to the stream itself).
     ``state``: a function of the layer's state (b, t, d) whose result is read instead of it.
     ``neurons``: a function of what the MLP's neurons answer (b, t, m), before it is written into the stream.
+    ``mlp``: a function of what the MLP reads (b, t, m) and answers (b, t, d), whose result is written instead.
     ``heads``: a function of what the attention heads read (b, t, heads, d / heads), before it is written.
+    ``landscapes``: the weight (d, d) of a fitted landscape (see ``splice``) instead of the live one; ``basins``: a
+    function of the states (b, t, d) in which it settles, whose result is spliced in. ``TextModel`` makes an ``mlp`` of
+    both.
     ``also``: further changes of the same pass, each at positions of its own, done afterwards (without ``weights``).
     ``where``: at which positions of a text all of these but ``weights`` act (``None``: at all of them); a pass is
     given what became of it for its own tokens, as ``mask`` (b, t) bool. ``tally`` counts them.
@@ -49,6 +53,9 @@ class Change:
     state: Mapping[int, Callable[[Tensor], Tensor]] = field(default_factory=dict)
     neurons: Mapping[int, Callable[[Tensor], Tensor]] = field(default_factory=dict)
     heads: Mapping[int, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    mlp: Mapping[int, Callable[[Tensor, Tensor], Tensor]] = field(default_factory=dict)
+    landscapes: Mapping[int, Tensor] = field(default_factory=dict)
+    basins: Mapping[int, Callable[[Tensor], Tensor]] = field(default_factory=dict)
     where: Where | None = None
     mask: Tensor | None = None
     tally: Tally | None = None
@@ -77,11 +84,36 @@ def changed(change: Change, part: str, layer: int, before: Tensor) -> Tensor:
     return before
 
 
+def answered(change: Change, layer: int, given: Tensor, said: Tensor) -> Tensor:
+    """What becomes of what a layer's MLP ``said`` (b, t, d), having been ``given`` (b, t, m)."""
+    for each in (change, *change.also):
+        made = each.mlp.get(layer)
+        if made is not None:
+            said = applied(each, said, made(given, said))
+    return said
+
+
+def reads_mlp(change: Change, layer: int) -> bool:
+    """Whether a change asks for what a layer's MLP reads."""
+    return any(layer in each.mlp for each in (change, *change.also))
+
+
 def applied(change: Change, before: Tensor, after: Tensor) -> Tensor:
     """``after`` where a change acts and ``before`` elsewhere, both (b, t, …)."""
     if change.mask is None:
         return after
     return torch.where(change.mask.reshape(*change.mask.shape, *[1] * (before.dim() - 2)), after, before)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Read under this name, a layer's state is the one in which its fitted landscape settles, not the stream."""
+
+    layer: int
+
+
+Readable = int | Settled
+"""What a pass can be asked to keep: the stream behind a layer, or where the layer's fitted landscape settles."""
 
 
 def only(states: Mapping[int, Tensor], read: Collection[int] | None) -> Mapping[int, Tensor]:
@@ -94,7 +126,7 @@ class Pass:
     """What a pass gave: ``logits`` (b, t, v), or (n, v) at places that were wanted; by layer the state (b, t, d)."""
 
     logits: Tensor
-    states: Mapping[int, Tensor]
+    states: Mapping[Any, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +163,16 @@ class Network(Protocol):
         only of the layers that are ``read`` (``None``: of all)."""
 
     def entering(
-        self, tensors: Mapping[str, Tensor], config: Any, tokens: Tensor, layer: int, cache: Any = None
+        self,
+        tensors: Mapping[str, Tensor],
+        config: Any,
+        tokens: Tensor,
+        layer: int,
+        cache: Any = None,
+        change: Change = NOTHING,
     ) -> Tensor:
-        """(b, t, m): the stream that enters a layer, for whole sequences (b, t), or for what comes behind a cache."""
+        """(b, t, m): the stream that enters a layer, for whole sequences (b, t), or for what comes behind a cache. Of a
+        change only what it does to MLPs is done."""
 
     def looks_back_from(self, config: Any, layer: int) -> bool:
         """Whether any attention comes after a layer."""
@@ -149,7 +188,7 @@ class Sample:
 
     text: str
     token_ids: tuple[int, ...]
-    states: Mapping[int, Tensor]
+    states: Mapping[Any, Tensor]
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from energylang.errors import LandscapeError
 from energylang.models.attention import Cache
-from energylang.models.protocol import NOTHING, Change, Pass, Sample, Start, of_rows
+from energylang.models.protocol import NOTHING, Change, Pass, Readable, Sample, Start, of_rows
 from energylang.models.text import TextModel, check_finite
 
 _TOGETHER = 4  # batches of rows that are sampled together
@@ -29,7 +29,7 @@ def generate(
     topk: int = 40,
     generator: torch.Generator,
     change: Change = NOTHING,
-    read: Collection[int] = (),
+    read: Collection[Readable] = (),
     heard: Callable[[str], None] | None = None,
 ) -> Sample:
     """A sampled continuation; in a dialogue the bot's reply, which ends with its turn.
@@ -60,7 +60,7 @@ def generate_batch(
     topk: int = 40,
     generator: torch.Generator,
     change: Change = NOTHING,
-    read: Collection[int] = (),
+    read: Collection[Readable] = (),
     heard: Callable[[str], None] | None = None,
 ) -> list[Sample]:
     """``generate`` for many prompts at once, in shared passes."""
@@ -174,7 +174,7 @@ def _sample_all(
     topk: int,
     generator: torch.Generator,
     change: Change,
-    read: Collection[int] = (),
+    read: Collection[Readable] = (),
     heard: Callable[[str], None] | None = None,
 ) -> list[Sample]:
     """Continuations of rows of any lengths; ``_TOGETHER`` batches of rows share their passes."""
@@ -193,7 +193,7 @@ def _sample(
     topk: int,
     generators: Sequence[torch.Generator],
     change: Change,
-    layers: Collection[int],
+    layers: Collection[Readable],
     heard: Callable[[str], None] | None,
     prepared: _Prepared | None = None,
 ) -> list[Sample]:
@@ -201,7 +201,7 @@ def _sample(
     belongs to as many rows as the others, those together."""
     rows = [list(row) for row in rows]
     chosen: list[list[int]] = [[] for _ in rows]
-    read: list[tuple[list[int], dict[int, Tensor]]] = []  # the rows of each step, and their states
+    read: list[tuple[list[int], dict[Readable, Tensor]]] = []  # the rows of each step, and their states
     stops = model.tokenizer.stops
     present = list(range(len(rows)))  # which rows the passes hold
     live = set(present)
@@ -303,7 +303,7 @@ def _read(
     rows: list[list[int]],
     change: Change,
     tokens: int,
-    layers: Collection[int],
+    layers: Collection[Readable],
     begins: Tensor,
 ) -> tuple[Cache, Pass]:
     """Pass prompts of unequal lengths: the cache, with room for ``tokens`` more, and what the pass gave at the last

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from energylang.errors import LandscapeError
 from energylang.models.hopfield.sandbox import generator as seeded
-from energylang.models.protocol import NOTHING, Change
+from energylang.models.protocol import NOTHING, Change, Readable
 from energylang.models.text import TextModel
 
 DECISION, LAST, MEAN = "decision", "last", "mean"
@@ -174,14 +174,16 @@ def neutral_states(model: TextModel, layer: int, n: int = 64) -> Tensor:
 
 
 @torch.no_grad()
-def token_states(model: TextModel, layer: int, n: int, generator: torch.Generator) -> Tensor:
+def token_states(
+    model: TextModel, layer: Readable, n: int, generator: torch.Generator, change: Change = NOTHING
+) -> Tensor:
     """(k, d) with k ≤ n: states of real held-out tokens, drawn without repetition."""
     model.check_layer(layer)
     windows = model.choosing_windows()[:, :-1]
     order = torch.randperm(len(windows), generator=generator).to(windows.device)
     needed = min(len(windows), -(-n // windows.shape[1]) * 4)
     found = [
-        model.run(part, wanted=_nowhere(part), read=(layer,)).states[layer].flatten(0, 1)
+        model.run(part, change, wanted=_nowhere(part), read=(layer,)).states[layer].flatten(0, 1)
         for part in model.chunks(windows[order[:needed]])
     ]
     states = torch.cat(found)
@@ -191,8 +193,8 @@ def token_states(model: TextModel, layer: int, n: int, generator: torch.Generato
 
 @torch.no_grad()
 def window_states(
-    model: TextModel, windows: Tensor, change: Change = NOTHING, read: Sequence[int] | None = None
-) -> dict[int, Tensor]:
+    model: TextModel, windows: Tensor, change: Change = NOTHING, read: Sequence[Readable] | None = None
+) -> dict[Readable, Tensor]:
     """By layer (of those that are ``read``) (w, t, d): the state of every token of the windows (w, t). The logits
     are not computed."""
     passed = [
@@ -203,7 +205,7 @@ def window_states(
 
 @torch.no_grad()
 def reply_states(
-    model: TextModel, texts: Sequence[str], layer: int, change: Change = NOTHING
+    model: TextModel, texts: Sequence[str], layer: Readable, change: Change = NOTHING
 ) -> tuple[list[list[int]], Tensor]:
     """The tokens of each text, and the states (n, d) of all of them in order, where the texts are what the model
     itself says: in a dialogue the bot's turn after neutral questions, in plain text on their own. Of a text too

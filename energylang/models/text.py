@@ -21,7 +21,8 @@ from torch.nn import functional
 from energylang.errors import LandscapeError
 from energylang.models.attention import Cache
 from energylang.models.dialogue import Dialogue
-from energylang.models.protocol import NOTHING, Change, Network, Pass, Start
+from energylang.models.protocol import NOTHING, Change, Network, Pass, Readable, Settled, Start
+from energylang.models.splice import Spliced, spliced, streams, with_settled
 
 BATCH = 64  # sequences per pass
 READ = 3072  # tokens by which basins are read, in whole windows
@@ -103,6 +104,7 @@ class TextModel:
         self.room = room
         self.spoken_at = spoken_at
         self.sizes = sizes or Sizes()
+        self.landscapes: dict[int, Spliced] = {}  # those that were fitted, by layer
 
         self._own_prompts = self.neutral_prompts
         self._other: tuple[str, Tensor] | None = None  # held-out text to be measured by instead of its own
@@ -169,7 +171,7 @@ class TextModel:
     # -------------------------------------------------------------------------------- passes
 
     def forward(
-        self, tokens: Tensor, *, change: Change = NOTHING, read: Collection[int] | None = None
+        self, tokens: Tensor, *, change: Change = NOTHING, read: Collection[Readable] | None = None
     ) -> Pass:
         """(b, t) -> logits (b, t, v) and per layer (that is ``read``) x_K (b, t, d), with the live weights.
 
@@ -191,7 +193,7 @@ class TextModel:
         start: Start | None = None,
         cache: Cache | None = None,
         wanted: Tensor | None = None,
-        read: Collection[int] | None = None,
+        read: Collection[Readable] | None = None,
         begins: Tensor | None = None,
         lengths: Tensor | None = None,
     ) -> Pass:
@@ -204,9 +206,18 @@ class TextModel:
         assert given is not None
         before = None if cache is None else cache.lengths
         change = self.placed(change, given, before=before, begins=begins, lengths=lengths)
-        return self.network.run(
-            self.live, self.config, tokens, change, start=start, cache=cache, wanted=wanted, read=read
+        change, kept = spliced(change, self.landscapes, read)
+        found = self.network.run(
+            self.live,
+            self.config,
+            tokens,
+            change,
+            start=start,
+            cache=cache,
+            wanted=wanted,
+            read=streams(read),
         )
+        return with_settled(found, kept, read)
 
     def placed(
         self,
@@ -242,15 +253,19 @@ class TextModel:
     def entering(self, tokens: Tensor, layer: int, cache: Cache | None = None) -> Tensor:
         """(b, t) -> (b, t, m): what enters a layer. Passes that differ from this layer on only can ``start`` here.
         With a ``cache`` the tokens come behind its own."""
-        return self.network.entering(self.live, self.config, tokens, layer, cache)
+        change, _ = spliced(NOTHING, self.landscapes, None)
+        if change is NOTHING:
+            return self.network.entering(self.live, self.config, tokens, layer, cache)
+        return self.network.entering(self.live, self.config, tokens, layer, cache, change)
 
     def looks_back_from(self, layer: int) -> bool:
         """Whether any attention comes after a layer. Where none does, positions do not touch each other from the
         layer on, and a pass from it may take them one by one."""
         return self.network.looks_back_from(self.config, layer)
 
-    def check_layer(self, layer: int) -> None:
+    def check_layer(self, layer: Readable) -> None:
         """Raise ``LandscapeError`` for a layer that there is not."""
+        layer = layer.layer if isinstance(layer, Settled) else layer
         if not 0 <= layer < self.layers:
             raise LandscapeError(
                 f"there is no layer {layer} in {self.spec}", hint=f"it has {self.layers} of them"

@@ -19,6 +19,7 @@ from . import (
     consolidate,
     data,
     edit,
+    fit,
     history,
     meaning,
     memory,
@@ -33,6 +34,7 @@ from . import (
 
 MODULES = (
     observe,
+    fit,
     edit,
     concept,
     algebra,

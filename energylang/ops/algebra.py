@@ -124,7 +124,7 @@ interpolate = Op(
         SECOND,
         Param("steps", t.INT, "places on the way, both ends included", 5, minimum=2, maximum=1000),
     ),
-    effects=Effect.READS | Effect.LANDSCAPE,
+    effects=Effect.READS | Effect.LANDSCAPE | Effect.NATIVE,
     result=results.Interpolation,
     examples=(
         Example(

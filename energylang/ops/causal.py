@@ -68,7 +68,7 @@ causal_compare = Op(
         placebo_count(20),
         Param("shuffles", t.INT, "shuffled labels", 999, minimum=20, maximum=100_000, keyword_only=True),
     ),
-    effects=Effect.READS | Effect.FILES | Effect.LANDSCAPE,
+    effects=Effect.READS | Effect.FILES | Effect.LANDSCAPE | Effect.NATIVE,
     result=results.CausalComparison,
     examples=(
         Example("causal compare planted:64x4 L0", "it.both == it.edges_here and it.overlap == 1"),

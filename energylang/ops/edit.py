@@ -169,8 +169,9 @@ redirect = Op(
     "redirect",
     summary="Let what settles in a basin flow into another basin, or into a concept's.",
     details="A hetero-associative edit of rank one. In a text model the dose is the largest within the damage on "
-    "held-out text; elsewhere it is the smallest at which nine tenths of the basin's states arrive, and the gate "
-    "judges it. `arrived` is the share of them that settle at the destination afterwards.",
+    "held-out text (1 in a landscape that `fit` gave a layer); elsewhere it is the smallest at which nine tenths of "
+    "the basin's states arrive, and the gate judges it. `arrived` is the share of them that settle at the destination "
+    "afterwards.",
     params=(
         LAYER,
         Param("basin", t.BASIN, "the basin to divert, such as L0.B3"),

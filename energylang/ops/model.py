@@ -105,7 +105,8 @@ save = Op(
     details="The file is written beside its place and moved there when it is complete. A .pt file holds tensors in the "
     "layout of the published tool, and the concepts; the words of a text model are in .safetensors files alone. With "
     "session=true it also holds the whole session: the tree of changes, concepts, settings, guards, basins; "
-    "`load … session=true` brings it back. Variables and procedures of a script are not kept.",
+    "`load … session=true` brings it back. Variables and procedures of a script are not kept. Edits of a landscape "
+    "that `fit` gave a layer are no weights: they are kept with the session alone.",
     params=(
         Param(
             "path",

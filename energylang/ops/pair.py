@@ -34,7 +34,7 @@ transplant = Op(
     details="The concept's texts are read in the other model, its states brought here, and their mean becomes an "
     "attractor.",
     params=(OTHER, LAYER, Param("concept", t.CONCEPT, "a captured concept"), STRENGTH, *FORCE),
-    effects=Effect.EDITS | Effect.TEXT | Effect.FILES | Effect.LANDSCAPE,
+    effects=Effect.EDITS | Effect.TEXT | Effect.FILES | Effect.LANDSCAPE | Effect.NATIVE,
     result=results.Edit,
     examples=(
         Example(

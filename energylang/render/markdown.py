@@ -135,8 +135,8 @@ Generated from the declarations by `python3 dev.py docs`; do not edit. Find the 
 * **text and landscapes**: `tiny`, and other models made by `el train`.
 
 ✓ works, – does not: the checker says so before anything runs, with EL250 where words are missing and EL251 where a
-landscape is. Words in a cell say what the operation does there instead of what it does on basins. No operation edits
-the weights of a stream yet, so `apply`, `restore` and `diff` find nothing staged there, and `effect` says EL513.
+landscape is. Words in a cell say what the operation does there instead of what it does on basins. *After `fit`*: on
+layers that [`fit`](howto/fit.md) gave a landscape.
 """
 _MODELS = {
     "weights": Effect.LANDSCAPE,
@@ -163,6 +163,8 @@ def levels_page(table: Mapping[str, Op]) -> str:
 
 
 def _works(op: Op, has: Effect) -> bool:
+    if op.flow.fits and Effect.LANDSCAPE in has:
+        return False
     return not op.effects & (Effect.TEXT | Effect.LANDSCAPE) & ~has
 
 
@@ -172,8 +174,11 @@ def _needs(op: Op) -> str:
 
 
 def _cell(op: Op, has: Effect) -> str:
-    if not _works(op, has):
+    if op.flow.fits and Effect.LANDSCAPE in has:
         return "–"
+    if not _works(op, has):
+        given = Effect.LANDSCAPE in op.effects and Effect.NATIVE not in op.effects and Effect.TEXT in has
+        return "after `fit`" if given else "–"
     return op.on_streams if op.on_streams and Effect.LANDSCAPE not in has else "✓"
 
 

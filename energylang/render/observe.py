@@ -29,12 +29,14 @@ def survey(survey: results.Survey) -> RenderableType:
         shape += ", positive semi-definite"
     starts = f"{survey.inits} random"
     starts += f" + {survey.installed_starts} installed" if survey.installed_starts else ""
+    if not survey.inits:
+        starts = f"{survey.token_states:,} tokens + {survey.installed_starts} known basins"
     count = f"{survey.num_basins}"
     title = Text.assemble((f"L{survey.layer}", "bold"), "  ", (count, "bold green"), " basins found")
     seeds = counting.over_seeds(survey)
     parts: list[RenderableType] = [
         title,
-        counting.sampled(survey),
+        *([counting.sampled(survey)] if survey.inits else []),
         *([seeds] if seeds is not None else []),
         facts(
             d=str(survey.dim),

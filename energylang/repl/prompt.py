@@ -39,7 +39,7 @@ def message(session: Session | None, waiting: str = "") -> StyleAndTextTuples:
     parts: StyleAndTextTuples = []
     if session.has_model:
         parts.append(("class:model", session.model.spec.rsplit("/", 1)[-1]))
-        if any(layer.staged is not layer.live for layer in session.state.layers):
+        if not all(layer.is_live for layer in session.state.layers):
             parts.append(("class:staged", "*"))
         now, ahead = session.timeline.undoable, session.timeline.redoable
         if now + ahead:

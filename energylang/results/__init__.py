@@ -14,6 +14,7 @@ from .base import *
 from .causal import *
 from .concept import *
 from .edit import *
+from .fit import *
 from .history import *
 from .meaning import *
 from .model import *

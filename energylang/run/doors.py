@@ -7,7 +7,7 @@ from typing import Any
 
 from energylang import results
 from energylang.checker import Checked, check
-from energylang.checker.facts import ALL, Facts, Loss, Made, Past, Place, Undoable, Values
+from energylang.checker.facts import ALL, Facts, Fit, Loss, Made, Past, Place, Undoable, Values
 from energylang.checker.scope import ModelState, type_of_value
 from energylang.diagnostics.source import Source
 from energylang.signature.values import BasinRef, ConceptName, Layer
@@ -26,7 +26,7 @@ def model_state(session: Workspace) -> ModelState:
     }
     if not session.has_model:
         return ModelState(False, facts=Facts(values=(Values(values),)))
-    versions = {number: layer.staged for number, layer in enumerate(session.state.layers)}
+    versions = {number: layer.landscape.staged for number, layer in enumerate(session.state.layers)}
     surveyed = frozenset(n for n, version in versions.items() if version.registry.basins or version.surveyed)
     lost = {
         BasinRef(number, basin.id): Loss(
@@ -39,9 +39,12 @@ def model_state(session: Workspace) -> ModelState:
     concepts = {
         name: Made(None, frozenset((concept.layer,))) for name, concept in session.state.concepts.items()
     }
-    now = Undoable(gone=lost, concepts=concepts)
+    fitted = {
+        number: Fit(len(layer.fit.fitted)) for number, layer in enumerate(session.state.layers) if layer.fit
+    }
+    now = Undoable(gone=lost, concepts=concepts, fitted=fitted)
     changed = session.timeline.undoable > 0
-    unknown = Undoable(open=True)
+    unknown = Undoable(open=True, fitted={ALL: Fit(None)})
     facts = Facts(
         surveyed=surveyed,
         seen=surveyed,

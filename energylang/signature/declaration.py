@@ -15,6 +15,7 @@ What the checker knows about an operation, it knows from the declaration:
   operation without it checks, too:
 
       flow=Flow(surveys="layer")            the layer in this parameter is surveyed from here on; "*": all layers
+      flow=Flow(fits="layer")               the layer in this parameter has a landscape from here on
       flow=Flow(ends="target")              the basin in this parameter is none afterwards (remove)
       flow=Flow(ends="target", said="moved")   the same, said otherwise (move)
       flow=Flow(revives="layer")            the basins of this layer that were removed are back (restore);
@@ -55,7 +56,8 @@ class Effect(Flag):
     EDITS = auto()  # proposes an edit of a layer's staged weight
     CHANGES = auto()  # changes other state of the session (undoable)
     TEXT = auto()  # needs a model that reads and writes text
-    LANDSCAPE = auto()  # needs layers that are energy landscapes
+    LANDSCAPE = auto()  # needs layers that are energy landscapes, or were given one
+    NATIVE = auto()  # … and the states of the model itself in them: a landscape that was fitted will not do
     MEMORY = auto()  # needs layers with neurons that answer into a stream
     FILES = auto()  # touches files
     LOADS = auto()  # brings a model
@@ -74,7 +76,7 @@ LACKS = {
         "EL251",
         "landscape",
         "needs a landscape, and the layers of {} are a plain stream",
-        "concepts, `steer`, `push`, `ablate`, `classify`, `trace`, `generate` and `benchmark` work on it",
+        "`fit L…` gives a layer one",
     ),
     Effect.MEMORY: (
         "EL252",
@@ -85,6 +87,13 @@ LACKS = {
 }
 """What an operation may need of a model: the code and what is said where it is missing, the capability, and what
 helps."""
+
+
+NOT_FITTED = (
+    "needs layers that are landscapes by themselves, and those of {} are a plain stream",
+    "the landscape that `fit` gives a layer has states of its own, in which concepts and other models have no place",
+)
+"""What is said, and what helps, of operations that need more than a fitted landscape."""
 
 
 class _Required:
@@ -198,6 +207,7 @@ class Flow:
     """
 
     surveys: str = ""
+    fits: str = ""
     ends: str = ""
     said: str = "removed"
     revives: str = ""
@@ -211,7 +221,7 @@ class Flow:
 
     def parameters(self) -> tuple[str, ...]:
         """The parameters that are named, for the test that they exist."""
-        named = (self.surveys, self.ends, self.revives, self.creates, self.at, self.applies)
+        named = (self.surveys, self.fits, self.ends, self.revives, self.creates, self.at, self.applies)
         return tuple(name for name in named if name not in ("", "*"))
 
 

@@ -13,12 +13,12 @@ def unsavable(path: str, session: bool, kind: str | None) -> ElError | None:
     too."""
     file = path.endswith((".safetensors", ".pt", ".pth"))
     if kind == PRETRAINED or (kind is None and not file):
-        if not session and not file:
+        if not file:
             return None
         return ElError(
-            "a pretrained model is saved as a folder" + (", without a session" if session else ""),
+            "a pretrained model is saved as a folder",
             code="EL504",
-            hint='`save "edited"` writes a folder that transformers loads; `record` keeps what was done',
+            hint='`save "edited"` writes a folder that transformers loads; session=true puts the session into it, too',
         )
     if path.endswith(".safetensors") or (file and not session):
         return None

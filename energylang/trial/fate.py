@@ -56,7 +56,11 @@ def fate(ws: Workspace, layer: int, base: Version, version: Version) -> Fate:
         met = (after - before) & resting
         gained = after - before - resting
     found = Fate(tuple(sorted(kept)), tuple(sorted(lost)), tuple(sorted(gained)), tuple(sorted(met)))
-    return found if base is version or not ws.model.landscape else _with_null(ws, layer, base, version, found)
+    return (
+        found
+        if base is version or not ws.has_landscape(layer)
+        else _with_null(ws, layer, base, version, found)
+    )
 
 
 def _resting(landscape: Landscape, basins: Sequence[KnownBasin]) -> set[int]:
@@ -69,7 +73,8 @@ def _with_null(ws: Workspace, layer: int, base: Version, version: Version, found
     """The same with what a second survey of the weight before would give."""
     landscape, inits = ws.landscape_of(layer, base), int(ws.setting("inits"))
     then = base.registry.alive()
-    if not (then and version.surveyed) or inits * landscape.dim**2 > _CHEAP:
+    drawn = ws.fitted(layer) is None  # or it is not surveyed by chance
+    if not (drawn and then and version.surveyed) or inits * landscape.dim**2 > _CHEAP:
         return found
     again = survey(
         landscape,

@@ -17,6 +17,7 @@ brings them back or takes them away.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,6 +27,7 @@ from energylang.landscape.clusters import SAME, cosine_rows, gram
 from energylang.landscape.draws import starts
 from energylang.landscape.dynamics import settle_variants
 from energylang.landscape.survey import survey
+from energylang.looking.basins import random_starts
 from energylang.looking.gauge import Gauge
 from energylang.models.protocol import Change
 from energylang.workspace.workspace import Workspace
@@ -80,12 +82,13 @@ def _objections(ws: Workspace, made: Draft) -> Iterator[str]:
     most = limits.get("max-changed")
     if most is not None and edit.changed_fraction > most:
         yield f"guard max-changed: {edit.changed_fraction:.1%} of the decisions change, more than {most:.1%}"
-    drift = limits.get("cosine-drift") if ws.model.landscape else None  # where there are no basins none move
+    basins = made.plan.method != "memory" and ws.has_landscape(layer)  # where there are none, none move
+    drift = limits.get("cosine-drift") if basins else None
     if drift is not None:
         largest = _largest_drift(ws, made)
         if largest > drift:
             yield f"guard cosine-drift: another basin moves by {largest:.3f}, more than {drift:g}"
-    if ws.model.landscape:
+    if basins:
         yield from _counted(ws, made)
     rise = limits.get("perplexity-delta")
     if rise is not None and ws.model.text is not None:
@@ -119,7 +122,7 @@ def _counted(ws: Workspace, made: Draft) -> Iterator[str]:
     if most is None and least is None:
         return
     landscape = ws.landscape_of(layer).edited(made.proposal.factors)
-    inits = int(ws.setting("inits"))
+    inits = random_starts(ws, layer, int(ws.setting("inits")))
     states = starts(inits, landscape.dim, ws.generator("guard", layer), landscape.weight)
     alive = ws.staged(layer).registry.main()
     known = [basin.centre.to(states)[None] for basin in alive]
@@ -135,14 +138,21 @@ def _rise(ws: Workspace, made: Draft) -> float:
     """The relative rise of the loss with everything staged and the edit in place, against everything staged."""
     assert made.proposal is not None
     layer = made.plan.layer
-    weight = ws.weight(ws.staged(layer))
-    others = {
-        i: ws.weight(s.staged) for i, s in enumerate(ws.state.layers) if s.staged is not s.live and i > layer
-    }
+    assert made.version is not None  # what has a proposal has both
+    assert made.version.parent is not None
+    version = made.version.parent
+    weight = ws.weight(version)
+    staged = ws.running({i: at for i, at in enumerate(ws.state.layers) if not at.is_live and i >= layer})
     gauge = Gauge(ws, layer, ws.text.choosing_windows(_WINDOWS))
-    base = gauge.losses(Change(weights={**others, layer: weight}))
-    edited = made.proposal.factors.added_to(weight)
-    return gauge.rise(Change(weights={**others, layer: edited}), base)
+    of_landscape = version is ws.staged(layer)
+
+    def with_(weight: Tensor) -> Change:
+        if of_landscape and ws.fitted(layer) is not None:
+            return replace(staged, landscapes={**staged.landscapes, layer: weight})
+        return replace(staged, weights={**staged.weights, layer: weight})
+
+    base = gauge.losses(with_(weight))
+    return gauge.rise(with_(made.proposal.factors.added_to(weight)), base)
 
 
 def after_staging(ws: Workspace, edit: Edit, known: int) -> str:

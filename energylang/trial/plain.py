@@ -17,7 +17,7 @@ from energylang.workspace.workspace import Workspace
 def draft_plain(ws: Workspace, plan: Plan, proposal: Proposal) -> Draft:
     """The draft of a proposal, judged by the plan's damage; nothing is staged. Raises ``ElError`` EL502 where the
     weight would hold numbers that are none."""
-    before = ws.staged(plan.layer)
+    before = ws.memory(plan.layer)
     weight, factors = ws.weight(before), proposal.factors
 
     def check(made: Version) -> None:

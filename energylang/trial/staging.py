@@ -162,7 +162,7 @@ def made_of(
 ) -> tuple[Version, T]:
     """The version that a proposal makes of a layer's staged weight, and what ``look`` sees in it: the one door to
     edited weights. Raises ``ElError`` EL502 where ``look`` says that they cannot be calculated with."""
-    before = ws.staged(plan.layer)
+    before = ws.memory(plan.layer) if plan.method == "memory" else ws.staged(plan.layer)
     factors, weight = proposal.factors, ws.weight(before)
     try:
         changed = type(factors)(factors.left.to(weight), factors.right.to(weight))
@@ -299,8 +299,10 @@ def _stage(ws: Workspace, made: Draft, edit: Edit) -> Edit:
     assert registry is not None
     assert made.proposal is not None
     before = ws.state.layers[plan.layer]
-    ws.set_layer(plan.layer, replace(before, staged=version))
-    version.surveyed = before.staged.surveyed
+    was = version.parent
+    assert was is not None  # an edit is one of something
+    ws.set_layer(plan.layer, before.with_staged(version))
+    version.surveyed = was.surveyed
     basin = plan.basin
     if plan.installs:
         landscape = ws.landscape_of(plan.layer, version)
@@ -316,5 +318,5 @@ def _stage(ws: Workspace, made: Draft, edit: Edit) -> Edit:
     return replace(
         edit,
         reach=reach_at(ws, plan.layer, rest[0], version),
-        neighbours=beside(ws, plan.layer, rest[0], (before.staged, version), registry),
+        neighbours=beside(ws, plan.layer, rest[0], (was, version), registry),
     )

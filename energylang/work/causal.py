@@ -306,7 +306,7 @@ def causal_across(ws: Workspace, layer: int, basin: BasinRef, to: int, placebos:
         )
     _, index, centres = _one(ws, layer, basin)
     known_basins(ws, to)
-    text = ws.text
+    text, here, there = ws.text, ws.read_at(layer), ws.read_at(to)
     windows = text.choosing_windows(_WINDOWS)[:, :-1]
     unit = torch.nn.functional.normalize(centres, dim=1)
     generator = ws.generator("causal across", layer, basin.basin)
@@ -316,21 +316,21 @@ def causal_across(ws: Workspace, layer: int, basin: BasinRef, to: int, placebos:
 
     def held(direction: Tensor | None) -> Change:
         def without(states: Tensor) -> Tensor:
-            here = _nearest(states, unit) == index
+            inside = _nearest(states, unit) == index
             if direction is None:
                 return states
             # As much as the basin's own component would take, along this direction.
             size = (states @ unit[index]).unsqueeze(-1)
-            return torch.where(here.unsqueeze(-1), states - size * direction, states)
+            return torch.where(inside.unsqueeze(-1), states - size * direction, states)
 
-        return Change(state={layer: without})
+        return ws.acting(layer, without)
 
     def basins_there(change: Change) -> tuple[list[int | None], int]:
         states, count = [], 0
         for part in text.chunks(windows):
-            passed = text.forward(part, change=change)
-            states.append(passed.states[to].flatten(0, 1))
-            count += int((_nearest(passed.states[layer], unit) == index).sum())
+            passed = text.forward(part, change=change, read=(here, there))
+            states.append(passed.states[there].flatten(0, 1))
+            count += int((_nearest(passed.states[here], unit) == index).sum())
         return settled_basins(ws, to, torch.cat(states)), count
 
     before, count = basins_there(Change())

@@ -87,7 +87,7 @@ def inject_concept(
     landing: Candidate | None = None
     if method == "attractor" and named.fits:
         named, landing = _where_it_lands(ws, named, strength, damage)
-    weight = ws.weight(ws.staged(named.layer))
+    weight = ws.weight(ws.memory(named.layer))
     if method == "auto":
         drafted = counted(ws, METHODS, lambda name: f"methods drafted; drafting {name}")
         chosen = max((makers[name]() for name in drafted), key=lambda c: _worth(ws, named, c, weight))
@@ -132,7 +132,7 @@ def remove_concept(
     if method == "basin":
         return edit.remove(ws, named.layer, ConceptName(named.name), strength, force, reason)
     check_force(force, reason)
-    weight = ws.weight(ws.staged(named.layer))
+    weight = ws.weight(ws.memory(named.layer))
     found = removal(ws, named, strength, damage, dose=dose)
     made = found.draft
     assert made.proposal is not None  # an aimed change always has room
@@ -167,7 +167,7 @@ def _into_memory(
     made = written.draft
     assert made.proposal is not None  # a memory edit always has room
     effect = stream_effect(
-        ws, written.measured_by, made.proposal.factors, ws.weight(ws.staged(concept.layer))
+        ws, written.measured_by, made.proposal.factors, ws.weight(ws.memory(concept.layer))
     )
     conditions = did_something(effect, more=not away)
     drafted = replace(made.edit, conditions=(*made.edit.conditions, *conditions))
@@ -339,7 +339,10 @@ def _strengths(
 def effect(ws: Workspace, layer: int | None, concept: str) -> results.Effect:
     """What everything staged in a concept's layer does to it, against placebos of equal norm."""
     named = concept_at(ws, layer, concept)
-    version = ws.staged(named.layer)
+    version = ws.memory(named.layer)
+    of_landscape = version.depth == 0 and ws.fitted(named.layer) is not None
+    if of_landscape:  # what is edited is the landscape that the layer was given
+        version = ws.staged(named.layer)
     held = [each for each in ws.state.interventions.values() if isinstance(each, Push)]
     if version.depth == 0 and held:
         return _effect_of_pushes(ws, named, held)
@@ -354,7 +357,8 @@ def effect(ws: Workspace, layer: int | None, concept: str) -> results.Effect:
     factors = [step.factors for step in version.chain if step.factors is not None]
     whole = functools.reduce(lambda left, right: left.joined(right), factors)
     if not ws.model.landscape:
-        return stream_effect(ws, halves(named)[1], whole, ws.weight(version.root))
+        root = ws.weight(version.root)
+        return stream_effect(ws, halves(named)[1], whole, root, of_landscape=of_landscape)
     return measure(ws, named, whole, ws.weight(version.root))
 
 

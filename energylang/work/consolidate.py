@@ -18,6 +18,7 @@ from energylang.landscape.proposal import Proposal
 from energylang.landscape.solve import field_edit
 from energylang.landscape.survey import survey
 from energylang.looking.basins import known_basins
+from energylang.models.states import token_states
 from energylang.trial import asked
 from energylang.trial.draft import Plan
 from energylang.trial.staging import carry_out
@@ -25,6 +26,7 @@ from energylang.workspace.workspace import Workspace
 
 _TARGETS = 0.4  # of the dimension: the most fields that one solve sets
 _OFF_SPAN = 0.3  # of a field's length
+USED_BY = 2000  # tokens, by which it is told what is used of a landscape that a layer was given
 _NOISE, _TRIALS = 0.2, 8
 
 
@@ -143,10 +145,16 @@ def _untouched(ws: Workspace, layer: int) -> Tensor:
 
 
 def _surveyed(ws: Workspace, landscape: Landscape, layer: int, cycle: int) -> tuple[Tensor, Tensor]:
-    """Basins (k, d) of a landscape and the share of random starts (k,) that each takes."""
+    """Basins (k, d) of a landscape and the share of random starts (k,) that each takes; of tokens, where the layer was
+    given its landscape."""
     inits = int(ws.setting("inits"))
     generator = ws.generator("consolidate", layer, cycle)
-    found = survey(landscape, starts(inits, landscape.dim, generator, landscape.weight))
+    if ws.fitted(layer) is None:
+        states = starts(inits, landscape.dim, generator, landscape.weight)
+    else:  # what is used is what tokens use
+        states = token_states(ws.text, ws.read_at(layer), USED_BY, generator).to(landscape.weight)
+        inits = len(states)
+    found = survey(landscape, states)
     # A basin and its mirror share their field: they are one, with the starts of both.
     label, first = leaders(found.centres, SAME, either_sign=True)
     share = torch.zeros(len(first), dtype=torch.float64, device=found.centres.device)

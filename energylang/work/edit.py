@@ -230,9 +230,16 @@ def redirect(
             code="EL510",
             hint="f is odd: what sends a state to its mirror sends the mirror back; name another destination",
         )
-    states = _states_of(ws, landscape, layer, centre)
+    if ws.fitted(layer) is None:
+        states = _states_of(ws, landscape, layer, centre)
+        moment = _moment(ws, layer, landscape)
+    else:  # read once, for both
+        tokens = _settled(ws, layer, landscape)
+        inside = tokens[_ends_at(ws, landscape, centre, tokens)]
+        states = inside if len(inside) else centre[None].to(landscape.weight)
+        fields = interaction(tokens, landscape.degree)
+        moment = fields.T @ fields / len(fields)
     key = interaction(states, landscape.degree).mean(dim=0)
-    moment = _moment(ws, layer, landscape)
 
     def dosed(dose: float) -> Proposal:
         made = hetero.redirect(landscape, key, value, second_moment=moment, gain=max(1.0, dose))
@@ -267,6 +274,8 @@ def redirect(
 
     if dose is None and strength is not None:
         dose = dose_of(dosed(1.0).factors, strength * landscape.frobenius, value)
+    if dose is None and ws.fitted(layer) is not None:
+        dose = 1.0  # there the field of what is diverted is the target's: more moves others, too
     if ws.model.text is not None:
         dose, proposal, within = within_budget(ws, layer, dosed, damage, dose)
         share = _arriving(ws, landscape, proposal, states)
@@ -293,6 +302,14 @@ def _arrival(
         if share >= _ENOUGH:
             break
     return dose, proposal, share
+
+
+def _settled(ws: Workspace, layer: int, landscape: Landscape) -> Tensor:
+    """(n, d): where real tokens lead in the landscape that a layer was given, with everything that is staged."""
+    staged = ws.running({i: at for i, at in enumerate(ws.state.layers) if not at.is_live})
+    generator = ws.generator("redirect", layer)
+    found = token_states(ws.text, ws.read_at(layer), MOMENT_TOKENS, generator, staged)
+    return found.to(landscape.weight)
 
 
 def _states_of(ws: Workspace, landscape: Landscape, layer: int, centre: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ from energylang.models.states import count, count_prompt, reply_states, text_sta
 from energylang.signature.values import BasinRef, ConceptName, PartName, Seed
 from energylang.workspace.history import Holding
 from energylang.workspace.named import concept_at, concept_named, state_of
-from energylang.workspace.workspace import Workspace, check_layer, counted
+from energylang.workspace.workspace import Workspace, check_layer, counted, fit_hint
 
 _SHUFFLES = 10
 _DRAWS = 199  # passages of held-out text that a usage is set beside
@@ -68,8 +68,8 @@ def usage(ws: Workspace, layer: int, concept: str | None, text: str | None) -> r
             hint="name a concept that `capture` made",
         )
     live_registry(ws, layer)
-    rows, states = reply_states(ws.text, held_in.texts, layer, standing(ws))
-    found = placed(ws, layer, ws.state.layers[layer].live, states)
+    rows, states = reply_states(ws.text, held_in.texts, ws.read_at(layer), standing(ws))
+    found = placed(ws, layer, ws.live(layer), states)
     return _usage(ws, layer, Reading(rows, found), f"concept {held_in.name}", usual)
 
 
@@ -211,8 +211,9 @@ def _passed(ws: Workspace, layer: int, words: str) -> tuple[list[int], Tensor]:
     ids = text.opening + text.encode(words)[-(text.max_length - len(text.opening)) :]
     if len(ids) == len(text.opening):
         raise ElError("there is no token in an empty text", code="EL201")
-    passed = text.forward(torch.tensor([ids], device=ws.model.device), change=standing(ws), read=(layer,))
-    return ids, passed.states[layer][0]
+    at = ws.read_at(layer)
+    passed = text.forward(torch.tensor([ids], device=ws.model.device), change=standing(ws), read=(at,))
+    return ids, passed.states[at][0]
 
 
 @torch.no_grad()
@@ -221,7 +222,7 @@ def _read_words(ws: Workspace, layer: int, words: str) -> Reading:
     check_layer(ws.model, layer)
     ids, states = _passed(ws, layer, words)
     live_registry(ws, layer)
-    return Reading([ids], placed(ws, layer, ws.state.layers[layer].live, states))
+    return Reading([ids], placed(ws, layer, ws.live(layer), states))
 
 
 @torch.no_grad()
@@ -230,7 +231,7 @@ def trace(ws: Workspace, layer: int, text: str) -> results.Trace:
     check_layer(ws.model, layer)
     ids, states = _passed(ws, layer, text)
     read = count(ws.text, ws.text.encode(text), len(ids) - len(ws.text.opening))
-    if not ws.model.landscape:
+    if not ws.has_landscape(layer):
         stream = read_stream(ws, layer, ids, states)
         return results.Trace(layer, text, (), 0.0, 0, 0, 0, stream, read.given, read.read, read.unknown)
     rows, rises, found = _traced(ws, layer, ids, states)
@@ -257,7 +258,7 @@ def _traced(
     way, end = trajectory(landscape, states, eps=float(ws.setting("eps")))
     steps, n, dim = way.shape
     energies = lyapunov(landscape, way.reshape(steps * n, dim)).reshape(steps, n)
-    found = placed(ws, layer, ws.state.layers[layer].live, states)
+    found = placed(ws, layer, ws.live(layer), states)
     rises = 0
     rows = []
     for k, token in enumerate(ids):
@@ -283,9 +284,11 @@ def trace_generation(
     ws: Workspace, layer: int, prompt: str, tokens: int, temp: float, topk: int, seed: int
 ) -> results.Trajectory:
     """What the live model replies, and through which basins of a layer it goes."""
-    made = generate_live(ws, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed, read=(layer,))
+    check_layer(ws.model, layer)
+    at = ws.read_at(layer)
+    made = generate_live(ws, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed, read=(at,))
     read = count_prompt(ws.text, prompt)
-    if not ws.model.landscape:
+    if not ws.has_landscape(layer):
         return results.Trajectory(
             layer,
             prompt,
@@ -299,7 +302,7 @@ def trace_generation(
             read=read.read,
             unknown=read.unknown,
         )
-    rows, _, found = _traced(ws, layer, made.token_ids, made.states[layer])
+    rows, _, found = _traced(ws, layer, made.token_ids, made.states[at])
     visited = dict.fromkeys(row.basin for row in rows if row.basin is not None)
     return results.Trajectory(
         layer=layer,
@@ -321,7 +324,7 @@ def neighbours(
     ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed, top: int
 ) -> results.Neighbours:
     """The basins nearest to a direction, each with a text that settles in it; in a stream tokens, neurons, concepts."""
-    if not ws.model.landscape:
+    if not (ws.model.landscape or (ws.has_landscape(layer) and isinstance(target, BasinRef))):
         return _near_stream(ws, layer, target, top)
     known = known_basins(ws, layer)
     direction = state_of(ws, layer, target)
@@ -357,7 +360,11 @@ def _near_stream(
     if name:
         direction = pushes(ws, concept_at(ws, layer, name), (layer,))[layer]
     elif isinstance(target, BasinRef):
-        raise ElError(f"{target} is no place of {ws.model.spec}: its layers are a stream", code="EL251")
+        raise ElError(
+            f"{target} is no place of {ws.model.spec}: its layers are a stream",
+            code="EL251",
+            hint=fit_hint(layer),
+        )
     else:
         direction = state_of(ws, layer, target)
     said, neurons, concepts = near(ws, layer, direction, top, besides=name)
@@ -368,7 +375,7 @@ def classify(ws: Workspace, layer: int, of: str, labels: str | None) -> results.
     """How much of a token the basin tells, or (``labels``) how well a text's state tells its label."""
     if labels is not None:
         return _classify_labels(ws, layer, labels)
-    if not ws.model.landscape:
+    if not ws.has_landscape(layer):
         raise ElError(
             f"L{layer} of {ws.model.spec} has no landscape",
             code="EL251",
@@ -485,8 +492,8 @@ def ablate(
     generator = ws.generator("ablate", *(str(part) for part in sorted(parts, key=str)))
     if basins:
         layer = one_layer(basins)
-        if not ws.model.landscape:
-            raise ElError(f"L{layer} of {ws.model.spec} has no landscape", code="EL251")
+        if not ws.has_landscape(layer):
+            raise ElError(f"L{layer} of {ws.model.spec} has no landscape", code="EL251", hint=fit_hint(layer))
         named, pool = _basins_and_others(ws, layer, basins)
         generator = ws.generator("ablate", layer, *sorted({basin.basin for basin in basins}))
         taken = Parts(directions={layer: spanned(named)})
@@ -507,12 +514,15 @@ def ablate(
     text = ws.text
     gauge = Gauge(ws, below, text.measuring_windows(text.sizes.windows))
     base = gauge.losses(Change())
-    after = gauge.losses(scaling(ws, taken.neurons, taken.heads, taken.directions, 0.0, at, tally))
+    after = gauge.losses(
+        scaling(ws, taken.neurons, taken.heads, taken.directions, 0.0, at, tally, of_basins=bool(basins))
+    )
     null = []
     for control in counted(ws, range(placebos), "random parts"):
         del control
         made = random()
-        null.append(gauge.rise(scaling(ws, made.neurons, made.heads, made.directions, 0.0, at), base))
+        without = scaling(ws, made.neurons, made.heads, made.directions, 0.0, at, of_basins=bool(basins))
+        null.append(gauge.rise(without, base))
     change = (after - base) / base.mean()
     mean, spread, z = against(null, float(change.mean()))
     return results.Ablation(
@@ -606,7 +616,8 @@ def _reach(ws: Workspace, holding: Holding) -> tuple[int, int]:
     text = ws.text
     if text.heldout is None:
         return 0, 0
-    states = window_states(text, text.reading_windows())[holding.layer]
+    at = ws.read_at(holding.layer)
+    states = window_states(text, text.reading_windows(), read=(at,))[at]
     total = states[..., 0].numel()
     return total if holding.kind == "clamp" else int(_Within(ws, holding)(states).sum()), total
 
@@ -616,15 +627,19 @@ def generate(
 ) -> results.Generation:
     """What the live model says, and the basin from which each token was chosen."""
     text = ws.text
-    layers = range(ws.model.num_layers) if ws.model.landscape else ()
+    places = {ws.read_at(i): i for i in range(ws.model.num_layers) if ws.has_landscape(i)}
     tally = Tally()
-    made = generate_live(ws, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed, read=layers, tally=tally)
-    found = [placed(ws, layer, ws.state.layers[layer].live, states) for layer, states in made.states.items()]
+    made = generate_live(ws, prompt, tokens=tokens, temp=temp, topk=topk, seed=seed, read=places, tally=tally)
+    read_in = {
+        places[at]: placed(ws, places[at], ws.live(places[at]), states) for at, states in made.states.items()
+    }
+    found = list(read_in.values())
+    columns = [read_in.get(layer) for layer in range(max(read_in, default=-1) + 1)]
     steps = tuple(
         results.TokenStep(
             text.token(token),
-            tuple(column.basins[i] if column.basins[i] >= 0 else None for column in found),
-            tuple(column.cosines[i] if column.basins[i] >= 0 else None for column in found),
+            tuple(at.basins[i] if at is not None and at.basins[i] >= 0 else None for at in columns),
+            tuple(at.cosines[i] if at is not None and at.basins[i] >= 0 else None for at in columns),
         )
         for i, token in enumerate(made.token_ids)
     )

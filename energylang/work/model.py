@@ -27,6 +27,8 @@ def load(ws: Workspace, model: str, session: bool) -> results.Info:
     workspace keeps the model it had."""
     found = checkpoint.load(model, base=ws.base, watch=ws.watcher)
     tensors, about = whole.taken_from(found)
+    if session and found.header.kind == PRETRAINED:
+        tensors, about = whole.beside(Path(str(found.metadata["folder"])))
     if not session:
         ws.adopt(found)
     elif about is None:
@@ -77,8 +79,8 @@ def _restore(ws: Workspace, layers: tuple[int, ...]) -> results.Applied:
     before = ws.live_hash(), ws.staged_hash()
     for layer in layers:
         state = ws.state.layers[layer]
-        if state.staged.depth or state.live.depth:
-            ws.set_layer(layer, replace(state, staged=state.staged.root, live=state.staged.root))
+        if state.depth or state.live_depth:
+            ws.set_layer(layer, state.as_loaded)
     after = ws.live_hash(), ws.staged_hash()
     return results.Applied(layers, before != after, after[0])
 
@@ -102,11 +104,11 @@ def status(ws: Workspace) -> results.Status:
 
 def _layer_status(ws: Workspace, index: int) -> results.LayerStatus:
     layer = ws.state.layers[index]
-    if layer.staged is layer.live:
-        state = "live" if layer.staged.depth else "original"
+    if layer.is_live:
+        state = "live" if layer.depth else "original"
     else:
-        state = "live, staged" if layer.live.depth else "staged"
-    registry = layer.staged.registry
+        state = "live, staged" if layer.live_depth else "staged"
+    registry = layer.landscape.staged.registry
     basins = registry.basins
     refused = sum(
         entry.status in ("REFUSED", "BLOCKED") and entry.layer == index for entry in ws.timeline.log
@@ -114,7 +116,7 @@ def _layer_status(ws: Workspace, index: int) -> results.LayerStatus:
     return results.LayerStatus(
         layer=index,
         state=state,
-        edits=layer.staged.depth,
+        edits=layer.depth,
         refused=refused,
         basins=sum(basin.status == "alive" for basin in basins),
         lost=sum(basin.status == "lost" for basin in basins),
@@ -127,6 +129,13 @@ def save(ws: Workspace, path: str, session: bool) -> results.Saved:
     objection = unsavable(path, session, ws.model.header.kind)
     if objection is not None:
         raise objection
+    edited = [f"L{i}" for i, at in enumerate(ws.state.layers) if at.fit is not None and at.fit.staged.depth]
+    if edited and not session:
+        raise ElError(
+            f"the landscape that {edited[0]} was given is edited, and no weight of the model holds that",
+            code="EL504",
+            hint=f"`save … session=true` keeps it beside the weights; or `restore {edited[0]}` first",
+        )
     written, size = write_model(ws, path, session)
     return results.Saved(written, size, _written_hash(ws), session)
 
@@ -138,12 +147,12 @@ def _written_hash(ws: Workspace) -> str:
         name, weight = ws.model.weight_key(index), ws.weight(state.staged)
         kept = ws.model.stored.get(name)
         tensors[name] = weight if kept is None or not state.staged.depth else weight.to(kept).to(weight.dtype)
-    return checkpoint.fingerprint(ws.model, tensors)
+    return ws.hash_with(tensors)
 
 
 def relative_change(ws: Workspace, layer: int) -> float:
     """``‖ΔW‖/‖W‖`` of the staged weight against the original."""
-    version = ws.staged(layer)
+    version = ws.staged(layer) if ws.staged(layer).depth else ws.memory(layer)
     if version.depth == 0:
         return 0.0
     original = ws.weight(version.root).double()
@@ -156,15 +165,15 @@ def make_live(ws: Workspace, layer: int) -> None:
     """Write a layer's staged weight into the live model."""
     check_layer(ws.model, layer)
     state = ws.state.layers[layer]
-    if state.live is not state.staged:
-        ws.set_layer(layer, replace(state, live=state.staged))
+    if not state.is_live:
+        ws.set_layer(layer, state.all_live)
 
 
 def write_model(ws: Workspace, path: str, session: bool = False) -> tuple[str, int]:
     """Write the model with everything staged, and (``session``) all that is known; the path as given and the size."""
     target = located(path, ws.base)
     if ws.model.header.kind == PRETRAINED:
-        return path, _write_folder(ws, target)
+        return path, _write_folder(ws, target, session)
     check_writable(target)
     if target.suffix in PT_SUFFIXES:
         return path, published.write_published(ws, path, published.session_data(ws))
@@ -174,9 +183,11 @@ def write_model(ws: Workspace, path: str, session: bool = False) -> tuple[str, i
     return path, check_regular(target)
 
 
-def _write_folder(ws: Workspace, target: Path) -> int:
-    """Write a pretrained model as a folder of the transformers library; the bytes written."""
+def _write_folder(ws: Workspace, target: Path, session: bool) -> int:
+    """Write a pretrained model as a folder of the transformers library, and (``session``) all that is known in a file
+    of it; the bytes written."""
     from energylang.models.pretrained.saving import save as save_folder
 
     with staged_made_live(ws) as model:
-        return save_folder(model, target)
+        size = save_folder(model, target)
+    return size + (whole.write_beside(ws, target) if session else 0)

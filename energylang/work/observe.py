@@ -28,6 +28,7 @@ from energylang.looking.basins import (
     installed_centres,
     learn,
     look,
+    random_starts,
     resurveyed,
     returns,
 )
@@ -65,6 +66,9 @@ def _survey(
 ) -> results.Survey:
     started = time.perf_counter()
     doublings = 0
+    inits = random_starts(ws, layer, inits)
+    if inits == 0:
+        until, seeds = None, 1  # nothing is drawn
     if until is None:
         first = find_basins(ws, layer, inits, seed, radius=radius)
     else:
@@ -180,8 +184,8 @@ def _rows(ws: Workspace, layer: int, found: BasinSet, seen: Surveyed) -> tuple[r
 
 def survey_all(ws: Workspace, inits: int, seed: int) -> results.SurveyAll:
     started = time.perf_counter()
-    count = ws.model.num_layers
-    layers = tuple(_survey(ws, layer, inits, seed) for layer in counted(ws, range(count), "layers"))
+    among = [layer for layer in range(ws.model.num_layers) if ws.has_landscape(layer)]
+    layers = tuple(_survey(ws, layer, inits, seed) for layer in counted(ws, among, "layers"))
     return results.SurveyAll(
         num_layers=len(layers),
         num_basins=sum(layer.num_basins for layer in layers),

@@ -97,7 +97,11 @@ class Overview:
         try:
             ws.text  # noqa: B018 - says that the model has weights only
             state, (_, known) = ws.state, live_registry(ws, layer)
-            read_of = (known, state.interventions, *(at.live for at in state.layers))
+            read_of = (
+                known,
+                state.interventions,
+                *(version for at in state.layers for version in (at.live, at.landscape.live)),
+            )
             if self._reading is None or any(
                 a is not b for a, b in zip(self._reading[0], read_of, strict=True)
             ):

@@ -44,13 +44,13 @@ def benchmark(ws: Workspace, corpus: str | None) -> results.Benchmark:
     acting = standing(ws)
     staged = None
     live_losses = _losses(ws, windows, acting)
-    roots = {i: ws.weight(layer.staged.root) for i, layer in enumerate(layers) if layer.live.depth}
+    roots = {i: layer.as_loaded for i, layer in enumerate(layers) if layer.live_depth}
     untouched = not roots and not ws.state.interventions
-    original_losses = live_losses if untouched else _losses(ws, windows, Change(weights=roots))
+    original_losses = live_losses if untouched else _losses(ws, windows, ws.running(roots))
     last = live_losses
-    if any(layer.staged is not layer.live for layer in layers):
-        weights = {i: ws.weight(layer.staged) for i, layer in enumerate(layers)}
-        last = _losses(ws, windows, replace(acting, weights=weights))
+    if not all(layer.is_live for layer in layers):
+        staged_ = ws.running(dict(enumerate(layers)))
+        last = _losses(ws, windows, replace(acting, weights=staged_.weights, landscapes=staged_.landscapes))
         staged = _measured(last)
     change = (last - original_losses) / original_losses.mean()
     live = _measured(live_losses)

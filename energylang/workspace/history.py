@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from energylang.landscape.fitted import Fitted
     from energylang.results import LayerFit
 
     from .versions import Version
@@ -58,11 +59,68 @@ class Concept:
 
 
 @dataclass(frozen=True)
+class FittedState:
+    """A landscape that a layer was given, and its weight: the staged version, and the one the live model runs with."""
+
+    fitted: Fitted
+    staged: Version
+    live: Version
+
+
+@dataclass(frozen=True)
 class LayerState:
-    """A layer's staged version, and the version the live model runs with."""
+    """A layer's staged version, and the version the live model runs with. Where the layer was given a landscape
+    (``fit``), that has versions of its own, and those here are of the MLP's down-projection."""
 
     staged: Version
     live: Version
+    fit: FittedState | None = None
+
+    @property
+    def landscape(self) -> FittedState | LayerState:
+        """The versions of what edits of basins change: the fitted landscape, or the layer's own weight."""
+        return self if self.fit is None else self.fit
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """Everything in the layer that the live model runs with."""
+        return (self.live,) if self.fit is None else (self.live, self.fit.live)
+
+    @property
+    def all_live(self) -> LayerState:
+        """The layer with everything staged made live."""
+        fit = None if self.fit is None else replace(self.fit, live=self.fit.staged)
+        return LayerState(self.staged, self.staged, fit)
+
+    @property
+    def as_loaded(self) -> LayerState:
+        """The layer with every edit taken back; a fitted landscape stays."""
+        root = self.staged.root
+        if self.fit is None:
+            return LayerState(root, root)
+        planted = self.fit.staged.root
+        return LayerState(root, root, replace(self.fit, staged=planted, live=planted))
+
+    @property
+    def depth(self) -> int:
+        """How many edits are staged."""
+        return self.staged.depth + (self.fit.staged.depth if self.fit is not None else 0)
+
+    @property
+    def live_depth(self) -> int:
+        """How many edits the live model runs with."""
+        return self.live.depth + (self.fit.live.depth if self.fit is not None else 0)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the live model runs with everything that is staged."""
+        return self.staged is self.live and (self.fit is None or self.fit.staged is self.fit.live)
+
+    def with_staged(self, version: Version) -> LayerState:
+        """The layer with another version staged, of its landscape or of its weight: as the version says."""
+        if self.fit is not None and version.root is self.fit.staged.root:
+            return replace(self, fit=replace(self.fit, staged=version))
+        return replace(self, staged=version)
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,7 +346,7 @@ class Timeline:
     def last_edit(self, layer: int) -> TreeNode | None:
         """The edit in force that gave a layer its staged weight, or one that was refused since; ``None`` where
         nothing has edited the layer."""
-        staged, taken_back = self.current.after.layers[layer].staged, set()
+        staged, taken_back = _staged(self.current.after, layer), set()
         path = self.current.path()
         for node in reversed(path):
             if node.takes_back is not None:
@@ -297,14 +355,22 @@ class Timeline:
                 node.refused
                 and node.layer == layer
                 and node not in taken_back
-                and node.after.layers[layer].staged is staged
+                and _staged(node.after, layer) == staged
             ):
                 return node
-        for node in path:
-            after, before = node.after.layers[layer].staged, node.before.layers[layer].staged
-            if after is staged and before is not staged:
-                return node if staged.depth else None
-        return None
+        found: list[TreeNode] = []
+        for version in staged:
+            made = next(
+                (
+                    node
+                    for node in path
+                    if version in _staged(node.after, layer) and version not in _staged(node.before, layer)
+                ),
+                None,
+            )
+            if made is not None and version.depth:
+                found.append(made)
+        return max(found, key=lambda node: node.depth, default=None)
 
     @property
     def undoable(self) -> int:
@@ -322,13 +388,22 @@ class Timeline:
         return set(self.current.path())
 
 
+def _staged(state: State, layer: int) -> tuple[Version, ...]:
+    """What is staged in a layer: its weight, and its fitted landscape's."""
+    at = state.layers[layer]
+    return (at.staged,) if at.fit is None else (at.staged, at.fit.staged)
+
+
 def without_edit(node: TreeNode, layer: int, now: State) -> State:
     """``now`` with a layer's staged weight as it was before the edit at ``node``; what the edit noted down about
     concepts goes too, where nothing has happened to them since. The live weight stays."""
-    staged = node.before.layers[layer].staged
-    layers = tuple(
-        replace(state, staged=staged) if index == layer else state for index, state in enumerate(now.layers)
-    )
+    before, after = node.before.layers[layer], node.after.layers[layer]
+    state = now.layers[layer]
+    if after.staged is not before.staged:
+        state = replace(state, staged=before.staged)
+    if before.fit is not None and after.fit is not None and after.fit.staged is not before.fit.staged:
+        state = state.with_staged(before.fit.staged)
+    layers = tuple(state if index == layer else other for index, other in enumerate(now.layers))
     concepts = dict(now.concepts)
     for name, concept in node.after.concepts.items():
         if concepts.get(name) is concept and name in node.before.concepts:

@@ -16,7 +16,7 @@ from energylang.models.model import Model
 from energylang.signature.coerce import suggestion
 from energylang.signature.values import BasinRef, ConceptName, Seed
 
-from .history import Concept, LayerState, TreeNode, without_edit
+from .history import Concept, TreeNode, without_edit
 from .versions import Version
 from .workspace import Workspace, check_layer
 
@@ -76,7 +76,7 @@ def concept_at(ws: Workspace, layer: int | None, name: str) -> Concept:
 def state_of(ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed) -> Tensor:
     """The state (d,) that a direction names, at a layer."""
     dim = ws.model.dims[layer]
-    like = ws.landscape_of(layer).weight if ws.model.landscape else ws.model.weight(layer)
+    like = ws.landscape_of(layer).weight if ws.has_landscape(layer) else ws.model.weight(layer)
     if isinstance(target, Seed):
         draw = torch.randn(dim, generator=stable_generator("direction", dim, target.seed))
         return draw.to(like)
@@ -84,7 +84,19 @@ def state_of(ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed) -
         if target.layer != layer:
             raise ElError(f"{target} is not a basin of L{layer}", code="EL510")
         return centre_of(ws, target).to(like)
-    return concept_at(ws, layer, target.name).centroid.to(like)
+    concept = concept_at(ws, layer, target.name)
+    if ws.fitted(layer) is not None:
+        raise no_state(layer, concept)
+    return concept.centroid.to(like)
+
+
+def no_state(layer: int, concept: Concept) -> ElError:
+    """What is wrong with a concept where a state of a landscape that the layer was given is needed."""
+    return ElError(
+        f"@{concept.name} is a direction of the stream, and no state of the landscape that L{layer} was given",
+        code="EL252",
+        hint=f"name a basin (L{layer}.B7) or a seed; concepts are written by `inject-concept` and `steer`",
+    )
 
 
 def node_at(ws: Workspace, id: int) -> TreeNode:
@@ -149,9 +161,7 @@ def travel_to(ws: Workspace, node: TreeNode) -> tuple[list[TreeNode], list[TreeN
 def staged_made_live(ws: Workspace) -> Iterator[Model]:
     """The model with everything staged in place, for writing it down; the live weights come back."""
     here = ws.state
-    ws.restore_state(
-        replace(here, layers=tuple(LayerState(each.staged, each.staged) for each in here.layers))
-    )
+    ws.restore_state(replace(here, layers=tuple(each.all_live for each in here.layers)))
     try:
         yield ws.model
     finally:

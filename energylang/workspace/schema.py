@@ -21,6 +21,10 @@ _CHANGES: dict[str, Any] = {
         "additionalProperties": False,
         "properties": {
             "layer": {"type": "integer", "minimum": 0},
+            "of": {
+                "const": "landscape",
+                "description": "Of a landscape that the layer was given, not of its weight.",
+            },
             "staged": {"type": "array", "items": {"type": "number"}},
             "live": {"type": "array", "items": {"type": "number"}},
         },

@@ -61,11 +61,17 @@ def _signs(dim: int) -> tuple[Tensor, Tensor]:
 def changes(state: State) -> list[dict[str, Any]]:
     """The sketches of all layers whose staged or live weight is not the original, as a record keeps them: that of an
     original is empty."""
-    return [
+    weights = [
         {"layer": number, "staged": _plain(layer.staged), "live": _plain(layer.live)}
         for number, layer in enumerate(state.layers)
         if layer.staged.depth or layer.live.depth
     ]
+    fitted = [
+        {"layer": number, "of": "landscape", "staged": _plain(fit.staged), "live": _plain(fit.live)}
+        for number, layer in enumerate(state.layers)
+        if (fit := layer.fit) is not None and (fit.staged.depth or fit.live.depth)
+    ]
+    return weights + fitted
 
 
 def _plain(version: Version) -> list[float]:
@@ -76,7 +82,9 @@ def _plain(version: Version) -> list[float]:
 def apart(then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> float:
     """The largest relative distance of two sessions' changes, over layers and over staged and live weights; infinite
     where only one of them has a change."""
-    ours, theirs = ({entry["layer"]: entry for entry in side} for side in (now, then))
+    ours, theirs = (
+        {(entry["layer"], entry.get("of", "weight")): entry for entry in side} for side in (now, then)
+    )
     if ours.keys() != theirs.keys():
         return math.inf
     return max(

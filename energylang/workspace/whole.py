@@ -14,14 +14,21 @@ something (variables, procedures) is not part of a session's state and is not ke
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import safetensors
+import safetensors.torch
 import torch
 from torch import Tensor
 
 from energylang.errors import CheckpointError
+from energylang.files.storage import write_atomic
+from energylang.landscape.components import Components
+from energylang.landscape.fitted import Fitted
 from energylang.landscape.lineage import KnownBasin, Registry
 from energylang.landscape.lowrank import LowRank
 from energylang.results import LayerFit
@@ -29,6 +36,7 @@ from energylang.workspace.workspace import Workspace
 
 from .history import (
     Concept,
+    FittedState,
     Holding,
     LayerState,
     LogEntry,
@@ -52,6 +60,9 @@ _CLASSES: dict[str, type[Any]] = {
         for kind in (
             State,
             LayerState,
+            FittedState,
+            Fitted,
+            Components,
             Concept,
             Holding,
             Push,
@@ -73,10 +84,11 @@ _NAMES = {
 _OF_VERSION = ("name", "parent", "factors", "edit", "depth", "root", "registry", "surveyed", "own")
 
 
-def written(ws: Workspace) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the description of a session, to be written beside its model's."""
+def written(ws: Workspace, *, all_originals: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the description of a session, to be written beside its model's. Without ``all_originals`` the
+    original weights are those of edited layers alone: the model's own are the others'."""
     timeline = ws.timeline
-    writer = _Writer(_numbers(ws.model))
+    writer = _Writer(_numbers(ws.model), ws.model.live)
     top = {
         "state": ws.state,
         "root": timeline.root,
@@ -89,15 +101,47 @@ def written(ws: Workspace) -> tuple[dict[str, Tensor], dict[str, Any]]:
     writer.finish()
     tensors = writer.stacked()
     for index, layer in enumerate(ws.state.layers):
-        tensors[f"{PREFIX}original.{index}"] = ws.weight(layer.staged.root)
+        if all_originals or layer.depth or layer.live_depth:
+            tensors[f"{PREFIX}original.{index}"] = ws.weight(layer.staged.root)
     return tensors, {
         **about,
         "items": writer.items,
         "next": timeline.next_id(),
-        "next_basin": sorted((writer.numbers[name], id) for name, id in timeline.next_basin.items()),
+        "next_basin": sorted(
+            ((writer.numbers.get(name, name), id) for name, id in timeline.next_basin.items()), key=str
+        ),
         "original_hash": ws.original_hash,
         "staged_hash": ws.staged_hash(),
     }
+
+
+BESIDE = "energylang-session.safetensors"
+"""In the folder of a pretrained model."""
+
+
+def write_beside(ws: Workspace, folder: Path) -> int:
+    """Write a session into the folder of its model; the bytes written."""
+    tensors, about = written(ws, all_originals=False)
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    data = safetensors.torch.save(plain, {"session": json.dumps(about, separators=(",", ":"))})
+    write_atomic(folder / BESIDE, data)
+    return len(data)
+
+
+def beside(folder: Path) -> tuple[dict[str, Tensor], Any]:
+    """What ``write_beside`` wrote into a folder; (nothing, None) where there is nothing. Raises ``CheckpointError``."""
+    path = folder / BESIDE
+    if not path.is_file():
+        return {}, None
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            about = json.loads(file.metadata()["session"])
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 - it is no mapping
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        raise CheckpointError(
+            f"the session in {path} cannot be read: {error}",
+            hint="the file is damaged; without session=true its model loads",
+        ) from None
 
 
 def notes(model: Model, about: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -131,7 +175,9 @@ def restored(ws: Workspace, model: Model, tensors: Mapping[str, Tensor], about: 
     )
     try:
         for index in range(model.num_layers):
-            model.put(model.weight_key(index), tensors[f"{PREFIX}original.{index}"])
+            original = tensors.get(f"{PREFIX}original.{index}")
+            if original is not None:
+                model.put(model.weight_key(index), original)
         ws.adopt(model)
         names = {number: name for name, number in _numbers(model).items()}
         reader = _Reader(tensors, about["items"], names, model)
@@ -142,7 +188,7 @@ def restored(ws: Workspace, model: Model, tensors: Mapping[str, Tensor], about: 
         timeline.root, timeline.current, timeline.log = root, current, list(log)
         timeline.nodes, timeline.checkpoints, timeline._next = nodes, checkpoints, int(about["next"])
         ws.timeline = timeline
-        ws.timeline.next_basin = {names[layer]: int(id) for layer, id in about["next_basin"]}
+        ws.timeline.next_basin = {names.get(layer, layer): int(id) for layer, id in about["next_basin"]}
         ws.restore_state(state)
         same = (ws.original_hash, ws.staged_hash()) == (
             about["original_hash"],
@@ -160,8 +206,8 @@ def _numbers(model: Model) -> dict[str, int]:
 
 
 class _Writer:
-    def __init__(self, numbers: dict[str, int]) -> None:
-        self.numbers = numbers
+    def __init__(self, numbers: dict[str, int], live: Mapping[str, Tensor]) -> None:
+        self.numbers, self.live = numbers, live
         self.items: list[Any] = []
         self._objects: list[Any] = []  # numbered; kept, so that no id is given twice
         self._number: dict[int, int] = {}
@@ -188,6 +234,8 @@ class _Writer:
             return ["tensor", _group_name(value.dtype, tuple(value.shape)), len(group) - 1]
         if isinstance(value, Version):
             given = {name: self.reference(getattr(value, name)) for name in _OF_VERSION[1:]}
+            if value.parent is None and value.name not in self.live:  # no weight of the model: a landscape's
+                given["original"] = self.reference(value.keyframe)
             return ["Version", {"layer": self.numbers.get(value.name, value.name), **given}]
         if type(value) in _NAMES:
             given = {item.name: self.reference(getattr(value, item.name)) for item in fields(value)}
@@ -237,7 +285,10 @@ class _Reader:
             else:
                 object.__setattr__(made, name, later[name])
         if isinstance(made, Version):
-            made.keyframe = self._model.live[made.name].detach() if made.parent is None else None
+            made.keyframe = None
+            if made.parent is None:
+                own = given.get("original")
+                made.keyframe = self._model.live[made.name].detach() if own is None else self._get(own)
 
     def _get(self, reference: Any) -> Any:
         if not isinstance(reference, list):

@@ -28,13 +28,17 @@ from torch import Tensor
 
 from energylang.errors import ElError
 from energylang.landscape.draws import stable_generator
+from energylang.landscape.fitted import Fitted
 from energylang.landscape.layer import Landscape
 from energylang.landscape.radius import Row
 from energylang.models import checkpoint
 from energylang.models.model import Model
+from energylang.models.protocol import Change, Readable, Settled
+from energylang.models.splice import Spliced
 from energylang.signature.coerce import as_statement, coerce
-from energylang.signature.declaration import LACKS, Effect, FromSetting, Op
+from energylang.signature.declaration import LACKS, NOT_FITTED, Effect, FromSetting, Op
 from energylang.signature.settings import AUTO, DEFAULTS
+from energylang.signature.values import BasinRef
 
 from .execution import NO_SOLUTION, check_numbers, current_task, outcome, with_layer_of, with_threads
 from .history import LayerState, MeasuredBy, State, Timeline, TreeNode, without
@@ -141,13 +145,8 @@ class Workspace:
             self.model  # noqa: B018 - says that none is loaded
         if Effect.TEXT in op.effects:
             self.text  # noqa: B018 - says what is missing
-        if Effect.LANDSCAPE in op.needs(given) and not self.model.landscape:
-            code, _, lacking, hint = LACKS[Effect.LANDSCAPE]
-            named = op.name
-            if Effect.LANDSCAPE not in op.effects:  # it is the choice that needs one
-                named = f"{op.name} method={given['method']}"
-                hint = "leave the method out: what such a layer can do is done"
-            raise ElError(f"`{named}` {lacking.format(self.model.spec)}", code=code, hint=hint)
+        if Effect.LANDSCAPE in op.needs(given):
+            self._check_landscape(op, given)
         if Effect.MEMORY in op.effects and "memory" not in self.model.header.capabilities:
             code, _, lacking, hint = LACKS[Effect.MEMORY]
             raise ElError(f"`{op.name}` {lacking.format(self.model.spec)}", code=code, hint=hint)
@@ -183,6 +182,32 @@ class Workspace:
         self._record(op, statement, before, status, detail, given.get("layer"))
         self.ledger.note(op, values, statement, mark.node.id, result, lambda: changes(self.state))
         return result
+
+    def _check_landscape(self, op: Op, given: Mapping[str, Any]) -> None:
+        """Raise ``ElError`` EL251 where the operation is about a layer that has no landscape."""
+        if Effect.NATIVE in op.effects and not self.model.landscape:
+            said, hint = NOT_FITTED
+            raise ElError(f"`{op.name}` {said.format(self.model.spec)}", code="EL251", hint=hint)
+        about = layers_meant(given)
+        if self.model.landscape or (
+            Effect.LANDSCAPE in op.effects
+            and any(state.fit is not None for state in self.state.layers)
+            and all(self.has_landscape(layer) for layer in about if 0 <= layer < self.model.num_layers)
+        ):
+            return
+        code, _, lacking, _ = LACKS[Effect.LANDSCAPE]
+        if Effect.LANDSCAPE not in op.effects:  # it is the choice that needs one
+            named = f"{op.name} method={given['method']}"
+            hint = "leave the method out: what such a layer can do is done"
+            raise ElError(f"`{named}` {lacking.format(self.model.spec)}", code=code, hint=hint)
+        without = [layer for layer in about if not self.has_landscape(layer)]
+        raise ElError(
+            f"`{op.name}` needs a landscape, and L{without[0]} of {self.model.spec} has none"
+            if without
+            else f"`{op.name}` {lacking.format(self.model.spec)}",
+            code=code,
+            hint=fit_hint(without[0] if without else None),
+        )
 
     def _complete(self, op: Op, values: Mapping[str, Any], ready: Mapping[str, Any] | None) -> dict[str, Any]:
         given: dict[str, Any] = {}
@@ -293,7 +318,7 @@ class Workspace:
         if self._model is not None:
             self._read_with(state.reading)
             for index, layer in enumerate(state.layers):
-                self._sync(index, layer.live)
+                self._sync(index, layer)
 
     def _read_with(self, reading: MeasuredBy) -> None:
         """Let the model be measured by these prompts and this text, or by what it came with."""
@@ -367,16 +392,63 @@ class Workspace:
         return self._weights.dense(version)
 
     def staged(self, layer: int) -> Version:
-        """The version of a layer that edits have led to."""
+        """The version that edits of a layer's landscape have led to; of its weight, where it has none."""
+        version: Version = self.state.layers[layer].landscape.staged
+        return version
+
+    def live(self, layer: int) -> Version:
+        """The version of the same that the live model runs with."""
+        version: Version = self.state.layers[layer].landscape.live
+        return version
+
+    def memory(self, layer: int) -> Version:
+        """The version that edits of a layer's own weight have led to, whatever landscape it was given."""
         version: Version = self.state.layers[layer].staged
         return version
+
+    def has_landscape(self, layer: int) -> bool:
+        """Whether a layer is a landscape, or was given one."""
+        return self.model.landscape or self.state.layers[layer].fit is not None
+
+    def fitted(self, layer: int) -> Fitted | None:
+        """The landscape that a layer was given."""
+        fit = self.state.layers[layer].fit
+        return None if fit is None else fit.fitted
+
+    def read_at(self, layer: int) -> Readable:
+        """Under which name a pass keeps the states of a layer's landscape: where it settles, or the layer's own."""
+        return layer if self.fitted(layer) is None else Settled(layer)
+
+    def acting(self, layer: int, act: Callable[[Tensor], Tensor]) -> Change:
+        """A change that does something to the states of a layer's landscape."""
+        return Change(state={layer: act}) if self.fitted(layer) is None else Change(basins={layer: act})
+
+    def weighing(self, layer: int, weight: Tensor) -> Change:
+        """A change that uses another weight of a layer's landscape."""
+        return (
+            Change(weights={layer: weight})
+            if self.fitted(layer) is None
+            else Change(landscapes={layer: weight})
+        )
+
+    def running(self, states: Mapping[int, LayerState], *, staged: bool = True) -> Change:
+        """A change that uses what is staged in layers instead of what is live (or what is live in these states)."""
+        return Change(
+            weights={i: self.weight(at.staged if staged else at.live) for i, at in states.items()},
+            landscapes={
+                i: self.weight(at.fit.staged if staged else at.fit.live)
+                for i, at in states.items()
+                if at.fit is not None
+            },
+        )
 
     def landscape_of(self, layer: int, version: Version | None = None) -> Landscape:
         """The landscape of a layer's staged weight (or of another version), as the settings read it. Raises ``ElError``
         EL251 where the layers are a stream."""
-        if not self.model.landscape:
-            code, _, _, hint = LACKS[Effect.LANDSCAPE]
-            raise ElError(f"L{layer} of {self.model.spec} has no landscape", code=code, hint=hint)
+        fitted = self.fitted(layer)
+        if fitted is None and not self.model.landscape:
+            code = LACKS[Effect.LANDSCAPE][0]
+            raise ElError(f"L{layer} of {self.model.spec} has no landscape", code=code, hint=fit_hint(layer))
         version = version or self.staged(layer)
         place = str(self.setting("device"))
         key = (version, self.setting("beta"), self.setting("degree"), self.setting("dtype"), place)
@@ -386,36 +458,67 @@ class Workspace:
             weight = self.weight(version).to(place, getattr(torch, str(self.setting("dtype"))))
             found = Landscape(
                 weight,
-                self.model.beta(layer) if beta == AUTO else float(beta),
-                self.model.degree if degree == AUTO else int(degree),
+                self._beta(layer, fitted) if beta == AUTO else float(beta),
+                (self.model.degree if fitted is None else fitted.degree) if degree == AUTO else int(degree),
             )
             if len(self.cache.landscapes) >= RECENT_LANDSCAPES:
                 self.cache.landscapes.pop(next(iter(self.cache.landscapes)))
             self.cache.landscapes[key] = found
         return found
 
-    def _sync(self, layer: int, version: Version) -> None:
-        """Give the live model a version's weight, if it does not have it already."""
-        weight = self.weight(version)
+    def _beta(self, layer: int, fitted: Fitted | None) -> float:
+        return self.model.beta(layer) if fitted is None else fitted.beta
+
+    def _sync(self, layer: int, state: LayerState) -> None:
+        """Give the live model a layer's live weight, if it does not have it already, and its landscape."""
+        weight = self.weight(state.live)
         if not torch.equal(self.model.weight(layer), weight):
             self.model.put(self.model.weight_key(layer), weight)
+        text = self.model.text
+        if text is None:
+            return
+        if state.fit is None:
+            text.landscapes.pop(layer, None)
+        else:
+            text.landscapes[layer] = Spliced(state.fit.fitted, self.weight(state.fit.live))
 
     def set_layer(self, index: int, layer: LayerState) -> None:
         """Replace a layer's state; the live model follows."""
         layers = list(self.state.layers)
         layers[index] = layer
         self.state = replace(self.state, layers=tuple(layers))
-        self._sync(index, layer.live)
+        self._sync(index, layer)
 
     def live_hash(self) -> str:
-        return checkpoint.fingerprint(self.model)
+        """The hash of the live weights, and of the fitted landscapes that are edited (one that is not changes nothing
+        of what the model says)."""
+        return self._hash(
+            {}, {i: at.fit.live for i, at in enumerate(self.state.layers) if at.fit is not None}
+        )
 
     def staged_hash(self) -> str:
         """The hash the model would have if everything staged were applied."""
-        return checkpoint.fingerprint(
-            self.model,
-            {self.model.weight_key(i): self.weight(s.staged) for i, s in enumerate(self.state.layers)},
+        return self.hash_with(
+            {self.model.weight_key(i): self.weight(s.staged) for i, s in enumerate(self.state.layers)}
         )
+
+    def hash_with(self, weights: Mapping[str, Tensor]) -> str:
+        """The hash of the model with these weights, and everything staged in fitted landscapes."""
+        staged = {i: at.fit.staged for i, at in enumerate(self.state.layers) if at.fit is not None}
+        return self._hash(weights, staged)
+
+    def _hash(self, weights: Mapping[str, Tensor], landscapes: Mapping[int, Version]) -> str:
+        edited = {i: version for i, version in landscapes.items() if version.depth}
+        more: dict[str, Tensor] = {}
+        for i, version in edited.items():
+            fitted = self.fitted(i)
+            assert fitted is not None  # its version is one of it
+            more |= {
+                f"L{i}.landscape": self.weight(version),
+                f"L{i}.landscape.readout": fitted.readout,
+                f"L{i}.landscape.groups": fitted.groups,
+            }
+        return checkpoint.fingerprint(self.model, weights, more)
 
     # -- settings, draws, what is remembered ----------------------------------------------------------
 
@@ -425,6 +528,27 @@ class Workspace:
     def generator(self, purpose: str, *key: object) -> torch.Generator:
         """The generator of an operation's draws."""
         return stable_generator(self.setting("seed"), purpose, *key)
+
+
+def layers_meant(given: Mapping[str, Any]) -> tuple[int, ...]:
+    """The layers that an operation's values are about."""
+    found: list[int] = []
+    for value in given.values():
+        for item in value if isinstance(value, tuple) else (value,):
+            index = getattr(item, "layer", None) if isinstance(item, BasinRef) else None
+            if isinstance(index, int):
+                found.append(index)
+    for name in ("layer", "to"):
+        value = given.get(name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if type(item) is int:
+                found.append(item)
+    return tuple(dict.fromkeys(found))
+
+
+def fit_hint(layer: int | None) -> str:
+    """What gives a layer of a stream a landscape."""
+    return f"`fit {'L…' if layer is None else f'L{layer}'}` gives it one"
 
 
 def check_layer(model: Model, layer: int) -> None:
@@ -438,7 +562,7 @@ def check_layer(model: Model, layer: int) -> None:
 def remembered(ws: Workspace, make: Callable[[], T], *key: object) -> T:
     """What ``make`` gives, worked out once for every state of the live weights. ``key`` says what it is and what
     else it depends on. Do not write into it."""
-    whole = (tuple(layer.live for layer in ws.state.layers), ws.setting("seed"), ws.state.reading, *key)
+    whole = (tuple(layer.versions for layer in ws.state.layers), ws.setting("seed"), ws.state.reading, *key)
     known = ws.cache.by_live
     if whole not in known:
         if len(known) >= RECENT_VALUES:

@@ -172,7 +172,12 @@ def run(
 
 
 def entering(
-    tensors: Mapping[str, Tensor], config: HLMConfig, tokens: Tensor, layer: int, cache: Cache | None = None
+    tensors: Mapping[str, Tensor],
+    config: HLMConfig,
+    tokens: Tensor,
+    layer: int,
+    cache: Cache | None = None,
+    _change: Change = NOTHING,
 ) -> Tensor:
     """(b, t, m): the stream that enters a block's Hopfield layer, for whole sequences (b, t)."""
     stream = _attended(tensors, config, 0, config.scale * embed(tensors, tokens, cache), cache)

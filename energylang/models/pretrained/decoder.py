@@ -19,11 +19,12 @@ from energylang.errors import CheckpointError
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The parts of one block. ``down`` and ``out`` are modules, ``down_name`` the down-projection's parameter by its
-    full name; ``neurons`` is m, ``heads`` the number of attention heads and ``head_dim`` the numbers that each
-    writes."""
+    """The parts of one block. ``up``, ``down`` and ``out`` are modules: ``up`` reads what the MLP is given.
+    ``down_name`` is the down-projection's parameter by its full name; ``neurons`` is m, ``heads`` the number of
+    attention heads and ``head_dim`` the numbers that each writes."""
 
     module: nn.Module
+    up: nn.Module
     down: nn.Module
     down_name: str
     out: nn.Module
@@ -86,11 +87,21 @@ def _block(prefix: str, block: nn.Module, width: int, heads: int, where: str) ->
         )
     _, out, (read, _) = attention[-1]  # the last linear map of the attention is its output
     down_path, down, (neurons, _) = rest[-1]
+    up = next(
+        (
+            inner
+            for path, inner in block.named_modules()
+            if "att" not in path.lower() and inner is not down and (_sizes(inner) or (0,))[0] == width
+        ),
+        None,
+    )
+    if up is None:
+        raise CheckpointError(f"{where}: nothing in '{prefix}' reads what its MLP is given")
     if read % heads:
         raise CheckpointError(
             f"{where}: the attention of '{prefix}' writes {read} numbers from {heads} heads"
         )
-    return Block(block, down, f"{prefix}.{down_path}.weight", out, neurons, heads, read // heads)
+    return Block(block, up, down, f"{prefix}.{down_path}.weight", out, neurons, heads, read // heads)
 
 
 def _sizes(module: nn.Module) -> tuple[int, int] | None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from transformers import Cache as LibraryCache
 
 from energylang.models.attention import Cache
-from energylang.models.protocol import NOTHING, Change, Pass, Start, changed
+from energylang.models.protocol import NOTHING, Change, Pass, Start, answered, changed, reads_mlp
 
 from .decoder import Decoder
 
@@ -43,6 +43,7 @@ class _Pass:
     wanted: Tensor | None
     states: dict[int, Tensor] = field(default_factory=dict)
     places: tuple[int, ...] = ()  # (b, t) of the block that is at work
+    given: Tensor | None = None  # (b, t, m): what its MLP reads, where a change asks for it
 
 
 class Machine:
@@ -70,6 +71,7 @@ class Machine:
         self.positions = "position_ids" in asked
         for i, block in enumerate(decoder.blocks):
             _through(block.module, self._block(i))
+            _through(block.up, self._entered(i))
             _through(block.down, self._part(i, "neurons"))
             _through(block.out, self._part(i, "heads"))
         _through(decoder.head, self._head)
@@ -127,6 +129,14 @@ class Machine:
         stream = changed(self.now.change, "drive", i, stream)
         return changed(self.now.change, "state", i, stream)
 
+    def _entered(self, i: int) -> Callable[..., Any]:
+        def call(inner: Callable[..., Any], given: Tensor, *args: Any, **kwargs: Any) -> Any:
+            if reads_mlp(self.now.change, i):
+                self.now.given = given.reshape(*self.now.places, given.shape[-1])
+            return inner(given, *args, **kwargs)
+
+        return call
+
     def _part(self, i: int, kind: str) -> Callable[..., Any]:
         block = self.decoder.blocks[i]
 
@@ -137,7 +147,13 @@ class Machine:
             new = changed(self.now.change, kind, i, shaped)
             if new is not shaped:
                 given = new.reshape(given.shape)
-            return inner(given, *args, **kwargs)
+            said = inner(given, *args, **kwargs)
+            if kind == "neurons" and reads_mlp(self.now.change, i):
+                assert self.now.given is not None  # the MLP has read before it answers
+                before = said.reshape(*self.now.places, said.shape[-1])
+                after = answered(self.now.change, i, self.now.given, before)
+                said = said if after is before else after.reshape(said.shape)
+            return said
 
         return call
 
@@ -214,7 +230,12 @@ def run(
 
 
 def entering(
-    tensors: Mapping[str, Tensor], config: Machine, tokens: Tensor, layer: int, cache: Cache | None = None
+    tensors: Mapping[str, Tensor],
+    config: Machine,
+    tokens: Tensor,
+    layer: int,
+    cache: Cache | None = None,
+    change: Change = NOTHING,
 ) -> Tensor:
     """(b, t, d): the stream that enters a block, for whole sequences (b, t)."""
     if layer == 0:
@@ -222,7 +243,7 @@ def entering(
             _call(config, tensors, tokens, NOTHING, cache)
         return now.states[-1]
     none = torch.zeros_like(tokens, dtype=torch.bool)
-    return run(tensors, config, tokens, cache=cache, wanted=none, read=(layer - 1,)).states[layer - 1]
+    return run(tensors, config, tokens, change, cache=cache, wanted=none, read=(layer - 1,)).states[layer - 1]
 
 
 def looks_back_from(config: Machine, layer: int) -> bool:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from energylang.models.attention import Cache, attention, begin_repeating, embed, head, norm
 from energylang.models.hopfield.config import HLMConfig
 from energylang.models.hopfield.network import shapes as hlm_shapes
-from energylang.models.protocol import NOTHING, Change, Pass, Start, changed, only
+from energylang.models.protocol import NOTHING, Change, Pass, Start, answered, changed, only
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +131,12 @@ def entering(
     tokens: Tensor,
     layer: int,
     cache: Cache | None = None,
+    change: Change = NOTHING,
 ) -> Tensor:
     """(b, t, m): the stream that enters a block's MLP, for whole sequences (b, t)."""
     stream = _attended(tensors, config, 0, embed(tensors, tokens, cache), cache)
     for i in range(layer):
-        stream = _attended(tensors, config, i + 1, _written(tensors, i, stream, NOTHING), cache)
+        stream = _attended(tensors, config, i + 1, _written(tensors, i, stream, change), cache)
     return stream
 
 
@@ -169,5 +170,6 @@ def _written(tensors: Mapping[str, Tensor], i: int, stream: Tensor, change: Chan
     inner = functional.linear(normed, tensors[f"{name}.input.weight"], tensors[f"{name}.input.bias"])
     output = change.weights.get(i, tensors[f"{name}.output.weight"])
     inner = changed(change, "neurons", i, functional.gelu(inner))
-    stream = changed(change, "drive", i, stream + functional.linear(inner, output))
+    said = answered(change, i, normed, functional.linear(inner, output))
+    stream = changed(change, "drive", i, stream + said)
     return changed(change, "state", i, stream)
