@@ -335,9 +335,9 @@ def bind_procedure(walk: Walk, command: ast.Command, procedure: Procedure) -> tu
         types = []
         for name, kind, _ in procedure.parameters:
             given = call.arguments.get(name)
-            if kind == t.ANY and isinstance(given, ast.Expr):
+            if t.generic(kind) and isinstance(given, ast.Expr):
                 kind = once(walk, given)
-            elif kind == t.ANY and given is None:
+            elif t.generic(kind) and given is None:
                 kind = procedure.defaults.get(name, t.ANY)
             types.append(kind)
         return call, tuple(types)

@@ -53,7 +53,7 @@ def command(walk: Walk, node: ast.Command, key: int | None = None) -> t.Type:
 def _read_alike(walk: Walk, key: int, node: ast.Command, call: Call) -> None:
     """EL201 where a command of a procedure reads its arguments in one way in one call of it and in another way in the
     next (``inject x 3`` for a layer and for a basin): one reading serves them all."""
-    if walk.quiet or not walk.inside or all(kind != t.ANY for _, kind, _ in walk.inside[-1].parameters):
+    if walk.quiet or not walk.inside or not any(t.generic(kind) for _, kind, _ in walk.inside[-1].parameters):
         return
     before = walk.bound.setdefault(key, call)
     shapes = [

@@ -22,4 +22,5 @@ from .pair import *
 from .record import *
 from .safety import *
 from .stream import *
+from .table import *
 from .watermark import *

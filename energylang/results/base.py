@@ -38,6 +38,21 @@ class Result(Mapping[str, Any]):
             if volatile or not item.metadata.get("volatile")
         }
 
+    @property
+    def table(self) -> Any:
+        """This result as a ``Table``: a row for each of its basins, entries … (of the first field that holds records), or
+        one row of its own numbers."""
+        return import_module("energylang.results.table").as_table(self)
+
+    def to_frame(self) -> Any:
+        """The same as a pandas ``DataFrame``. Raises ``ImportError`` where pandas is not installed."""
+        try:
+            pandas = import_module("pandas")
+        except ImportError:
+            raise ImportError("to_frame needs pandas: pip install pandas") from None
+        plain = self.table.to_dict()
+        return pandas.DataFrame(plain["rows"], columns=plain["columns"])
+
     def _repr_html_(self) -> str:
         """For a notebook: the picture that a terminal shows, as HTML. Only ``render`` knows how; it is found by
         name, because results know nothing of what shows them."""
