@@ -24,7 +24,7 @@ from energylang.signature.settings import SETTINGS, of_setting
 from energylang.signature.values import BasinRef, ConceptName, Layer, PartName, parse_reference
 from energylang.syntax import ast
 
-from .expressions import expect, may_be_none, once
+from .expressions import expect, may_be_none, meant_layer, once
 from .flow import check_layer, layer_known
 from .scope import Argument, Call, Given, LayerOf, Procedure, SeedOf
 from .walk import Walk
@@ -272,9 +272,14 @@ def argument(walk: Walk, op: Op, param: Param, expr: ast.Expr, bound: dict[str, 
         return expr
     if word == "none" and param.default is None and not param.required:
         return Given(None)
+    if param.type == t.DATA:
+        walk.kinds[id(expr)] = once(walk, expr)
     if value is not NO_CONSTANT:
         once(walk, expr)
         return _check_constant(walk, param, expr, value, bound)
+    if (word := _word(walk, expr)) is not None and param.type in (t.LAYER, t.LAYERS) and (meant := meant_layer(word)):
+        walk.problems.add("EL207", f"there is no layer `{word}`", expr.span, help=meant)
+        return expr
     found = once(walk, expr)
     if param.default is None and not param.required:  # none is what it is without an argument
         found = param.type if found == t.NONE else t.present(found)

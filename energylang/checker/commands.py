@@ -21,6 +21,7 @@ from .flow import find, know, leaves, needs_model, uses
 from .known import argument_value
 from .known import known as meant
 from .old import Use, differences, quoted
+from .tables import tabled
 from .scope import SOME_MODEL, Argument, Call, Given, LayerOf, ModelState, SeedOf
 from .walk import Walk
 
@@ -33,10 +34,11 @@ def command(walk: Walk, node: ast.Command, key: int | None = None) -> t.Type:
     if op is not None:
         walk.commands.append(key)
         walk.places.append(node.span)
-        call = bind(walk, node, op)
+        call, before = bind(walk, node, op), walk.calls.get(key)
         _read_alike(walk, key, node, call)
-        walk.calls[key] = call
+        walk.calls[key] = call if before is None else replace(call, shape=before.shape)
         kind = effects(walk, node, op, call)
+        kind = tabled(walk, node, op, call, key) or kind
         walk.commands.pop()
         walk.places.pop()
         return kind
@@ -132,7 +134,7 @@ def effects(walk: Walk, node: ast.Command, op: Op, call: Call) -> t.Type:
             walk.model = replace(walk.model, facts=UNKNOWN)
         know(walk, values=values, assigned=assigned)
     leaves(walk, node, op, call)
-    return op.result_type
+    return t.NOTHING if op.name == "again" else op.result_type
 
 
 def compare_with_old(walk: Walk, node: ast.Command, op: Op, call: Call) -> None:

@@ -14,13 +14,13 @@ from energylang.diagnostics import Note
 from energylang.diagnostics.source import Span
 from energylang.errors import ElError
 from energylang.signature import types as t
-from energylang.signature.coerce import coerce, suggestion
+from energylang.signature.coerce import at_layer, coerce, suggestion
 from energylang.signature.declaration import Effect, Op, Param
 from energylang.signature.settings import SETTINGS, of_setting
 from energylang.signature.values import BasinRef, ConceptName, Layer, PartName
 from energylang.syntax import ast
 
-from .facts import ALL, Facts, Loss, Made, OneOf, Place, Symbol, Undoable, basin_layer, layer_index, replace
+from .facts import ALL, UNKNOWN, Facts, Loss, Made, OneOf, Place, Symbol, Undoable, basin_layer, layer_index, replace
 from .known import argument_value, known, layer_of
 from .scope import SOME_MODEL, Argument, Call, LayerOf
 from .walk import Walk
@@ -274,6 +274,14 @@ def _gone(walk: Walk, op: Op, basin: Any, loss: Loss, place: ast.Expr) -> None:
 def concept_used(walk: Walk, name: str, place: ast.Expr, layer: Any) -> None:
     """EL305: does the concept exist on every path, and at this layer?"""
     now = walk.facts.now
+    written, (name, at) = name, at_layer(name)
+    if at is not None:
+        layer_exists(walk, at, place.span)
+        if isinstance(layer, int) and layer != at:
+            find(walk, "EL305", f"`{written}` is a state at L{at}, and this is L{layer}", place,
+                 help=f"`{name}` alone means its state at L{layer}")  # fmt: skip
+            return
+        layer = at
     made = now.concepts.get(name)
     if made is None:
         if now.open or name in walk.lost:
@@ -284,8 +292,7 @@ def concept_used(walk: Walk, name: str, place: ast.Expr, layer: Any) -> None:
         notes = (Note("captured here", made.span),) if made.span is not None else ()
         find(walk,
             "EL305", f"`{name}` was captured at {where}, and this is L{layer}", place, notes=notes,
-            help=f"a concept is a direction of its own layer: use {where}, or capture it at L{layer} "
-            "under another name",
+            help=f"a concept has a state for each layer where it is captured: use {where}, or capture it at L{layer}, too",
         )  # fmt: skip
 
 
@@ -306,20 +313,15 @@ def _no_concept(walk: Walk, name: str, place: ast.Expr, layer: Any) -> None:
 
 
 def _recapture(walk: Walk, op: Op, name: str, place: ast.Expr, layer: Any) -> None:
-    """A concept has one layer."""
-    made = walk.facts.now.concepts.get(name)
-    if (
-        made is None
-        or not op.flow.at
-        or None in made.layers
-        or not isinstance(layer, int)
-        or layer in made.layers
-    ):
+    """A name with a layer means that layer."""
+    plain, at = at_layer(name)
+    if at is None or layer == at:
         return
-    where = " or ".join(f"L{index}" for index in sorted(i for i in made.layers if i is not None))
-    notes = (Note("captured here", made.span),) if made.span is not None else ()
-    find(walk, "EL305", f"`{name}` is a concept of {where}, and this would capture it at L{layer}", place,
-              notes=notes, help="a concept lives at one layer: choose another name for this one")  # fmt: skip
+    where = f"captures it at L{layer}" if isinstance(layer, int) else "names no layer"
+    if op.flow.at and not isinstance(layer, int):
+        return
+    find(walk, "EL305", f"`{name}` is a state at L{at}, and this {where}", place,
+         help=f"leave the layer out of the name: `{plain}`")  # fmt: skip
 
 
 def leaves(walk: Walk, node: ast.Command, op: Op, call: Call) -> None:
@@ -405,20 +407,24 @@ def _after(walk: Walk, node: ast.Command, op: Op, call: Call, now: Undoable, lay
             else None
         )
         if name is not None:
+            name = at_layer(name)[0]
             at = _layer(walk, call, flow.at) if flow.at else None
             known = now.concepts.get(name)
             layers = frozenset((at if isinstance(at, int) else None,))
-            if known is not None and flow.at and (layers == {None} or not layers & known.layers):
-                layers = known.layers
+            if known is not None and flow.at:
+                layers = known.layers if layers == {None} else known.layers | layers
             walk.captured.setdefault(name, node.span)
             now = replace(now, concepts={**now.concepts, name: Made(node.span, layers)})
-        elif flow.creates not in call.arguments:
-            now = replace(now, open=True)  # import-concept: the file says which
+        else:  # `import-concept`, where the file says which; a name that only the run knows
+            now = replace(now, open=True)
     return now
 
 
 def _travel(walk: Walk, op: Op, call: Call, node: ast.Command) -> None:
     facts, travel = walk.facts, op.flow.travels
+    if travel == "again":  # what it does is in the history
+        learn(walk, replace(UNKNOWN, values=facts.values, assigned=facts.assigned))
+        return
     if travel in ("undo", "redo"):
         given = call.arguments.get("steps")
         steps = 1 if given is None else argument_value(walk, given)

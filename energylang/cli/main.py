@@ -83,6 +83,9 @@ def _parser(word: str) -> argparse.ArgumentParser:
     run.add_argument("--model", help="load this model first")
     run.add_argument("--json", action="store_true", help="print the results as JSON")
     run.add_argument(
+        "--quiet", "-q", action="store_true", help="show what is printed, and tables; no results of operations"
+    )
+    run.add_argument(
         "--keep-going", action="store_true", help="after an error, go on with the next statement"
     )
     run.add_argument("--threads", type=_threads, default=1, help="torch threads (default: 1)")
@@ -169,7 +172,7 @@ def _run_source(
 
     session = Session(chosen.model, base=source.base, threads=chosen.threads)
     limits.limit_memory(chosen.memory)
-    with limits.sandboxed(folder, force=chosen.force), Recorder(json=chosen.json) as recorder:
+    with limits.sandboxed(folder, force=chosen.force), Recorder(json=chosen.json, quiet=chosen.quiet) as recorder:
         recorder.items = items
         session.watcher = recorder.count
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from energylang.diagnostics.codes import Code
 from energylang.render.operation import operation_text
-from energylang.results import Result
+from energylang.results import Result, Table
 from energylang.signature.declaration import Op, default_text
 from energylang.syntax import ast
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Recorder:
     """Shows each value as it comes, or keeps it for one JSON document at the end."""
 
-    def __init__(self, *, json: bool) -> None:
+    def __init__(self, *, json: bool, quiet: bool = False) -> None:
+        self.quiet = quiet  # show what is printed, and values that stand alone; no results of operations
         self.items: list[object] = []
         self.screen: Screen | None = None
         if not json:
@@ -45,6 +46,8 @@ class Recorder:
             self.screen.count(done, total, what)
 
     def show(self, value: Any, statement: ast.Statement, line: str) -> None:
+        if self.quiet and isinstance(value, Result) and not isinstance(value, Table):
+            return
         if self.screen is not None:
             self.screen.show(value, statement, line)
             return

@@ -13,6 +13,7 @@ from .algebra import *
 from .base import *
 from .causal import *
 from .concept import *
+from .data import *
 from .edit import *
 from .history import *
 from .meaning import *

@@ -16,7 +16,7 @@ from .arithmetic import MAX_ITEMS, MAX_TEXT, bounded, is_number
 MOST_DIGITS = 300
 
 
-def call(name: str, arguments: Sequence[Any]) -> Any:
+def calculated(name: str, arguments: Sequence[Any]) -> Any:
     """The value of a function. Raises ``ElError``."""
     function = FUNCTIONS.get(name)
     if function is None or len(arguments) < function.least:

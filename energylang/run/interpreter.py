@@ -24,7 +24,7 @@ from energylang.checker.scope import Argument, Call, Given, LayerOf, Procedure, 
 from energylang.diagnostics import Diagnostic, Note
 from energylang.diagnostics.source import Span
 from energylang.errors import ElError
-from energylang.results import Attempted, Basin, Record, Result, Table
+from energylang.results import Attempted, Basin, Record, Result, Table, table_of
 from energylang.signature import types as t
 from energylang.signature.coerce import as_statement, check_name, coerce, describe, type_name
 from energylang.signature.declaration import Op, Param
@@ -33,7 +33,8 @@ from energylang.syntax import ast
 from energylang.workspace.workspace import Workspace
 
 from .arithmetic import MAX_ITEMS, MAX_TEXT, arithmetic, bounded, compare, is_number, shown
-from .functions import call, items_of
+from .files import as_checked
+from .functions import calculated, items_of
 
 Show = Callable[[Any, ast.Statement, str], None]
 """Gets a value to display, its statement, and the statement's text with the values of variables filled in."""
@@ -83,13 +84,32 @@ class Interpreter:
         self.scopes: list[dict[str, Any]] = [session.variables]
         self.calls = checked.calls
         self.hushed = False  # inside of `quiet:`
+        self.rounds = 0  # how many loops there are around the statement
+        self.gathered: dict[int, tuple[ast.Statement, str, list[Record]]] = {}  # records that they display
         self.frames: list[Note] = []  # the procedures and loops around the statement, outermost first
         self.line = ""  # the last command, as it goes into the history
 
     def display(self, value: Any, statement: ast.Statement, line: str) -> None:
         """Show a value, unless it stands in a ``quiet:`` block."""
-        if not self.hushed or isinstance(statement, ast.Print):
-            self.show(value, statement, line)
+        if self.hushed and not isinstance(statement, ast.Print):
+            return
+        if isinstance(value, Record) and self.rounds:
+            self.gathered.setdefault(id(statement), (statement, line, []))[2].append(value)
+            return
+        self.show(value, statement, line)
+
+    @contextmanager
+    def _loop(self) -> Iterator[None]:
+        """A loop. The records that its rounds display are one table, shown when the outermost loop ends."""
+        self.rounds += 1
+        try:
+            yield
+        finally:
+            self.rounds -= 1
+            if not self.rounds and self.gathered:
+                found, self.gathered = self.gathered, {}
+                for statement, line, records in found.values():
+                    self.show(table_of(records), statement, line)
 
     def run(self) -> Any:
         """Run every statement; the value of the last command that stands alone."""
@@ -211,10 +231,16 @@ class Interpreter:
         else:
             met = self.condition(condition)
         if not met:
-            message = str(self.value(node.message)) if node.message is not None else ""
             text = f"`{' '.join(condition.span.text.split())}` does not hold{values}"
             code = "EL520" if node.word == "require" else "EL522"
-            raise self.failure(ElError(text, code=code, hint=message), node.span)
+            if node.message is None:
+                raise self.failure(ElError(text, code=code), node.span)
+            own = str(self.value(node.message))
+            self.frames.append(Note(text, condition.span))
+            try:
+                raise self.failure(ElError(own or text, code=code), node.span)
+            finally:
+                self.frames.pop()
 
     @statement.register
     def _(self, node: ast.Pass) -> None:
@@ -230,12 +256,14 @@ class Interpreter:
 
     @statement.register
     def _(self, node: ast.For) -> None:
-        for item in self.items(node.items):
-            self.frames.append(Note(f"in the round with {node.name} = {_short(item)}", node.name_span))
-            try:
-                self.block(node.body, {node.name: item})
-            finally:
-                self.frames.pop()
+        items = self.items(node.items)
+        with self._loop():
+            for item in items:
+                self.frames.append(Note(f"in the round with {node.name} = {_short(item)}", node.name_span))
+                try:
+                    self.block(node.body, {node.name: item})
+                finally:
+                    self.frames.pop()
 
     def items(self, node: ast.Expr) -> list[Any]:
         """The items of a list, the rows of a table."""
@@ -265,7 +293,7 @@ class Interpreter:
                 scope.clear()
                 scope.update(values)
             item = error.diagnostics[0]
-            said = item.help if item.code in ("EL520", "EL522") and item.help else item.message
+            said = item.message
             line = item.span.start_location()[0] if item.span is not None else 0
             head = f"attempt {describe(name)}" if name else "attempt"
             self.display(Attempted(str(name), item.code, said, line, max(undone, 0)), node, head)
@@ -316,7 +344,9 @@ class Interpreter:
         self.begin(statement)
         result = self.session.execute(op, values, statement=statement, given=given)
         self.line = statement
-        return result
+        if op.flow.travels == "again" and self.session.ledger.entries:
+            self.line = f"{statement}: {self.session.ledger.entries[-1]['statement']}"
+        return as_checked(result, call.shape) if call.shape is not None else result
 
     def prepare(
         self, node: ast.Command | ast.Name, op: Op, call: Call
@@ -337,7 +367,10 @@ class Interpreter:
 
     def written(self, node: ast.Command | ast.Name, call: Call, op: Op, values: dict[str, Any]) -> str:
         """The statement for the history: as typed, or with the values in place of what was computed."""
-        if all(_written_out(argument) for argument in call.arguments.values()):
+        if all(
+            _written_out(argument) or (param := op.param(name)) is not None and param.type == t.DATA
+            for name, argument in call.arguments.items()
+        ):
             return " ".join(node.span.text.split())
         return as_statement(op, values)
 
@@ -513,7 +546,7 @@ class Interpreter:
     def _(self, node: ast.Function) -> Any:
         values = [self.value(item) for item in node.arguments]
         with self._at(node.span):
-            return call(node.name, values)
+            return calculated(node.name, values)
 
     @value.register
     def _(self, node: ast.LayerRef) -> Layer:
