@@ -161,7 +161,9 @@ def _hole(walk: Walk, hole: ast.Hole) -> None:
     samples: dict[t.Type, Any] = {t.INT: 1, t.FLOAT: 1.5, t.NONE: 1.5}
     if hole.format and not t.unknown(kind):
         try:
-            format(samples.get(t.present(kind), "a"), hole.format)  # what is no number is formatted as its text
+            format(
+                samples.get(t.present(kind), "a"), hole.format
+            )  # what is no number is formatted as its text
         except ValueError:
             walk.problems.add(
                 "EL210", f"the format `{hole.format}` does not fit {kind}", hole.span,
@@ -287,14 +289,15 @@ def _(walk: Walk, node: ast.Part) -> t.Type:
 @_type
 def _(walk: Walk, node: ast.Function) -> t.Type:
     kinds = [value_of(walk, item) for item in node.arguments]
-    for entry in node.keywords:
-        value_of(walk, entry.value)
+    named = [(entry.name, value_of(walk, entry.value)) for entry in node.keywords]
     function = FUNCTIONS.get(node.name)
     if function is None or function.method != node.method:
         walk.problems.add("EL101", f"there is no function `.{node.name}()`", node.name_span,
                           help=_other_function(node, kinds))  # fmt: skip
         return t.ANY
     usage = f"usage: {function.usage}"
+    if node.keywords and node.name == "sorted" and len(kinds) == 1:
+        return _sorted(walk, node, kinds[0], dict(named))
     if node.keywords:
         walk.problems.add("EL204", f"`{node.name}` has no parameter `{node.keywords[0].name}`",
                           node.keywords[0].name_span, help=usage)  # fmt: skip
@@ -313,6 +316,42 @@ def _(walk: Walk, node: ast.Function) -> t.Type:
     return found
 
 
+def _sorted(walk: Walk, node: ast.Function, kind: t.Type, named: dict[str, t.Type]) -> t.Type:
+    """``sorted(t, by="share", reverse=true)``: of a table or a list of records, by one of their fields."""
+    places = {entry.name: entry for entry in node.keywords}
+    for name, entry in places.items():
+        wanted = {"by": t.TEXT, "reverse": t.BOOL}.get(name)
+        if wanted is None:
+            walk.problems.add("EL204", f"`sorted` has no parameter `{name}`", entry.name_span,
+                              help="usage: sorted(xs, by=…, reverse=true)")  # fmt: skip
+        elif not t.fits(named[name], wanted):
+            walk.problems.add(
+                "EL201", f"`{name}` must be {article(wanted)}, not {named[name]}", entry.value.span
+            )
+    row = t.item_of(kind)
+    if "by" not in places:
+        found = FUNCTIONS["sorted"].rule([kind])
+    elif isinstance(row, t.RecordOf) and row.entries is not None:
+        by = places["by"].value
+        field = by.constant if isinstance(by, ast.Text) else None
+        held = t.present(dict(row.entries).get(field or "", t.NONE))
+        if held not in (*NUMBERS, t.TEXT) and not t.unknown(held):
+            names = [name for name, of in row.entries if t.present(of) in (*NUMBERS, t.TEXT)]
+            walk.problems.add("EL205", f"there is no column of numbers or texts `{field or '…'}` to sort by", by.span,
+                              help=suggestion(field or "", names) or f"there are: {', '.join(names)}")  # fmt: skip
+        return kind
+    else:
+        found = (
+            kind
+            if t.unknown(kind) or t.unknown(row or t.NONE)
+            else Misfit(0, "a table or a list of records with `by=`")
+        )
+    if isinstance(found, Misfit):
+        walk.problems.add("EL201", f"`sorted` takes {found.wanted}, not {kind}", node.arguments[0].span)
+        return t.ANY
+    return found
+
+
 def _items_may_be_none(kind: t.Type) -> str:
     if isinstance(kind, t.ListOf) and isinstance(kind.item, t.Maybe):
         return "some items may be none; `[x for x in xs if x != none]` leaves these out"
@@ -323,9 +362,13 @@ def _other_function(node: ast.Function, kinds: list[t.Type]) -> str:
     written = " ".join(node.arguments[0].span.text.split())
     if node.name in FUNCTIONS:
         return f"`{node.name}({written})`"
+    if node.name in ("format", "str"):
+        return 'a value is put into a text by braces: `"{x:.2f}"`'
     if node.name in ("append", "add", "push", "extend"):
         table = kinds and isinstance(kinds[0], t.TableOf)
-        return f"`row {written} a=1` adds a row" if table else f"a list grows by `{written} = {written} + [x]`"
+        return (
+            f"`row {written} a=1` adds a row" if table else f"a list grows by `{written} = {written} + [x]`"
+        )
     methods = [name for name, function in FUNCTIONS.items() if function.method]
     return suggestion(node.name, methods) or f"texts have {', '.join(f'.{name}()' for name in methods)}"
 
@@ -431,6 +474,17 @@ def _(walk: Walk, node: ast.Compare) -> t.Type:
     return t.BOOL
 
 
+@_type
+def _(walk: Walk, node: ast.Within) -> t.Type:
+    kind, items = value_of(walk, node.value), value_of(walk, node.items)
+    if isinstance(items, t.ListOf):
+        fine = t.join(t.present(kind), items.item) is not None
+    else:
+        fine = t.unknown(items) or (items == t.TEXT and (kind == t.TEXT or t.unknown(kind)))
+    _operator(walk, "in", fine, node, ((node.value, kind), (node.items, items)))
+    return t.BOOL
+
+
 def _operator(
     walk: Walk, operator: str, fine: bool, node: ast.Expr, operands: tuple[tuple[ast.Expr, t.Type], ...]
 ) -> None:
@@ -505,7 +559,9 @@ def _by_name(walk: Walk, node: ast.Index, kind: t.RecordOf | t.TableOf) -> t.Typ
     found = dict(entries).get(name or "")
     if found is None:
         what = "this record" if isinstance(kind, t.RecordOf) else "this table"
-        message = f"{what} has no `{name}`" if name is not None else "a name in brackets is a text without braces"
+        message = (
+            f"{what} has no `{name}`" if name is not None else "a name in brackets is a text without braces"
+        )
         known = [known for known, _ in entries]
         walk.problems.add("EL205", message, node.index.span,
                           help=suggestion(name or "", known) or f"there are: {', '.join(known)}")  # fmt: skip

@@ -20,7 +20,20 @@ from energylang.signature.settings import SETTINGS, of_setting
 from energylang.signature.values import BasinRef, ConceptName, Layer, PartName
 from energylang.syntax import ast
 
-from .facts import ALL, UNKNOWN, Facts, Loss, Made, OneOf, Place, Symbol, Undoable, basin_layer, layer_index, replace
+from .facts import (
+    ALL,
+    UNKNOWN,
+    Facts,
+    Loss,
+    Made,
+    OneOf,
+    Place,
+    Symbol,
+    Undoable,
+    basin_layer,
+    layer_index,
+    replace,
+)
 from .known import argument_value, known, layer_of
 from .scope import SOME_MODEL, Argument, Call, LayerOf
 from .walk import Walk
@@ -83,6 +96,8 @@ def uses(walk: Walk, node: ast.Command, op: Op, call: Call) -> None:
     for param in op.params:
         place = call.places.get(param.name)
         value = argument_value(walk, call.arguments.get(param.name))
+        if place is not None and (value is None or isinstance(value, Symbol)):
+            _of_another_model(walk, value, place)
         if value is None:
             continue
         setting = argument_value(walk, call.arguments.get("setting")) if param.type == t.VALUE else None
@@ -116,6 +131,23 @@ def layer_known(walk: Walk, place: ast.Expr) -> None:
     for item in value if several else (value,):
         if type(item) is int or (isinstance(item, Layer) and not isinstance(place, ast.LayerRef)):
             _still_there(walk, item, place)
+
+
+_REFERENCES = (t.LAYER, t.BASIN, t.SURVEYED, t.NEURON, t.HEAD, t.PART)
+
+
+def _of_another_model(walk: Walk, value: Any, place: ast.Expr) -> None:
+    """EL302 for a layer, or a basin's, of which only the run knows which it is, where a model with more layers was
+    loaded before: it may be one that is not there any more."""
+    header, kind = walk.model.header, walk.kinds.get(id(place), t.ANY)
+    kind = kind.item if isinstance(kind, t.ListOf) else kind
+    if header is None or kind not in _REFERENCES or walk.most_layers <= len(header.dims):
+        return
+    layer = layer_of(walk, value) if isinstance(value, Symbol) else None
+    if isinstance(layer, int) and layer < len(header.dims):
+        return
+    find(walk, "EL302", f"this may be of a layer that {header.spec} does not have: a model with more layers was loaded "
+         "before", place, help="take layers and basins from the model that is loaded: `for l in layers:`")  # fmt: skip
 
 
 def _still_there(walk: Walk, value: Any, place: ast.Expr) -> bool:
@@ -292,7 +324,8 @@ def concept_used(walk: Walk, name: str, place: ast.Expr, layer: Any) -> None:
         notes = (Note("captured here", made.span),) if made.span is not None else ()
         find(walk,
             "EL305", f"`{name}` was captured at {where}, and this is L{layer}", place, notes=notes,
-            help=f"a concept has a state for each layer where it is captured: use {where}, or capture it at L{layer}, too",
+            help=f"a concept has a state for each layer where it is captured: use {where}, or capture it at "
+            f"L{layer}, too",
         )  # fmt: skip
 
 
@@ -339,7 +372,7 @@ def leaves(walk: Walk, node: ast.Command, op: Op, call: Call) -> None:
     if flow.live:
         heard(walk, node.name_span)
     if flow.keeps:
-        walk.kept = True
+        walk.kept = (walk.kept or frozenset()) | frozenset(walk.facts.now.edited.values())
     if flow.surveys:
         surveyed = ALL if flow.surveys == ALL else _layer(walk, call, flow.surveys)
         if surveyed is not None:
@@ -591,6 +624,8 @@ def check_layer(walk: Walk, value: Argument, place: ast.Expr | None) -> None:
 
 def layer_exists(walk: Walk, index: int, span: Span) -> None:
     header = walk.model.header
+    if header is None:  # it may be kept until a model is known
+        walk.most_layers = max(walk.most_layers, index + 1)
     if index < 0:
         walk.problems.add("EL302", f"there is no layer {index}", span, help="layers are numbered from L0")
         return

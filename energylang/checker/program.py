@@ -169,12 +169,12 @@ def _row(walk: Walk, node: ast.Row) -> None:
     if not isinstance(kind, t.RecordOf):
         if not t.unknown(kind):
             walk.problems.add("EL201", f"a row is a record, not {kind}", node.value.span,
-                              help="`row t strength=s share=x`, or a record such as {strength: s, share: x}")  # fmt: skip
+                              help="`row t strength=s share=x`, or a record: {strength: s, share: x}")  # fmt: skip
         return
     for name, held in kind.entries or ():
         if isinstance(t.present(held), t.Record | t.TableOf) and t.present(held) != t.SURVEYED:
             walk.problems.add("EL201", f"a cell holds one value, and `{name}` is {held}", node.value.span,
-                              help=f"name one of its fields: {', '.join(list(t.fields_of(t.present(held)) or ())[1:5])}")  # fmt: skip
+                              help="name one of its fields: " + ", ".join(list(t.fields_of(t.present(held)) or ())[1:5]))  # fmt: skip
     grown = t.with_row(table, kind)
     if isinstance(grown, str):
         here, there = dict(kind.entries or ())[grown], dict(table.columns or ())[grown]

@@ -259,7 +259,9 @@ def type_of_value(value: Any) -> t.Type:
         return t.record_of(tuple((name, type_of_value(item)) for name, item in value.items()))
     if isinstance(value, results.Table):
         columns = ((name, type_of_value(value.column(name))) for name in value.columns)
-        return t.table_of(tuple((name, kind.item if isinstance(kind, t.ListOf) else t.ANY) for name, kind in columns))
+        return t.table_of(
+            tuple((name, kind.item if isinstance(kind, t.ListOf) else t.ANY) for name, kind in columns)
+        )
     if isinstance(value, results.Result):
         return t.record(type(value))
     if isinstance(value, list | tuple):

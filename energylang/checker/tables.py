@@ -13,8 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from energylang.errors import ElError
+from energylang.files.examples import suffix_of
 from energylang.files.storage import located, permitted
-from energylang.files.tables import READ, WRITTEN, read_table, suffix_of
+from energylang.files.tables import READ, WRITTEN, read_table
 from energylang.signature import types as t
 from energylang.signature.coerce import suggestion
 from energylang.signature.declaration import Op
@@ -136,8 +137,7 @@ def table_type(kind: t.Type) -> t.TableOf | None:
     if isinstance(item, t.RecordOf):
         return t.table_of(item.entries)
     if isinstance(item, t.Record):
-        found = t.table_of_result(item.name)
-        return found
+        return t.table_of_result(item.name)
     return None
 
 
@@ -145,12 +145,16 @@ def _plot(walk: Walk, call: Call) -> None:
     expr = _place(call, "data")
     kind = walk.kinds.get(id(expr), t.ANY)
     if kind == t.TEXT and expr is not None:
-        walk.problems.add("EL201", "a text cannot be plotted", expr.span, help="plot takes a table: `plot t x=a y=b`")
+        walk.problems.add(
+            "EL201", "a text cannot be plotted", expr.span, help="plot takes a table: `plot t x=a y=b`"
+        )
         return
     table = table_type(kind)
     save, place = _path(walk, call, "save"), _place(call, "save")
     if save is not None and place is not None and not save.lower().endswith(DRAWN):
-        walk.problems.add("EL504", f"cannot draw into {save}", place.span, help=f"end the path in {', '.join(DRAWN)}")
+        walk.problems.add(
+            "EL504", f"cannot draw into {save}", place.span, help=f"end the path in {', '.join(DRAWN)}"
+        )
     if table is None or table.columns is None or not table.columns:
         return
     columns = dict(table.columns)
@@ -161,5 +165,7 @@ def _plot(walk: Walk, call: Call) -> None:
         if column not in columns:
             walk.problems.add("EL205", f"the table has no column `{column}`", place.span,
                               help=suggestion(column, columns) or f"its columns: {', '.join(columns)}")  # fmt: skip
-        elif name == "y" and not t.unknown(held := t.present(columns[column])) and held not in (t.INT, t.FLOAT):
+        elif (
+            name == "y" and not t.unknown(held := t.present(columns[column])) and held not in (t.INT, t.FLOAT)
+        ):
             walk.problems.add("EL201", f"`y` is drawn, and `{column}` is {held}, not a number", place.span)

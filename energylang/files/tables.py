@@ -1,7 +1,7 @@
 """Tables in files: CSV, TSV, JSON, JSON lines, text lines, LaTeX, Markdown, Parquet.
 
-Read is UTF-8 with or without a byte order mark, with any line ends, also compressed (``x.csv.gz``). What a column of text
-holds is what all its cells are: whole numbers, numbers, true and false, or else texts; a cell without anything is
+Read is UTF-8 with or without a byte order mark, with any line ends, also compressed (``x.csv.gz``). What a column of
+text holds is what all its cells are: whole numbers, numbers, true and false, or else texts; a cell without anything is
 ``None`` where the rest are numbers. Written are plain line ends and no byte order mark. A text that a spreadsheet
 would take for a formula gets a quote before it, which is taken away when it is read again.
 """
@@ -64,7 +64,8 @@ def _of_lines(text: str, between: str, name: str) -> Table:
                 continue
             if rows and len(row) > len(rows[0]):
                 raise ElError(
-                    f"line {reader.line_num} of {name} has {len(row)} cells, the first line names {len(rows[0])} columns",
+                    f"line {reader.line_num} of {name} has {len(row)} cells, and the first line "
+                    f"names {len(rows[0])} columns",
                     code="EL503", hint='a text that holds the separator stands in quotes: "a, b"',
                 )  # fmt: skip
             rows.append(row + [""] * (len(rows[0]) - len(row)) if rows else row)
@@ -102,8 +103,12 @@ def _of_json(text: str, suffix: str, name: str) -> Table:
         else:
             found = [json.loads(line, parse_constant=_no_number) for line in text.split("\n") if line.strip()]
     except (ValueError, RecursionError) as error:
-        where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) and suffix == ".json" else ""
-        raise ElError(f"{name} is not JSON{where}", code="EL503", hint="a .txt file is read line by line") from None
+        where = (
+            f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) and suffix == ".json" else ""
+        )
+        raise ElError(
+            f"{name} is not JSON{where}", code="EL503", hint="a .txt file is read line by line"
+        ) from None
     items = found if isinstance(found, list) else [found]
     if all(isinstance(item, str) for item in items):
         return Table(("text",), tuple((item,) for item in items))
@@ -125,7 +130,10 @@ def _alike(cells: list[Any]) -> list[Any]:
     if len(kinds) > 1 and all(kind.startswith("list") for kind in kinds):
         kinds -= {"list"}
     if (len(kinds) > 1 or "mixed list" in kinds) and not kinds <= {"int", "float"}:
-        return [item if isinstance(item, str) or item is None else json.dumps(item, ensure_ascii=False) for item in cells]
+        return [
+            item if isinstance(item, str) or item is None else json.dumps(item, ensure_ascii=False)
+            for item in cells
+        ]
     return [_value(item) for item in cells]
 
 

@@ -123,8 +123,8 @@ def vim() -> str:
         words("energyOperation", TABLE),
         match("energyConcept", r"\v\@[A-Za-z_][0-9A-Za-z_-]*"),
         match("energyLayer", r"\v[0-9A-Za-z_-]@<!L\d+(\.[BNH]\d+)?[0-9A-Za-z_-]@!"),
+        'syntax region energyText start=/"/ skip=/\\\\./ end=/"/ oneline',
         'syntax region energyText start=/"""/ skip=/\\\\./ end=/"""/',
-        'syntax region energyText start=/"\\("\\)\\@!/ skip=/\\\\./ end=/"/ oneline',
         match("energyComment", "#.*$"),
         "",
     ]

@@ -108,8 +108,8 @@ history = Op(
 again = Op(
     "again",
     summary="Run an operation of the history once more: again 12.",
-    details="It does what it did then, with the same arguments, on the session as it is now; `history` shows the numbers. "
-    "Its result is displayed; it is no value.",
+    details="It does what it did then, with the same arguments, on the session as it is now; `history` shows the "
+    "numbers. Its result is displayed; it is no value.",
     params=(Param("id", t.INT, "the operation's id out of `history`", minimum=1, maximum=10**12),),
     effects=Effect.TRAVELS,
     flow=Flow(travels="again"),

@@ -88,7 +88,11 @@ generate = Op(
     result=results.Generation,
     examples=(
         Example('generate "Hi, can you help me?" tokens=8', "it.tokens <= 8 and it.tokens > 0", on="tiny"),
-        Example('let a = generate "Hello" seed=3\ngenerate "Hello" seed=3', "it.text == a.text", on="tiny"),
+        Example(
+            'let a = generate "Hello" seed=3\nprint a.text\ngenerate "Hello" seed=3',
+            "it.text == a.text",
+            on="tiny",
+        ),
     ),
 )
 

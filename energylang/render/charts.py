@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 from rich.text import Text
 
@@ -69,7 +71,7 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
 def _joined(places: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
     """The dots of a line through these places."""
     found = {(column, min(max(row, 0), 4 * HEIGHT - 1)) for column, row in places}
-    for (x, y), (to_x, to_y) in zip(places, places[1:], strict=False):
+    for (x, y), (to_x, to_y) in pairwise(places):
         steps = max(abs(to_x - x), abs(to_y - y), 1)
         for step in range(0, steps + 1, 2 if steps > 8 else 1):
             row = min(max(round(y + (to_y - y) * step / steps), 0), 4 * HEIGHT - 1)
@@ -84,7 +86,7 @@ def image(found: results.Plot, suffix: str) -> bytes:
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    settings = {"svg.hashsalt": "energylang", "svg.fonttype": "none", "font.size": 11,
+    settings: Any = {"svg.hashsalt": "energylang", "svg.fonttype": "none", "font.size": 11,
                 "axes.spines.top": False, "axes.spines.right": False}  # fmt: skip
     with plt.rc_context(settings):
         figure, axes = plt.subplots(figsize=(6.4, 4.0), dpi=150, layout="constrained")

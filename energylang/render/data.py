@@ -30,7 +30,7 @@ def table(found: results.Table) -> RenderableType:
         grid.add_row(*(Text(_short(said(item))) for item in row))
     if len(found.rows) <= SHOWN:
         return grid
-    more = f"… {len(found.rows) - SHOWN:,} rows more; `write t \"all.csv\"` writes them all"
+    more = f'… {len(found.rows) - SHOWN:,} rows more; `write t "all.csv"` writes them all'
     return Group(grid, Text(more, style="dim"))
 
 
@@ -49,13 +49,19 @@ def record(value: results.Record) -> RenderableType:
 
 @render.register
 def written(made: results.Written) -> RenderableType:
-    what = f"{made.rows:,} rows of {made.columns} columns" if made.columns else f"{made.rows:,} line{'' if made.rows == 1 else 's'}"
+    what = (
+        f"{made.rows:,} rows of {made.columns} columns"
+        if made.columns
+        else f"{made.rows:,} line{'' if made.rows == 1 else 's'}"
+    )
     return Text.assemble(("✓ ", "green"), f"{made.path}   {what}, {made.bytes:,} bytes")
 
 
 @render.register
 def plot(found: results.Plot) -> RenderableType:
-    left = Text(f"{found.left_out} rows without a number are left out", style="dim") if found.left_out else None
+    left = (
+        Text(f"{found.left_out} rows without a number are left out", style="dim") if found.left_out else None
+    )
     points = sum(len(line.x) for line in found.lines)
     if found.path is not None:
         lines = f"{len(found.lines)} line{'' if len(found.lines) == 1 else 's'}"

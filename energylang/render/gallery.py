@@ -26,7 +26,21 @@ from . import (
 )
 from .dispatch import render as _picture
 
-FAMILIES = (algebra, causal, concept, data, edit, history, meaning, model, observe, pair, record, safety, watermark)
+FAMILIES = (
+    algebra,
+    causal,
+    concept,
+    data,
+    edit,
+    history,
+    meaning,
+    model,
+    observe,
+    pair,
+    record,
+    safety,
+    watermark,
+)
 
 __all__ = ["FAMILIES", "render"]
 

@@ -9,7 +9,8 @@ _LONG = re.compile(r'"""(?:[^"\\]|\\.|"(?!""))*"""', re.DOTALL)
 
 
 def is_complete(text: str) -> bool:
-    """False inside brackets and texts in triple quotes, after a backslash, and inside a block until an empty line ends it."""
+    """False inside brackets and texts in triple quotes, after a backslash, and inside a block until an empty
+    line ends it."""
     if text.count('"""') % 2:
         return False
     text = _LONG.sub('""', text)

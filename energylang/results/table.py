@@ -131,7 +131,7 @@ def said(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return f"{value:.5g}"
+        return f"{value:.4g}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(said, value))}]"
     if isinstance(value, Record):

@@ -20,7 +20,9 @@ def as_checked(table: Table, shape: t.Type) -> Table:
         if name not in table.columns and not isinstance(kind, t.Maybe) and table.rows:
             raise _changed(f"the column `{name}` is gone")
     cells = [
-        [_fitting(item, known[name], name) for item in table.column(name)] if name in known else table.column(name)
+        [_fitting(item, known[name], name) for item in table.column(name)]
+        if name in known
+        else table.column(name)
         for name in table.columns
     ]
     return Table(table.columns, tuple(zip(*cells, strict=True)))

@@ -16,13 +16,13 @@ from .arithmetic import MAX_ITEMS, MAX_TEXT, bounded, is_number
 MOST_DIGITS = 300
 
 
-def calculated(name: str, arguments: Sequence[Any]) -> Any:
+def calculated(name: str, arguments: Sequence[Any], named: Mapping[str, Any] | None = None) -> Any:
     """The value of a function. Raises ``ElError``."""
     function = FUNCTIONS.get(name)
     if function is None or len(arguments) < function.least:
         raise ElError(f"there is no function `{name}`", code="EL101")
     try:
-        return _CALCULATED[name](*arguments)
+        return _CALCULATED[name](*arguments, **(named or {}))
     except OverflowError:
         raise ElError(f"`{name}` of this is too large a number", code="EL521") from None
 
@@ -135,11 +135,29 @@ def _round(value: Any, digits: Any = None) -> Any:
     return round(value, digits)
 
 
-def _sorted(value: Any) -> list[Any]:
+def _sorted(value: Any, by: Any = None, reverse: Any = False) -> Any:
     found = items_of(value)
-    if not all(isinstance(item, str) for item in found):
-        _numbers("sorted", found, some=False)
-    return sorted(found)
+    keys: list[Any] = found if by is None else [item.get(by) for item in found if isinstance(item, Record)]
+    there = [key for key in keys if key is not None]
+    if not all(isinstance(key, str) for key in there):
+        _numbers("sorted", there, some=False)
+    full = [place for place, key in enumerate(keys) if key is not None]
+    empty = [place for place, key in enumerate(keys) if key is None]  # at the end, either way
+    order = sorted(full, key=keys.__getitem__, reverse=bool(reverse)) + empty
+    if isinstance(value, Table):
+        return Table(value.columns, tuple(value.rows[place] for place in order))
+    return [found[place] for place in order]
+
+
+def _of_record(name: str) -> Callable[[Any], list[Any]]:
+    def found(value: Any) -> list[Any]:
+        if not isinstance(value, Record):
+            raise ElError(f"`{name}` is not defined for {type_name(value)}", code="EL210")
+        if name == "items":
+            return [Record(dict(zip(PAIRED, item, strict=False))) for item in value.items()]
+        return list(value) if name == "keys" else list(value.values())
+
+    return found
 
 
 def _zip(*lists: Any) -> list[Any]:
@@ -179,7 +197,7 @@ def _replace(text: Any, old: Any, new: Any) -> str:
         raise _fail("an empty text cannot be replaced")
     if len(text) + text.count(old) * (len(new) - len(old)) > MAX_TEXT:
         raise _fail(f"a text holds at most {MAX_TEXT:,} characters")
-    return text.replace(old, new)
+    return str(text.replace(old, new))
 
 
 def _case(name: str) -> Callable[[Any], str]:
@@ -213,4 +231,5 @@ _CALCULATED: Mapping[str, Callable[..., Any]] = {
     "split": _split,
     "join": _join,
     "replace": _replace,
+    **{name: _of_record(name) for name in ("keys", "values", "items")},
 }

@@ -368,7 +368,7 @@ class Interpreter:
     def written(self, node: ast.Command | ast.Name, call: Call, op: Op, values: dict[str, Any]) -> str:
         """The statement for the history: as typed, or with the values in place of what was computed."""
         if all(
-            _written_out(argument) or (param := op.param(name)) is not None and param.type == t.DATA
+            _written_out(argument) or ((param := op.param(name)) is not None and param.type == t.DATA)
             for name, argument in call.arguments.items()
         ):
             return " ".join(node.span.text.split())
@@ -545,8 +545,21 @@ class Interpreter:
     @value.register
     def _(self, node: ast.Function) -> Any:
         values = [self.value(item) for item in node.arguments]
+        named = {entry.name: self.value(entry.value) for entry in node.keywords}
         with self._at(node.span):
-            return calculated(node.name, values)
+            return calculated(node.name, values, named)
+
+    @value.register
+    def _(self, node: ast.Within) -> bool:
+        value, items = self.value(node.value), self.value(node.items)
+        with self._at(node.span):
+            if not isinstance(items, list | tuple) and not (
+                isinstance(items, str) and isinstance(value, str)
+            ):
+                raise ElError(
+                    f"`in` is not defined for {type_name(value)} and {type_name(items)}", code="EL210"
+                )
+        return (value in items) is not node.negated
 
     @value.register
     def _(self, node: ast.LayerRef) -> Layer:

@@ -305,8 +305,8 @@ def at_layer(name: str) -> tuple[str, int | None]:
 
 
 def check_name(name: str, code: str = "EL201") -> None:
-    """Raise ``ElError`` (EL201, or ``code``) for a concept's name that no script can write: what Python may call something, every door
-    must be able to call so."""
+    """Raise ``ElError`` (EL201, or ``code``) for a concept's name that no script can write: what Python may
+    call something, every door must be able to call so."""
     plain = at_layer(name)[0]
     if _NAME.fullmatch(plain) and plain not in RESERVED and parse_reference(plain) is None:
         return
@@ -367,12 +367,18 @@ def _data(value: Any, layer: int | None) -> results.Table | str | None:
         return value.table  # type: ignore[no-any-return]
     if hasattr(value, "to_dict") and hasattr(value, "columns"):  # pandas
         value = value.to_dict("records")
-    if isinstance(value, Mapping) and set(value) == {"columns", "rows"} and not isinstance(value, results.Record):
+    if (
+        isinstance(value, Mapping)
+        and set(value) == {"columns", "rows"}
+        and not isinstance(value, results.Record)
+    ):
         return results.Table(tuple(value["columns"]), tuple(map(tuple, value["rows"])))
     rows = [value] if isinstance(value, Mapping) else value
     if not isinstance(rows, list | tuple) or not all(isinstance(row, Mapping) for row in rows):
         return None
-    return results.table_of([row.table.records[0] if isinstance(row, results.Result) else row for row in rows])
+    return results.table_of(
+        [row.table.records[0] if isinstance(row, results.Result) else row for row in rows]
+    )
 
 
 _CONVERTERS: Mapping[t.Type, Callable[[Any, int | None], Any]] = {

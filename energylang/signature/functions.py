@@ -141,6 +141,23 @@ def _glued(kinds: Sequence[t.Type]) -> t.Type | Misfit:
     return t.TEXT if fits else Misfit(1, 'a list of texts; `["{x}" for x in xs]` makes texts of values')
 
 
+def _of_record(gives: Callable[[t.Type], t.Type]) -> Rule:
+    def rule(kinds: Sequence[t.Type]) -> t.Type | Misfit:
+        kind = kinds[0]
+        if t.unknown(kind) or kind == t.RECORD:
+            return t.ANY
+        if not isinstance(kind, t.RecordOf):
+            return Misfit(0, "a record")
+        held: t.Type | None = t.NEVER
+        for _, of in kind.entries or ():
+            held = t.join(held, of) if held is not None else None
+        return (
+            t.list_of(gives(held)) if held is not None else Misfit(0, "a record whose fields are of one type")
+        )
+
+    return rule
+
+
 def _float(_: t.Type) -> t.Type:
     return t.FLOAT
 
@@ -159,7 +176,8 @@ _ALL = (
     Function("log", "log(x), log(x, base)", "the natural logarithm, or that of a base", 1, 2, _of_number),
     Function("exp", "exp(x)", "e to the power of x", 1, 1, _of_number),
     Function("round", "round(x), round(x, digits)", "the nearest whole number, or with so many digits", 1, 2, _rounded),
-    Function("sorted", "sorted(xs)", "numbers or texts in order, smallest first", 1, 1, _ordered),
+    Function("sorted", 'sorted(xs), sorted(t, by="share", reverse=true)',
+             "numbers or texts in order, smallest first; rows by a column", 1, 1, _ordered),
     Function("zip", "zip(xs, ys)", "items of lists side by side: `for x, y in zip(xs, ys):`", 2, 4, _paired),
     Function("table", "table(records)", "a table of records, or of a result", 1, 1, _tabled),
     Function("upper", "text.upper()", "in capital letters", 1, 1, _texts(t.TEXT), method=True),
@@ -170,6 +188,13 @@ _ALL = (
     Function("join", '", ".join(texts)', "texts with this one between them", 2, 2, _glued, method=True),
     Function("replace", "text.replace(old, new)", "with another text in place of one", 3, 3, _texts(t.TEXT),
              method=True),
+    Function("keys", "record.keys()", "the names of a record's fields", 1, 1,
+             lambda kinds: t.list_of(t.TEXT) if isinstance(kinds[0], t.RecordOf) or t.unknown(kinds[0]) else
+             Misfit(0, "a record"), method=True),
+    Function("values", "record.values()", "what a record's fields hold", 1, 1, _of_record(lambda held: held),
+             method=True),
+    Function("items", "record.items()", "names and values side by side: `for name, x in record.items():`", 1, 1,
+             _of_record(lambda held: t.record_of((("first", t.TEXT), ("second", held)))), method=True),
 )  # fmt: skip
 
 FUNCTIONS: Mapping[str, Function] = {function.name: function for function in _ALL}

@@ -137,7 +137,9 @@ def record_names() -> list[str]:
     return [
         name
         for name, cls in vars(results).items()
-        if isinstance(cls, type) and issubclass(cls, results.Result) and name not in ("Result", "Basin", "Table")
+        if isinstance(cls, type)
+        and issubclass(cls, results.Result)
+        and name not in ("Result", "Basin", "Table")
     ]
 
 

@@ -213,6 +213,15 @@ class Compare(Expr):
 
 
 @dataclass(frozen=True)
+class Within(Expr):
+    """``x in xs``, ``x not in xs``: an item of a list, a part of a text."""
+
+    value: Expr
+    items: Expr
+    negated: bool
+
+
+@dataclass(frozen=True)
 class Field(Expr):
     """``value.name``; on a layer, ``value.B3`` is a basin."""
 

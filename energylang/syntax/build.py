@@ -138,7 +138,7 @@ class TreeBuilder:
         if len(node.arguments) != 2 or node.keywords or not isinstance(node.arguments[0], ast.Name):
             _fail("EL102", "`row` takes a table and the values of a row", node.span,
                   "`row t strength=s share=x`, or `row t {strength: s, share: x}`")  # fmt: skip
-        name, value = node.arguments
+        name, value = node.arguments[0], node.arguments[1]
         return ast.Row(node.span, name.name, name.span, value)
 
     def _entry(self, key: Token, value: ast.Expr) -> ast.Entry:
@@ -353,6 +353,10 @@ class TreeBuilder:
         pairs = tuple((str(rest[i]), rest[i + 1]) for i in range(0, len(rest), 2))
         return self.nested(ast.Compare(self.span(first, rest[-1]), first, pairs), *children)
 
+    def within(self, children: Children) -> ast.Within:
+        value, *negation, items = children
+        return self.nested(ast.Within(self.span(value, items), value, items, bool(negation)), value, items)
+
     def arithmetic(self, children: Children) -> ast.Expr:
         left: ast.Expr = children[0]
         for i in range(1, len(children), 2):
@@ -493,7 +497,9 @@ class TreeBuilder:
         inside = *arguments, *(entry.value for entry in entries)
         if receiver is not None:
             whole = (receiver, *arguments)
-            return self.nested(ast.Function(span, called, place, whole, entries, method=True), receiver, *inside)
+            return self.nested(
+                ast.Function(span, called, place, whole, entries, method=True), receiver, *inside
+            )
         if called in FUNCTIONS:
             return self.nested(ast.Function(span, called, place, arguments, entries), *inside)
         keywords = tuple(ast.Keyword(e.span, e.name, e.value, e.name_span) for e in entries)

@@ -42,7 +42,7 @@ _HABITS = {
     "!": "write `not`, or `!=` for unequal",
     "{": "a block is a `:` with indented lines under it",
     "}": "a block ends where its indentation ends",
-    "/": "a comment begins with `#`",
+    "/": "a comment begins with `#`; a path that is no last word stands in quotes",
     "$": "a variable is its name alone",
     "`": 'texts stand in double quotes: "…"',
     "\\": "a line continues after a `\\` that is the very last character of the line",

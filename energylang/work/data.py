@@ -10,7 +10,7 @@ from energylang import results
 from energylang.concepts.captured import capture, describe
 from energylang.errors import ElError
 from energylang.files.examples import examples
-from energylang.files.storage import located, write_atomic
+from energylang.files.storage import located, permitted, write_atomic
 from energylang.files.tables import encoded, read_table
 from energylang.results.table import said
 from energylang.signature.coerce import suggestion
@@ -52,7 +52,7 @@ def write(ws: Workspace, data: results.Table | str, path: str) -> results.Writte
             raise ElError(f"{error.name} is not installed", code="EL504",
                           hint=f"pip install {error.name}, or write a .csv") from None  # fmt: skip
         rows, columns = len(data.rows), len(data.columns)
-    write_atomic(target, content)
+    _put(target, content)
     return results.Written(path, rows, columns, len(content))
 
 
@@ -68,7 +68,9 @@ def plot(
     for name in (x, y, by):
         if name is not None and name not in data.columns:
             raise ElError(
-                f"the table has no column `{name}`" if data.columns else "there is nothing to plot: the table is empty",
+                f"the table has no column `{name}`"
+                if data.columns
+                else "there is nothing to plot: the table is empty",
                 code="EL500",
                 hint=suggestion(name, data.columns) or f"its columns: {', '.join(data.columns)}",
             )
@@ -78,6 +80,15 @@ def plot(
     if target is not None:
         _draw(found, target)
     return found
+
+
+def _put(target: Path, content: bytes) -> None:
+    """Write a file whole; folders that are not there are made."""
+    try:
+        permitted(target, write=True).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ElError(f"cannot make the folder of {target}: {error.strerror}", code="EL504") from None
+    write_atomic(target, content)
 
 
 def _is_number(value: Any) -> bool:
@@ -94,18 +105,26 @@ def _lines(data: results.Table, x: str, y: str, by: str | None) -> tuple[tuple[r
         groups.setdefault(said(row[by]) if by is not None else y, []).append((place, float(row[y])))
     lines = tuple(
         results.Line(name, tuple(a for a, _ in points), tuple(b for _, b in points), tuple(names))
-        for name, points in ((name, sorted(points, key=lambda point: point[0])) for name, points in groups.items())
+        for name, points in (
+            (name, sorted(points, key=lambda point: point[0])) for name, points in groups.items()
+        )
     )
     return lines, len(data.rows) - len(rows)
 
 
 def _draw(found: results.Plot, target: Path) -> None:
-    charts = import_module("energylang.render.charts")  # by name: what is worked out knows nothing of what is drawn
+    charts = import_module(
+        "energylang.render.charts"
+    )  # by name: what is worked out knows nothing of what is drawn
     try:
-        picture = charts.page(found) if target.suffix.lower() == ".html" else charts.image(found, target.suffix.lower())
+        picture = (
+            charts.page(found)
+            if target.suffix.lower() == ".html"
+            else charts.image(found, target.suffix.lower())
+        )
     except ImportError as error:
         raise ElError(
             f"{error.name} is not installed", code="EL504",
             hint="pip install 'energylang[plot]'; without save= the plot is drawn in the terminal",
         ) from None  # fmt: skip
-    write_atomic(target, picture)
+    _put(target, picture)

@@ -230,7 +230,9 @@ class Timeline:
         found = self.calls.get(id)
         if found is None:
             there = any(entry.id == id for entry in self.log)
-            message = f"operation {id} is none that can be run again" if there else f"there is no operation {id}"
+            message = (
+                f"operation {id} is none that can be run again" if there else f"there is no operation {id}"
+            )
             raise ElError(message, code="EL514", hint="`history` shows the numbers")
         return found
 
