@@ -22,7 +22,7 @@ for l in layers:
             if a < b:
                 let s = similarity @{a} @{b} layer=l
                 row apart layer=l pair="{a} and {b}" cosine=s.cosine centred=s.centred
-plot apart x=layer y=centred by=pair
+plot apart x=layer y=centred by=pair save="concepts_apart.svg"
 
 write t "concepts_by_layer.csv"
 write apart "concepts_apart.tex"

@@ -331,6 +331,8 @@ def _sorted(walk: Walk, node: ast.Function, kind: t.Type, named: dict[str, t.Typ
     row = t.item_of(kind)
     if "by" not in places:
         found = FUNCTIONS["sorted"].rule([kind])
+    elif kind in (t.TABLE, t.list_of(t.RECORD)):
+        return kind
     elif isinstance(row, t.RecordOf) and row.entries is not None:
         by = places["by"].value
         field = by.constant if isinstance(by, ast.Text) else None

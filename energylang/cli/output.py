@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from energylang.diagnostics.codes import Code
 from energylang.render.operation import operation_text
-from energylang.results import Result, Table
+from energylang.results import Record, Result, Table
 from energylang.signature.declaration import Op, default_text
 from energylang.signature.functions import FUNCTIONS, Function
 from energylang.syntax import ast
@@ -73,7 +73,7 @@ class Recorder:
 
 def plain(value: Any) -> Any:
     """A value of the language as JSON data."""
-    if isinstance(value, Result):
+    if isinstance(value, Result | Record):
         return value.to_dict()
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]

@@ -14,6 +14,7 @@ from energylang.repl.suggest import KEYWORDS, Hint, hint, suggest
 from energylang.signature import types as t
 from energylang.signature.declaration import Op
 from energylang.syntax import ast
+from energylang.syntax.build import WHOLE
 from energylang.syntax.grammar import folder
 
 from .hover import layer_facts, line_of
@@ -94,7 +95,7 @@ def variables(script: Script, offset: int) -> dict[str, t.Type]:
     types, found = script.checked.types, dict[str, t.Type]()
     for level in reversed(script.around(offset)):
         here: dict[str, t.Type] = {}
-        if isinstance(level.head, ast.For):
+        if isinstance(level.head, ast.For) and level.head.name != WHOLE:
             here[level.head.name] = types.get(id(level.head), t.ANY)
         if isinstance(level.head, ast.Def):
             procedure = script.checked.procedures.get(level.head.name)

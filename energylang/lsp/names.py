@@ -17,6 +17,7 @@ from energylang.checker.scope import Given, Procedure
 from energylang.diagnostics.source import Span
 from energylang.ops.spelling import operation_named
 from energylang.syntax import ast
+from energylang.syntax.build import WHOLE
 
 from .script import Script
 
@@ -119,7 +120,8 @@ class Names:
         elif isinstance(node, ast.For):
             self._expression(node.items, scopes)
             inner: Scope = {}
-            self._make(inner, node.name, node, node.name_span)
+            if node.name != WHOLE:
+                self._make(inner, node.name, node, node.name_span)
             self._block(node.body, [*scopes, inner])
         elif isinstance(node, ast.Row):
             self._expression(node.value, scopes)

@@ -21,7 +21,7 @@ from energylang.signature.declaration import Op
 from energylang.signature.values import BasinRef, ConceptName, Layer, PartName, Seed
 
 SECRET = "…"
-_LEFT_OUT = ("record", "replay")
+_LEFT_OUT = ("record", "replay", "read", "write", "plot")  # they do nothing to the session
 
 
 @dataclass

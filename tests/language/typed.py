@@ -144,11 +144,17 @@ class Writer:
         form = self.random.randrange(9)
         if form == 0:
             kind = self.pick("Int", "Float", "Record")
-            return ["quiet:", f"    let {self.new(kind)} = {self.value(kind, 1)}", f"    {self.operation()}"]
+            value = self.value(kind, 1)
+            return ["quiet:", f"    let {self.new(kind)} = {value}", f"    {self.operation()}"]
         if form <= 3:
             tables = [name for name in self.known("Table") if name not in self.locked]
+            if not tables and form < 3:
+                cells = self.cells()
+                name = self.new("Table")
+                return [f"let {name} = table", f"row {name} {cells}"]
             if not tables:
-                return [f"let {self.new('Table')} = table"] if form < 3 else [f"let {self.new('Table')} = {self.value('Table', 1)}"]
+                value = self.value("Table", 1)
+                return [f"let {self.new('Table')} = {value}"]
             return [f"row {self.random.choice(tables)} {self.cells()}"]
         if form == 4:
             table, self.names = f"some{self.names}", self.names + 1
@@ -156,9 +162,18 @@ class Writer:
             lines = [f"let {table} = table", f"row {table} {cells[0]}", f"row {table} {cells[1]} {cells[0]}"]
             name = cells[1][0]
             if self.random.random() < self.wild * 5:
-                return [*lines, f"for it in {table}: print {self.pick(f'it.{name} + 1', f'it.{name}.upper()', f'it.u')}"]
-            return [*lines, f"for it in {table}:", f"    if it.{name} != none:", f"        print [it.{name}] + [it.{name}]",
-                    f"print [x for x in {table}.{name} if x != none]", f"print len({table})"]
+                return [
+                    *lines,
+                    f"for it in {table}: print {self.pick(f'it.{name} + 1', f'it.{name}.upper()', f'it.u')}",
+                ]
+            return [
+                *lines,
+                f"for it in {table}:",
+                f"    if it.{name} != none:",
+                f"        print [it.{name}] + [it.{name}]",
+                f"print [x for x in {table}.{name} if x != none]",
+                f"print len({table})",
+            ]
         if form == 5:
             self.names += 1
             first, second = f"one{self.names}", f"two{self.names}"
@@ -166,20 +181,25 @@ class Writer:
             lists = [self.value(kind, 1) for kind in kinds]
             items = {first: kinds[0][5:-1], second: kinds[1][5:-1]}
             self.locked |= {first, second}
-            return [f"for {first}, {second} in zip({lists[0]}, {lists[1]}):", *self.block(max(depth, 1), **items)]
+            return [
+                f"for {first}, {second} in zip({lists[0]}, {lists[1]}):",
+                *self.block(max(depth, 1), **items),
+            ]
         if form == 6:
             path = f"{self.pick('x', 'y')}.{self.pick('csv', 'json')}"
             what = self.value(self.pick("Table", "List[Record]", "Survey"), 1)
             if "[]" in what:
-                return []
+                return ["pass"]
             lines = [f'write ({what}) "{path}"']
             fields = self.random.random() < 0.7 and "survey" not in what and not what.isidentifier()
             if fields and not re.match(r"[xv\w-]+$", what):
                 return [*lines, f'for it in read "{path}":', '    print "{it}"']
             return lines
         if form == 7:
-            return [f"plot ({self.value('Table', 1)}) x={self.pick('a', 'c', 'l')} y={self.pick('a', 'b')} by={self.pick('c', 'l')}"]
-        return [f"again {self.random.randrange(4)}"]
+            return [
+                f"plot ({self.value('Table', 1)}) x={self.pick('a', 'c', 'l')} y={self.pick('a', 'b')} by={self.pick('c', 'l')}"
+            ]
+        return [f"again {self.random.randrange(1, 5)}"]
 
     def cells(self) -> str:
         return " ".join(f"{name}={self.value(kind, 1)}" for name, kind in COLUMNS.items())
@@ -302,7 +322,7 @@ class Writer:
                 f"{of('Basin')}.id",
                 f"{of('Survey')}.basins[0].population",
                 f"len({of(self.pick('List[Int]', 'Table', 'Text', 'List[Layer]', 'Record'))})",
-                f"{self.pick('sum', 'min', 'max')}({of('List[Int]')})",
+                f"{self.pick('sum', 'min', 'max')}([{of('Int')}] + {of('List[Int]')})",
                 f"{self.pick('min', 'max')}({of('Int')}, {of('Int')})",
                 f"round({of('Float')})",
                 f"abs({of('Int')})",
@@ -318,9 +338,9 @@ class Writer:
                 f"-({of('Float')})",
                 f"{of('Verdict')}.cosine",
                 f"({of('Int')} / {of('Int')})",
-                f"{self.pick('sqrt', 'log', 'exp')}({of('Float')})",
-                f"mean({of('List[Int]')})",
-                f"round({of('Float')}, {of('Int')})",
+                f"{self.pick('sqrt', 'log', 'exp')}(min(abs({of('Float')}) + {self.pick('1', '0')}, 500))",
+                f"mean({of('List[Int]')} + [2])",
+                f"round({of('Float')}, {self.pick('2', '-1', of('Int'))})",
                 f"({of('Float')} ** {of('Int')})",
                 f"({of('Record')}).b",
                 f"max({of('Float')}, {of('Int')})",
@@ -375,14 +395,27 @@ class Writer:
                 f"({of('Record')}).keys()",
             ]
         if kind == "List[Layer]" and deeper:
-            return ["layers", f"[q for q in layers if {of('Bool')}]", f"[{of('Layer')}]", f"({of('Table')}).l"]
+            return [
+                "layers",
+                f"[q for q in layers if {of('Bool')}]",
+                f"[{of('Layer')}]",
+                f"({of('Table')}).l",
+            ]
         if kind == "Record" and deeper:
             cells = ", ".join(f"{name}: {of(kind)}" for name, kind in COLUMNS.items())
             return ["{" + cells + "}", f"({of('Table')})[0]", f"({of('List[Record]')})[-1]"]
         if kind == "List[Record]" and deeper:
-            return [f"[{of('Record')}]", f"({of('Table')}).rows", f"[{of('Record')} for q in {of('List[Int]')}]"]
+            return [
+                f"[{of('Record')}]",
+                f"({of('Table')}).rows",
+                f"[{of('Record')} for q in {of('List[Int]')}]",
+            ]
         if kind == "Table" and deeper:
-            return [f"table([{of('Record')}])", f"table({of('List[Record]')})", f'sorted({of("Table")}, by="a")']
+            return [
+                f"table([{of('Record')}])",
+                f"table({of('List[Record]')})",
+                f'sorted({of("Table")}, by="a")',
+            ]
         if kind == "Survey":
             return [f"(survey {self.value('Layer', 0)} inits=10)"]
         if kind == "Verdict":
@@ -401,8 +434,8 @@ class Writer:
             "List[Text]": ['["a", "b"]', "[]"],
             "List[Layer]": ["layers", "[L0]"],
             "Record": ['{a: 1, b: 0.5, c: "z", l: L0}', '{a: -3, b: 2, c: "", l: layers[0]}'],
-            "List[Record]": ['[{a: 1, b: 0.5, c: "z", l: L0}]', "[]"],
-            "Table": ['table({a: 1, b: 0.5, c: "z", l: L0})', "table"],
+            "List[Record]": ['[{a: 1, b: 0.5, c: "z", l: L0}]', '[{a: 4, b: 4, c: "y", l: layers[0]}]'],
+            "Table": ['table({a: 1, b: 0.5, c: "z", l: L0})', 'table([{a: 2, b: 1, c: "q", l: layers[0]}])'],
         }[kind]
 
     def simple(self, kind: str) -> str:
