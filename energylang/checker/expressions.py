@@ -301,6 +301,7 @@ def _(walk: Walk, node: ast.Function) -> t.Type:
     if node.keywords:
         walk.problems.add("EL204", f"`{node.name}` has no parameter `{node.keywords[0].name}`",
                           node.keywords[0].name_span, help=usage)  # fmt: skip
+        return t.ANY
     if len(kinds) < function.least:
         walk.problems.add("EL202", f"`{node.name}` needs more arguments", node.span, help=usage)
         return t.ANY

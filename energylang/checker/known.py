@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from energylang.signature.coerce import is_name
 from energylang.signature.values import BasinRef, ConceptName, Layer, PartName
 from energylang.syntax import ast
 
@@ -128,7 +129,9 @@ def _(walk: Walk, node: ast.ConceptName) -> ConceptName:
 @_value
 def _(walk: Walk, node: ast.ComputedConcept) -> Any:
     name = known(walk, node.name)
-    return ConceptName(name) if isinstance(name, str) else name if isinstance(name, ConceptName) else None
+    if isinstance(name, ConceptName):
+        return name
+    return ConceptName(name) if isinstance(name, str) and is_name(name) else None
 
 
 @_value

@@ -27,7 +27,7 @@ WRITTEN = (".csv", ".tsv", ".json", ".jsonl", ".tex", ".md", ".parquet", ".txt")
 READ = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".txt")
 MOST_CELLS = 1_000_000
 _INT = re.compile(r"-?(?:0|[1-9]\d{0,17})")
-_FLOAT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?")
+_FLOAT = re.compile(r"[-+]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?")
 _MISSING = frozenset(("", "nan", "NaN", "NA", "none", "null"))
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",

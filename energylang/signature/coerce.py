@@ -304,11 +304,16 @@ def at_layer(name: str) -> tuple[str, int | None]:
     return (match[1], int(match[2])) if match else (name, None)
 
 
+def is_name(name: str) -> bool:
+    """Can a concept be called so?"""
+    plain = at_layer(name)[0]
+    return bool(_NAME.fullmatch(plain)) and plain not in RESERVED and parse_reference(plain) is None
+
+
 def check_name(name: str, code: str = "EL201") -> None:
     """Raise ``ElError`` (EL201, or ``code``) for a concept's name that no script can write: what Python may
     call something, every door must be able to call so."""
-    plain = at_layer(name)[0]
-    if _NAME.fullmatch(plain) and plain not in RESERVED and parse_reference(plain) is None:
+    if is_name(name):
         return
     why = (
         "it is empty"
