@@ -173,8 +173,9 @@ def _row(walk: Walk, node: ast.Row) -> None:
         return
     for name, held in kind.entries or ():
         if isinstance(t.present(held), t.Record | t.TableOf) and t.present(held) != t.SURVEYED:
+            fields = list(t.fields_of(t.present(held)) or ())[1:5]
             walk.problems.add("EL201", f"a cell holds one value, and `{name}` is {held}", node.value.span,
-                              help="name one of its fields: " + ", ".join(list(t.fields_of(t.present(held)) or ())[1:5]))  # fmt: skip
+                              help=f"name one of its fields: {', '.join(fields)}")  # fmt: skip
     grown = t.with_row(table, kind)
     if isinstance(grown, str):
         here, there = dict(kind.entries or ())[grown], dict(table.columns or ())[grown]

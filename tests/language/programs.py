@@ -63,7 +63,8 @@ def expressions(draw: st.DrawFn, depth: int, *, quotes: bool = True) -> str:
     if form == 15:
         return f"{operand()} ** {operand()} ** -{operand()}"
     if form == 16:
-        return f"({operand()}.upper().replace({part()}, {part()}) {draw(st.sampled_from(('in', 'not in')))} {operand()})"
+        word = draw(st.sampled_from(("in", "not in")))
+        return f"({operand()}.upper().replace({part()}, {part()}) {word} {operand()})"
     if form == 17:
         return f"(verify {draw(st.sampled_from(('polite@L2', '@polite@L3')))} @{{{gap}{part()}{gap}}})"
     if form == 0:
@@ -187,7 +188,8 @@ def statements(draw: st.DrawFn, depth: int, indentation: str) -> str:
     if form == 7:
         return f"quiet:{body()}"
     if form == 8:
-        return f"for {draw(names)}, {draw(names)} in {draw(st.sampled_from((test, 'read x.csv', 'survey L0 inits=3')))}:{body()}"
+        items = draw(st.sampled_from((test, "read x.csv", "survey L0 inits=3")))
+        return f"for {draw(names)}, {draw(names)} in {items}:{body()}"
     parameters = draw(st.sampled_from(("", "a", "l: Layer, ratio: Float = 2%", "x = (1 + 2), y: Int")))
     return f"def {draw(names)}({parameters}):{body()}"
 

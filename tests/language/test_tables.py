@@ -95,8 +95,8 @@ def test_what_expressions_give(expression: str):
 
 UNDEFINED = (
     "sqrt(-1)", "log(0)", "log(2, 1)", "exp(1000)", "mean([])", "min([])", "0 ** -1", "(-8) ** 0.5", "10.0 ** 400",
-    "9 ** 9 ** 9", 'zip([1], [1, 2])', "round(1e308 * 10, 2)", '"a".replace("", "b")', '"a".split("")', "round(1.5, 1000)",
-    "sum([1e308, 1e308])",
+    "9 ** 9 ** 9", "zip([1], [1, 2])", "round(1e308 * 10, 2)", '"a".replace("", "b")', '"a".split("")',
+    "round(1.5, 1000)", "sum([1e308, 1e308])",
 )  # fmt: skip
 
 
@@ -226,7 +226,10 @@ def test_a_frame_needs_pandas(monkeypatch: pytest.MonkeyPatch):
 
 # ---------------------------------------------------------------------------------------------- files
 
-TABLE = 'let t = table\nrow t layer=L0 share=0.1 ok=true note="=1+1"\nrow t layer=L1 share=-2.5 ok=false note="a, \\"b\\""\n'
+TABLE = (
+    'let t = table\nrow t layer=L0 share=0.1 ok=true note="=1+1"\n'
+    'row t layer=L1 share=-2.5 ok=false note="a, \\"b\\""\n'
+)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".json", ".jsonl"])
@@ -320,7 +323,8 @@ def test_records_of_json_keep_what_they_hold(in_tmp: Path):
     Path("a.jsonl").write_text('{"text": "hi", "n": 1}\n{"text": "ho", "tags": ["a"], "at": {"l": 2}}\n')
     session = Session()
     session.run(
-        'let d = read "a.jsonl"\nlet n = [r.n + 1 for r in d if r.n != none]\nlet tags = [r.tags for r in d if r.tags != none]'
+        'let d = read "a.jsonl"\nlet n = [r.n + 1 for r in d if r.n != none]\n'
+        "let tags = [r.tags for r in d if r.tags != none]"
     )
     assert session.variables["n"] == [2]
     assert session.variables["tags"] == [["a"]]
@@ -361,7 +365,10 @@ def test_which_file_is_read_must_be_known(in_tmp: Path):
 
 # ---------------------------------------------------------------------------------------------- plots
 
-PLOT = "let t = table\nfor s in [0.1, 0.2, 0.4]:\n    for l in [L0, L1]:\n        row t strength=s layer=l share=s ** 2\n"
+PLOT = (
+    "let t = table\nfor s in [0.1, 0.2, 0.4]:\n    for l in [L0, L1]:\n"
+    "        row t strength=s layer=l share=s ** 2\n"
+)
 
 
 def test_a_plot_in_the_terminal(capsys: pytest.CaptureFixture[str], in_tmp: Path):
@@ -404,7 +411,9 @@ def shown(script: str, capsys: pytest.CaptureFixture[str], *flags: str) -> str:
 
 
 def test_a_quiet_block_shows_what_it_prints_alone(capsys: pytest.CaptureFixture[str], in_tmp: Path):
-    script = "load random:16\nquiet:\n    let s = survey L0 inits=5\n    survey L0 inits=5\n    print 1\nprint s.inits\n"
+    script = (
+        "load random:16\nquiet:\n    let s = survey L0 inits=5\n    survey L0\n    print 1\nprint s.inits\n"
+    )
     assert "▸ survey" not in shown(script, capsys) and errors(script) == []
     assert shown(script, capsys, "--quiet") == "1\n5\n"
 
@@ -506,7 +515,8 @@ def test_a_variable_that_is_taken_as_a_word_is_warned_of():
     said = [
         (item.code, item.help)
         for item in check(
-            'load tiny\nfor name in ["a"]:\n    capture L2 name Thank you\n    capture L2 b name\n    capture L2 b "{name}"\n'
+            'load tiny\nfor name in ["a"]:\n    capture L2 name Thank you\n    capture L2 b name\n'
+            '    capture L2 b "{name}"\n'
         ).diagnostics
     ]
     assert said == [

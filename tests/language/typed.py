@@ -1,12 +1,13 @@
 """Well-typed scripts made at random (and, here and there, ones that are not), for the soundness of the checker.
 
-Every expression is made for a type that is asked for. Now and then another type is put in its place, an argument
-is left out, or a layer is named that does not exist: the checker must notice, or the script must run all the
-same. Basins are removed and brought back in every way there is, so that what the checker says about uses after a
-removal is put to the test, too. Models with fewer layers are loaded while layers are kept in variables, parameters have
-types or none, lists grow from `[]`, and fields that may be none are used behind a test, and now and then without one.
-Records, tables, functions, lists made of others, quiet blocks, files that are written and read, and operations that are
-run once more are among them. Left out is what only the run can know: whole numbers from variables in parameters with a range, or as layers.
+Every expression is made for a type that is asked for. Now and then another type is put in its place, an argument is
+left out, or a layer is named that does not exist: the checker must notice, or the script must run all the same.
+Basins are removed and brought back in every way there is, so that what the checker says about uses after a removal
+is put to the test, too. Models with fewer layers are loaded while layers are kept in variables, parameters have
+types or none, lists grow from `[]`, and fields that may be none are used behind a test, and now and then without
+one. Records, tables, functions, lists made of others, quiet blocks, files that are written and read, and operations
+that are run once more are among them. Left out is what only the run can know: whole numbers from variables in
+parameters with a range, or as layers.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ MISSING = {"coverage": "Float", "at": "Int", "estimate": "Int", "until_reached":
 """Fields of a survey that may be none."""
 PARAMETERS = ("Int", "Float", "Bool", "Text", "Layer", "Basin", "Table", "Record")
 COLUMNS = {"a": "Int", "b": "Float", "c": "Text", "l": "Layer"}
-"""The fields of every record, and the columns of every table. Now and then a row leaves some of them out: such a table is
-no longer a ``Table`` here, because what is in it may be none."""
+"""The fields of every record, and the columns of every table. Now and then a row leaves some of them out: such a
+table is no longer a ``Table`` here, because what is in it may be none."""
 
 
 class Writer:
@@ -164,7 +165,7 @@ class Writer:
             if self.random.random() < self.wild * 5:
                 return [
                     *lines,
-                    f"for it in {table}: print {self.pick(f'it.{name} + 1', f'it.{name}.upper()', f'it.u')}",
+                    f"for it in {table}: print {self.pick(f'it.{name} + 1', f'it.{name}.upper()', 'it.u')}",
                 ]
             return [
                 *lines,
