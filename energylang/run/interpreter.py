@@ -217,6 +217,8 @@ class Interpreter:
     @statement.register
     def _(self, node: ast.Print) -> None:
         value = self.value(node.value)
+        if isinstance(value, list) and value and all(isinstance(item, Record) for item in value):
+            value = table_of(value)
         self.display(value if isinstance(value, str) else shown(value), node, "")
 
     @statement.register
@@ -662,6 +664,8 @@ class Interpreter:
                 return value.layer if node.name == "layer" else value.basin
             if isinstance(value, PartName) and node.name in ("layer", "index"):
                 return value.layer if node.name == "layer" else value.index
+            if isinstance(value, Layer) and node.name == "index":
+                return value.index
             if isinstance(value, Layer) and node.name[:1] == "B" and node.name[1:].isdecimal():
                 return BasinRef(value.index, int(node.name[1:]))
             raise ElError(f"{type_name(value)} has no field `{node.name}`", code="EL205")

@@ -337,6 +337,8 @@ def fields_of(type: Type) -> Mapping[str, Type] | None:
     """The fields of a value of this type, or ``None`` if it is not a record."""
     if type == BASIN:
         return {"layer": INT, "id": INT}
+    if type == LAYER:
+        return {"index": INT}
     if type in (NEURON, HEAD):
         return {"layer": INT, "index": INT}
     if isinstance(type, TableOf):

@@ -308,6 +308,9 @@ def _open_hole(before: str) -> bool:
 
 
 def _unexpected_word(stop: Stop, word: str, span: Span) -> Diagnostic:
+    if word == "for" and stop.opening is not None:
+        help = "a list is made with one `for`; with more, a loop does it: `for a in xs:` and `found = found + [x]`"
+        return Diagnostic("EL102", "unexpected `for`", span, help=help)
     help = _NO_WHILE if word == "while" else _HABITS.get(word[:1], "")
     if not help and stop.keyword == "print":
         help = 'one value is printed; put several into one text: print "{a} and {b}"'

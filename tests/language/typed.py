@@ -197,9 +197,8 @@ class Writer:
                 return [*lines, f'for it in read "{path}":', '    print "{it}"']
             return lines
         if form == 7:
-            return [
-                f"plot ({self.value('Table', 1)}) x={self.pick('a', 'c', 'l')} y={self.pick('a', 'b')} by={self.pick('c', 'l')}"
-            ]
+            axes = f"x={self.pick('a', 'c', 'l')} y={self.pick('a', 'b')} by={self.pick('c', 'l')}"
+            return [f"plot ({self.value('Table', 1)}) {axes}"]
         return [f"again {self.random.randrange(1, 5)}"]
 
     def cells(self) -> str:
