@@ -54,8 +54,8 @@ def examples(path: Path, name: str, column: str | None) -> list[str]:
     return kept
 
 
-def labelled(path: Path, name: str) -> list[tuple[str, str]]:
-    """(text, label) pairs of a file: of a .json {label: [texts]}, or of records with fields ``text`` and ``label``.
+def labelled(path: Path, name: str, column: str = "text", label: str = "label") -> list[tuple[str, str]]:
+    """(text, label) pairs of a file: of a .json {label: [texts]}, or of records with fields ``column`` and ``label``.
 
     Raises ``ElError`` EL503, EL201 as ``examples`` does."""
     text = words_of(path, name).removeprefix("\ufeff")
@@ -71,12 +71,12 @@ def labelled(path: Path, name: str) -> list[tuple[str, str]]:
             hint='a .json such as {"glad": ["…"], "sad": ["…"]}, or a .csv with the fields text and label',
         )
     if len(items) == 1 and isinstance(items[0], dict) and all(isinstance(v, list) for v in items[0].values()):
-        pairs = [(one, label) for label, texts in items[0].items() for one in texts]
+        pairs = [(one, kind) for kind, texts in items[0].items() for one in texts]
     else:
-        texts = list(_of_items(items, name, "text"))
-        pairs = list(zip(texts, [str(item.get("label", "")) for item in items], strict=False))
-    for one, label in pairs:
-        if not isinstance(one, str) or not one.strip() or not label.strip():
+        texts = list(_of_items(items, name, column))
+        pairs = list(zip(texts, [str(item.get(label, "")) for item in items], strict=False))
+    for one, kind in pairs:
+        if not isinstance(one, str) or not one.strip() or not kind.strip():
             raise ElError(f"{name} holds a record without a text or a label", code="EL503")
     return pairs
 

@@ -16,6 +16,7 @@ from energylang.checker import check
 from energylang.checker.scope import type_of_value
 from energylang.cli import main
 from energylang.diagnostics.source import Source
+from energylang.errors import ElError
 from energylang.run.interpreter import ScriptError
 from energylang.session import Session
 from energylang.signature import types as t
@@ -523,6 +524,17 @@ def test_a_variable_that_is_taken_as_a_word_is_warned_of():
         ("EL408", "`@{name}` is the concept that it names"),
         ("EL408", 'for its value write "{name}"'),
     ]
+
+
+def test_texts_with_labels_in_fields_of_any_name(in_tmp: Path):
+    kinds = (("glad", "Thanks"), ("sad", "Sorry"))
+    rows = [{"what": kind, "said": f"{word} {n}"} for kind, word in kinds for n in range(5)]
+    session = Session("tiny")
+    session.write(rows, "a.csv")
+    found = session.classify(2, labels="a.csv", column="said", label="what")
+    assert found.labels == ("glad", "sad")
+    with pytest.raises(ElError, match="record without `text`"):
+        session.classify(2, labels="a.csv")
 
 
 # --------------------------------------------------------------------------------------------- the pages
