@@ -37,6 +37,7 @@ def _values(param: Param) -> st.SearchStrategy[str] | None:
         t.DIRECTION: _BASINS | _SEEDS,
         t.STRENGTH: st.sampled_from(["0.02", "0.1", "0.3", "0.5"]),
         t.LABEL: _LABELS,
+        t.DATA: st.just("[{here: 1}]"),
         t.TEXT: st.just('"fuzz"'),
         t.BOOL: st.sampled_from(["true", "false"]),
         t.STEPS: st.sampled_from(["1", "2", "L0"]),

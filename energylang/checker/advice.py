@@ -36,12 +36,13 @@ def advise(walk: Walk, program: ast.Program) -> None:
                 "EL403", f"`{node.name}` is never used", node.name_span,
                 help=f"leave the `let` out to see the result, or call it `_{node.name}`",
             )  # fmt: skip
-    edited = walk.model.facts.now.edited
-    if edited and not walk.kept and walk.model.reachable:
-        last = max(edited.values(), key=lambda span: (span.source is source, span.start))
+    kept = walk.kept
+    left = [span for span in walk.model.facts.now.edited.values() if kept is not None and span not in kept]
+    if left and walk.model.reachable:
+        last = max(left, key=lambda span: (span.source is source, span.start))
         walk.problems.add(
-            "EL404", "what is edited here is neither saved nor recorded: it ends with the script", last,
-            help='`save "edited.safetensors"` or `record "experiment.json"` keeps it, `undo` takes it back',
+            "EL404", "this edit comes after the last `save` or `record`: it ends with the script", last,
+            help='`save "edited.safetensors"` or `record "experiment.json"` at the end keeps it, `undo` takes it back',
         )  # fmt: skip
     claims = [node for node in walk.claims if node.name in CLAIMS]
     if claims and not any(node.name in CONTROLS for node in walk.claims):

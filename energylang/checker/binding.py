@@ -14,6 +14,7 @@ What cannot be decided from the text (the value of a variable) is checked when t
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from energylang.errors import ElError
@@ -24,12 +25,13 @@ from energylang.signature.settings import SETTINGS, of_setting
 from energylang.signature.values import BasinRef, ConceptName, Layer, PartName, parse_reference
 from energylang.syntax import ast
 
-from .expressions import expect, may_be_none, once
-from .flow import check_layer, layer_known
+from .expressions import expect, may_be_none, meant_layer, once, path_of
+from .flow import check_layer, find, layer_known
 from .scope import Argument, Call, Given, LayerOf, Procedure, SeedOf
 from .walk import Walk
 
 NO_CONSTANT = object()
+_PATH = re.compile(r"[^\W\d]\w*(?:-\w+)*(?:\.[^\W\d]\w*)*")
 REFERENCES = (t.LAYER, t.LAYERS, t.BASIN, t.DIRECTION, t.STEPS)
 
 
@@ -67,7 +69,7 @@ def _bind(walk: Walk, command: ast.Command, op: Op) -> Call:
         basin = arguments.pop(0)
         bound[params[0].name] = LayerOf(basin)
         bound[params[1].name] = spans[params[1].name] = basin
-        once(walk, basin)
+        walk.kinds[id(basin)] = once(walk, basin)
         params = params[2:]
     for param in params:
         if not arguments:
@@ -245,9 +247,15 @@ def argument(walk: Walk, op: Op, param: Param, expr: ast.Expr, bound: dict[str, 
             return expr
         param = of_setting(param, known.name)
     if param.type in (t.CONCEPT, t.CONCEPTS, t.PARTS) and (concept := _concept(walk, expr)):
+        if isinstance(expr, ast.Name) and walk.scope.find(concept) == t.TEXT:
+            find(walk, "EL408", f"this is the concept `{concept}`, not the one whose name the variable holds", expr,
+                 help=f"`@{{{concept}}}` is the concept that it names")  # fmt: skip
         return Given(ConceptName(concept))
     if param.type == t.LABEL and (label := _bare(expr)):
         return Given(label)
+    path = path_of(expr) if param.type == t.PATH and isinstance(expr, ast.Field) else None
+    if path is not None and walk.scope.find(path[0]) is None:  # `save=map.svg`
+        return Given(expr.span.text)
     word = _word(walk, expr)
     if param.type == t.CHOICE or (param.choices and word is not None):
         return _choice(walk, param, expr, word)
@@ -272,20 +280,47 @@ def argument(walk: Walk, op: Op, param: Param, expr: ast.Expr, bound: dict[str, 
         return expr
     if word == "none" and param.default is None and not param.required:
         return Given(None)
+    if param.type == t.TEXT and isinstance(expr, ast.Text) and expr.raw:
+        _a_variable(walk, expr)
+    if param.type == t.DATA:
+        walk.kinds[id(expr)] = once(walk, expr)
     if value is not NO_CONSTANT:
         once(walk, expr)
         return _check_constant(walk, param, expr, value, bound)
+    if (
+        (word := _word(walk, expr)) is not None
+        and param.type in (t.LAYER, t.LAYERS)
+        and (meant := meant_layer(word))
+    ):
+        walk.problems.add("EL207", f"there is no layer `{word}`", expr.span, help=meant)
+        return expr
     found = once(walk, expr)
     if param.default is None and not param.required:  # none is what it is without an argument
         found = param.type if found == t.NONE else t.present(found)
+    walk.kinds[id(expr)] = found
     if not t.fits(found, param.type) and not (param.type == t.BASIN and found == t.INT):
         walk.problems.add(
             "EL201",
             f"`{param.name}` must be {article(param.type)}, not {found}",
             expr.span,
-            help=may_be_none(expr, found) or param.help,
+            help=may_be_none(expr, found) or _named_by(expr, found, param) or param.help,
         )
     return expr
+
+
+def _named_by(expr: ast.Expr, found: t.Type, param: Param) -> str:
+    """What to write where a text is to name a concept."""
+    if found != t.TEXT or param.type not in (t.DIRECTION, t.CONCEPT, t.CONCEPTS, t.PARTS):
+        return ""
+    return f"`@{{{' '.join(expr.span.text.split())}}}` is the concept that it names"
+
+
+def _a_variable(walk: Walk, expr: ast.Text) -> None:
+    """EL408 for unquoted text that is the name of a variable: it is taken as a word."""
+    words = expr.constant or ""
+    if _PATH.fullmatch(words) and walk.scope.place(words.partition(".")[0]) is not None:
+        find(walk, "EL408", f"this is the text `{words}`, not the value of the variable", expr,
+             help=f'for its value write "{{{words}}}"')  # fmt: skip
 
 
 def _choice(walk: Walk, param: Param, expr: ast.Expr, word: str | None) -> Argument:
@@ -335,9 +370,9 @@ def bind_procedure(walk: Walk, command: ast.Command, procedure: Procedure) -> tu
         types = []
         for name, kind, _ in procedure.parameters:
             given = call.arguments.get(name)
-            if kind == t.ANY and isinstance(given, ast.Expr):
+            if t.generic(kind) and isinstance(given, ast.Expr):
                 kind = once(walk, given)
-            elif kind == t.ANY and given is None:
+            elif t.generic(kind) and given is None:
                 kind = procedure.defaults.get(name, t.ANY)
             types.append(kind)
         return call, tuple(types)

@@ -20,7 +20,11 @@ from .flow import find, know, leaves, needs_model, uses, without_landscape
 from .known import argument_value
 from .old import Use, differences, quoted
 from .scope import SOME_MODEL, Argument, Call, Given, LayerOf, ModelState, SeedOf
+from .tables import tabled
 from .walk import Walk
+
+ANY_NUMBER = 10**9
+"""Of layers that a model may have which is not known before the run."""
 
 
 def command(walk: Walk, node: ast.Command, key: int | None = None) -> t.Type:
@@ -31,10 +35,13 @@ def command(walk: Walk, node: ast.Command, key: int | None = None) -> t.Type:
     if op is not None:
         walk.commands.append(key)
         walk.places.append(node.span)
-        call = bind(walk, node, op)
+        problems = len(walk.problems.items)
+        call, before = bind(walk, node, op), walk.calls.get(key)
+        fits = len(walk.problems.items) == problems
         _read_alike(walk, key, node, call)
-        walk.calls[key] = call
+        walk.calls[key] = call if before is None else replace(call, shape=before.shape)
         kind = effects(walk, node, op, call)
+        kind = (tabled(walk, node, op, call, key) if fits else t.ANY if op.name == "read" else None) or kind
         walk.commands.pop()
         walk.places.pop()
         return kind
@@ -51,7 +58,7 @@ def command(walk: Walk, node: ast.Command, key: int | None = None) -> t.Type:
 def _read_alike(walk: Walk, key: int, node: ast.Command, call: Call) -> None:
     """EL201 where a command of a procedure reads its arguments in one way in one call of it and in another way in the
     next (``inject x 3`` for a layer and for a basin): one reading serves them all."""
-    if walk.quiet or not walk.inside or all(kind != t.ANY for _, kind, _ in walk.inside[-1].parameters):
+    if walk.quiet or not walk.inside or not any(t.generic(kind) for _, kind, _ in walk.inside[-1].parameters):
         return
     before = walk.bound.setdefault(key, call)
     shapes = [
@@ -76,8 +83,28 @@ def joined(walk: Walk, node: ast.Command) -> ast.Command:
     return node
 
 
+_HABITS = {
+    "range": "whole numbers from 0 to 4 are `0..4`, both ends included",
+    "enumerate": "`for i in 0..len(xs) - 1:` counts, and `xs[i]` is an item",
+    "table": "a table begins empty, `let t = table`, and `row t a=1 b=2` adds a row",
+    "row": "`row t strength=s share=x` adds a row to the table `t`",
+    "open": '`read "x.csv"` reads a file, `write t "x.csv"` writes one',
+    "int": "`round(x)` is the nearest whole number",
+    "float": "a whole number stands wherever a number can",
+    "str": 'a text of any value is `"{x}"`',
+    "type": "the checker knows the types; `el check` says what does not fit",
+    "append": "a list grows by `xs = xs + [x]`",
+    "export": '`write t "x.csv"` writes a table; `export-concept` a concept',
+}
+"""What is written out of habit, and what it is here."""
+
+
 def unknown(walk: Walk, node: ast.Command) -> None:
     known = [*TABLE, *walk.procedures]
+    habit = _HABITS.get(node.name)
+    if habit is not None and walk.scope.find(node.name) is None:
+        walk.problems.add("EL101", f"there is no operation `{node.name}`", node.name_span, help=habit)
+        return
     help = suggestion(node.name, known) or suggestion(node.name.lower(), known)
     if not help and (close := difflib.get_close_matches(node.name.split("-")[0], known, n=1, cutoff=0.5)):
         help = f"did you mean `{close[0]}`?"
@@ -139,12 +166,15 @@ def effects(walk: Walk, node: ast.Command, op: Op, call: Call) -> t.Type:
             walk.problems.add(objection.code, objection.message, node.span, help=objection.hint)
     if Effect.LOADS in op.effects:
         values, assigned = walk.facts.values, walk.facts.assigned
+        if walk.model.loaded:
+            before = walk.model.header
+            walk.most_layers = max(walk.most_layers, len(before.dims) if before is not None else ANY_NUMBER)
         walk.model = header_of(walk, call, node)
         if not left_out(walk, call, "session"):  # what was done in the session that comes back is not known
             walk.model = replace(walk.model, facts=UNKNOWN)
         know(walk, values=values, assigned=assigned)
     leaves(walk, node, op, call)
-    return op.result_type
+    return t.NOTHING if op.name == "again" else op.result_type
 
 
 def compare_with_old(walk: Walk, node: ast.Command, op: Op, call: Call) -> None:

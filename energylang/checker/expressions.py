@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+from energylang.errors import ElError
 from energylang.ops import TABLE
 from energylang.ops.spelling import operation_named
 from energylang.signature import types as t
-from energylang.signature.coerce import article, suggestion
+from energylang.signature.coerce import article, check_name, suggestion
+from energylang.signature.functions import FUNCTIONS, Misfit
 from energylang.syntax import ast
 
-from .flow import layer_exists, needs_model, part_exists
-from .known import BASIN_NAME
+from .flow import find, layer_exists, needs_model, part_exists
+from .known import BASIN_NAME, known
 from .rules import Rules
 from .scope import Scope
 from .walk import Walk
@@ -23,10 +26,12 @@ MAX_RANGE = 1_000_000
 _type = Rules()
 
 
-def _meant_layer(name: str) -> str:
-    """``LO`` with a letter O looks like ``L0``."""
+def meant_layer(name: str) -> str:
+    """``LO`` with a letter O, or ``l0``, looks like ``L0``; an empty text for any other name."""
     word = name.upper().replace("O", "0")
-    return f"did you mean `{word}`? (a zero)" if re.fullmatch(r"L[0O\d]*O[0O\d]*", name.upper()) else ""
+    if name == word or not re.fullmatch(r"L\d+", word):
+        return ""
+    return f"did you mean `{word}`?" + (" (a zero)" if "O" in name.upper() else "")
 
 
 def expect(walk: Walk, expr: ast.Expr, wanted: t.Type, what: str) -> None:
@@ -153,16 +158,16 @@ def _(walk: Walk, node: ast.Text) -> t.Type:
 
 def _hole(walk: Walk, hole: ast.Hole) -> None:
     kind = value_of(walk, hole.value)
-    samples = {t.INT: 1, t.FLOAT: 1.5, t.TEXT: "a"}
+    samples: dict[t.Type, Any] = {t.INT: 1, t.FLOAT: 1.5, t.NONE: 1.5}
     if hole.format and not t.unknown(kind):
         try:
-            if t.present(kind) not in (*samples, t.NONE):
-                raise ValueError
-            format(samples.get(t.present(kind), 1.5), hole.format)
+            format(
+                samples.get(t.present(kind), "a"), hole.format
+            )  # what is no number is formatted as its text
         except ValueError:
             walk.problems.add(
                 "EL210", f"the format `{hole.format}` does not fit {kind}", hole.span,
-                help="whole numbers take formats such as `6d`, numbers `.2f` or `.1%`, texts `>12`",
+                help="whole numbers take formats such as `6d`, numbers `.2f` or `.1%`, all else `>12`",
             )  # fmt: skip
 
 
@@ -184,9 +189,11 @@ def _(walk: Walk, node: ast.Name) -> t.Type:
         return t.ANY
     if node.name == "none":
         return t.NONE
+    if node.name == "table":
+        return t.EMPTY_TABLE
     walk.problems.add(
         "EL207", f"there is no variable `{node.name}` here", node.span,
-        help=_meant_layer(node.name)
+        help=meant_layer(node.name)
         or suggestion(node.name, [*walk.scope.names(), *TABLE])
         or f"a concept is written `@{node.name}` where any value can stand",
     )  # fmt: skip
@@ -195,6 +202,21 @@ def _(walk: Walk, node: ast.Name) -> t.Type:
 
 @_type
 def _(walk: Walk, node: ast.ConceptName) -> t.Type:
+    return t.CONCEPT
+
+
+@_type
+def _(walk: Walk, node: ast.ComputedConcept) -> t.Type:
+    kind = value_of(walk, node.name)
+    if kind != t.CONCEPT and not t.fits(kind, t.TEXT):
+        walk.problems.add("EL201", f"the name of a concept is a text, not {kind}", node.name.span,
+                          help=may_be_none(node.name, kind) or '`@{"{x}"}` makes a text of it')  # fmt: skip
+    name = known(walk, node.name)
+    if isinstance(name, str):
+        try:
+            check_name(name)
+        except ElError as error:
+            find(walk, error.code, error.message, node.name, help=error.hint)
     return t.CONCEPT
 
 
@@ -236,6 +258,122 @@ def _(walk: Walk, node: ast.List) -> t.Type:
             return t.list_of(t.ANY)
         item = joined
     return t.list_of(item)
+
+
+@_type
+def _(walk: Walk, node: ast.Each) -> t.Type:
+    return walk.passes.each(walk, node)
+
+
+@_type
+def _(walk: Walk, node: ast.Record) -> t.Type:
+    return t.record_of(tuple((entry.name, value_of(walk, entry.value)) for entry in node.entries))
+
+
+@_type
+def _(walk: Walk, node: ast.Part) -> t.Type:
+    """A part of what ``for a, b in …`` goes through: of records with as many fields."""
+    kind = value_of(walk, node.value)
+    if t.unknown(kind) or kind == t.RECORD:
+        return t.ANY
+    entries = kind.entries if isinstance(kind, t.RecordOf) else None
+    if entries is None or len(entries) != node.count or any(isinstance(of, t.Maybe) for _, of in entries):
+        walk.problems.add(
+            "EL201", f"{kind} cannot be taken apart into {node.count} names", node.span,
+            help="`for a, b in zip(xs, ys):` goes through two lists side by side",
+        )  # fmt: skip
+        return t.ANY
+    return entries[node.index][1]
+
+
+@_type
+def _(walk: Walk, node: ast.Function) -> t.Type:
+    kinds = [value_of(walk, item) for item in node.arguments]
+    named = [(entry.name, value_of(walk, entry.value)) for entry in node.keywords]
+    function = FUNCTIONS.get(node.name)
+    if function is None or function.method != node.method:
+        walk.problems.add("EL101", f"there is no function `.{node.name}()`", node.name_span,
+                          help=_other_function(node, kinds))  # fmt: skip
+        return t.ANY
+    usage = f"usage: {function.usage}"
+    if node.keywords and node.name == "sorted" and len(kinds) == 1:
+        return _sorted(walk, node, kinds[0], dict(named))
+    if node.keywords:
+        walk.problems.add("EL204", f"`{node.name}` has no parameter `{node.keywords[0].name}`",
+                          node.keywords[0].name_span, help=usage)  # fmt: skip
+        return t.ANY
+    if len(kinds) < function.least:
+        walk.problems.add("EL202", f"`{node.name}` needs more arguments", node.span, help=usage)
+        return t.ANY
+    if function.most is not None and len(kinds) > function.most:
+        walk.problems.add("EL203", f"`{node.name}` takes fewer arguments", node.span, help=usage)
+        return t.ANY
+    found = function.rule(kinds)
+    if isinstance(found, Misfit):
+        place, kind = node.arguments[found.place], kinds[found.place]
+        walk.problems.add("EL201", f"`{node.name}` takes {found.wanted}, not {kind}", place.span,
+                          help=may_be_none(place, kind) or _items_may_be_none(kind) or usage)  # fmt: skip
+        return t.ANY
+    return found
+
+
+def _sorted(walk: Walk, node: ast.Function, kind: t.Type, named: dict[str, t.Type]) -> t.Type:
+    """``sorted(t, by="share", reverse=true)``: of a table or a list of records, by one of their fields."""
+    places = {entry.name: entry for entry in node.keywords}
+    for name, entry in places.items():
+        wanted = {"by": t.TEXT, "reverse": t.BOOL}.get(name)
+        if wanted is None:
+            walk.problems.add("EL204", f"`sorted` has no parameter `{name}`", entry.name_span,
+                              help="usage: sorted(xs, by=…, reverse=true)")  # fmt: skip
+        elif not t.fits(named[name], wanted):
+            walk.problems.add(
+                "EL201", f"`{name}` must be {article(wanted)}, not {named[name]}", entry.value.span
+            )
+    row = t.item_of(kind)
+    if "by" not in places:
+        found = FUNCTIONS["sorted"].rule([kind])
+    elif kind in (t.TABLE, t.list_of(t.RECORD)):
+        return kind
+    elif isinstance(row, t.RecordOf) and row.entries is not None:
+        by = places["by"].value
+        field = by.constant if isinstance(by, ast.Text) else None
+        held = t.present(dict(row.entries).get(field or "", t.NONE))
+        if held not in (*NUMBERS, t.TEXT) and not t.unknown(held):
+            names = [name for name, of in row.entries if t.present(of) in (*NUMBERS, t.TEXT)]
+            walk.problems.add("EL205", f"there is no column of numbers or texts `{field or '…'}` to sort by", by.span,
+                              help=suggestion(field or "", names) or f"there are: {', '.join(names)}")  # fmt: skip
+        return kind
+    else:
+        found = (
+            kind
+            if t.unknown(kind) or t.unknown(row or t.NONE)
+            else Misfit(0, "a table or a list of records with `by=`")
+        )
+    if isinstance(found, Misfit):
+        walk.problems.add("EL201", f"`sorted` takes {found.wanted}, not {kind}", node.arguments[0].span)
+        return t.ANY
+    return found
+
+
+def _items_may_be_none(kind: t.Type) -> str:
+    if isinstance(kind, t.ListOf) and isinstance(kind.item, t.Maybe):
+        return "some items may be none; `[x for x in xs if x != none]` leaves these out"
+    return ""
+
+
+def _other_function(node: ast.Function, kinds: list[t.Type]) -> str:
+    written = " ".join(node.arguments[0].span.text.split())
+    if node.name in FUNCTIONS:
+        return f"`{node.name}({written})`"
+    if node.name in ("format", "str"):
+        return 'a value is put into a text by braces: `"{x:.2f}"`'
+    if node.name in ("append", "add", "push", "extend"):
+        table = kinds and isinstance(kinds[0], t.TableOf)
+        return (
+            f"`row {written} a=1` adds a row" if table else f"a list grows by `{written} = {written} + [x]`"
+        )
+    methods = [name for name, function in FUNCTIONS.items() if function.method]
+    return suggestion(node.name, methods) or f"texts have {', '.join(f'.{name}()' for name in methods)}"
 
 
 @_type
@@ -286,6 +424,9 @@ def _arithmetic(walk: Walk, node: ast.Binary, left: t.Type, right: t.Type) -> t.
     if left in NUMBERS and right in NUMBERS:
         if node.operator == "/":
             return t.FLOAT
+        if node.operator == "**":  # a power of whole numbers is one where the exponent is not below 0
+            whole = left == right == t.INT and isinstance(node.right, ast.Int) and node.right.value >= 0
+            return t.INT if whole else t.FLOAT
         return t.FLOAT if t.FLOAT in (left, right) else t.INT
     if node.operator == "+" and left == right == t.TEXT:
         return left
@@ -336,6 +477,17 @@ def _(walk: Walk, node: ast.Compare) -> t.Type:
     return t.BOOL
 
 
+@_type
+def _(walk: Walk, node: ast.Within) -> t.Type:
+    kind, items = value_of(walk, node.value), value_of(walk, node.items)
+    if isinstance(items, t.ListOf):
+        fine = t.join(t.present(kind), items.item) is not None
+    else:
+        fine = t.unknown(items) or (items == t.TEXT and (kind == t.TEXT or t.unknown(kind)))
+    _operator(walk, "in", fine, node, ((node.value, kind), (node.items, items)))
+    return t.BOOL
+
+
 def _operator(
     walk: Walk, operator: str, fine: bool, node: ast.Expr, operands: tuple[tuple[ast.Expr, t.Type], ...]
 ) -> None:
@@ -352,8 +504,8 @@ def _(walk: Walk, node: ast.Field) -> t.Type:
     kind = value_of(walk, node.value)
     if node.name.startswith(("share_", "log_prob_", "placebos", "controls")) and not walk.quiet:
         walk.claims.append(node)
-    if t.unknown(kind) or kind == t.NONE:
-        return kind
+    if t.unknown(kind) or kind == t.NONE or kind in (t.RECORD, t.TABLE):
+        return kind if t.unknown(kind) or kind == t.NONE else t.ANY
     if isinstance(kind, t.Maybe):  # what none has is none
         return _narrowed(walk, node, t.maybe(_field(walk, node, kind.item)))
     return _narrowed(walk, node, _field(walk, node, kind))
@@ -370,6 +522,10 @@ def _field(walk: Walk, node: ast.Field, kind: t.Type) -> t.Type:
         return known[node.name]
     if kind == t.BASIN and node.name in t.record_fields("Basin"):
         help = "this basin is only a name; one out of a survey is measured: `s.basins[0]`"
+    elif isinstance(kind, t.TableOf):
+        columns = [name for name, _ in kind.columns or ()]
+        listed = f"its columns: {', '.join(columns)}" if columns else "`row` adds rows, and with them columns"
+        help = suggestion(node.name, known) or listed
     elif known:
         help = suggestion(node.name, known) or f"its fields: {', '.join(known)}"
     else:
@@ -381,9 +537,11 @@ def _field(walk: Walk, node: ast.Field, kind: t.Type) -> t.Type:
 @_type
 def _(walk: Walk, node: ast.Index) -> t.Type:
     kind = value_of(walk, node.value)
+    if isinstance(node.index, ast.Text) and isinstance(kind, t.RecordOf | t.TableOf):
+        return _by_name(walk, node, kind)
     expect(walk, node.index, t.INT, "an index")
-    if isinstance(kind, t.ListOf):
-        return kind.item
+    if (item := t.item_of(kind)) is not None:
+        return item
     if not t.unknown(kind):
         walk.problems.add(
             "EL210",
@@ -392,6 +550,26 @@ def _(walk: Walk, node: ast.Index) -> t.Type:
             help=may_be_none(node.value, kind),
         )
     return kind if kind == t.NEVER else t.ANY
+
+
+def _by_name(walk: Walk, node: ast.Index, kind: t.RecordOf | t.TableOf) -> t.Type:
+    """``r["a name"]``, a field; ``t["a name"]``, a column."""
+    value_of(walk, node.index)
+    name = node.index.constant if isinstance(node.index, ast.Text) else None
+    entries = kind.entries if isinstance(kind, t.RecordOf) else kind.columns
+    if entries is None:
+        return t.ANY
+    found = dict(entries).get(name or "")
+    if found is None:
+        what = "this record" if isinstance(kind, t.RecordOf) else "this table"
+        message = (
+            f"{what} has no `{name}`" if name is not None else "a name in brackets is a text without braces"
+        )
+        known = [known for known, _ in entries]
+        walk.problems.add("EL205", message, node.index.span,
+                          help=suggestion(name or "", known) or f"there are: {', '.join(known)}")  # fmt: skip
+        return t.ANY
+    return found if isinstance(kind, t.RecordOf) else t.list_of(found)
 
 
 @_type

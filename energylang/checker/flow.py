@@ -14,7 +14,7 @@ from energylang.diagnostics import Note
 from energylang.diagnostics.source import Span
 from energylang.errors import ElError
 from energylang.signature import types as t
-from energylang.signature.coerce import coerce, suggestion
+from energylang.signature.coerce import at_layer, coerce, suggestion
 from energylang.signature.declaration import Effect, Op, Param
 from energylang.signature.settings import SETTINGS, of_setting
 from energylang.signature.values import BasinRef, ConceptName, Layer, PartName
@@ -22,6 +22,7 @@ from energylang.syntax import ast
 
 from .facts import (
     ALL,
+    UNKNOWN,
     Facts,
     Fit,
     Loss,
@@ -97,6 +98,8 @@ def uses(walk: Walk, node: ast.Command, op: Op, call: Call) -> None:
     for param in op.params:
         place = call.places.get(param.name)
         value = argument_value(walk, call.arguments.get(param.name))
+        if place is not None and (value is None or isinstance(value, Symbol)):
+            _of_another_model(walk, value, place)
         if value is None:
             continue
         setting = argument_value(walk, call.arguments.get("setting")) if param.type == t.VALUE else None
@@ -130,6 +133,23 @@ def layer_known(walk: Walk, place: ast.Expr) -> None:
     for item in value if several else (value,):
         if type(item) is int or (isinstance(item, Layer) and not isinstance(place, ast.LayerRef)):
             _still_there(walk, item, place)
+
+
+_REFERENCES = (t.LAYER, t.BASIN, t.SURVEYED, t.NEURON, t.HEAD, t.PART)
+
+
+def _of_another_model(walk: Walk, value: Any, place: ast.Expr) -> None:
+    """EL302 for a layer, or a basin's, of which only the run knows which it is, where a model with more layers was
+    loaded before: it may be one that is not there any more."""
+    header, kind = walk.model.header, walk.kinds.get(id(place), t.ANY)
+    kind = kind.item if isinstance(kind, t.ListOf) else kind
+    if header is None or kind not in _REFERENCES or walk.most_layers <= len(header.dims):
+        return
+    layer = layer_of(walk, value) if isinstance(value, Symbol) else None
+    if isinstance(layer, int) and layer < len(header.dims):
+        return
+    find(walk, "EL302", f"this may be of a layer that {header.spec} does not have: a model with more layers was loaded "
+         "before", place, help="take layers and basins from the model that is loaded: `for l in layers:`")  # fmt: skip
 
 
 def _still_there(walk: Walk, value: Any, place: ast.Expr) -> bool:
@@ -334,6 +354,14 @@ def _gone(walk: Walk, op: Op, basin: Any, loss: Loss, place: ast.Expr) -> None:
 def concept_used(walk: Walk, name: str, place: ast.Expr, layer: Any) -> None:
     """EL305: does the concept exist on every path, and at this layer?"""
     now = walk.facts.now
+    written, (name, at) = name, at_layer(name)
+    if at is not None:
+        layer_exists(walk, at, place.span)
+        if isinstance(layer, int) and layer != at:
+            find(walk, "EL305", f"`{written}` is a state at L{at}, and this is L{layer}", place,
+                 help=f"`{name}` alone means its state at L{layer}")  # fmt: skip
+            return
+        layer = at
     made = now.concepts.get(name)
     if made is None:
         if now.open or name in walk.lost:
@@ -344,8 +372,8 @@ def concept_used(walk: Walk, name: str, place: ast.Expr, layer: Any) -> None:
         notes = (Note("captured here", made.span),) if made.span is not None else ()
         find(walk,
             "EL305", f"`{name}` was captured at {where}, and this is L{layer}", place, notes=notes,
-            help=f"a concept is a direction of its own layer: use {where}, or capture it at L{layer} "
-            "under another name",
+            help=f"a concept has a state for each layer where it is captured: use {where}, or capture it at "
+            f"L{layer}, too",
         )  # fmt: skip
 
 
@@ -366,20 +394,15 @@ def _no_concept(walk: Walk, name: str, place: ast.Expr, layer: Any) -> None:
 
 
 def _recapture(walk: Walk, op: Op, name: str, place: ast.Expr, layer: Any) -> None:
-    """A concept has one layer."""
-    made = walk.facts.now.concepts.get(name)
-    if (
-        made is None
-        or not op.flow.at
-        or None in made.layers
-        or not isinstance(layer, int)
-        or layer in made.layers
-    ):
+    """A name with a layer means that layer."""
+    plain, at = at_layer(name)
+    if at is None or layer == at:
         return
-    where = " or ".join(f"L{index}" for index in sorted(i for i in made.layers if i is not None))
-    notes = (Note("captured here", made.span),) if made.span is not None else ()
-    find(walk, "EL305", f"`{name}` is a concept of {where}, and this would capture it at L{layer}", place,
-              notes=notes, help="a concept lives at one layer: choose another name for this one")  # fmt: skip
+    where = f"captures it at L{layer}" if isinstance(layer, int) else "names no layer"
+    if op.flow.at and not isinstance(layer, int):
+        return
+    find(walk, "EL305", f"`{name}` is a state at L{at}, and this {where}", place,
+         help=f"leave the layer out of the name: `{plain}`")  # fmt: skip
 
 
 def leaves(walk: Walk, node: ast.Command, op: Op, call: Call) -> None:
@@ -397,7 +420,7 @@ def leaves(walk: Walk, node: ast.Command, op: Op, call: Call) -> None:
     if flow.live:
         heard(walk, node.name_span)
     if flow.keeps:
-        walk.kept = True
+        walk.kept = (walk.kept or frozenset()) | frozenset(walk.facts.now.edited.values())
     if flow.surveys:
         surveyed = ALL if flow.surveys == ALL else _layer(walk, call, flow.surveys)
         if surveyed is not None:
@@ -478,20 +501,24 @@ def _after(walk: Walk, node: ast.Command, op: Op, call: Call, now: Undoable, lay
             else None
         )
         if name is not None:
+            name = at_layer(name)[0]
             at = _layer(walk, call, flow.at) if flow.at else None
             known = now.concepts.get(name)
             layers = frozenset((at if isinstance(at, int) else None,))
-            if known is not None and flow.at and (layers == {None} or not layers & known.layers):
-                layers = known.layers
+            if known is not None and flow.at:
+                layers = known.layers if layers == {None} else known.layers | layers
             walk.captured.setdefault(name, node.span)
             now = replace(now, concepts={**now.concepts, name: Made(node.span, layers)})
-        elif flow.creates not in call.arguments:
-            now = replace(now, open=True)  # import-concept: the file says which
+        else:  # `import-concept`, where the file says which; a name that only the run knows
+            now = replace(now, open=True)
     return now
 
 
 def _travel(walk: Walk, op: Op, call: Call, node: ast.Command) -> None:
     facts, travel = walk.facts, op.flow.travels
+    if travel == "again":  # what it does is in the history
+        learn(walk, replace(UNKNOWN, values=facts.values, assigned=facts.assigned))
+        return
     if travel in ("undo", "redo"):
         given = call.arguments.get("steps")
         steps = 1 if given is None else argument_value(walk, given)
@@ -658,6 +685,8 @@ def check_layer(walk: Walk, value: Argument, place: ast.Expr | None) -> None:
 
 def layer_exists(walk: Walk, index: int, span: Span) -> None:
     header = walk.model.header
+    if header is None:  # it may be kept until a model is known
+        walk.most_layers = max(walk.most_layers, index + 1)
     if index < 0:
         walk.problems.add("EL302", f"there is no layer {index}", span, help="layers are numbered from L0")
         return

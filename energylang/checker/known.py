@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from energylang.signature.coerce import is_name
 from energylang.signature.values import BasinRef, ConceptName, Layer, PartName
 from energylang.syntax import ast
 
@@ -110,7 +111,7 @@ def _(walk: Walk, node: ast.Word) -> Any:
 def _(walk: Walk, node: ast.Name) -> Any:
     if walk.scope.place(node.name):
         return _variable(walk, node.name)
-    if node.name == "none" and node.name not in walk.procedures:
+    if node.name in ("none", "table") and node.name not in walk.procedures:
         return None
     return walk.returned_by.get(id(node), Symbol(("do", id(node))))
 
@@ -123,6 +124,14 @@ def _variable(walk: Walk, name: str) -> Any:
 @_value
 def _(walk: Walk, node: ast.ConceptName) -> ConceptName:
     return ConceptName(node.name)
+
+
+@_value
+def _(walk: Walk, node: ast.ComputedConcept) -> Any:
+    name = known(walk, node.name)
+    if isinstance(name, ConceptName):
+        return name
+    return ConceptName(name) if isinstance(name, str) and is_name(name) else None
 
 
 @_value
@@ -255,7 +264,7 @@ def _parts(node: Any) -> list[ast.Expr]:
         for part in value if isinstance(value, tuple) else (value,):
             if isinstance(part, ast.Expr):
                 found.append(part)
-            elif isinstance(part, ast.Keyword | ast.Hole):
+            elif isinstance(part, ast.Keyword | ast.Hole | ast.Entry):
                 found.append(part.value)
             elif isinstance(part, tuple):  # the operands of a comparison
                 found += [piece for piece in part if isinstance(piece, ast.Expr)]
@@ -282,6 +291,9 @@ def _calculated(sign: str, left: Any, right: Any) -> Any:
         return left + right
     if not _is_number(left) or not _is_number(right) or (sign in "/%" and right == 0):
         return None
+    if sign == "**":
+        whole = isinstance(left, int) and isinstance(right, int) and 0 <= right <= 64
+        return left**right if whole and abs(left) ** right < _LARGEST else None
     try:
         value = _ARITHMETIC[sign](left, right)
     except OverflowError:

@@ -72,7 +72,7 @@ def declare(walk: Walk, node: ast.Def) -> None:
             )
         ):
             expect(walk, parameter.default, kind, f"the default of `{parameter.name}`")
-            if kind == t.ANY:
+            if t.generic(kind):
                 with walk.silence():
                     procedure.defaults[parameter.name] = value_of(walk, parameter.default)
         parameters.append((parameter.name, kind, parameter.default is None))
@@ -243,7 +243,7 @@ def _walk(
         reads, writes = globals_.reads.pop(), globals_.writes.pop()
         walk.scope, walk.returned, walk.exits, walk.depth, walk.calls = outer
         walk.nesting, walk.deepest, walk.model = nesting, deepest, entered
-    if any(kind == t.ANY for _, kind, _ in procedure.parameters):
+    if any(t.generic(kind) for _, kind, _ in procedure.parameters):
         _say_which_call(walk, reported, call)
     filled = [(kind, place) for kind, place in zip(kinds, places, strict=True) if kind != t.NOTHING]
     result = filled[0][0] if filled else t.NOTHING

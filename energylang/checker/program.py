@@ -13,6 +13,7 @@ for the interpreter.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from energylang.signature import types as t
@@ -37,6 +38,7 @@ MAX_ROUNDS = 128
 """So many rounds of loops within each other are walked one by one, each with its own value of the variable."""
 
 
+_FILE = re.compile(r"\.\w{1,8}\Z")
 _statement = Rules()
 
 
@@ -115,6 +117,9 @@ def _do(walk: Walk, node: ast.Do) -> None:
 @_statement
 def _let(walk: Walk, node: ast.Let) -> None:
     kind = value_of(walk, node.value)
+    if id(node) in walk.gathered:
+        _gathered(walk, node, kind)
+        return
     value = known(walk, node.value)
     if node.new:
         walk.scope.variables[node.name] = walk.types[id(node)] = kind
@@ -144,7 +149,91 @@ def _let(walk: Walk, node: ast.Let) -> None:
 
 
 @_statement
+def _row(walk: Walk, node: ast.Row) -> None:
+    """``row t a=1``: the table gets another value, with a row more."""
+    kind = value_of(walk, node.value)
+    home = walk.scope.written(node.name)
+    if home is None:
+        if node.name not in walk.lost:
+            walk.problems.add(
+                "EL207", f"there is no table `{node.name}`", node.name_span,
+                help=suggestion(node.name, walk.scope.names()) or f"begin with an empty one: `let {node.name} = table`",
+            )  # fmt: skip
+        return
+    table = home.variables[node.name]
+    if not isinstance(table, t.TableOf):
+        if not t.unknown(table):
+            walk.problems.add("EL201", f"`{node.name}` is {table}, not a table", node.name_span,
+                              help="a table begins empty: `let t = table`")  # fmt: skip
+        return
+    if not isinstance(kind, t.RecordOf):
+        if not t.unknown(kind):
+            walk.problems.add("EL201", f"a row is a record, not {kind}", node.value.span,
+                              help="`row t strength=s share=x`, or a record: {strength: s, share: x}")  # fmt: skip
+        return
+    for name, held in kind.entries or ():
+        if isinstance(t.present(held), t.Record | t.TableOf) and t.present(held) != t.SURVEYED:
+            fields = list(t.fields_of(t.present(held)) or ())[1:5]
+            walk.problems.add("EL201", f"a cell holds one value, and `{name}` is {held}", node.value.span,
+                              help=f"name one of its fields: {', '.join(fields)}")  # fmt: skip
+    grown = t.with_row(table, kind)
+    if isinstance(grown, str):
+        here, there = dict(kind.entries or ())[grown], dict(table.columns or ())[grown]
+        walk.problems.add("EL201", f"the column `{grown}` holds {there}, and this is {here}", node.value.span,
+                          help="a column has one type; give this value a column of its own")  # fmt: skip
+        return
+    home.assign(node.name, grown)
+    learn(walk, walk.facts.with_value(home.level, node.name, None, assigned=True))
+
+
+@_statement
+def _quiet(walk: Walk, node: ast.Quiet) -> None:
+    nesting = walk.nesting
+    walk.go_deeper(1)
+    if walk.nesting > MAX_NESTING:
+        walk.problems.add("EL109", "blocks and calls are nested too deeply here", node.span)
+    else:
+        for statement in node.body:
+            walk.visits += 1
+            check_statement(walk, statement)
+    walk.nesting = nesting
+
+
+def each(walk: Walk, node: ast.Each) -> t.Type:
+    """``[f(x) for x in xs if c]``: a loop that gathers what its body gives."""
+    made = walk.loops_of_lists.get(id(node))
+    if made is None:
+        gather = ast.Let(node.item.span, "_", node.item.span, node.item)
+        body: ast.Statement = gather
+        if node.condition is not None:
+            body = ast.If(node.span, ((node.condition, (gather,)),), ())
+        made = ast.For(node.span, node.name, node.name_span, node.items, (body,)), gather
+        walk.loops_of_lists[id(node)] = made
+    loop, gather = made
+    walk.gathered[id(gather)] = t.NEVER
+    _for(walk, loop)
+    return t.list_of(walk.gathered[id(gather)])
+
+
+def _gathered(walk: Walk, node: ast.Let, kind: t.Type) -> None:
+    joined = t.join(walk.gathered[id(node)], kind)
+    if joined is None:
+        walk.problems.add("EL201", f"the items of a list have one type; this is {kind} among "
+                          f"{walk.gathered[id(node)]}", node.value.span)  # fmt: skip
+    walk.gathered[id(node)] = joined or t.ANY
+
+
+@_statement
 def _print(walk: Walk, node: ast.Print) -> None:
+    value = node.value
+    if isinstance(value, ast.Compare) and len(value.rest) == 1 and value.rest[0][0] == ">":
+        target = value.rest[0][1]
+        if isinstance(target, ast.Text) and _FILE.search(target.constant or ""):
+            walk.problems.add(
+                "EL210", "`print` writes on the screen, not into a file", value.span,
+                help=f"`write t {target.span.text}` writes a table, a result or a text into a file",
+            )  # fmt: skip
+            return
     value_of(walk, node.value)
 
 
@@ -213,8 +302,8 @@ def assume(walk: Walk, condition: ast.Expr, truth: bool) -> None:
 @_statement
 def _for(walk: Walk, node: ast.For) -> None:
     items = value_of(walk, node.items)
-    if isinstance(items, t.ListOf):
-        item = items.item
+    if (found := t.item_of(items)) is not None:
+        item = found
     else:
         item = items if items == t.NEVER else t.ANY
         if not t.unknown(items):
@@ -409,4 +498,4 @@ def _can_be_undone(call: Call) -> bool:
     return bool(effects & (Effect.EDITS | Effect.CHANGES)) and not effects & (Effect.LOADS | Effect.TRAVELS)
 
 
-PASSES = Passes(type_of, command, enter, block_in)
+PASSES = Passes(type_of, command, enter, block_in, each)

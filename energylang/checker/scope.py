@@ -248,12 +248,20 @@ class Call:
     target: Op | Procedure
     arguments: Mapping[str, Argument]
     places: Mapping[str, ast.Expr] = field(default_factory=dict)  # where the arguments are written
+    shape: t.Type | None = None  # what the file that is read here held when it was checked
 
 
 def type_of_value(value: Any) -> t.Type:
     """The static type of a value that a session already holds."""
     if isinstance(value, bool):
         return t.BOOL
+    if isinstance(value, results.Record):
+        return t.record_of(tuple((name, type_of_value(item)) for name, item in value.items()))
+    if isinstance(value, results.Table):
+        columns = ((name, type_of_value(value.column(name))) for name in value.columns)
+        return t.table_of(
+            tuple((name, kind.item if isinstance(kind, t.ListOf) else t.ANY) for name, kind in columns)
+        )
     if isinstance(value, results.Result):
         return t.record(type(value))
     if isinstance(value, list | tuple):

@@ -41,6 +41,7 @@ class Passes:
     command: Callable[..., t.Type]
     enter: Callable[..., t.Type]
     block_in: Callable[[Walk, Scope, tuple[ast.Statement, ...]], None]
+    each: Callable[[Walk, ast.Each], t.Type]
 
 
 @dataclass
@@ -95,6 +96,14 @@ class Walk:
     items_of_loops: dict[int, Any] = field(default_factory=dict)
     returned_by: dict[int, Any] = field(default_factory=dict)
     captured: dict[str, Span] = field(default_factory=dict)
+    loops_of_lists: dict[int, tuple[ast.For, ast.Let]] = field(
+        default_factory=dict
+    )  # what `[f(x) for x in xs]` does
+    gathered: dict[int, t.Type] = field(
+        default_factory=dict
+    )  # by the `let` in such a loop: the type of the items
+    tables: dict[str, t.Type] = field(default_factory=dict)  # by the file that `write` writes: what is in it
+    most_layers: int = 0  # of the models so far
     claims: list[ast.Field] = field(default_factory=list)  # fields of effects that are read
     lets: dict[int, ast.Let] = field(default_factory=dict)
     # For editors: the types of variables, by the `let` or `for` that made them; what is known around statements.
@@ -105,7 +114,9 @@ class Walk:
     everywhere: list[Place] = field(default_factory=list)
     numbered: dict[int, Place] = field(default_factory=dict)
     unsurveyed: set[Any] = field(default_factory=set)  # what this command was told about
-    kept: bool = False
+    kept: frozenset[Span] | None = (
+        None  # the edits that were in force when `save` or `record` wrote them down
+    )
     visits: int = 0
     most_visits: int = MAX_VISITS
     loops: int = 0  # how many loops within each other are walked until nothing changes

@@ -83,6 +83,12 @@ def _parser(word: str) -> argparse.ArgumentParser:
     run.add_argument("--model", help="load this model first")
     run.add_argument("--json", action="store_true", help="print the results as JSON")
     run.add_argument(
+        "--quiet",
+        "-q",
+        action="store_true",
+        help="show what is printed, and tables; no results of operations",
+    )
+    run.add_argument(
         "--keep-going", action="store_true", help="after an error, go on with the next statement"
     )
     run.add_argument("--threads", type=_threads, default=1, help="torch threads (default: 1)")
@@ -169,7 +175,10 @@ def _run_source(
 
     session = Session(chosen.model, base=source.base, threads=chosen.threads)
     limits.limit_memory(chosen.memory)
-    with limits.sandboxed(folder, force=chosen.force), Recorder(json=chosen.json) as recorder:
+    with (
+        limits.sandboxed(folder, force=chosen.force),
+        Recorder(json=chosen.json, quiet=chosen.quiet) as recorder,
+    ):
         recorder.items = items
         session.watcher = recorder.count
         try:
@@ -227,8 +236,9 @@ def _ops(chosen: argparse.Namespace) -> int:
     from energylang.ops import TABLE
     from energylang.ops.spelling import operation_named
     from energylang.signature.coerce import suggestion
+    from energylang.signature.functions import FUNCTIONS
 
-    from .output import list_operations, operation_dict, show_operation
+    from .output import list_operations, operation_dict, show_function, show_operation
 
     if not chosen.name:
         if chosen.json:
@@ -238,6 +248,9 @@ def _ops(chosen: argparse.Namespace) -> int:
         return OK
     name = " ".join(chosen.name)
     op = operation_named(name)
+    if op is None and name in FUNCTIONS and not chosen.json:
+        show_function(FUNCTIONS[name])
+        return OK
     if op is None:
         complain("EL101", f"there is no operation `{name}`", suggestion(name, TABLE) or "`el ops` lists them")
         return WRONG

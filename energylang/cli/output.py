@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from energylang.diagnostics.codes import Code
 from energylang.render.operation import operation_text
-from energylang.results import Result
+from energylang.results import Record, Result, Table
 from energylang.signature.declaration import Op, default_text
+from energylang.signature.functions import FUNCTIONS, Function
 from energylang.syntax import ast
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 class Recorder:
     """Shows each value as it comes, or keeps it for one JSON document at the end."""
 
-    def __init__(self, *, json: bool) -> None:
+    def __init__(self, *, json: bool, quiet: bool = False) -> None:
+        self.quiet = quiet  # show what is printed, and values that stand alone; no results of operations
         self.items: list[object] = []
         self.screen: Screen | None = None
         if not json:
@@ -45,6 +47,8 @@ class Recorder:
             self.screen.count(done, total, what)
 
     def show(self, value: Any, statement: ast.Statement, line: str) -> None:
+        if self.quiet and isinstance(value, Result) and not isinstance(value, Table):
+            return
         if self.screen is not None:
             self.screen.show(value, statement, line)
             return
@@ -69,7 +73,7 @@ class Recorder:
 
 def plain(value: Any) -> Any:
     """A value of the language as JSON data."""
-    if isinstance(value, Result):
+    if isinstance(value, Result | Record):
         return value.to_dict()
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
@@ -89,7 +93,42 @@ def list_operations(table: Mapping[str, Op]) -> None:
             print(("\n" if family else "") + op.family.title())
             family = op.family
         print(f"  {op.name:<{width}}  {op.summary}")
-    print("\n`el ops NAME` explains one.")
+    print("\nThe language around them")
+    width = max(len(form) for form, _ in FORMS)
+    for form, what in FORMS:
+        print(f"  {form:<{width}}  {what}")
+    functions = [function for function in FUNCTIONS.values() if not function.method]
+    methods = [f".{function.name}()" for function in FUNCTIONS.values() if function.method]
+    print(
+        f"  functions: {' '.join(f'{function.name}()' for function in functions)}; of texts: {' '.join(methods)}"
+    )
+    print(
+        "\n`el ops NAME` explains an operation or a function; docs/language.md is the language in ten minutes."
+    )
+
+
+FORMS = (
+    ("let s = survey L0", "keep a result; its fields are s.num_basins, …; `s` alone displays it"),
+    ("for l in layers:", "repeat the lines under it; also `for r in t:`, `for a, b in zip(xs, ys):`"),
+    ("if …: / elif …: / else:", "choose; `and`, `or`, `not`, `==`, `!=`, `<` …"),
+    ("let t = table", "an empty table; `row t strength=s share=x` adds a row, `t` displays it"),
+    ('print "{s.num_basins} {x:.2f}"', "a line of text; formats as in Python"),
+    ("quiet:", "results of the lines under it are not displayed"),
+    ('attempt "name": / else:', "all of it, or nothing: what failed is undone; `error` says why"),
+    ('require x > 3, "why not"', "stop, or fail the attempt, where it does not hold"),
+    ("with set beta 4.0:", "undone when the block ends"),
+    ("def f(l: Layer, n: Int = 3):", "a procedure; `return`; called as `f L0` or `f(L0, 5)`"),
+    ("[f(x) for x in xs if c], {a: 1}", "lists made of others, records"),
+    (
+        "L2, L2.B3, @polite, polite@L2",
+        "a layer, a basin, a concept, its state at a layer; @{name}: a computed name",
+    ),
+)
+"""The forms of the language, each with what it does, for whoever reads the list of operations first."""
+
+
+def show_function(function: Function) -> None:
+    print(f"{function.usage}\n\n{function.help[:1].upper()}{function.help[1:]}.")
 
 
 def operation_dict(op: Op) -> dict[str, object]:

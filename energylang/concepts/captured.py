@@ -99,14 +99,14 @@ def capture(
 
 
 def _agrees(known: Concept, layer: int | None, position: str | None) -> None:
-    """A concept has one layer and one position."""
+    """A concept's state has one layer and one position."""
     if (layer is None) != bool(known.fits) or (layer is not None and layer != known.layer):
         chosen = "at a layer of its own choice" if known.fits else f"at L{known.layer}"
         wanted = "auto" if layer is None else f"L{layer}"
         raise ElError(
             f"`{known.name}` is being captured {chosen}, not at {wanted}",
             code="EL511",
-            hint="a concept lives at one layer; choose another name for this one",
+            hint="a concept whose layer `auto` chose has that one alone; choose another name for this one",
         )
     if position is not None and position != known.position:
         raise ElError(

@@ -193,6 +193,14 @@ _ALL = (
         right='load "random:16"\nwith set beta 4.0:\n    survey L0\n',
     ),
     Code(
+        "EL215",
+        "what a file holds is not known",
+        "`read` is checked like everything else: the columns of the file are looked at before anything runs, so it has "
+        "to be known which file that is. Names that are written out, or kept in variables and lists, are followed.",
+        wrong='load "random:16"\nlet name = (info).model\nread "{name}.csv"\n',
+        right='write [{a: 1}] "a.csv"\nlet name = "a"\nfor r in read "{name}.csv":\n    print r.a + 1\n',
+    ),
+    Code(
         "EL250",
         "the model cannot do this",
         "Operations on text need a model that reads and writes text; one that is only weights has a landscape "
@@ -286,7 +294,7 @@ _ALL = (
         "EL307",
         "recursion",
         "A procedure may not call itself, directly or through others: every script terminates.",
-        wrong="def again():\n    again\n",
+        wrong="def repeat():\n    repeat\n",
         right="def once():\n    pass\nonce\n",
     ),
     Code(
@@ -327,9 +335,10 @@ _ALL = (
     Code(
         "EL404",
         "edits that end with the script",
-        "The script leaves edits behind that are neither saved nor recorded: when it ends, they are gone.",
-        wrong='load "random:16"\ninject L0 42\n',
-        right='load "random:16"\ninject L0 42\nsave "edited.safetensors"\n',
+        "The script saves or records its work and edits on: what it edits after that is gone when it ends. A script "
+        "that keeps nothing looks around, and is not told.",
+        wrong='load "random:16"\ninject L0 42\nsave "edited.safetensors"\ninject L0 43\n',
+        right='load "random:16"\ninject L0 42\ninject L0 43\nsave "edited.safetensors"\n',
         severity="warning",
     ),
     Code(
@@ -363,6 +372,15 @@ _ALL = (
         right="load random:16\ninject 0 42 0.1\nsave edited.pt\n",
         severity="warning",
         file="script.hlm",
+    ),
+    Code(
+        "EL408",
+        "the name of a variable as text",
+        "Text without quotes is taken as it stands: the name of a variable is a word like others there. In quotes and "
+        "braces it is the variable's value.",
+        wrong='load "tiny"\nfor said in ["Thank you"]:\n    capture L2 polite said\n',
+        right='load "tiny"\nfor said in ["Thank you"]:\n    capture L2 polite "{said}"\n',
+        severity="warning",
     ),
     # --------------------------------------------------------------- run time
     Code("EL500", "the operation failed", "The operation could not be carried out; the message says why."),

@@ -8,17 +8,25 @@ texts. What a file is by its name must be what is in it: brackets and commas are
 from __future__ import annotations
 
 import csv
+import errno
+import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from energylang.errors import ElError
-from energylang.files.storage import not_utf8, read_text
+from energylang.files.storage import MAX_TEXT_BYTES, not_utf8, opened, read_text
 from energylang.signature.coerce import suggestion
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
+
+
+def suffix_of(path: Path) -> str:
+    """The kind of a file by its name, whether compressed or not."""
+    return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
 
 
 def examples(path: Path, name: str, column: str | None) -> list[str]:
@@ -27,7 +35,7 @@ def examples(path: Path, name: str, column: str | None) -> list[str]:
     Raises ``ElError`` EL503 for a file that cannot be read, EL201 where a column is missing or wanted.
     """
     text = words_of(path, name).removeprefix("\ufeff")
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     if suffix in (".json", ".jsonl", ".ndjson"):
         found = list(_of_items(_items(text, suffix, name), name, column))
     elif suffix in _TABLES:
@@ -46,12 +54,12 @@ def examples(path: Path, name: str, column: str | None) -> list[str]:
     return kept
 
 
-def labelled(path: Path, name: str) -> list[tuple[str, str]]:
-    """(text, label) pairs of a file: of a .json {label: [texts]}, or of records with fields ``text`` and ``label``.
+def labelled(path: Path, name: str, column: str = "text", label: str = "label") -> list[tuple[str, str]]:
+    """(text, label) pairs of a file: of a .json {label: [texts]}, or of records with fields ``column`` and ``label``.
 
     Raises ``ElError`` EL503, EL201 as ``examples`` does."""
     text = words_of(path, name).removeprefix("\ufeff")
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     if suffix in (".json", ".jsonl", ".ndjson"):
         items = _items(text, suffix, name)
     elif suffix in _TABLES:
@@ -63,12 +71,12 @@ def labelled(path: Path, name: str) -> list[tuple[str, str]]:
             hint='a .json such as {"glad": ["…"], "sad": ["…"]}, or a .csv with the fields text and label',
         )
     if len(items) == 1 and isinstance(items[0], dict) and all(isinstance(v, list) for v in items[0].values()):
-        pairs = [(one, label) for label, texts in items[0].items() for one in texts]
+        pairs = [(one, kind) for kind, texts in items[0].items() for one in texts]
     else:
-        texts = list(_of_items(items, name, "text"))
-        pairs = list(zip(texts, [str(item.get("label", "")) for item in items], strict=False))
-    for one, label in pairs:
-        if not isinstance(one, str) or not one.strip() or not label.strip():
+        texts = list(_of_items(items, name, column))
+        pairs = list(zip(texts, [str(item.get(label, "")) for item in items], strict=False))
+    for one, kind in pairs:
+        if not isinstance(one, str) or not one.strip() or not kind.strip():
             raise ElError(f"{name} holds a record without a text or a label", code="EL503")
     return pairs
 
@@ -76,12 +84,25 @@ def labelled(path: Path, name: str) -> list[tuple[str, str]]:
 def words_of(path: Path, name: str) -> str:
     """The text of a file. Raises ``ElError`` EL503 where it cannot be read."""
     try:
+        if path.suffix.lower() == ".gz":
+            return _unpacked(path)
         return read_text(path)
+    except (zlib.error, EOFError, gzip.BadGzipFile) as error:
+        raise ElError(f"{name} is damaged, or not compressed by gzip: {error}", code="EL503") from None
     except OSError as error:
         raise ElError(f"cannot read {name}: {error.strerror}", code="EL503") from None
     except UnicodeDecodeError as error:
         what, way = not_utf8(error)
         raise ElError(f"{name} {what}", code="EL503", hint=way) from None
+
+
+def _unpacked(path: Path) -> str:
+    """The text in a file that was compressed by gzip, as far as any text may be long."""
+    with opened(path) as file, gzip.GzipFile(fileobj=file) as inside:
+        data = inside.read(MAX_TEXT_BYTES + 1)
+    if len(data) > MAX_TEXT_BYTES:
+        raise OSError(errno.EFBIG, "what is compressed in it is too large")
+    return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _items(text: str, suffix: str, name: str) -> list[Any]:

@@ -14,6 +14,7 @@ from energylang.repl.suggest import KEYWORDS, Hint, hint, suggest
 from energylang.signature import types as t
 from energylang.signature.declaration import Op
 from energylang.syntax import ast
+from energylang.syntax.build import WHOLE
 from energylang.syntax.grammar import folder
 
 from .hover import layer_facts, line_of
@@ -94,12 +95,12 @@ def variables(script: Script, offset: int) -> dict[str, t.Type]:
     types, found = script.checked.types, dict[str, t.Type]()
     for level in reversed(script.around(offset)):
         here: dict[str, t.Type] = {}
-        if isinstance(level.head, ast.For):
+        if isinstance(level.head, ast.For) and level.head.name != WHOLE:
             here[level.head.name] = types.get(id(level.head), t.ANY)
         if isinstance(level.head, ast.Def):
             procedure = script.checked.procedures.get(level.head.name)
             here |= {name: kind for name, kind, _ in procedure.parameters} if procedure is not None else {}
-        for node in level.statements:
+        for node in _with_quiet(level.statements):
             if isinstance(node, ast.Let) and node.new and node.span.end < offset:
                 here[node.name] = types.get(id(node), t.ANY)
             elif isinstance(node, ast.Import):
@@ -109,6 +110,14 @@ def variables(script: Script, offset: int) -> dict[str, t.Type]:
         for name, kind in reversed(here.items()):
             found.setdefault(name, kind)
     return found
+
+
+def _with_quiet(statements: Iterable[ast.Statement]) -> Iterator[ast.Statement]:
+    """The statements, and those in `quiet:` blocks, whose variables stay."""
+    for node in statements:
+        yield node
+        if isinstance(node, ast.Quiet):
+            yield from _with_quiet(node.body)
 
 
 def _known_here(
@@ -154,12 +163,10 @@ def _fields(chain: str, typed: str, known: dict[str, t.Type]) -> list[Offer]:
     first, *rest = chain.split(".")
     kind = known.get(first, t.ANY)
     for name in rest:
-        kind = kind.fields.get(name, t.ANY) if isinstance(kind, t.Record) else t.ANY
-    if not isinstance(kind, t.Record):
-        return []
+        kind = (t.fields_of(kind) or {}).get(name, t.ANY)
     return [
         Offer(name, len(typed), "field", str(of))
-        for name, of in kind.fields.items()
+        for name, of in (t.fields_of(kind) or {}).items()
         if name.startswith(typed)
     ]
 

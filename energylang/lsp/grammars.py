@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping
 
 from energylang.ops import TABLE
 from energylang.repl.suggest import KEYWORDS
+from energylang.syntax.build import FUNCTIONS
 
 TEXTMATE = "editors/vscode/syntaxes/energy.tmLanguage.json"
 VIM = "editors/vim/syntax/energy.vim"
 
-_BLOCKS = "if elif else for in attempt with return import pass require assert".split()
+_BLOCKS = "if elif else for in attempt with quiet return import pass require assert".split()
 _CONSTANTS = ("true", "false")
 _LOGIC = ("and", "or", "not")
 _OTHERS = [word for word in KEYWORDS if word not in (*_BLOCKS, *_CONSTANTS, *_LOGIC)]
@@ -54,6 +55,7 @@ def textmate() -> str:
         "end": '"|$',
         "patterns": [rule("constant.character.escape", r"\\(?:u\{[0-9A-Fa-f]{1,6}\}|.)"), hole],
     }
+    long_text = {**text, "name": "string.quoted.triple.energy", "begin": '"""', "end": '"""'}
     define: dict[str, object] = {
         "match": r"(?<![\w-])(def)[ \t]+([^\W\d]\w*(?:-\w+)*)",
         "captures": {
@@ -65,7 +67,9 @@ def textmate() -> str:
         define,
         rule("constant.other.basin", r"(?<![\w-])L\d+\.[BNH]\d+(?![\w-])"),
         rule("constant.other.layer", r"(?<![\w-])L\d+(?![\w-])"),
-        rule("variable.other.concept", r"@[^\W\d][\w-]*"),
+        rule("variable.other.concept", r"@[^\W\d][\w-]*(?:@L\d+)?|[^\W\d]\w*(?:-\w+)*@L\d+(?![\w-])"),
+        rule("keyword.declaration", r"(?<![\w-])row(?=[ \t]+[^\W\d][\w-]*[ \t]+(?:\{|[^\W\d]))"),
+        rule("support.function", _words(sorted(FUNCTIONS)) + r"(?=\()"),
         rule("keyword.other.flag", r"--(?:force|reason)(?![\w-])"),
         rule("variable.parameter", r"(?<![\w-])[^\W\d]\w*(?:-\w+)*(?==(?!=))"),
         rule("keyword.control", _words(_BLOCKS)),
@@ -75,7 +79,7 @@ def textmate() -> str:
         rule("support.function", _words(TABLE)),
         rule("constant.numeric", r"(?<![\w-])\d+(?:\.\d+)?(?:[eE][+-]?\d+)?%?"),
         rule("variable.other", r"[^\W\d]\w*(?:-\w+)*"),
-        rule("keyword.operator", r"==|!=|<=|>=|\.\.|[<>=+\-*/%]"),
+        rule("keyword.operator", r"\*\*|==|!=|<=|>=|\.\.|[<>=+\-*/%]"),
     ]
     document: Mapping[str, object] = {
         "information_for_contributors": [
@@ -86,6 +90,7 @@ def textmate() -> str:
         "fileTypes": ["el", "hlm"],
         "patterns": [
             rule("comment.line.number-sign", "#.*$"),
+            long_text,
             text,
             {"include": "#code"},
         ],
@@ -119,6 +124,7 @@ def vim() -> str:
         match("energyConcept", r"\v\@[A-Za-z_][0-9A-Za-z_-]*"),
         match("energyLayer", r"\v[0-9A-Za-z_-]@<!L\d+(\.[BNH]\d+)?[0-9A-Za-z_-]@!"),
         'syntax region energyText start=/"/ skip=/\\\\./ end=/"/ oneline',
+        'syntax region energyText start=/"""/ skip=/\\\\./ end=/"""/',
         match("energyComment", "#.*$"),
         "",
     ]

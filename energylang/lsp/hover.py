@@ -11,6 +11,7 @@ from energylang.checker.scope import Given, ModelState
 from energylang.diagnostics.source import Span
 from energylang.ops.spelling import operation_named
 from energylang.signature import types as t
+from energylang.signature.coerce import at_layer
 from energylang.signature.declaration import Op, Param, default_text
 from energylang.signature.settings import SETTINGS
 from energylang.signature.values import BasinRef
@@ -162,7 +163,7 @@ def _reference(script: Script, offset: int, docs: str) -> tuple[str, Span] | Non
             facts = basin_facts(script, state, BasinRef(node.layer, node.basin), offset)
             return _said(f"L{node.layer}.B{node.basin}", facts), node.span
         if isinstance(node, ast.ConceptName) or id(node) in words:
-            name = node.name if isinstance(node, ast.ConceptName) else words[id(node)]
+            name = at_layer(node.name if isinstance(node, ast.ConceptName) else words[id(node)])[0]
             return _said(f"@{name}", concept_facts(script, state, name)), node.span
     return None
 

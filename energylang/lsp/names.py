@@ -17,6 +17,7 @@ from energylang.checker.scope import Given, Procedure
 from energylang.diagnostics.source import Span
 from energylang.ops.spelling import operation_named
 from energylang.syntax import ast
+from energylang.syntax.build import WHOLE
 
 from .script import Script
 
@@ -119,8 +120,15 @@ class Names:
         elif isinstance(node, ast.For):
             self._expression(node.items, scopes)
             inner: Scope = {}
-            self._make(inner, node.name, node, node.name_span)
+            if node.name != WHOLE:
+                self._make(inner, node.name, node, node.name_span)
             self._block(node.body, [*scopes, inner])
+        elif isinstance(node, ast.Row):
+            self._expression(node.value, scopes)
+            self._use(node.name, node.name_span, scopes)
+        elif isinstance(node, ast.Quiet):  # no block of its own: what it makes stays
+            for inside in node.body:
+                self._statement(inside, scopes)
         elif isinstance(node, ast.If):
             for condition, body in node.branches:
                 self._expression(condition, scopes)
@@ -148,6 +156,11 @@ class Names:
                 self._expression(part, scopes)
         elif isinstance(item, ast.Command):
             self._command(item, scopes)
+        elif isinstance(item, ast.Each):
+            self._expression(item.items, scopes)
+            inner: Scope = {}
+            self._make(inner, item.name, item, item.name_span)
+            self._expression((item.item, item.condition), [*scopes, inner])
         elif isinstance(item, ast.Name):
             if id(item) not in self._words and not self._use(item.name, item.span, scopes):
                 self._call(item.name, item.span)

@@ -122,7 +122,7 @@ def blocks(node: ast.Statement) -> list[tuple[ast.Statement, ...]]:
         return [*(body for _, body in node.branches), node.otherwise]
     if isinstance(node, ast.Attempt):
         return [node.body, node.otherwise]
-    if isinstance(node, ast.For | ast.With | ast.Def):
+    if isinstance(node, ast.For | ast.With | ast.Def | ast.Quiet):
         return [node.body]
     return []
 

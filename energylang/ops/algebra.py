@@ -46,11 +46,21 @@ blend = Op(
 similarity = Op(
     "similarity",
     summary="The cosine of two concepts, as they are and without what all states share.",
-    params=(FIRST, SECOND),
+    params=(
+        FIRST,
+        SECOND,
+        Param("layer", t.LAYER, "the layer at which they are compared", None, keyword_only=True),
+    ),
     effects=Effect.READS,
     result=results.Similarity,
     examples=(
         Example(_TWO + "similarity polite rude", "it.cosine < 1 and it.centred < it.cosine", on="tiny"),
+        Example(
+            "for l in [L2, L3]:\n    capture l polite Thank you so much\n    capture l rude Go away, you fool\n"
+            "similarity polite rude layer=L3",
+            "it.layer == 3",
+            on="tiny",
+        ),
     ),
 )
 

@@ -54,7 +54,7 @@ inject = Op(
     examples=(
         Example("inject L0 42", "it.applied and (verify L0 42).is_basin"),
         Example(
-            "set max_changed 100%\nlet wide = inject L0 42 noise=80%\nundo\ninject L0 42 noise=20%",
+            "set max_changed 100%\nlet wide = inject L0 42 noise=80%\nundo\nprint wide.applied\ninject L0 42 noise=20%",
             "it.norm < wide.norm",
         ),
         Example("inject L0 seed 42 strength=0.01", "it.relative_norm < 0.0101"),
@@ -145,7 +145,7 @@ strengthen = Op(
     result=results.Edit,
     examples=(
         Example(
-            "survey L0\nset max_changed 20%\nlet before = (energy L0.B0).energy\nstrengthen L0.B0 1.2",
+            "survey L0\nset max_changed 20%\nlet before = (energy L0.B0).energy\nprint before\nstrengthen L0.B0 1.2",
             "it.applied and (energy L0.B0).energy < before",
         ),
     ),
@@ -159,7 +159,7 @@ weaken = Op(
     result=results.Edit,
     examples=(
         Example(
-            "survey L0\nset max_changed 20%\nlet before = (energy L0.B0).energy\nweaken L0.B0 0.8",
+            "survey L0\nset max_changed 20%\nlet before = (energy L0.B0).energy\nprint before\nweaken L0.B0 0.8",
             "it.applied and (energy L0.B0).energy > before",
         ),
     ),

@@ -104,3 +104,18 @@ history = Op(
         Example("inject L0 42\nundo\nset inits 50\nhistory tree", "it.tree and it.entries[1].parent == 0"),
     ),
 )
+
+again = Op(
+    "again",
+    summary="Run an operation of the history once more: again 12.",
+    details="It does what it did then, with the same arguments, on the session as it is now; `history` shows the "
+    "numbers. Its result is displayed; it is no value.",
+    params=(Param("id", t.INT, "the operation's id out of `history`", minimum=1, maximum=10**12),),
+    effects=Effect.TRAVELS,
+    flow=Flow(travels="again"),
+    result=results.Result,
+    examples=(
+        Example("inject L0 42\nundo\nagain 1", "it.applied"),
+        Example("set inits 50\nset inits 60\nagain 1\nsurvey L0", "it.inits == 50"),
+    ),
+)

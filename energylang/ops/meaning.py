@@ -88,7 +88,11 @@ generate = Op(
     result=results.Generation,
     examples=(
         Example('generate "Hi, can you help me?" tokens=8', "it.tokens <= 8 and it.tokens > 0", on="tiny"),
-        Example('let a = generate "Hello" seed=3\ngenerate "Hello" seed=3', "it.text == a.text", on="tiny"),
+        Example(
+            'let a = generate "Hello" seed=3\nprint a.text\ngenerate "Hello" seed=3',
+            "it.text == a.text",
+            on="tiny",
+        ),
     ),
 )
 
@@ -235,12 +239,14 @@ classify = Op(
     summary="How much of a token, or of the next one, does the basin it settles in tell?",
     details="A linear probe on the identity of the basin, fitted on one half of the held-out text and judged on the "
     "other, beside the same probe fitted to shuffled basins. labels= names a file of texts and labels of your own "
-    "(.json: {label: [texts]}; .csv, .tsv, .jsonl: fields text and label): a linear probe on the texts' states "
-    "tells the label of texts it was not fitted to, beside the same with shuffled labels; it works on every layer.",
+    "(.json: {label: [texts]}; .csv, .tsv, .jsonl: the fields that column= and label= name): a linear probe on "
+    "the texts' states tells the label of texts it was not fitted to, beside the same with shuffled labels; it works on every layer.",
     params=(
         LAYER,
         Param("of", t.CHOICE, "what is told", "token", choices=("token", "next")),
         Param("labels", t.PATH, "a file of texts and labels", None, keyword_only=True),
+        Param("column", t.TEXT, "the field that holds the text", "text", keyword_only=True),
+        Param("label", t.TEXT, "the field that holds the label", "label", keyword_only=True),
     ),
     effects=Effect.READS | Effect.TEXT | Effect.FILES,
     on_streams="with `labels=` alone",

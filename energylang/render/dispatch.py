@@ -17,6 +17,8 @@ from .marks import table
 def render(value: Any) -> RenderableType:
     """A value as something rich can print."""
     if isinstance(value, list | tuple):
+        if value and all(isinstance(item, results.Record) for item in value):
+            return render(results.table_of(value))
         from energylang.run.arithmetic import shown
 
         return Text(shown(value))

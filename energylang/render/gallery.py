@@ -7,12 +7,13 @@ from typing import Any
 from rich.console import RenderableType
 
 from energylang.diagnostics.visible import escaped
-from energylang.results import Result
+from energylang.results import Record, Result
 
 from . import (
     algebra,
     causal,
     concept,
+    data,
     edit,
     fit,
     history,
@@ -31,6 +32,7 @@ FAMILIES = (
     algebra,
     causal,
     concept,
+    data,
     edit,
     fit,
     history,
@@ -59,6 +61,8 @@ def harmless(value: Any) -> Any:
     if isinstance(value, list | tuple):
         items = [harmless(item) for item in value]
         return value if all(new is old for new, old in zip(items, value, strict=True)) else type(value)(items)
+    if isinstance(value, Record):
+        return Record({harmless(key): harmless(item) for key, item in value.items()})
     if isinstance(value, dict):
         return {harmless(key): harmless(item) for key, item in value.items()}
     if not isinstance(value, Result):

@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 
 _STEP = 4
+_LONG = re.compile(r'"""(?:[^"\\]|\\.|"(?!""))*"""', re.DOTALL)
 
 
 def is_complete(text: str) -> bool:
-    """False inside brackets, after a backslash, and inside a block until an empty line ends it."""
+    """False inside brackets and texts in triple quotes, after a backslash, and inside a block until an empty
+    line ends it."""
+    if text.count('"""') % 2:
+        return False
+    text = _LONG.sub('""', text)
     lines = text.split("\n")
     code = [_code(line) for line in lines]
     if lines[-1].rstrip().endswith("\\"):
         return False
     whole = "\n".join(code)
-    if sum(map(whole.count, "([")) > sum(map(whole.count, ")]")):
+    if sum(map(whole.count, "([{")) > sum(map(whole.count, ")]}")):
         return False
     if not any(line.rstrip().endswith(":") for line in code):
         return True

@@ -9,6 +9,7 @@ from pygments.lexer import RegexLexer, words
 from pygments.token import Comment, Keyword, Name, Number, Operator, Punctuation, String, Text
 
 from energylang.ops import TABLE
+from energylang.syntax.build import FUNCTIONS
 
 from .suggest import KEYWORDS
 
@@ -28,17 +29,21 @@ class EnergyLexer(RegexLexer):  # type: ignore[misc]
         "root": [
             (r"\s+", Text),
             (r"#.*$", Comment.Single),
+            (r'"""(?:[^"\\]|\\[\s\S]|"(?!""))*(?:"""|\Z)', String),
             (r'"(?:[^"\\\n]|\\.)*"?', String),
             (r"L\d+\.B\d+(?![\w-])", Name.Constant),
             (r"L\d+(?![\w-])", Name.Class),
-            (r"@[^\W\d][\w-]*", Name.Variable),
+            (r"@[^\W\d][\w-]*(?:@L\d+)?|[^\W\d]\w*(?:-\w+)*@L\d+(?![\w-])", Name.Variable),
+            (r"@(?=\{)", Name.Variable),
+            (r"row(?=[ \t]+[^\W\d][\w-]*[ \t]+(?:\{|[^\W\d]))", Keyword),
+            (words(sorted(FUNCTIONS), prefix=r"(?<![\w-])", suffix=r"(?=\()"), Name.Builtin),
             (r"--(?:force|reason)(?![\w-])", Keyword.Pseudo),
             (r"[^\W\d]\w*(?:-\w+)*=(?!=)", Name.Attribute),
             (words(KEYWORDS, prefix=r"(?<![\w-])", suffix=r"(?![\w-])"), Keyword),
             (words(_OPERATIONS, prefix=r"(?<![\w-])", suffix=r"(?![\w-])"), Name.Builtin),
             (r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?%?", Number),
             (r"[^\W\d]\w*(?:-\w+)*", Name),
-            (r"==|!=|<=|>=|\.\.|[<>=+\-*/%]", Operator),
+            (r"\*\*|==|!=|<=|>=|\.\.|[<>=+\-*/%]", Operator),
             (r"[()\[\],;:.{}]", Punctuation),
             (r".", Text),
         ]

@@ -13,6 +13,7 @@ from .algebra import *
 from .base import *
 from .causal import *
 from .concept import *
+from .data import *
 from .edit import *
 from .fit import *
 from .history import *
@@ -23,4 +24,5 @@ from .pair import *
 from .record import *
 from .safety import *
 from .stream import *
+from .table import *
 from .watermark import *

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any
 
 VOLATILE = {"volatile": True}
 """Metadata of a field that may differ between two equal runs (a time): left out of digests and of plain output."""
 
 
+@dataclass(frozen=True, eq=False)
 class Result(Mapping[str, Any]):
     """Base of all results."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def __getitem__(self, key: str) -> Any:
         if key in self.__dataclass_fields__:
@@ -37,6 +36,21 @@ class Result(Mapping[str, Any]):
             for item in fields(self)
             if volatile or not item.metadata.get("volatile")
         }
+
+    @property
+    def table(self) -> Any:
+        """This result as a ``Table``: a row for each of its basins, entries … (the first field that holds records), or
+        one row of its own numbers."""
+        return import_module("energylang.results.table").as_table(self)
+
+    def to_frame(self) -> Any:
+        """The same as a pandas ``DataFrame``. Raises ``ImportError`` where pandas is not installed."""
+        try:
+            pandas = import_module("pandas")
+        except ImportError:
+            raise ImportError("to_frame needs pandas: pip install pandas") from None
+        plain = self.table.to_dict()
+        return pandas.DataFrame(plain["rows"], columns=plain["columns"])
 
     def _repr_html_(self) -> str:
         """For a notebook: the picture that a terminal shows, as HTML. Only ``render`` knows how; it is found by

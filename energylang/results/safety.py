@@ -46,10 +46,11 @@ class Perplexity(Result):
 
 @dataclass(frozen=True, eq=False)
 class Benchmark(Result):
-    """Perplexity of the live model, of the model as it was loaded, and with everything staged (``None``: nothing is
-    staged that is not live). ``change`` is the loss of staged (or else live) relative to the original; its error
-    is that of the paired difference. Of the ``given`` in the text the first ``read`` were read, as many
-    as fill the windows; ``unknown`` of the given ones are not known to the tokenizer."""
+    """Perplexity and ``loss`` (nats per token) of the live model, of the model as it was loaded, and with
+    everything staged (``None``: nothing is staged that is not live). ``change`` is the loss of staged (or else
+    live) relative to the original; its error is that of the paired difference. Of the ``given`` in the text the
+    first ``read`` were read, as many as fill the windows; ``unknown`` of the given ones are not known to the
+    tokenizer."""
 
     corpus: str
     windows: int
@@ -64,3 +65,5 @@ class Benchmark(Result):
     given: int = 0
     read: int = 0
     unknown: int = 0
+    loss: float = 0.0
+    loss_error: float | None = None

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from energylang.errors import ElError
-from energylang.results import Result
+from energylang.results import Record, Result
 from energylang.signature.coerce import type_name
 
 MAX_ITEMS = 1_000_000
@@ -28,8 +28,10 @@ def arithmetic(operator: str, left: Any, right: Any) -> Any:
         raise ElError(
             f"`{operator}` is not defined for {type_name(left)} and {type_name(right)}", code="EL210"
         )
-    if operator in "/%" and right == 0:
+    if operator in ("/", "%") and right == 0:
         raise ElError("division by zero", code="EL521")
+    if operator == "**":
+        return power(left, right)
     try:
         result = {
             "+": lambda: left + right,
@@ -44,6 +46,25 @@ def arithmetic(operator: str, left: Any, right: Any) -> Any:
         raise ElError("the result is too large", code="EL521")
     if isinstance(result, float) and math.isinf(result) and not math.isinf(left) and not math.isinf(right):
         raise ElError("the result is too large", code="EL521")
+    return result
+
+
+def power(base: Any, exponent: Any) -> Any:
+    """``base ** exponent``: whole for whole numbers where that is one."""
+    too_large = ElError("the result is too large", code="EL521")
+    if base == 0 and exponent < 0:
+        raise ElError("division by zero", code="EL521")
+    if base < 0 and not (isinstance(exponent, int) or float(exponent).is_integer()):
+        raise ElError("a negative number has no root", code="EL521", hint="`abs(x)` takes the sign away")
+    whole = isinstance(base, int) and isinstance(exponent, int) and exponent >= 0
+    if whole and base.bit_length() * exponent > 4096 and abs(base) > 1:
+        raise too_large
+    try:
+        result = base**exponent if whole else float(base) ** float(exponent)
+    except OverflowError:
+        raise too_large from None
+    if isinstance(result, float) and math.isinf(result) and math.isfinite(base) and math.isfinite(exponent):
+        raise too_large
     return result
 
 
@@ -71,8 +92,8 @@ def bounded(items: list[Any]) -> list[Any]:
             count += 1
             if count > MAX_ITEMS:
                 raise ElError(f"a list holds at most {MAX_ITEMS:,} items", code="EL521")
-            if isinstance(item, list | tuple):
-                waiting.append(iter(item))
+            if isinstance(item, list | tuple | Record):
+                waiting.append(iter(item if not isinstance(item, Record) else item.values()))
                 break
         else:
             waiting.pop()
@@ -96,6 +117,9 @@ def shown(value: Any, most: int = MAX_TEXT) -> str:
         return "[" + ", ".join(parts) + "]"
     if value is None:
         return "none"
+    if isinstance(value, Record):
+        shown(list(value.values()), most)  # as long as it may be
+        return "{" + ", ".join(f"{name}: {shown(item)}" for name, item in value.items()) + "}"
     if isinstance(value, Result) and type(value).__str__ is Result.__str__:
         return type(value).__name__
     return str(value)

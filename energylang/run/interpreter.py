@@ -12,6 +12,7 @@ files. ``with`` is a scope of the session (``Session.scoped``). An interrupt und
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import singledispatchmethod
@@ -23,15 +24,17 @@ from energylang.checker.scope import Argument, Call, Given, LayerOf, Procedure, 
 from energylang.diagnostics import Diagnostic, Note
 from energylang.diagnostics.source import Span
 from energylang.errors import ElError
-from energylang.results import Attempted, Basin, Result
+from energylang.results import Attempted, Basin, Record, Result, Table, table_of
 from energylang.signature import types as t
-from energylang.signature.coerce import as_statement, coerce, describe, type_name
+from energylang.signature.coerce import as_statement, check_name, coerce, describe, type_name
 from energylang.signature.declaration import Op, Param
 from energylang.signature.values import BasinRef, ConceptName, Layer, PartName, Seed
 from energylang.syntax import ast
 from energylang.workspace.workspace import Workspace
 
 from .arithmetic import MAX_ITEMS, MAX_TEXT, arithmetic, bounded, compare, is_number, shown
+from .files import as_checked
+from .functions import calculated, items_of
 
 Show = Callable[[Any, ast.Statement, str], None]
 """Gets a value to display, its statement, and the statement's text with the values of variables filled in."""
@@ -80,8 +83,33 @@ class Interpreter:
         self.show = show
         self.scopes: list[dict[str, Any]] = [session.variables]
         self.calls = checked.calls
+        self.hushed = False  # inside of `quiet:`
+        self.rounds = 0  # how many loops there are around the statement
+        self.gathered: dict[int, tuple[ast.Statement, str, list[Record]]] = {}  # records that they display
         self.frames: list[Note] = []  # the procedures and loops around the statement, outermost first
         self.line = ""  # the last command, as it goes into the history
+
+    def display(self, value: Any, statement: ast.Statement, line: str) -> None:
+        """Show a value, unless it stands in a ``quiet:`` block."""
+        if self.hushed and not isinstance(statement, ast.Print):
+            return
+        if isinstance(value, Record) and self.rounds:
+            self.gathered.setdefault(id(statement), (statement, line, []))[2].append(value)
+            return
+        self.show(value, statement, line)
+
+    @contextmanager
+    def _loop(self) -> Iterator[None]:
+        """A loop. The records that its rounds display are one table, shown when the outermost loop ends."""
+        self.rounds += 1
+        try:
+            yield
+        finally:
+            self.rounds -= 1
+            if not self.rounds and self.gathered:
+                found, self.gathered = self.gathered, {}
+                for statement, line, records in found.values():
+                    self.show(table_of(records), statement, line)
 
     def run(self) -> Any:
         """Run every statement; the value of the last command that stands alone."""
@@ -146,7 +174,7 @@ class Interpreter:
         if value is not None:
             call = self.calls.get(id(expr))
             command = call is not None and isinstance(call.target, Op)
-            self.show(value, node, self.line if command else " ".join(node.span.text.split()))
+            self.display(value, node, self.line if command else " ".join(node.span.text.split()))
         return value
 
     @statement.register
@@ -155,17 +183,43 @@ class Interpreter:
         if node.new:
             self.scopes[-1][node.name] = value
             return
+        self.assign(node.name, value, node.name_span)
+
+    def assign(self, name: str, value: Any, span: Span) -> None:
         for scope in reversed(self.scopes):
-            if node.name in scope:
-                scope[node.name] = value
+            if name in scope:
+                scope[name] = value
                 return
-        with self._at(node.name_span):
-            raise self.unset(node.name)
+        with self._at(span):
+            raise self.unset(name)
+
+    @statement.register
+    def _(self, node: ast.Row) -> None:
+        values = self.value(node.value)
+        with self._at(node.span):
+            table = self.variable(node.name)
+            if not isinstance(table, Table) or not isinstance(values, Record):
+                raise ElError(f"{type_name(values)} is no row of a table", code="EL201")
+            if (len(table.rows) + 1) * (len(table.columns) + len(values)) > MAX_ITEMS:
+                raise ElError(f"a table holds at most {MAX_ITEMS:,} cells", code="EL521")
+            bounded([*table.rows[-1:], *values.values()])
+        self.assign(node.name, table.with_row(values), node.name_span)
+
+    @statement.register
+    def _(self, node: ast.Quiet) -> None:
+        before, self.hushed = self.hushed, True
+        try:
+            for statement in node.body:
+                self.statement(statement)
+        finally:
+            self.hushed = before
 
     @statement.register
     def _(self, node: ast.Print) -> None:
         value = self.value(node.value)
-        self.show(value if isinstance(value, str) else shown(value), node, "")
+        if isinstance(value, list) and value and all(isinstance(item, Record) for item in value):
+            value = table_of(value)
+        self.display(value if isinstance(value, str) else shown(value), node, "")
 
     @statement.register
     def _(self, node: ast.Require) -> None:
@@ -179,10 +233,16 @@ class Interpreter:
         else:
             met = self.condition(condition)
         if not met:
-            message = str(self.value(node.message)) if node.message is not None else ""
             text = f"`{' '.join(condition.span.text.split())}` does not hold{values}"
             code = "EL520" if node.word == "require" else "EL522"
-            raise self.failure(ElError(text, code=code, hint=message), node.span)
+            if node.message is None:
+                raise self.failure(ElError(text, code=code), node.span)
+            own = str(self.value(node.message))
+            self.frames.append(Note(text, condition.span))
+            try:
+                raise self.failure(ElError(own or text, code=code), node.span)
+            finally:
+                self.frames.pop()
 
     @statement.register
     def _(self, node: ast.Pass) -> None:
@@ -198,16 +258,22 @@ class Interpreter:
 
     @statement.register
     def _(self, node: ast.For) -> None:
-        items = self.value(node.items)
-        if not isinstance(items, list | tuple):
-            with self._at(node.items.span):
-                raise ElError(f"`for` goes through a list, not through {type_name(items)}", code="EL201")
-        for item in items:
-            self.frames.append(Note(f"in the round with {node.name} = {_short(item)}", node.name_span))
-            try:
-                self.block(node.body, {node.name: item})
-            finally:
-                self.frames.pop()
+        items = self.items(node.items)
+        with self._loop():
+            for item in items:
+                self.frames.append(Note(f"in the round with {node.name} = {_short(item)}", node.name_span))
+                try:
+                    self.block(node.body, {node.name: item})
+                finally:
+                    self.frames.pop()
+
+    def items(self, node: ast.Expr) -> list[Any]:
+        """The items of a list, the rows of a table."""
+        found = self.value(node)
+        with self._at(node.span):
+            if not isinstance(found, list | tuple | Table):
+                raise ElError(f"`for` goes through a list, not through {type_name(found)}", code="EL201")
+            return items_of(found)
 
     @statement.register
     def _(self, node: ast.Attempt) -> None:
@@ -229,10 +295,10 @@ class Interpreter:
                 scope.clear()
                 scope.update(values)
             item = error.diagnostics[0]
-            said = item.help if item.code in ("EL520", "EL522") and item.help else item.message
+            said = item.message
             line = item.span.start_location()[0] if item.span is not None else 0
             head = f"attempt {describe(name)}" if name else "attempt"
-            self.show(Attempted(str(name), item.code, said, line, max(undone, 0)), node, head)
+            self.display(Attempted(str(name), item.code, said, line, max(undone, 0)), node, head)
             self.block(node.otherwise, {"error": said})
             return
         if returned is not None:
@@ -251,7 +317,7 @@ class Interpreter:
                 result = scope.enter_context(
                     self.session.scoped(call.target, values, statement=statement, given=given)
                 )
-            self.show(result, node, f"with {statement}")
+            self.display(result, node, f"with {statement}")
             self.block(node.body)
 
     @statement.register
@@ -280,7 +346,9 @@ class Interpreter:
         self.begin(statement)
         result = self.session.execute(op, values, statement=statement, given=given)
         self.line = statement
-        return result
+        if op.flow.travels == "again" and self.session.ledger.entries:
+            self.line = f"{statement}: {self.session.ledger.entries[-1]['statement']}"
+        return as_checked(result, call.shape) if call.shape is not None else result
 
     def prepare(
         self, node: ast.Command | ast.Name, op: Op, call: Call
@@ -301,7 +369,10 @@ class Interpreter:
 
     def written(self, node: ast.Command | ast.Name, call: Call, op: Op, values: dict[str, Any]) -> str:
         """The statement for the history: as typed, or with the values in place of what was computed."""
-        if all(_written_out(argument) for argument in call.arguments.values()):
+        if all(
+            _written_out(argument) or ((param := op.param(name)) is not None and param.type == t.DATA)
+            for name, argument in call.arguments.items()
+        ):
             return " ".join(node.span.text.split())
         return as_statement(op, values)
 
@@ -363,6 +434,8 @@ class Interpreter:
                 return scope[name]
         if name == "none":
             return None
+        if name == "table":
+            return Table()
         raise self.unset(name)
 
     @staticmethod
@@ -400,13 +473,18 @@ class Interpreter:
 
     def hole(self, hole: ast.Hole) -> str:
         value = self.value(hole.value)
-        if not hole.format or value is None:
+        if not hole.format:
             return shown(value)
+        if value is None:  # as wide as a number would be
+            wide = _WIDE.match(hole.format)
+            return format("none", f"{wide[1] or '>'}{wide[2]}") if wide else "none"
         with self._at(hole.span):
             try:
                 plain = isinstance(value, int | float | str) and not isinstance(value, bool)
                 return format(value if plain else shown(value), hole.format)
-            except (ValueError, OverflowError):
+            except OverflowError:
+                raise ElError("this number is too large for its format", code="EL521") from None
+            except ValueError:
                 raise ElError(
                     f"the format `{hole.format}` does not fit {describe(value)}", code="EL210"
                 ) from None
@@ -427,6 +505,63 @@ class Interpreter:
     @value.register
     def _(self, node: ast.ConceptName) -> ConceptName:
         return ConceptName(node.name)
+
+    @value.register
+    def _(self, node: ast.ComputedConcept) -> ConceptName:
+        name = self.value(node.name)
+        if isinstance(name, ConceptName):
+            return name
+        with self._at(node.name.span):
+            if not isinstance(name, str):
+                raise ElError(f"the name of a concept is a text, not {type_name(name)}", code="EL201")
+            check_name(name, code="EL511")
+        return ConceptName(name)
+
+    @value.register
+    def _(self, node: ast.Record) -> Record:
+        return Record({entry.name: self.value(entry.value) for entry in node.entries})
+
+    @value.register
+    def _(self, node: ast.Part) -> Any:
+        whole = self.value(node.value)
+        with self._at(node.span):
+            if not isinstance(whole, Record) or len(whole) != node.count:
+                raise ElError(f"{type_name(whole)} cannot be taken apart", code="EL201")
+        return list(whole.values())[node.index]
+
+    @value.register
+    def _(self, node: ast.Each) -> list[Any]:
+        found = []
+        for item in self.items(node.items):
+            self.scopes.append({node.name: item})
+            self.frames.append(Note(f"in the round with {node.name} = {_short(item)}", node.name_span))
+            try:
+                if node.condition is None or self.condition(node.condition):
+                    found.append(self.value(node.item))
+            finally:
+                self.scopes.pop()
+                self.frames.pop()
+        with self._at(node.span):
+            return bounded(found)
+
+    @value.register
+    def _(self, node: ast.Function) -> Any:
+        values = [self.value(item) for item in node.arguments]
+        named = {entry.name: self.value(entry.value) for entry in node.keywords}
+        with self._at(node.span):
+            return calculated(node.name, values, named)
+
+    @value.register
+    def _(self, node: ast.Within) -> bool:
+        value, items = self.value(node.value), self.value(node.items)
+        with self._at(node.span):
+            if not isinstance(items, list | tuple) and not (
+                isinstance(items, str) and isinstance(value, str)
+            ):
+                raise ElError(
+                    f"`in` is not defined for {type_name(value)} and {type_name(items)}", code="EL210"
+                )
+        return (value in items) is not node.negated
 
     @value.register
     def _(self, node: ast.LayerRef) -> Layer:
@@ -515,22 +650,47 @@ class Interpreter:
         if value is None:  # what none has is none
             return None
         with self._at(node.name_span):
+            if isinstance(value, Table):
+                return self.of_table(value, node.name)
+            if isinstance(value, Record):  # one that other records of the list have
+                return value.get(node.name)
             if isinstance(value, Result) and node.name in value:
                 return value[node.name]
+            if isinstance(value, Result) and node.name == "table":
+                return value.table
             if isinstance(value, list | tuple) and node.name == "count":
                 return len(value)
             if isinstance(value, BasinRef) and node.name in ("layer", "id"):
                 return value.layer if node.name == "layer" else value.basin
             if isinstance(value, PartName) and node.name in ("layer", "index"):
                 return value.layer if node.name == "layer" else value.index
+            if isinstance(value, Layer) and node.name == "index":
+                return value.index
             if isinstance(value, Layer) and node.name[:1] == "B" and node.name[1:].isdecimal():
                 return BasinRef(value.index, int(node.name[1:]))
             raise ElError(f"{type_name(value)} has no field `{node.name}`", code="EL205")
+
+    @staticmethod
+    def of_table(table: Table, name: str) -> Any:
+        """A field of a table, or else one of its columns."""
+        if name == "rows":
+            return table.records
+        if name == "columns":
+            return list(table.columns)
+        if name == "count":
+            return len(table.rows)
+        return table if name == "table" else table.column(name)
 
     @value.register
     def _(self, node: ast.Index) -> Any:
         items, index = self.value(node.value), self.value(node.index)
         with self._at(node.index.span):
+            if isinstance(index, str) and isinstance(items, Record):
+                return items.get(index)
+            if isinstance(index, str) and isinstance(items, Table):
+                return items.column(index)
+            if isinstance(items, Table):
+                items = items_of(items)
             if not isinstance(items, list | tuple) or not is_number(index, int):
                 raise ElError("a list is indexed by a whole number", code="EL210")
             if not -len(items) <= index < len(items):
@@ -546,6 +706,7 @@ class Interpreter:
         return self.call(node, self.calls[id(node)])
 
 
+_WIDE = re.compile(r"(.?[<>^])?[-+ =]?#?0?(\d+)")
 _SEED = Param("seed", t.INT, "the number of a seed", minimum=0, maximum=2**63 - 1)
 
 

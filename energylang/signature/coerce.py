@@ -20,6 +20,7 @@ from energylang.signature.values import BasinRef, ConceptName, Layer, PartName, 
 
 from .declaration import Op, Param
 
+_AT_LAYER = re.compile(r"(.+)@L(\d{1,9})")
 _NAME = re.compile(r"[^\W\d]\w*(-\w+)*")
 RESERVED = frozenset(
     "let print require assert attempt with return import pass if elif else for in def and or not "
@@ -46,6 +47,8 @@ def type_name(value: Any) -> str:
         return "Text"
     if isinstance(value, BasinRef | results.Basin):
         return "Basin"
+    if isinstance(value, results.Record):
+        return "Record"
     if isinstance(value, PartName):
         return "Neuron" if value.kind == "N" else "Head"
     if isinstance(value, list | tuple):
@@ -64,6 +67,10 @@ def describe(value: Any) -> str:
     if isinstance(value, list | tuple):
         items = (f"@{item.name}" if isinstance(item, ConceptName) else describe(item) for item in value)
         return f"[{', '.join(items)}]"
+    if isinstance(value, results.Record):
+        return "{" + ", ".join(f"{name}: {describe(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, results.Result) and not isinstance(value, results.Basin):
+        return type(value).__name__.lower()
     return str(value)
 
 
@@ -160,6 +167,9 @@ def article(type: t.Type) -> str:
         t.AT: 'all, reply, last, a "word", or places such as 3..7',
         t.CONCEPTS: "a concept, or a list of concepts such as [@polite, @formal]",
         t.LABEL: "a name",
+        t.RECORD: "a record such as {a: 1}",
+        t.TABLE: "a table",
+        t.DATA: "a table, a list of records, a result or a text",
     }.get(type, str(type))
 
 
@@ -288,10 +298,22 @@ def _concept(value: Any, layer: int | None) -> ConceptName | None:
     return None
 
 
-def check_name(name: str) -> None:
-    """Raise ``ElError`` EL201 for a concept's name that no script can write: what Python may call something, every door
-    must be able to call so."""
-    if _NAME.fullmatch(name) and name not in RESERVED and parse_reference(name) is None:
+def at_layer(name: str) -> tuple[str, int | None]:
+    """``polite@L2`` as the concept's name and the layer of its state; without one, ``None``."""
+    match = _AT_LAYER.fullmatch(name)
+    return (match[1], int(match[2])) if match else (name, None)
+
+
+def is_name(name: str) -> bool:
+    """Can a concept be called so?"""
+    plain = at_layer(name)[0]
+    return bool(_NAME.fullmatch(plain)) and plain not in RESERVED and parse_reference(plain) is None
+
+
+def check_name(name: str, code: str = "EL201") -> None:
+    """Raise ``ElError`` (EL201, or ``code``) for a concept's name that no script can write: what Python may
+    call something, every door must be able to call so."""
+    if is_name(name):
         return
     why = (
         "it is empty"
@@ -304,7 +326,7 @@ def check_name(name: str) -> None:
         why = "a name is a letter, and then letters, digits, _ and single hyphens"
     raise ElError(
         f"a concept cannot be called {describe(name)}: {why}",
-        code="EL201",
+        code=code,
         hint="polite, very-polite and polite_2 are names",
     )
 
@@ -324,6 +346,10 @@ def _converter(wanted: t.Type) -> Callable[[Any, int | None], Any]:
     """The conversion for a type; lists and results are judged by what they hold."""
     if isinstance(wanted, t.ListOf) and wanted not in _CONVERTERS:
         return lambda value, layer: _list(wanted, value, layer)
+    if isinstance(wanted, t.RecordOf):
+        return lambda value, layer: value if isinstance(value, results.Record) else None
+    if isinstance(wanted, t.TableOf):
+        return lambda value, layer: value if isinstance(value, results.Table) else None
     if isinstance(wanted, t.Record):
         return lambda value, layer: value if type(value).__name__ == wanted.name else None
     return _CONVERTERS.get(wanted, _as_is)
@@ -336,6 +362,28 @@ def _list(wanted: t.ListOf, value: Any, layer: int | None) -> list[Any] | None:
     if any(item is None for item in items):
         return None
     return [Layer(item) for item in items] if wanted.item == t.LAYER else items
+
+
+def _data(value: Any, layer: int | None) -> results.Table | str | None:
+    """A table of what can be one, also of what a record of a session or Python has for it; a text as it is."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, results.Result):
+        return value.table  # type: ignore[no-any-return]
+    if hasattr(value, "to_dict") and hasattr(value, "columns"):  # pandas
+        value = value.to_dict("records")
+    if (
+        isinstance(value, Mapping)
+        and set(value) == {"columns", "rows"}
+        and not isinstance(value, results.Record)
+    ):
+        return results.Table(tuple(value["columns"]), tuple(map(tuple, value["rows"])))
+    rows = [value] if isinstance(value, Mapping) else value
+    if not isinstance(rows, list | tuple) or not all(isinstance(row, Mapping) for row in rows):
+        return None
+    return results.table_of(
+        [row.table.records[0] if isinstance(row, results.Result) else row for row in rows]
+    )
 
 
 _CONVERTERS: Mapping[t.Type, Callable[[Any, int | None], Any]] = {
@@ -358,4 +406,5 @@ _CONVERTERS: Mapping[t.Type, Callable[[Any, int | None], Any]] = {
     t.PARTS: _parts,
     t.AT: _at,
     t.LABEL: _text,
+    t.DATA: _data,
 }

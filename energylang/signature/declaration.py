@@ -217,7 +217,7 @@ class Flow:
     live: bool = False
     keeps: bool = False
     reads: bool = False
-    travels: Literal["", "undo", "redo", "checkpoint", "rollback", "goto"] = ""
+    travels: Literal["", "undo", "redo", "checkpoint", "rollback", "goto", "again"] = ""
 
     def parameters(self) -> tuple[str, ...]:
         """The parameters that are named, for the test that they exist."""
@@ -272,6 +272,8 @@ class Op:
     def tail(self) -> Tail | None:
         """How the arguments end, for the parser: in unquoted text, in an unquoted path, or neither."""
         for index, param in enumerate(self.positional[:3]):
+            if param.type == t.DATA:
+                return None  # it is any expression, and these do not stand before unquoted words
             if param.type == t.TEXT:
                 return Tail("text", index)
             if param.type in (t.PATH, t.MODEL):

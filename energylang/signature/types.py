@@ -55,6 +55,30 @@ class Record(Type):
         return record_fields(self.name)
 
 
+@dataclass(frozen=True)
+class RecordOf(Type):
+    """A record that a script puts together; ``None``: which fields it has is not known (in a procedure that nobody
+    calls)."""
+
+    entries: tuple[tuple[str, Type], ...] | None
+
+    @property
+    def fields(self) -> Mapping[str, Type]:
+        return dict(self.entries or ())
+
+
+@dataclass(frozen=True)
+class TableOf(Type):
+    """A table with these columns at most; ``None``: they are not known. Without any column it is empty."""
+
+    columns: tuple[tuple[str, Type], ...] | None
+
+    @property
+    def rows(self) -> Type:
+        """The type of a row."""
+        return record_of(self.columns)
+
+
 INT = Type("Int")
 FLOAT = Type("Float")
 BOOL = Type("Bool")
@@ -80,6 +104,10 @@ NOTHING = Type("Nothing")
 NONE = Type("none")  # of a field that was not measured
 NEVER = Type("Never")  # the items of `[]`: no value has this type, so it stands for every other
 ANY = Type("Any")
+RECORD = RecordOf("Record", None)
+TABLE = TableOf("Table", None)
+EMPTY_TABLE = TableOf("Table", ())
+DATA = Type("Data")  # what can be written into a file: a table, a result, records, or a text
 
 ANNOTATIONS: Mapping[str, Type] = {
     type.name: type
@@ -97,6 +125,8 @@ ANNOTATIONS: Mapping[str, Type] = {
         DIRECTION,
         STRENGTH,
         MODEL,
+        RECORD,
+        TABLE,
     )
 }
 """The types that a procedure's parameters can be declared with."""
@@ -107,7 +137,9 @@ def record_names() -> list[str]:
     return [
         name
         for name, cls in vars(results).items()
-        if isinstance(cls, type) and issubclass(cls, results.Result) and name not in ("Result", "Basin")
+        if isinstance(cls, type)
+        and issubclass(cls, results.Result)
+        and name not in ("Result", "Basin", "Table")
     ]
 
 
@@ -144,6 +176,31 @@ def list_of(item: Type) -> ListOf:
     return ListOf(f"List[{item}]", item)
 
 
+def record_of(entries: tuple[tuple[str, Type], ...] | None) -> Type:
+    """The type of a record with these fields."""
+    if entries is None:
+        return RECORD
+    named = ", ".join(f"{name}: {kind}" for name, kind in entries[:4])
+    return RecordOf("{" + named + (", …" if len(entries) > 4 else "") + "}", entries)
+
+
+def table_of(columns: tuple[tuple[str, Type], ...] | None) -> TableOf:
+    """The type of a table with these columns."""
+    return TableOf("Table", columns)
+
+
+def item_of(type: Type) -> Type | None:
+    """The type of the items of a list, of the rows of a table; ``None`` for what has none."""
+    if isinstance(type, ListOf):
+        return type.item
+    return type.rows if isinstance(type, TableOf) else None
+
+
+def generic(type: Type) -> bool:
+    """Is this a parameter's type of which the argument in the call says more?"""
+    return type in (ANY, RECORD, TABLE, list_of(RECORD))
+
+
 def present(type: Type) -> Type:
     """The type of a value that may be none, where it is there."""
     return type.item if isinstance(type, Maybe) else type
@@ -174,6 +231,12 @@ def fits(value: Type, wanted: Type) -> bool:
     """May a value of type ``value`` stand where ``wanted`` is asked for?"""
     if value in (wanted, NEVER) or ANY in (value, wanted):
         return True
+    if wanted == DATA:
+        return isinstance(value, Record | RecordOf | TableOf) or value == TEXT or (
+            isinstance(value, ListOf) and (isinstance(value.item, Record | RecordOf) or value.item == NEVER)
+        )  # fmt: skip
+    if isinstance(value, RecordOf | TableOf) and isinstance(wanted, RecordOf | TableOf):
+        return wanted in (RECORD, TABLE) and type(value) is type(wanted)
     if isinstance(value, Maybe):
         return isinstance(wanted, Maybe) and fits(value.item, wanted.item)
     if isinstance(value, ListOf) and isinstance(wanted, ListOf):
@@ -198,6 +261,14 @@ def join(left: Type, right: Type) -> Type | None:
     if isinstance(left, Maybe) or isinstance(right, Maybe):
         held = join(present(left), present(right))
         return maybe(held) if held else None
+    if isinstance(left, RecordOf) and isinstance(right, RecordOf):
+        entries = _joined(left.entries, right.entries)
+        return record_of(entries) if entries is not None else None
+    if isinstance(left, TableOf) and isinstance(right, TableOf):
+        if () in (left.columns, right.columns):
+            return right if left.columns == () else left
+        columns = _joined(left.columns, right.columns)
+        return table_of(columns) if columns is not None else None
     if {left, right} <= {NEURON, HEAD, PART, CONCEPT, BASIN}:
         return PART
     if {left, right} == {INT, FLOAT}:
@@ -208,6 +279,50 @@ def join(left: Type, right: Type) -> Type | None:
         item = join(left.item, right.item)
         return list_of(item) if item else None
     return None
+
+
+def _joined(
+    left: tuple[tuple[str, Type], ...] | None, right: tuple[tuple[str, Type], ...] | None
+) -> tuple[tuple[str, Type], ...] | None:
+    """The fields of what is one record or the other: one that only one of them has may be missing."""
+    if left is None or right is None:
+        return None
+    known, other = dict(left), dict(right)
+    found: dict[str, Type] = {}
+    for name in {**known, **other}:
+        if name not in known or name not in other:
+            found[name] = maybe(known.get(name) or other[name])
+            continue
+        kind = join(known[name], other[name])
+        if kind is None:
+            return None
+        found[name] = kind
+    return tuple(found.items())
+
+
+def with_row(table: TableOf, row: RecordOf) -> TableOf | str:
+    """The type of a table with such a row more, or the name of a column that cannot hold what the row has there."""
+    if table.columns is None or row.entries is None:
+        return TABLE
+    if not table.columns:
+        return table_of(row.entries)
+    columns = _joined(table.columns, row.entries)
+    if columns is not None:
+        return table_of(columns)
+    held = dict(table.columns)
+    return next(name for name, kind in row.entries if name in held and join(held[name], kind) is None)
+
+
+@cache
+def table_of_result(name: str) -> TableOf:
+    """The type of the table of a kind of result."""
+    cls = getattr(results, name)
+    field, columns = results.table_fields(cls)
+    kinds = record_fields(name)
+    if field:
+        kind = kinds[field]
+        kinds = record_fields(kind.item.name) if isinstance(kind, ListOf) else kinds
+    return table_of(tuple((column, kinds[column]) for column in columns))
 
 
 @cache
@@ -222,9 +337,18 @@ def fields_of(type: Type) -> Mapping[str, Type] | None:
     """The fields of a value of this type, or ``None`` if it is not a record."""
     if type == BASIN:
         return {"layer": INT, "id": INT}
+    if type == LAYER:
+        return {"index": INT}
     if type in (NEURON, HEAD):
         return {"layer": INT, "index": INT}
-    return type.fields if isinstance(type, Record) else None
+    if isinstance(type, TableOf):
+        known = dict(type.columns or ())
+        return {name: list_of(kind) for name, kind in known.items()} | {
+            "count": INT, "columns": list_of(TEXT), "rows": list_of(type.rows), "table": type,
+        }  # fmt: skip
+    if isinstance(type, Record):
+        return {"table": table_of_result(type.name), **type.fields}
+    return type.fields if isinstance(type, RecordOf) else None
 
 
 def _from_annotation(hint: object) -> Type:

@@ -89,6 +89,13 @@ class ConceptName(Expr):
 
 
 @dataclass(frozen=True)
+class ComputedConcept(Expr):
+    """``@{name}``: the concept that is called as the text in the braces says."""
+
+    name: Expr
+
+
+@dataclass(frozen=True)
 class LayerRef(Expr):
     """``L3``."""
 
@@ -123,6 +130,53 @@ class List(Expr):
 
 
 @dataclass(frozen=True)
+class Each(Expr):
+    """``[item for name in items if condition]``: a list made of another."""
+
+    item: Expr
+    name: str
+    name_span: Span
+    items: Expr
+    condition: Expr | None
+
+
+@dataclass(frozen=True)
+class Entry(Node):
+    """``name: value`` in a record, ``name=value`` in a row or in a call of a function."""
+
+    name: str
+    name_span: Span
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Record(Expr):
+    """``{name: value, …}``: values under names."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Part(Expr):
+    """The value at place ``index`` of ``count`` in a record or a list: what ``for a, b in …`` takes apart."""
+
+    value: Expr
+    index: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Function(Expr):
+    """``sqrt(x)``, ``text.upper()``: a function of the language; the value before the point is its first argument."""
+
+    name: str
+    name_span: Span
+    arguments: tuple[Expr, ...]
+    keywords: tuple[Entry, ...]
+    method: bool = False
+
+
+@dataclass(frozen=True)
 class Range(Expr):
     """``first..last``, both included."""
 
@@ -138,7 +192,7 @@ class Unary(Expr):
 
 @dataclass(frozen=True)
 class Binary(Expr):
-    operator: str  # + - * / %
+    operator: str  # + - * / % **
     left: Expr
     right: Expr
 
@@ -156,6 +210,15 @@ class Compare(Expr):
 
     first: Expr
     rest: tuple[tuple[str, Expr], ...]
+
+
+@dataclass(frozen=True)
+class Within(Expr):
+    """``x in xs``, ``x not in xs``: an item of a list, a part of a text."""
+
+    value: Expr
+    items: Expr
+    negated: bool
 
 
 @dataclass(frozen=True)
@@ -268,6 +331,22 @@ class With(Statement):
 
     command: Expr
     body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Quiet(Statement):
+    """``quiet:`` with its block, which is no scope: it displays nothing, and what it defines stays."""
+
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Row(Statement):
+    """``row table name=value …``, ``row table record``: the table is the one before with a row more."""
+
+    name: str
+    name_span: Span
+    value: Expr  # a record
 
 
 @dataclass(frozen=True)

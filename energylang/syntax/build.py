@@ -19,7 +19,7 @@ from lark import Token
 from energylang.diagnostics.source import Source, Span
 
 from . import ast
-from .texts import TextProblem, pieces
+from .texts import TextProblem, multi_line, pieces
 
 # Names for the builtins that the grammar's rules ``list``, ``int`` and ``float`` hide inside of the class.
 Children = list[Any]
@@ -30,6 +30,11 @@ Index = int
 
 MAX_DEPTH = 100
 MAX_NAME = 200
+WHOLE = "_item"
+"""The item that ``for a, b in …`` takes apart."""
+
+FUNCTIONS = frozenset("len sum mean std min max abs sqrt log exp round sorted zip table".split())
+"""The functions of the language; what they give is in ``signature.functions``."""
 
 
 N = TypeVar("N", bound=ast.Expr)
@@ -113,12 +118,32 @@ class TreeBuilder:
         name, value = children
         return ast.Let(self.span(name, value), self._name(name), self.token_span(name), value, new=False)
 
-    def do(self, children: Exprs) -> ast.Do:
+    def do(self, children: Exprs) -> ast.Statement:
         (value,) = children
         span = self.span(value, value)
         if isinstance(value, ast.Name):
             value = ast.Command(value.span, value.name, value.span, (), ())
+        if isinstance(value, ast.Command) and value.name == "row":
+            return self._row_of(value)
         return ast.Do(span, value)
+
+    def row(self, children: Children) -> ast.Row:
+        keyword, name, *rest = children
+        entries = tuple(self._entry(rest[i], rest[i + 1]) for i in range(0, len(rest), 2))
+        values = ast.Record(self.span(rest[0], rest[-1]), entries)
+        return ast.Row(self.span(keyword, rest[-1]), self._name(name), self.token_span(name), values)
+
+    def _row_of(self, node: ast.Command) -> ast.Row:
+        """``row t record``, which reads like a command."""
+        if len(node.arguments) != 2 or node.keywords or not isinstance(node.arguments[0], ast.Name):
+            _fail("EL102", "`row` takes a table and the values of a row", node.span,
+                  "`row t strength=s share=x`, or `row t {strength: s, share: x}`")  # fmt: skip
+        name, value = node.arguments[0], node.arguments[1]
+        return ast.Row(node.span, name.name, name.span, value)
+
+    def _entry(self, key: Token, value: ast.Expr) -> ast.Entry:
+        name, start = str(key)[:-1], self._start(key)
+        return ast.Entry(self.span(key, value), name, Span(start, start + len(name), self.source), value)
 
     def print_(self, children: Children) -> ast.Print:
         return ast.Print(self.span(children[0], children[1]), children[1])
@@ -160,8 +185,26 @@ class TreeBuilder:
         return children[1]
 
     def for_(self, children: Children) -> ast.For:
-        keyword, name, items, body = children
-        return ast.For(self.span(keyword, body[-1]), self._name(name), self.token_span(name), items, body)
+        keyword, *names, items, body = children
+        span = self.span(keyword, body[-1])
+        if len(names) == 1:
+            return ast.For(span, self._name(names[0]), self.token_span(names[0]), items, body)
+        whole = self.span(names[0], names[-1])
+        parts = tuple(
+            ast.Let(self.token_span(name), self._name(name), self.token_span(name), part)
+            for name, part in self._taken_apart(names, whole)
+        )
+        return ast.For(span, WHOLE, whole, items, (*parts, *body))
+
+    def _taken_apart(self, names: Tokens, whole: Span) -> list[tuple[Token, ast.Expr]]:
+        """The names in ``for a, b in …``, each with its part of the item."""
+        count = len(names)
+        return [(name, ast.Part(self.token_span(name), ast.Name(whole, WHOLE), index, count))
+                for index, name in enumerate(names)]  # fmt: skip
+
+    def quiet(self, children: Children) -> ast.Quiet:
+        keyword, body = children
+        return ast.Quiet(self.span(keyword, body[-1]), body)
 
     def def_(self, children: Children) -> ast.Def:
         keyword, name, _open, *parameters, _close, body = children
@@ -271,7 +314,7 @@ class TreeBuilder:
 
     def _only(self, children: Children) -> ast.Expr:
         if len(children) == 3:
-            return self.group(children)
+            return (self.computed if children[0].type == "COMPUTED" else self.group)(children)
         value = children[0]
         return self.terminal(value) if isinstance(value, Token) else value
 
@@ -309,6 +352,10 @@ class TreeBuilder:
         first, *rest = children
         pairs = tuple((str(rest[i]), rest[i + 1]) for i in range(0, len(rest), 2))
         return self.nested(ast.Compare(self.span(first, rest[-1]), first, pairs), *children)
+
+    def within(self, children: Children) -> ast.Within:
+        value, *negation, items = children
+        return self.nested(ast.Within(self.span(value, items), value, items, bool(negation)), value, items)
 
     def arithmetic(self, children: Children) -> ast.Expr:
         left: ast.Expr = children[0]
@@ -379,7 +426,11 @@ class TreeBuilder:
         return Index(digits)
 
     def concept(self, children: Tokens) -> ast.ConceptName:
-        return ast.ConceptName(self.token_span(children[0]), self._name(children[0])[1:])
+        return ast.ConceptName(self.token_span(children[0]), self._name(children[0]).removeprefix("@"))
+
+    def computed(self, children: Children) -> ast.Expr:
+        first, name, last = children
+        return self.nested(ast.ComputedConcept(self.span(first, last), name), name)
 
     def name(self, children: Tokens) -> ast.Name:
         return ast.Name(self.token_span(children[0]), self._name(children[0]))
@@ -396,6 +447,65 @@ class TreeBuilder:
         return self.nested(ast.List(self.span(first, last), tuple(items)), *items)
 
     text_list = path_list = list
+
+    def each(self, children: Children) -> ast.Expr:
+        first, item, _for, *rest, last = children
+        names = [part for part in rest if isinstance(part, Token) and part.type == "NAME"]
+        items, *condition = [part for part in rest if isinstance(part, ast.Expr)]
+        span, name, place = self.span(first, last), self._name(names[0]), self.token_span(names[0])
+        if len(names) > 1:
+            _fail("EL102", "a list is made with one name", self.span(names[0], names[-1]),
+                  "take the item apart by its fields: `[p.first for p in zip(xs, ys)]`")  # fmt: skip
+        node = ast.Each(span, item, name, place, items, condition[0] if condition else None)
+        return self.nested(node, item, items, *condition)
+
+    def record(self, children: Children) -> ast.Record:
+        first, *entries, last = children
+        node = ast.Record(self.span(first, last), tuple(entries))
+        names = set()
+        for entry in entries:
+            if entry.name in names:
+                _fail("EL102", f"`{entry.name}` stands twice in this record", entry.name_span)
+            names.add(entry.name)
+        return self.nested(node, *(entry.value for entry in entries))
+
+    def entry(self, children: Children) -> ast.Entry:
+        name, value = children
+        span = self.token_span(name)
+        text = self._name(name)
+        if name.type == "STRING":
+            constant = self.string([name]).constant
+            if not constant or not constant.strip():
+                _fail("EL102", "a name in a record is a text without braces", span)
+            text = constant
+        return ast.Entry(self.span(name, value), text, span, value)
+
+    def named(self, children: Children) -> ast.Entry:
+        return self._entry(*children)
+
+    def call(self, children: Children) -> ast.Expr:
+        name, _open, *given, last = children
+        return self._called(self.span(name, last), name, given, None)
+
+    def method(self, children: Children) -> ast.Expr:
+        value, _dot, name, _open, *given, last = children
+        return self._called(self.span(value, last), name, given, value)
+
+    def _called(self, span: Span, name: Token, given: Children, receiver: ast.Expr | None) -> ast.Expr:
+        """A function of the language with its arguments; anything else is a command: ``survey(L0, inits=400)``."""
+        arguments = tuple(item for item in given if isinstance(item, ast.Expr))
+        entries = tuple(item for item in given if isinstance(item, ast.Entry))
+        place, called = self.token_span(name), self._name(name)
+        inside = *arguments, *(entry.value for entry in entries)
+        if receiver is not None:
+            whole = (receiver, *arguments)
+            return self.nested(
+                ast.Function(span, called, place, whole, entries, method=True), receiver, *inside
+            )
+        if called in FUNCTIONS:
+            return self.nested(ast.Function(span, called, place, arguments, entries), *inside)
+        keywords = tuple(ast.Keyword(e.span, e.name, e.value, e.name_span) for e in entries)
+        return self.nested(ast.Command(span, called, place, arguments, keywords), *inside)
 
     def group(self, children: Children) -> ast.Expr:
         first, last = children[0], children[2]
@@ -419,10 +529,12 @@ class TreeBuilder:
     def string(self, children: Tokens) -> ast.Text:
         """Escapes and holes of a quoted text."""
         span = self.token_span(children[0])
+        token = str(children[0])
+        quotes = 3 if token.startswith('"""') else 1
         try:
-            found = pieces(str(children[0])[1:-1])
+            found = (multi_line if quotes == 3 else pieces)(token[quotes:-quotes])
         except TextProblem as problem:
-            start = span.start + 1 + problem.start
+            start = span.start + quotes + problem.start
             place = Span(start, start + problem.length, self.source)
             raise SyntaxProblem(problem.code, problem.message, place, problem.help) from None
         parts: Children = []
@@ -430,7 +542,9 @@ class TreeBuilder:
             if isinstance(piece, str):
                 parts.append(piece)
                 continue
-            start = span.start + 1 + piece.start
+            start = span.start + quotes + piece.start
             value = self.parse_hole(piece.expression, start + 1)
-            parts.append(ast.Hole(Span(start, span.start + 1 + piece.end, self.source), value, piece.format))
+            parts.append(
+                ast.Hole(Span(start, span.start + quotes + piece.end, self.source), value, piece.format)
+            )
         return ast.Text(span, tuple(parts))

@@ -99,6 +99,7 @@ class _Writer:
             if self.current.source_line < 0:
                 self.current.source_line = self.source.location(start)[0]
             self.depth += (token in ("(", "[")) - (token in (")", "]"))
+            self.depth += (token.type in ("LBRACE", "COMPUTED")) - (token.type == "RBRACE")
             before, earlier, position = token, before, token.end_pos or 0
         if self.current.code:
             self.trailing(self.source.text[position:], position)
@@ -142,7 +143,7 @@ class _Writer:
             for comment in _COMMENT.findall(str(token)):
                 self.lines.append(_Line(len(self.widths) - 1, comment=_comment(comment), extra=1))
             following = tokens[index + 1] if index + 1 < len(tokens) else None
-            self.current.extra = 0 if following is not None and following in (")", "]") else 1
+            self.current.extra = 0 if following is not None and following in (")", "]", "}") else 1
             return
         old = list(self.widths)
         if self.current.code or self.current.comment:
@@ -195,7 +196,9 @@ class _Writer:
         written = []
         for line, column in zip(lines, columns, strict=True):
             code = line.text()
-            if line.comment and line.code:
+            if "\n" in line.code and line.comment:
+                code += f"  {line.comment}"
+            elif line.comment and line.code:
                 code = code.ljust(column) + line.comment
             elif line.comment:
                 code += line.comment
@@ -213,7 +216,9 @@ def _blank(before: Token, token: Token, earlier: Token | None) -> str:
     value = str(token)
     if value in _TIGHT_BEFORE and token.type not in ("RAW", "WORD", "STRING"):
         return ""
-    if before in ("(", "[") or before.type in ("NEGATIVE", "KEY", "DOT", "INDEX"):
+    if before in ("(", "[") or before.type in ("NEGATIVE", "KEY", "DOT", "INDEX", "LBRACE", "COMPUTED"):
+        return ""
+    if token.type == "RBRACE" or (token.type == "LPAR" and before.type in ("FUNCTION", "METHOD")):
         return ""
     if (
         token.type in ("INDEX", "DOT")
@@ -236,7 +241,8 @@ def _columns(lines: list[_Line]) -> list[int]:
         while (
             last + 1 < len(lines)
             and all(
-                line.comment and line.code for line in lines[first : first + 1] + lines[last + 1 : last + 2]
+                line.comment and line.code and "\n" not in line.code
+                for line in lines[first : first + 1] + lines[last + 1 : last + 2]
             )
             and lines[last + 1].column == lines[first].column
         ):

@@ -42,7 +42,7 @@ _HABITS = {
     "!": "write `not`, or `!=` for unequal",
     "{": "a block is a `:` with indented lines under it",
     "}": "a block ends where its indentation ends",
-    "/": "a comment begins with `#`",
+    "/": "a comment begins with `#`; a path that is no last word stands in quotes",
     "$": "a variable is its name alone",
     "`": 'texts stand in double quotes: "…"',
     "\\": "a line continues after a `\\` that is the very last character of the line",
@@ -308,6 +308,9 @@ def _open_hole(before: str) -> bool:
 
 
 def _unexpected_word(stop: Stop, word: str, span: Span) -> Diagnostic:
+    if word == "for" and stop.opening is not None:
+        help = "a list is made with one `for`; with more, a loop does it: `for a in xs:` and `found = found + [x]`"
+        return Diagnostic("EL102", "unexpected `for`", span, help=help)
     help = _NO_WHILE if word == "while" else _HABITS.get(word[:1], "")
     if not help and stop.keyword == "print":
         help = 'one value is printed; put several into one text: print "{a} and {b}"'

@@ -36,8 +36,8 @@ from .recovery import set_aside
 MAX_ERRORS = 20
 MAX_CHARACTERS = 5_000_000
 _NEVER = r"/(?!.)./"  # a terminal that matches nothing
-_OPENING = frozenset(("LPAR", "LSQB", "INDEX"))
-_CLOSING = frozenset(("RPAR", "RSQB"))
+_OPENING = frozenset(("LPAR", "LSQB", "INDEX", "LBRACE", "COMPUTED"))
+_CLOSING = frozenset(("RPAR", "RSQB", "RBRACE"))
 _CONTINUES = re.compile(r"(?:elif|else)(?![\w-])")
 
 

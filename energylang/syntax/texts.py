@@ -34,14 +34,39 @@ class TextProblem(Exception):
         self.code, self.message, self.start, self.length, self.help = code, message, start, length, help
 
 
-def pieces(inner: str) -> list[str | HolePiece]:
-    """The pieces of a text (without its quotes), in order; at least one."""
+def multi_line(inner: str) -> list[str | HolePiece]:
+    """The pieces of a text in triple quotes: without the line ends next to the quotes where nothing else stands on
+    their lines, and without the blanks that all its lines begin with."""
+    lines = inner.replace("\r\n", "\n").split("\n")
+    if len(lines) < 2:
+        return pieces(inner)
+    full = [line for line in lines[1:-1] if line.strip()]
+    last = lines[-1]
+    full += [last]  # the line of the closing quotes counts: they stand where the text begins
+    margin = min(len(line) - len(line.lstrip(" ")) for line in full)
+    found = pieces(inner, margin)
+    if not lines[0].strip() and isinstance(found[0], str):
+        found[0] = re.sub(r"\A[ \t]*\n", "", found[0])
+    if not last.strip() and isinstance(found[-1], str):
+        found[-1] = re.sub(r"\n[ \t]*\Z", "", found[-1])
+    return [piece for piece in found if piece != ""] or [""]
+
+
+def pieces(inner: str, margin: int | None = None) -> list[str | HolePiece]:
+    """The pieces of a text (without its quotes), in order; at least one. ``margin``: the text has several lines, which
+    begin with so many blanks that are none of the text's."""
+
+    def raw(part: str) -> str:
+        if margin is None:
+            return part
+        return re.sub(rf"\n {{0,{margin}}}", "\n", part.replace("\r\n", "\n"))
+
     found: list[str | HolePiece] = []
     plain: list[str] = []
     position = 0
     while match := _SPECIAL.search(inner, position):
         start = match.start()
-        plain.append(inner[position:start])
+        plain.append(raw(inner[position:start]))
         if match[0] == "\\":
             character, position = _escape(inner, start)
             plain.append(character)
@@ -56,7 +81,7 @@ def pieces(inner: str) -> list[str | HolePiece]:
             raise TextProblem(
                 "EL103", "this `}` closes nothing", start, 1, "write `\\}` for a brace that is just a brace"
             )
-    plain.append(inner[position:])
+    plain.append(raw(inner[position:]))
     if any(plain) or not found:
         found.append("".join(plain))
     return found
@@ -122,10 +147,10 @@ def _hole_end(text: str, start: int) -> int | None:
 def _split_format(content: str) -> tuple[str, str, str]:
     """Split ``expression:format`` at the first colon outside of brackets."""
     depth = 0
-    for match in re.finditer(r"[()\[\]:]", content):
-        if match[0] in "([":
+    for match in re.finditer(r"[()\[\]{}:]", content):
+        if match[0] in "([{":
             depth += 1
-        elif match[0] in ")]":
+        elif match[0] in ")]}":
             depth -= 1
         elif depth <= 0:
             return content[: match.start()], ":", content[match.end() :]

@@ -29,7 +29,7 @@ from energylang.models.index import PT_SUFFIXES
 from energylang.models.states import DECISION
 from energylang.signature.coerce import check_name
 from energylang.workspace.history import Concept
-from energylang.workspace.named import concept_named
+from energylang.workspace.named import concept_at, concept_named
 from energylang.workspace.workspace import Workspace, check_layer
 
 _NOTHING = 1e-3  # of the parts' norm
@@ -122,9 +122,9 @@ def _unit(concept: Concept) -> Tensor:
     return torch.nn.functional.normalize(concept.centroid, dim=0)
 
 
-def similarity(ws: Workspace, first: str, second: str) -> results.Similarity:
+def similarity(ws: Workspace, first: str, second: str, layer: int | None) -> results.Similarity:
     """How alike two concepts are, as they are and without what all states share."""
-    a, b = concept_named(ws, first), concept_named(ws, second)
+    a, b = concept_at(ws, layer, first), concept_at(ws, layer, second)
     _same_layer([a, b])
     plain = float(cosine_rows(a.centroid, b.centroid))
     centred = plain

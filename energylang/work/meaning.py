@@ -371,10 +371,12 @@ def _near_stream(
     return results.Neighbours(layer, str(target), (), said, neurons, concepts)
 
 
-def classify(ws: Workspace, layer: int, of: str, labels: str | None) -> results.Classification:
+def classify(
+    ws: Workspace, layer: int, of: str, labels: str | None, column: str, label: str
+) -> results.Classification:
     """How much of a token the basin tells, or (``labels``) how well a text's state tells its label."""
     if labels is not None:
-        return _classify_labels(ws, layer, labels)
+        return _classify_labels(ws, layer, labels, column, label)
     if not ws.has_landscape(layer):
         raise ElError(
             f"L{layer} of {ws.model.spec} has no landscape",
@@ -385,9 +387,9 @@ def classify(ws: Workspace, layer: int, of: str, labels: str | None) -> results.
 
 
 @torch.no_grad()
-def _classify_labels(ws: Workspace, layer: int, path: str) -> results.Classification:
+def _classify_labels(ws: Workspace, layer: int, path: str, column: str, label: str) -> results.Classification:
     """A linear probe on the states of labelled texts, judged on texts it was not fitted to."""
-    pairs = labelled(located(path, ws.base), path)
+    pairs = labelled(located(path, ws.base), path, column, label)
     names = sorted({label for _, label in pairs})
     counts = Counter(label for _, label in pairs)
     if len(names) < 2 or min(counts.values()) < 4:

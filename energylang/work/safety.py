@@ -70,6 +70,8 @@ def benchmark(ws: Workspace, corpus: str | None) -> results.Benchmark:
         given=read.given,
         read=read.read,
         unknown=read.unknown,
+        loss=live.loss,
+        loss_error=live.loss_error,
     )
 
 

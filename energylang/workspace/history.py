@@ -21,11 +21,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from energylang.errors import ElError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from energylang.landscape.fitted import Fitted
     from energylang.results import LayerFit
+    from energylang.signature.declaration import Op
 
     from .versions import Version
 
@@ -267,7 +270,7 @@ class Timeline:
     """The tree of changes since the model was loaded, and where in it the session stands.
 
     ``checkpoints`` are names given to places in the tree, ``next_basin`` the first basin id of each weight that was
-    never used; they are no part of the state and stay when it is undone.
+    never used, ``calls`` the operations by their ids; they are no part of the state and stay when it is undone.
     """
 
     def __init__(self, initial: State) -> None:
@@ -277,7 +280,19 @@ class Timeline:
         self.nodes: dict[int, TreeNode] = {0: self.root}
         self.checkpoints: dict[str, TreeNode] = {}
         self.next_basin: dict[str, int] = {}
+        self.calls: dict[int, tuple[Op, Mapping[str, Any]]] = {}
         self._next = 1
+
+    def call(self, id: int) -> tuple[Op, Mapping[str, Any]]:
+        """The operation with this id, and what it was given. Raises ``ElError`` EL514."""
+        found = self.calls.get(id)
+        if found is None:
+            there = any(entry.id == id for entry in self.log)
+            message = (
+                f"operation {id} is none that can be run again" if there else f"there is no operation {id}"
+            )
+            raise ElError(message, code="EL514", hint="`history` shows the numbers")
+        return found
 
     def next_id(self) -> int:
         """The id that the next operation in the log will get."""

@@ -21,7 +21,7 @@ from energylang.signature.declaration import Op
 from energylang.signature.values import BasinRef, ConceptName, Layer, PartName, Seed
 
 SECRET = "…"
-_LEFT_OUT = ("record", "replay")
+_LEFT_OUT = ("record", "replay", "read", "write", "plot")  # they do nothing to the session
 
 
 @dataclass
@@ -96,6 +96,10 @@ def plain(value: Any) -> Any:
         return value.name
     if isinstance(value, Seed):
         return value.seed
+    if isinstance(value, results.Table | results.Record):
+        return value.to_dict()
+    if isinstance(value, results.Result):
+        return value.table.to_dict()
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, os.PathLike):

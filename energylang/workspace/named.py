@@ -68,7 +68,7 @@ def concept_at(ws: Workspace, layer: int | None, name: str) -> Concept:
         raise ElError(
             f"`{concept.name}` was captured at L{concept.layer}, not at L{layer}",
             code="EL511",
-            hint=f"use L{concept.layer}, or capture it at L{layer} under another name",
+            hint=f"use L{concept.layer}, or capture it at L{layer}, too: a concept has a state for each layer",
         )
     return concept
 

@@ -42,6 +42,7 @@ from energylang.signature.values import BasinRef
 
 from .execution import NO_SOLUTION, check_numbers, current_task, outcome, with_layer_of, with_threads
 from .history import LayerState, MeasuredBy, State, Timeline, TreeNode, without
+from .layered import at_their_layers
 from .ledger import Ledger, shown
 from .sketch import changes
 from .versions import DenseCache, Version
@@ -143,6 +144,8 @@ class Workspace:
         given = self._complete(op, values, ready)
         if op.needs_model:
             self.model  # noqa: B018 - says that none is loaded
+        if op.flow.travels == "again":
+            return self._execute(*self.timeline.call(given["id"]), None, None)
         if Effect.TEXT in op.effects:
             self.text  # noqa: B018 - says what is missing
         if Effect.LANDSCAPE in op.needs(given):
@@ -159,7 +162,7 @@ class Workspace:
             check_numbers(result, statement)
         except ElError as error:
             self._return_to(mark)
-            self._record(op, statement, before, "FAILED", error.message, given.get("layer"))
+            self._record(op, values, statement, before, "FAILED", error.message, given.get("layer"))
             self.ledger.note(op, values, statement, mark.node.id, error, lambda: changes(self.state))
             raise
         except BaseException as error:
@@ -179,7 +182,7 @@ class Workspace:
                 ) from None
             raise
         status, detail = outcome(result)
-        self._record(op, statement, before, status, detail, given.get("layer"))
+        self._record(op, values, statement, before, status, detail, given.get("layer"))
         self.ledger.note(op, values, statement, mark.node.id, result, lambda: changes(self.state))
         return result
 
@@ -232,10 +235,17 @@ class Workspace:
             for index in layer if isinstance(layer, tuple) else (layer,):
                 if isinstance(index, int):
                     check_layer(self.model, index)
-        return given
+        return at_their_layers(op, given, self.state.concepts)
 
     def _record(
-        self, op: Op, statement: str, before: State, status: str, detail: str, layer: int | None
+        self,
+        op: Op,
+        values: Mapping[str, Any],
+        statement: str,
+        before: State,
+        status: str,
+        detail: str,
+        layer: int | None,
     ) -> None:
         if Effect.TRAVELS in op.effects or Effect.LOADS in op.effects:
             return  # travels write down themselves what is a change of its own
@@ -243,6 +253,7 @@ class Workspace:
         if changed or Effect.EDITS in op.effects or Effect.CHANGES in op.effects:
             where = layer if isinstance(layer, int) else None
             self.timeline.record(statement, before, self.state, status, detail, where)
+            self.timeline.calls[self.timeline.log[-1].id] = op, dict(values)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -30,6 +30,26 @@ def dump(node: Any) -> str:
             return node.name
         case ast.ConceptName():
             return f"@{node.name}"
+        case ast.ComputedConcept():
+            return f"@{{{dump(node.name)}}}"
+        case ast.Each():
+            test = f" if {dump(node.condition)}" if node.condition else ""
+            return f"[{dump(node.item)} for {node.name} in {dump(node.items)}{test}]"
+        case ast.Entry():
+            return f"{node.name}: {dump(node.value)}"
+        case ast.Record():
+            return "{" + ", ".join(map(dump, node.entries)) + "}"
+        case ast.Part():
+            return f"{dump(node.value)}#{node.index}/{node.count}"
+        case ast.Function():
+            given = [*map(dump, node.arguments), *map(dump, node.keywords)]
+            return f"{'.' if node.method else ''}{node.name}({', '.join(given)})"
+        case ast.Within():
+            return f"({dump(node.value)} {'not in' if node.negated else 'in'} {dump(node.items)})"
+        case ast.Row():
+            return f"(row {node.name} {dump(node.value)})"
+        case ast.Quiet():
+            return f"(quiet {{{dump(node.body)}}})"
         case ast.LayerRef():
             return f"L{node.index}"
         case ast.LayersRef():

@@ -53,7 +53,20 @@ def expressions(draw: st.DrawFn, depth: int, *, quotes: bool = True) -> str:
     def operand() -> str:
         return f"({part()})" if draw(st.booleans()) else draw(names)
 
-    form = draw(st.integers(0, 11))
+    form = draw(st.integers(0, 18))
+    if form == 12:
+        return f"{{{gap}a: {part()}, c: {part()}{gap}}}"
+    if form == 13:
+        return f"{draw(st.sampled_from(('sqrt', 'max', 'f', 'survey')))}({gap}{part()}, {part()}{gap})"
+    if form == 14:
+        return f"[{gap}{part()} for x in {part()} if {part()}{gap}]"
+    if form == 15:
+        return f"{operand()} ** {operand()} ** -{operand()}"
+    if form == 16:
+        word = draw(st.sampled_from(("in", "not in")))
+        return f"({operand()}.upper().replace({part()}, {part()}) {word} {operand()})"
+    if form == 17:
+        return f"(verify {draw(st.sampled_from(('polite@L2', '@polite@L3')))} @{{{gap}{part()}{gap}}})"
     if form == 0:
         operator = draw(st.sampled_from(("+", "-", "*", "/", "%", "and", "or", "==", "<", ">=", "..")))
         return f"({gap}{operand()} {operator} {operand()}{gap})"
@@ -105,7 +118,16 @@ def simple(draw: st.DrawFn) -> tuple[str, bool]:
     """A simple statement, and whether it runs to the end of its line."""
     value = draw(expressions(draw(st.integers(0, 3))) | commands(2))
     name = draw(names)
-    form = draw(st.integers(0, 9))
+    form = draw(st.integers(0, 12))
+    if form == 10:
+        return f"row {name} a={draw(expressions(2))} c={draw(expressions(1))}", False
+    if form == 11:
+        lines = "".join(
+            draw(st.lists(st.sampled_from(("\n", "  a # b\n", "\n   {x:>4} ", '"', "(")), max_size=4))
+        )
+        return f'let {name} = """{lines} """', False
+    if form == 12:
+        return f"capture L0 @{{{draw(names)}}} {draw(st.sampled_from(RAW))}", True
     if form == 0:
         return f"let {name} = {value}", False
     if form == 1:
@@ -138,7 +160,7 @@ def blocks(draw: st.DrawFn, depth: int, indentation: str) -> str:
 def statements(draw: st.DrawFn, depth: int, indentation: str) -> str:
     """A statement with the end of its line."""
     comment = draw(st.sampled_from(("", "", "  # c", " #")))
-    form = draw(st.integers(0, 6 if depth > 0 else 3))
+    form = draw(st.integers(0, 8 if depth > 0 else 3))
     if form <= 3:
         first, ends = draw(simple())
         while not ends and draw(st.integers(0, 4)) == 0:
@@ -163,6 +185,11 @@ def statements(draw: st.DrawFn, depth: int, indentation: str) -> str:
         return text
     if form == 5:
         return f"for {draw(names)} in {test}:{body()}"
+    if form == 7:
+        return f"quiet:{body()}"
+    if form == 8:
+        items = draw(st.sampled_from((test, "read x.csv", "survey L0 inits=3")))
+        return f"for {draw(names)}, {draw(names)} in {items}:{body()}"
     parameters = draw(st.sampled_from(("", "a", "l: Layer, ratio: Float = 2%", "x = (1 + 2), y: Int")))
     return f"def {draw(names)}({parameters}):{body()}"
 

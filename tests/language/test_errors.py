@@ -26,6 +26,7 @@ from energylang.signature import types as t
 from energylang.signature.declaration import Op, Param
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 MODULES = HERE / "modules"
 
 
@@ -103,14 +104,16 @@ FINE = {
     t.LAYER: "L0", t.LAYERS: "L0", t.DIRECTION: "L0.B0", t.CONCEPT: "polite", t.TEXT: '"a"', t.PATH: '"a.safetensors"',
     t.MODEL: '"random:8"', t.STRENGTH: "0.5", t.INT: "3", t.FLOAT: "0.5", t.BOOL: "true", t.VALUE: "50",
     t.BASIN: "L0.B0", t.NUMBERS: "[0.5]", t.STEPS: "1", t.LABEL: "here", t.BASINS: "[L0.B0]",
-    t.CONCEPTS: "[@polite]", t.PARTS: "L0.H1", t.AT: "reply",
+    t.CONCEPTS: "[@polite]", t.PARTS: "L0.H1", t.AT: "reply", t.DATA: "[{here: 1}]",
 }  # fmt: skip
 WRONG = {
     t.LAYER: "(1.5)", t.LAYERS: "(true)", t.DIRECTION: "(1.5)", t.CONCEPT: "(3)", t.TEXT: "(3)", t.PATH: "(3)",
     t.MODEL: "(3)", t.STRENGTH: "(true)", t.INT: "(2.5)", t.FLOAT: "(true)", t.BOOL: "(3)", t.CHOICE: "(3)",
     t.VALUE: "(true)", t.BASIN: "(1.5)", t.NUMBERS: "(true)", t.STEPS: "(true)", t.LABEL: "(3)",
-    t.BASINS: "(1.5)", t.CONCEPTS: "(3)", t.PARTS: "(1.5)", t.AT: "(1.5)",
+    t.BASINS: "(1.5)", t.CONCEPTS: "(3)", t.PARTS: "(1.5)", t.AT: "(1.5)", t.DATA: "(3)",
 }  # fmt: skip
+OWN = {"read": {"path": f'"{ROOT / "examples/data/concepts.csv"}"'}, "write": {"path": '"a.csv"'}}
+"""Files that are looked at when a script is checked, and kinds of files that are."""
 
 
 def value(param: Param) -> str:
@@ -121,7 +124,9 @@ def value(param: Param) -> str:
 
 def command(op: Op, /, **instead: str | None) -> str:
     """The operation with all it needs, by keyword, some of it replaced or (with ``None``) left out."""
-    values = {param.name: value(param) for param in op.params if param.required} | instead
+    values = (
+        {param.name: value(param) for param in op.params if param.required} | OWN.get(op.name, {}) | instead
+    )
     return (
         " ".join([op.name, *(f"{name}={text}" for name, text in values.items() if text is not None)]) + "\n"
     )

@@ -59,6 +59,13 @@ FORMS = {
         'attempt   "x" :\n  pass\nelse:\n  print   error\nwith  set beta 4.0 :\n  pass\n',
         'attempt "x":\n    pass\nelse:\n    print error\nwith set beta 4.0:\n    pass\n',
     ),
+    "records and functions": (
+        'let r={ a : 1,"b c":[ x**2 for x in xs if x in ys ] }\nprint max( r.a ,2 ) . upper ( )\n'.replace(" . upper ( )", ""),
+        'let r = {a: 1, "b c": [x ** 2 for x in xs if x in ys]}\nprint max(r.a, 2)\n'.replace("let r =", "let r ="),
+    ),
+    "rows": ("quiet :\n  row  t a=1+2   b= x.upper( )\n".replace("b= x", "b=x"), "quiet:\n    row t a=1 + 2 b=x.upper()\n"),
+    "concepts at layers": ("capture l @{ name }  Thank you\nverify polite@L2\n", "capture l @{name} Thank you\nverify polite@L2\n"),
+    "long texts": ('if true:\n  let a = """\n     x # y\n  """   # z\n', 'if true:\n    let a = """\n     x # y\n  """  # z\n'),
     "signs": ("print -x .. - y if\n".replace(" if", "").replace("- y", "-y"), "print -x..-y\n"),
     "nothing": ("\n\n", ""),
     "only a comment": ("\n  # a\n\n", "# a\n"),

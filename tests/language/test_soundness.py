@@ -121,9 +121,74 @@ REFUSED = {
     "a choice that is a number": ("load random:16\nlet d = 3\nset dtype d\n", [(3, "EL201")]),
     "a seed that is none": ("load random:16\nsurvey-all\nmove L0.B0 to=seed 1.5\n", [(3, "EL201")]),
     "a seed where none can be": ("load random:16\nsurvey L0 inits=seed 3\n", [(2, "EL201")]),
+    "a layer in a list that is made of another": (
+        "load random:16x4\nlet ls = [l for l in layers if true]\nload random:16\nsurvey ls[3]\n",
+        [(4, "EL302")],
+    ),
+    "a layer in a table": (
+        "load random:16x4\nlet t = table\nfor l in layers:\n    row t a=l\nload random:16\n"
+        "for r in t:\n    survey r.a\n",
+        [(7, "EL302")],
+    ),
+    "a layer in a record, before any model": (
+        "let r = {a: L3}\nload random:16\nsurvey r.a\n",
+        [(3, "EL302")],
+    ),
+    "a basin of the model before, out of a list": (
+        "load random:16x4\nlet bs = [b for b in (survey L3).basins]\nload random:16\nsurvey L0\nverify bs[0]\n",
+        [(5, "EL302")],
+    ),
+    "a column that some rows leave out": (
+        "let t = table\nrow t a=1\nrow t b=2\nprint t[0].a + 1\n",
+        [(4, "EL210")],
+    ),
+    "a column of another type": (
+        'let t = table\nfor i in 0..1:\n    row t a=i\nrow t a="x"\n',
+        [(4, "EL201")],
+    ),
+    "a column that is not there": ("let t = table\nrow t a=1\nprint t.b\n", [(3, "EL205")]),
+    "a table of a procedure": (
+        "def f(t: Table):\n    print t.b\nlet t = table\nrow t a=1\nf t\n",
+        [(2, "EL205")],
+    ),
+    "records with other fields": ("let xs = [{a: 1}, {b: 2}]\nprint xs[0].a + 1\n", [(2, "EL210")]),
+    "what a list made of another holds": (
+        'let xs = ["{x}" for x in 1..2]\nprint xs[0] + 1\n',
+        [(2, "EL210")],
+    ),
+    "a list made of many kinds": ("let xs = [x for x in [1, true]]\n", [(1, "EL201")]),
+    "a removed basin, in a list made of another": (
+        'load random:16\nsurvey L0\nlet xs = [(remove L0.B0 force=true reason="x").applied for i in 0..1]\n',
+        [(3, "EL304")],
+    ),
+    "a deviation of one number": ("print std([1.0]) + 1\n", [(1, "EL210")]),
+    "a power that may be no whole number": (
+        "let n = len([1])\nlet xs = [1][2 ** n]\nprint xs\n",
+        [(2, "EL201")],
+    ),
+    "what an operation does that is run once more": (
+        "load random:16\nset inits 5\nlet x = again 1\n",
+        [(3, "EL211")],
+    ),
 }
 
 ACCEPTED = {
+    "items that are not none": (
+        "let t = table\nrow t a=1\nrow t b=2\nprint sum([r.a for r in t if r.a != none]) + 1\n"
+        "for r in t:\n    if r.b != none: print r.b + 1\n"
+    ),
+    "a table of rounds": (
+        "load random:16x2\nlet t = table\nfor l in layers:\n    for s in [1, 2.5]:\n        row t l=l s=s\n"
+        "print sum(t.s) + 1\nfor r in sorted(t, by=\"s\"):\n    survey r.l inits=5\n"
+    ),
+    "a list of lists that are made": "let xs = [[y * x for y in 0..x] for x in 1..3]\nprint xs[2][1] + 1\n",
+    "two lists side by side": "for a, b in zip([1, 2], [\"x\", \"y\"]):\n    print \"{a + 1} {b.upper()}\"\n",
+    "a procedure for tables": (
+        "def best(t: Table):\n    return max(t.a)\nlet t = table\nrow t a=1\nlet u = table\nrow u a=0.5 b=1\n"
+        "print (best t) + best(u)\n"
+    ),
+    "an operation once more": "load random:16\nset inits 5\nagain 1\nsurvey L0\n",
+    "quiet lets stay": "quiet:\n    let x = 1\nprint x + 1\n",
     "another model of as many layers": (
         "load random:16x2\nfor l in layers:\n    load random:8x2\n    survey l inits=5\n"
     ),

@@ -1,21 +1,30 @@
 """Well-typed scripts made at random (and, here and there, ones that are not), for the soundness of the checker.
 
-Every expression is made for a type that is asked for. Now and then another type is put in its place, an argument
-is left out, or a layer is named that does not exist: the checker must notice, or the script must run all the
-same. Basins are removed and brought back in every way there is, so that what the checker says about uses after a
-removal is put to the test, too. Models with fewer layers are loaded while layers are kept in variables, parameters have
-types or none, lists grow from `[]`, and fields that may be none are used behind a test, and now and then without one.
-Left out is what only the run can know: whole numbers from variables in parameters with a range, or as layers.
+Every expression is made for a type that is asked for. Now and then another type is put in its place, an argument is
+left out, or a layer is named that does not exist: the checker must notice, or the script must run all the same.
+Basins are removed and brought back in every way there is, so that what the checker says about uses after a removal
+is put to the test, too. Models with fewer layers are loaded while layers are kept in variables, parameters have
+types or none, lists grow from `[]`, and fields that may be none are used behind a test, and now and then without
+one. Records, tables, functions, lists made of others, quiet blocks, files that are written and read, and operations
+that are run once more are among them. Left out is what only the run can know: whole numbers from variables in
+parameters with a range, or as layers.
 """
 
 from __future__ import annotations
 
+import re
 from random import Random
 
-TYPES = ("Int", "Float", "Bool", "Text", "Layer", "Basin", "Survey", "Verdict", "List[Int]", "List[Basin]")
+TYPES = (
+    "Int", "Float", "Bool", "Text", "Layer", "Basin", "Survey", "Verdict", "List[Int]", "List[Basin]", "List[Text]",
+    "List[Layer]", "Record", "List[Record]", "Table",
+)  # fmt: skip
 MISSING = {"coverage": "Float", "at": "Int", "estimate": "Int", "until_reached": "Bool"}
 """Fields of a survey that may be none."""
-PARAMETERS = ("Int", "Float", "Bool", "Text", "Layer", "Basin")
+PARAMETERS = ("Int", "Float", "Bool", "Text", "Layer", "Basin", "Table", "Record")
+COLUMNS = {"a": "Int", "b": "Float", "c": "Text", "l": "Layer"}
+"""The fields of every record, and the columns of every table. Now and then a row leaves some of them out: such a
+table is no longer a ``Table`` here, because what is in it may be none."""
 
 
 class Writer:
@@ -86,6 +95,8 @@ class Writer:
         return [f"    {line}" for line in lines]
 
     def statement(self, depth: int) -> list[str]:
+        if self.random.random() < 0.12:
+            return self.newer(depth)
         form = self.random.randrange(20 if depth > 0 else 12)
         if form >= 16:
             return self.scope(form, depth)
@@ -122,9 +133,76 @@ class Writer:
             [("0..2", "Int"), ("layers", "Layer"), ("[L0]", "Layer"), ("[0.5, 2]", "Float")]
             + [(name, "Basin") for name in self.known("List[Basin]")]
             + [(name, "Int") for name in self.known("List[Int]")]
+            + [(name, "Layer") for name in self.known("List[Layer]")]
+            + [(name, "Record") for name in self.known("Table") + self.known("List[Record]")]
+            + [(f"({self.value('Table', 1)})", "Record"), (self.value("List[Text]", 1), "Text")]
         )
         self.locked.add(name)
         return [f"for {name} in {items}:", *self.block(depth, **{name: kind})]
+
+    def newer(self, depth: int) -> list[str]:
+        """Tables, records, what is quiet, and loops that take their items apart."""
+        form = self.random.randrange(9)
+        if form == 0:
+            kind = self.pick("Int", "Float", "Record")
+            value = self.value(kind, 1)
+            return ["quiet:", f"    let {self.new(kind)} = {value}", f"    {self.operation()}"]
+        if form <= 3:
+            tables = [name for name in self.known("Table") if name not in self.locked]
+            if not tables and form < 3:
+                cells = self.cells()
+                name = self.new("Table")
+                return [f"let {name} = table", f"row {name} {cells}"]
+            if not tables:
+                value = self.value("Table", 1)
+                return [f"let {self.new('Table')} = {value}"]
+            return [f"row {self.random.choice(tables)} {self.cells()}"]
+        if form == 4:
+            table, self.names = f"some{self.names}", self.names + 1
+            cells = self.random.sample(["p=1", "q=0.5", "r=L0", 's="x"', f"t={self.value('Int', 1)}"], 2)
+            lines = [f"let {table} = table", f"row {table} {cells[0]}", f"row {table} {cells[1]} {cells[0]}"]
+            name = cells[1][0]
+            if self.random.random() < self.wild * 5:
+                return [
+                    *lines,
+                    f"for it in {table}: print {self.pick(f'it.{name} + 1', f'it.{name}.upper()', 'it.u')}",
+                ]
+            return [
+                *lines,
+                f"for it in {table}:",
+                f"    if it.{name} != none:",
+                f"        print [it.{name}] + [it.{name}]",
+                f"print [x for x in {table}.{name} if x != none]",
+                f"print len({table})",
+            ]
+        if form == 5:
+            self.names += 1
+            first, second = f"one{self.names}", f"two{self.names}"
+            kinds = self.pick("List[Int]", "List[Text]"), self.pick("List[Int]", "List[Layer]")
+            lists = [self.value(kind, 1) for kind in kinds]
+            items = {first: kinds[0][5:-1], second: kinds[1][5:-1]}
+            self.locked |= {first, second}
+            return [
+                f"for {first}, {second} in zip({lists[0]}, {lists[1]}):",
+                *self.block(max(depth, 1), **items),
+            ]
+        if form == 6:
+            path = f"{self.pick('x', 'y')}.{self.pick('csv', 'json')}"
+            what = self.value(self.pick("Table", "List[Record]", "Survey"), 1)
+            if "[]" in what:
+                return ["pass"]
+            lines = [f'write ({what}) "{path}"']
+            fields = self.random.random() < 0.7 and "survey" not in what and not what.isidentifier()
+            if fields and not re.match(r"[xv\w-]+$", what):
+                return [*lines, f'for it in read "{path}":', '    print "{it}"']
+            return lines
+        if form == 7:
+            axes = f"x={self.pick('a', 'c', 'l')} y={self.pick('a', 'b')} by={self.pick('c', 'l')}"
+            return [f"plot ({self.value('Table', 1)}) {axes}"]
+        return [f"again {self.random.randrange(1, 5)}"]
+
+    def cells(self) -> str:
+        return " ".join(f"{name}={self.value(kind, 1)}" for name, kind in COLUMNS.items())
 
     def missing(self, depth: int) -> list[str]:
         """A value that may be none, and what can be done with it."""
@@ -243,6 +321,15 @@ class Writer:
                 f"{of('Survey')}.num_basins",
                 f"{of('Basin')}.id",
                 f"{of('Survey')}.basins[0].population",
+                f"len({of(self.pick('List[Int]', 'Table', 'Text', 'List[Layer]', 'Record'))})",
+                f"{self.pick('sum', 'min', 'max')}([{of('Int')}] + {of('List[Int]')})",
+                f"{self.pick('min', 'max')}({of('Int')}, {of('Int')})",
+                f"round({of('Float')})",
+                f"abs({of('Int')})",
+                f"({of('Int')} ** {self.pick('2', '3', '0')})",
+                f"({of('Record')}).a",
+                f"({of('Table')})[0].a",
+                f"sum(({of('Table')}).a)",
             ]
         if kind == "Float" and deeper:
             return [
@@ -251,6 +338,13 @@ class Writer:
                 f"-({of('Float')})",
                 f"{of('Verdict')}.cosine",
                 f"({of('Int')} / {of('Int')})",
+                f"{self.pick('sqrt', 'log', 'exp')}(min(abs({of('Float')}) + {self.pick('1', '0')}, 500))",
+                f"mean({of('List[Int]')} + [2])",
+                f"round({of('Float')}, {self.pick('2', '-1', of('Int'))})",
+                f"({of('Float')} ** {of('Int')})",
+                f"({of('Record')}).b",
+                f"max({of('Float')}, {of('Int')})",
+                f"mean(({of('Table')}).b)",
             ]
         if kind == "Bool" and deeper:
             return [
@@ -261,6 +355,10 @@ class Writer:
                 f"({of('Int')} < {of('Int')} < {of('Int')})",
                 f"{of('Verdict')}.is_basin",
                 f"{of('Survey')}.symmetric",
+                f"({of('Int')} in {of('List[Int]')})",
+                f"({of('Text')} not in {of('List[Text]')})",
+                f"({of('Text')} in {of('Text')})",
+                f"(std({of('List[Int]')}) != none)",
             ]
         if kind == "Text" and deeper:
             return [
@@ -268,11 +366,56 @@ class Writer:
                 '"{' + self.simple(self.pick(*TYPES)) + '}"',
                 f"({of('Text')} + {of('Text')})",
                 f"{of('Verdict')}.target",
+                f"({of('Text')}).{self.pick('upper()', 'lower()', 'strip()')}",
+                f'", ".join({of("List[Text]")})',
+                f'({of("Text")}).replace("a", {of("Text")})',
+                f"({of('Record')}).c",
+                '"{' + self.simple("Bool") + ":>6} {" + self.simple("Int") + ':8.3f}"',
+                f"({of('Table')})[-1].c",
             ]
         if kind == "Basin" and deeper:
             return [f"{of('Survey')}.basins[0]", f"({of('List[Basin]')})[-1]", "L0.B0", f"{of('Layer')}.B3"]
         if kind == "List[Int]" and deeper:
-            return [f"[{of('Int')}, {of('Int')}]", f"({of('List[Int]')} + [1])"]
+            return [
+                f"[{of('Int')}, {of('Int')}]",
+                f"({of('List[Int]')} + [1])",
+                f"sorted({of('List[Int]')})",
+                f"[q * 2 for q in {of('List[Int]')} if q > {of('Int')}]",
+                f"[q.num_basins for q in [{of('Survey')}]]",
+                f"({of('Table')}).a",
+            ]
+        if kind == "Layer" and deeper:
+            return [f"({of('Record')}).l", f"({of('List[Layer]')})[0]", "L0", f"({of('Table')})[0].l"]
+        if kind == "List[Text]" and deeper:
+            return [
+                f"({of('Text')}).split()",
+                f'["{{q}}" for q in {of("List[Int]")}]',
+                f"[{of('Text')}, {of('Text')}]",
+                f"({of('Table')}).columns",
+                f"({of('Record')}).keys()",
+            ]
+        if kind == "List[Layer]" and deeper:
+            return [
+                "layers",
+                f"[q for q in layers if {of('Bool')}]",
+                f"[{of('Layer')}]",
+                f"({of('Table')}).l",
+            ]
+        if kind == "Record" and deeper:
+            cells = ", ".join(f"{name}: {of(kind)}" for name, kind in COLUMNS.items())
+            return ["{" + cells + "}", f"({of('Table')})[0]", f"({of('List[Record]')})[-1]"]
+        if kind == "List[Record]" and deeper:
+            return [
+                f"[{of('Record')}]",
+                f"({of('Table')}).rows",
+                f"[{of('Record')} for q in {of('List[Int]')}]",
+            ]
+        if kind == "Table" and deeper:
+            return [
+                f"table([{of('Record')}])",
+                f"table({of('List[Record]')})",
+                f'sorted({of("Table")}, by="a")',
+            ]
         if kind == "Survey":
             return [f"(survey {self.value('Layer', 0)} inits=10)"]
         if kind == "Verdict":
@@ -288,6 +431,11 @@ class Writer:
             "Layer": ["L0", "layers[0]", "L1" if self.two_layers() else "L0"],
             "Basin": ["L0.B0", "L0.B1"],
             "List[Int]": ["[1, 2]", "(0..3)", "[]"],
+            "List[Text]": ['["a", "b"]', "[]"],
+            "List[Layer]": ["layers", "[L0]"],
+            "Record": ['{a: 1, b: 0.5, c: "z", l: L0}', '{a: -3, b: 2, c: "", l: layers[0]}'],
+            "List[Record]": ['[{a: 1, b: 0.5, c: "z", l: L0}]', '[{a: 4, b: 4, c: "y", l: layers[0]}]'],
+            "Table": ['table({a: 1, b: 0.5, c: "z", l: L0})', 'table([{a: 2, b: 1, c: "q", l: layers[0]}])'],
         }[kind]
 
     def simple(self, kind: str) -> str:

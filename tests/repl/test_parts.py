@@ -120,6 +120,9 @@ def test_hints_follow_the_cursor():
         ('print "a:"', True),
         ("survey L0  # why:", True),
         ('print "("', True),
+        ("let r = {a: 1,", False),
+        ('let a = """one', False),
+        ('let a = """one\n(two"""', True),
     ],
 )
 def test_when_a_text_is_complete(text: str, complete: bool):
