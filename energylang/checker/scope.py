@@ -18,7 +18,8 @@ from .facts import NOTHING, UNKNOWN, Facts, replace
 
 @dataclass(frozen=True)
 class ModelState:
-    """Is a model loaded here, and which? ``header`` is ``None`` when that is not known before the run.
+    """Is a model loaded here, and which? ``header`` is ``None`` when that is not known before the run; where it is one
+    of several that are known, ``least`` is the one with the fewest layers: what it lacks may be missing.
 
     ``reachable`` is false behind a ``return``: no path comes from there. ``facts`` is what is known about the
     session with this model.
@@ -29,6 +30,12 @@ class ModelState:
     on_every_path: bool = True
     reachable: bool = True
     facts: Facts = NOTHING
+    least: ModelHeader | None = None
+
+    @property
+    def fewest(self) -> ModelHeader | None:
+        """The model with the fewest layers among those that may be loaded here; ``None`` where one is not known."""
+        return self.header or self.least
 
     def with_values(self, facts: Facts) -> ModelState:
         """The same, with the known values of variables from ``facts``."""
@@ -41,11 +48,14 @@ class ModelState:
         if not self.reachable:
             return other
         header = self.header if self.header == other.header else None
+        mine, others = self.fewest, other.fewest
+        least = min((mine, others), key=lambda each: len(each.dims)) if mine and others else None
         return ModelState(
             self.loaded or other.loaded,
             header,
             self.on_every_path and other.on_every_path and self.loaded == other.loaded,
             facts=self.facts.join(other.facts),
+            least=None if header is not None else least,
         )
 
 

@@ -188,7 +188,7 @@ def read_text(path: str | Path, most: int = MAX_TEXT_BYTES) -> str:
 _OTHERS = {
     b"\xff\xfe": ("UTF-16", "iconv -f UTF-16 -t UTF-8 converts it"),
     b"\xfe\xff": ("UTF-16", "iconv -f UTF-16 -t UTF-8 converts it"),
-    b"\x1f\x8b": ("compressed by gzip", "gunzip it first"),
+    b"\x1f\x8b": ("compressed by gzip", "gzip -dc (or gunzip) unpacks it"),
     b"PK": ("a zip archive", "unzip it first"),
 }
 

@@ -28,8 +28,8 @@ class Version:
 
     ``name`` is the parameter's canonical name, ``factors`` the change since ``parent`` (``None``: the original),
     ``edit`` is the id of the edit that made it (``None``: the original), ``own`` the ids of the basins that it
-    installed itself; ``starts`` holds, by id, where the basins that edits have installed lay when it was made (those that
-    were alive). A survey begins there, too, whatever has been looked at since.
+    installed itself; ``starts`` holds, by id, where the basins that edits have installed lay when it was made (the
+    living ones). A survey begins there, too, whatever has been looked at since.
     """
 
     def __init__(
