@@ -1,8 +1,8 @@
 """Reading ``.npz`` files, numpy's archives of named arrays.
 
 An archive is a zip of ``NAME.npy`` records; each begins with its dtype and shape. Those claims are compared with the
-length of the record and with the memory that is free before anything is taken. Arrays of Python objects are pickles, and
-are refused.
+length of the record, and with the memory that is free, before anything is taken. Arrays of Python objects are pickles,
+and are refused.
 
 Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
@@ -48,8 +48,8 @@ def is_npz(file: BinaryIO) -> bool:
 
 
 def read_arrays(path: Path, device: str = "cpu") -> dict[str, Tensor]:
-    """The arrays of an archive as tensors, under the names that this package knows; ``device="meta"`` reads their shapes
-    alone. Raises ``CheckpointError``."""
+    """The arrays of an archive as tensors, under the names that this package knows; ``device="meta"`` reads their
+    shapes alone. Raises ``CheckpointError``."""
     try:
         with opened(path) as file, zipfile.ZipFile(file) as archive:
             found = dict(_arrays(path, archive, device))
@@ -97,9 +97,9 @@ def _array(path: Path, name: str, file: IO[bytes], length: int, device: str) -> 
             hint="save arrays of numbers",
         )
     if dtype.kind not in "fiub":
-        raise CheckpointError(f"{path}: '{name:.200}' has dtype {str(dtype):.80}, which is no number here")
+        raise CheckpointError(f"{path}: '{name:.200}' has dtype {dtype!s:.80}, which is no number here")
     if any(side < 0 for side in shape) or file.tell() + math.prod(shape) * dtype.itemsize != length:
-        raise CheckpointError(f"{path}: '{name:.200}' claims {str(shape):.80} {dtype} in {length} bytes")
+        raise CheckpointError(f"{path}: '{name:.200}' claims {shape!s:.80} {dtype} in {length} bytes")
     small = dtype.newbyteorder("=")
     try:
         kind = torch.from_numpy(np.empty(0, small)).dtype

@@ -40,7 +40,8 @@ MAX_SANDBOX_LAYERS = 64
 MAX_SANDBOX_WEIGHTS = 2**28
 FORMS = (
     "a bundled name, 'random:256', 'random:256x4' (four layers), 'planted:256x20' (20 patterns), "
-    "smollm2, hf:ORG/NAME, a folder of a Hugging Face model, or the path of a .gguf, .safetensors, .pt, .pth, .npz or .index.json file"
+    "smollm2, hf:ORG/NAME, a folder of a Hugging Face model, or the path of a .gguf, .safetensors, .pt, .pth, .npz or "
+    ".index.json file"
 )
 
 
@@ -59,8 +60,8 @@ class ModelHeader:
     ``context`` is how many tokens are read at once, ``transposed`` says that ``weights`` are kept as (read,
     written); ``degree`` is the ``p`` of the interaction; ``capabilities`` contains ``"landscape"`` when the layers
     are landscapes and ``"text"`` when the model reads and writes text; ``parameters`` counts trained numbers;
-    ``vocabulary`` is 0 without text. ``blocks`` are the numbers that the layers' blocks have in the file (0, 1, … unless
-    it is a part of a model), ``kept`` the dtypes in which the file holds its numbers.
+    ``vocabulary`` is 0 without text. ``blocks`` are the numbers that the layers' blocks have in the file (0, 1, …
+    unless it is a part of a model), ``kept`` the dtypes in which the file holds its numbers.
     """
 
     spec: str

@@ -1,8 +1,8 @@
 """A model in several files: which are they, and what does each hold?  (PURE: no torch.)
 
 Large checkpoints are written in *shards*, ``model-00001-of-00002.safetensors`` and so on, beside an index,
-``model.safetensors.index.json``, whose ``weight_map`` says in which shard each tensor is. The index is what is loaded. One
-shard alone is a part of a model and is refused: its first layer would be called L0, whatever it is.
+``model.safetensors.index.json``, whose ``weight_map`` says in which shard each tensor is. The index is what is loaded.
+One shard alone is a part of a model and is refused: its first layer would be called L0, whatever it is.
 
 Source: https://huggingface.co/docs/safetensors, and the index files that transformers writes.
 """
