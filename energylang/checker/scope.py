@@ -59,6 +59,7 @@ class ModelState:
         )
 
 
+_DEEPEST = 16  # lists in lists that are looked at
 NO_MODEL = ModelState(False)
 SOME_MODEL = ModelState(True, facts=UNKNOWN)
 """A model of which nothing is known."""
@@ -260,16 +261,18 @@ class Call:
     places: Mapping[str, ast.Expr] = field(default_factory=dict)  # where the arguments are written
 
 
-def type_of_value(value: Any) -> t.Type:
+def type_of_value(value: Any, depth: int = 0) -> t.Type:
     """The static type of a value that a session already holds."""
     if isinstance(value, bool):
         return t.BOOL
     if isinstance(value, results.Result):
         return t.record(type(value))
     if isinstance(value, list | tuple):
+        if depth > _DEEPEST:  # Python put it there: no operation takes it
+            return t.list_of(t.ANY)
         kind: t.Type | None = t.NEVER
         for item in value:
-            kind = t.join(kind, type_of_value(item)) if kind is not None else None
+            kind = t.join(kind, type_of_value(item, depth + 1)) if kind is not None else None
         return t.list_of(kind or t.ANY)
     if value is None:
         return t.NONE

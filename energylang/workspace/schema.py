@@ -86,6 +86,14 @@ RECORD: dict[str, Any] = {
                     "changes": {**_CHANGES, "description": "After it, where the result holds a hash of weights."},
                     "of": {"description": "The number of the operation that ends.", "type": "integer"},
                 },
+                "if": {"properties": {"operation": {"const": "end"}}},
+                "then": {"required": ["of"]},
+                "else": {
+                    "required": ["arguments", "at", "status"],
+                    "if": {"properties": {"status": {"const": "OK"}}},
+                    "then": {"required": ["digest", "result"]},
+                    "else": {"required": ["error"]},
+                },
             },
         },
         "tree": {
