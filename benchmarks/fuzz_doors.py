@@ -2,11 +2,11 @@
 
     python benchmarks/fuzz_doors.py --count 40000 [--seed 0] [--only survey] [--json figures.json]
 
-One or two arguments of an operation are replaced by hostile values (numbers beyond all bounds, texts that are no Unicode,
-lists of themselves, tensors, objects …); the others are sound. The call goes through the Python method, through a
-statement, through `attempt`, through a variable, or through `execute`. What may happen: a result, or one ``ElError`` or
-``ScriptError`` whose codes are known and whose message names neither Python nor torch. After a failure the weights are what
-they were. Everything else is a finding: another exception, EL599, a minute of time. The bounded version is
+One or two arguments of an operation are replaced by hostile values (numbers beyond all bounds, texts that are no
+Unicode, lists of themselves, tensors, objects …); the others are sound. The call goes through the Python method,
+through a statement, through `attempt`, through a variable, or through `execute`. What may happen: a result, or one ``ElError``
+or ``ScriptError`` whose codes are known and whose message names neither Python nor torch. After a failure the weights
+are what they were. Everything else is a finding: another exception, EL599, minutes of time. The bounded version is
 tests/test_hostile_arguments.py.
 """
 
@@ -40,33 +40,45 @@ from energylang.signature.declaration import Effect, Op, Param
 from energylang.signature.values import BasinRef, ConceptName, Layer, Seed
 
 SECONDS = 240
-MODELS = ("planted:16x2", "planted:16x2", "planted:16x2", "tiny")
+MODELS = ("planted:16x2", "random:8x2")
 _ENDLESS: list[Any] = []
 _ENDLESS.append(_ENDLESS)
 _DEEP: list[Any] = []
 for _ in range(3000):
     _DEEP = [_DEEP]
 
+# fmt: off
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2, 7, 2**31 - 1, 2**31, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, 10**400, -(10**400),
     0.0, -0.0, 0.5, -1.5, 1e-320, 1e-45, 1e308, -1e308, float("nan"), float("inf"), float("-inf"),
-    "", " ", "x", "L0", "L9", "L0.B0", "L0.B99999999999999999999", "seed 3", "layers", "auto", "all", "none", "\0", "\ud800",
-    "a\nb", "\x1b[2J", "../../etc/passwd", "/dev/zero", "a" * 5000, "9" * 5000, "é" * 300, "0", "1e999", "nan", "5%", "-3",
-    "x.json", "x.safetensors", "x.pt", "x.png", "x.html", "x.gguf", "random:9", "tiny", "{x}", "\u202e", "$(id)", b"x", bytearray(2),
-    [], [[]], [None], [1, "a"], [0, 0], ["L0.B0"], [-1], [2**70], [float("nan")], [1e308], (1,), (), {}, {"a": 1}, {1, 2},
-    range(3), range(10**12), _ENDLESS, _DEEP, object(), object, len, 3j, Decimal(2), Fraction(1, 3), Path("x"), Path("/"),
+    "", " ", "x", "L0", "L9", "L0.B0", "L0.B99999999999999999999", "seed 3", "layers", "auto", "all", "none",
+    "\0", "\ud800",
+    "a\nb", "\x1b[2J", "../../etc/passwd", "/dev/zero", "a" * 5000, "9" * 5000, "é" * 300, "0", "1e999", "nan",
+    "5%", "-3",
+    "x.json", "x.safetensors", "x.pt", "x.png", "x.html", "x.gguf", "random:9", "tiny", "{x}", "\u202e",
+    "$(id)", b"x", bytearray(2),
+    [], [[]], [None], [1, "a"], [0, 0], ["L0.B0"], [-1], [2**70], [float("nan")], [1e308], (1,), (), {},
+    {"a": 1}, {1, 2},
+    range(3), range(10**12), _ENDLESS, _DEEP, object(), object, len, 3j, Decimal(2), Fraction(1, 3), Path("x"),
+    Path("/"),
     np.float32(0.5), np.int64(3), np.float64("nan"), np.zeros(3), np.array(1), torch.tensor(2.0), torch.zeros(2, 2),
     torch.tensor(3), Layer(0), Layer(-1), Layer(10**30), BasinRef(0, 0), BasinRef(10**9, -3), ConceptName("polite"),
-    ConceptName("\ud800"), Seed(3), Seed(-1), Seed(10**40), iter(()), memoryview(b"ab"), Exception("x"), NotImplemented, ...,
-)  # fmt: skip
+    ConceptName("\ud800"), Seed(3), Seed(-1), Seed(10**40), iter(()), memoryview(b"ab"), Exception("x"),
+    NotImplemented, ...,
+)
 WORDS = (
-    "none", "true", "0", "-1", "1", "9223372036854775808", "1" + "0" * 400, "0.5", "-2.5", "1e308", "1e-320", "200%", "-5%",
-    '""', '"x"', '"\\u{0}"', '"\\u{202e}"', '"../x"', '"/dev/zero"', '"/proc/self/mem"', '"x.json"', '"x.safetensors"', '"tiny"',
+    "none", "true", "0", "-1", "1", "9223372036854775808", "1" + "0" * 400, "0.5", "-2.5", "1e308", "1e-320",
+    "200%", "-5%",
+    '""', '"x"', '"\\u{0}"', '"\\u{202e}"', '"../x"', '"/dev/zero"', '"/proc/self/mem"', '"x.json"',
+    '"x.safetensors"', '"tiny"',
     "L0", "L9", "L0.B0", "L0.B99999999999999999999", "L0.N3", "L0.H99", "layers", "auto", "all", "seed 3", "seed -1",
-    "seed 99999999999999999999", "[]", "[[]]", "[L0]", "[L0.B0, L0.B0]", "[1, 2]", "[0.5]", '["a"]', "0..3", "5..1", "1..1000000",
-    "polite", "nobody", "(1 / 0)", "(2 * 3)", "(not true)", "(info)", "(survey L0)", "(survey L0).basins", "é", "$", "x=1",
+    "seed 99999999999999999999", "[]", "[[]]", "[L0]", "[L0.B0, L0.B0]", "[1, 2]", "[0.5]", '["a"]', "0..3",
+    "5..1", "1..1000000",
+    "polite", "nobody", "(1 / 0)", "(2 * 3)", "(not true)", "(info)", "(survey L0)", "(survey L0).basins", "é",
+    "$", "x=1",
     '"{1 / 0}"', "last", "reply", "3..7", '"' + "y" * 3000 + '"',
-)  # fmt: skip
+)
+# fmt: on
 
 
 @contextmanager
@@ -112,14 +124,27 @@ def written(value: Any) -> str:
 def session_for(model: str, folder: Path) -> Session:
     """A session in which much has been done already."""
     session = Session(model, base=folder)
-    session.run("set inits 8\nsurvey L0\nprotect L0.B0\nguard max-changed 50%\ninject L0 7 strength=0.02\ncheckpoint here")
+    session.run(
+        "set inits 8\nsurvey L0\nprotect L0.B0\nguard max-changed 50%\ninject L0 7 strength=0.02\ncheckpoint here"
+    )
     if model == "tiny":
         session.capture(0, "polite", "good morning")
     return session
 
 
-#: What takes minutes with sound arguments, or asks a person.
-_SLOW = frozenset({"map", "plot", "causal scan", "sweep", "watermark-attack", "consolidate", "explore", "steer"})
+#: What takes minutes with sound arguments where there are words; elsewhere they are refused behind their arguments.
+_HEAVY = frozenset(
+    {
+        "inject-concept",
+        "remove-concept",
+        "steer",
+        "effect",
+        "causal counterfactual",
+        "causal across",
+        "patch",
+        "transplant",
+    }
+)
 
 
 def mutant(op: Op, draw: random.Random) -> tuple[str, dict[str, Any], dict[str, str]]:
@@ -212,7 +237,7 @@ def fuzz(count: int, seed: int, only: str = "") -> Figures:
     """``count`` calls, in turn of every operation."""
     figures = Figures()
     torch.set_num_threads(1)
-    ops = [op for op in TABLE.values() if only in op.name and op.name not in _SLOW]
+    ops = [op for op in TABLE.values() if only in op.name]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sessions: dict[str, Session] = {}
@@ -221,7 +246,7 @@ def fuzz(count: int, seed: int, only: str = "") -> Figures:
             op = ops[number % len(ops)]
             draw = random.Random(f"{seed} {number}")
             model = draw.choice(MODELS)
-            if op.effects & Effect.TEXT:
+            if op.effects & Effect.TEXT and op.name not in _HEAVY and draw.random() < 0.3:
                 model = "tiny"
             if model not in sessions:
                 sessions[model], used[model] = session_for(model, folder), 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from energylang.results.rounding import REAL, TOLERANCES
+from energylang.signature.settings import MAX_THREADS
 
 from .sketch import TOLERANCE
 
@@ -47,7 +48,7 @@ RECORD: dict[str, Any] = {
             "required": ["energylang", "python", "torch", "machine"],
             "additionalProperties": {"type": "string"},
         },
-        "threads": {"type": "integer", "minimum": 1},
+        "threads": {"type": "integer", "minimum": 1, "maximum": MAX_THREADS},
         "checkpoint_hash": {**_HASH, "description": "SHA-256 of the weights that the model was loaded with."},
         "final_hash": {**_HASH, "description": "SHA-256 of the weights with everything staged, at the end."},
         "live_hash": {**_HASH, "description": "SHA-256 of the live weights, at the end."},
