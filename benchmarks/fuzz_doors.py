@@ -4,8 +4,8 @@
 
 One or two arguments of an operation are replaced by hostile values (numbers beyond all bounds, texts that are no
 Unicode, lists of themselves, tensors, objects …); the others are sound. The call goes through the Python method,
-through a statement, through `attempt`, through a variable, or through `execute`. What may happen: a result, or one ``ElError``
-or ``ScriptError`` whose codes are known and whose message names neither Python nor torch. After a failure the weights
+through a statement, through `attempt`, through a variable, or through `execute`. What may happen: a result, or one
+``ElError`` or ``ScriptError`` whose codes are known and whose message names neither Python nor torch. After a failure the weights
 are what they were. Everything else is a finding: another exception, EL599, minutes of time. The bounded version is
 tests/test_hostile_arguments.py.
 """

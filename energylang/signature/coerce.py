@@ -150,10 +150,12 @@ def _check_size(param: Param, value: Any, depth: int = 0) -> None:
     """Refuse what no calculation can take: lists in lists without end, and whole numbers of more than 64 bits."""
     if isinstance(value, list | tuple):
         if depth > _DEEPEST:
-            raise ElError(f"`{param.name}` is a list that is nested too deeply", code="EL201", hint=param.help)
+            raise ElError(
+                f"`{param.name}` is a list that is nested too deeply", code="EL201", hint=param.help
+            )
         for item in value:
             _check_size(param, item, depth + 1)
-    large = isinstance(value, numbers.Integral) and not -_TOO_LARGE <= value < _TOO_LARGE
+    large = isinstance(value, numbers.Integral) and not -_TOO_LARGE <= int(value) < _TOO_LARGE
     if large or (isinstance(value, Seed) and not 0 <= value.seed < _TOO_LARGE):
         raise ElError(
             f"`{param.name}` is a whole number beyond what can be calculated with",
