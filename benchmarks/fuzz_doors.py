@@ -5,9 +5,9 @@
 One or two arguments of an operation are replaced by hostile values (numbers beyond all bounds, texts that are no
 Unicode, lists of themselves, tensors, objects …); the others are sound. The call goes through the Python method,
 through a statement, through `attempt`, through a variable, or through `execute`. What may happen: a result, or one
-``ElError`` or ``ScriptError`` whose codes are known and whose message names neither Python nor torch. After a failure the weights
-are what they were. Everything else is a finding: another exception, EL599, minutes of time. The bounded version is
-tests/test_hostile_arguments.py.
+``ElError`` or ``ScriptError`` whose codes are known and whose message names neither Python nor torch. After a failure
+the weights are what they were. Everything else is a finding: another exception, EL599, minutes of time. The bounded
+version is tests/test_hostile_arguments.py.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ def _short(given: dict[str, Any]) -> str:
     parts = []
     for name, value in given.items():
         try:
-            parts.append(f"{name}={ascii(value):.80}")
+            parts.append(f"{name}={value!a:.80}")
         except RecursionError:
             parts.append(f"{name}=(deep)")
     return ", ".join(parts)

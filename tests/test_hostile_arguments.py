@@ -1,4 +1,5 @@
-"""What nobody would give an operation is refused in words, through every door. (The long run: benchmarks/fuzz_doors.py.)"""
+"""What nobody would give an operation is refused in words, through every door. (The long run of the same:
+benchmarks/fuzz_doors.py.)"""
 
 from __future__ import annotations
 
@@ -46,7 +47,14 @@ def test_a_script_is_a_text(text: Any) -> None:
 
 @pytest.mark.parametrize(
     ("inits", "code"),
-    [(2**63, "EL206"), (10**400, "EL206"), (ENDLESS, "EL201"), ([[1]], "EL201"), (object(), "EL201"), (3.0, "EL201")],
+    [
+        (2**63, "EL206"),
+        (10**400, "EL206"),
+        (ENDLESS, "EL201"),
+        ([[1]], "EL201"),
+        (object(), "EL201"),
+        (3.0, "EL201"),
+    ],
 )
 def test_whole_numbers_that_are_none(inits: Any, code: str) -> None:
     with pytest.raises(ElError) as caught:

@@ -1,4 +1,4 @@
-"""The magics in a real kernel: cells that are run again, out of order, after a restart, and the notebook's own names."""
+"""The magics in a real kernel: cells run again, out of order, after a restart, and the notebook's own names."""
 
 from __future__ import annotations
 
