@@ -177,7 +177,7 @@ def call(session: Session, op: Op, door: str, values: dict[str, Any], words: dic
                 session.variables.pop(f"v{k}", None)
     else:
         line = f"{op.name} " + " ".join(f"{name}={word}" for name, word in words.items())
-        session.run(line if door == "statement" else f"attempt:\n    {line}\nelse why:\n    print why")
+        session.run(line if door == "statement" else f"attempt:\n    {line}\nelse:\n    print error")
 
 
 def trial(session: Session, op: Op, number: str, figures: Figures) -> bool:

@@ -9,6 +9,7 @@ Source: https://huggingface.co/docs/safetensors, and the index files that transf
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +36,7 @@ def check_whole(path: Path) -> None:
     raise CheckpointError(
         f"{path} is one of {int(match[3])} files of a model: alone it is a part of one",
         hint=f"load {index.name}, which names them all"
-        if index.exists()
+        if os.path.exists(index)
         else f"load {index.name}, which belongs beside it and names them all (it is not there)",
     )
 
@@ -68,7 +69,7 @@ def shards_of(path: Path) -> dict[Path, list[str]]:
     if len(shards) > _MOST_SHARDS:
         raise CheckpointError(f"{path} names {len(shards):,} files; at most {_MOST_SHARDS:,} are read")
     for shard, names in shards.items():
-        if not shard.is_file():
+        if not os.path.isfile(shard):  # (a name that is too long is none, and no OSError)
             raise CheckpointError(
                 f"{path}: {shard.name} is not there; '{names[0]:.200}' and {len(names) - 1} other tensors are in it",
                 hint="copy or download it to the same folder",
