@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from findings import Figures, add_options
 from safetensors.torch import save as to_bytes
@@ -251,6 +252,11 @@ def samples(folder: Path) -> list[Kind]:
     }  # fmt: skip
     for name, zipped in (("new.pt", True), ("old.pt", False)):
         torch.save({"model_state": weights, "epoch": 3}, folder / name, _use_new_zipfile_serialization=zipped)
+    np.savez(folder / "arrays.npz", **{name: tensor.numpy() for name, tensor in weights.items()})
+    shards = {name: f"m-0000{1 if '.0.' in name else 2}-of-00002.safetensors" for name in weights}
+    for shard in set(shards.values()):
+        (folder / shard).write_bytes(to_bytes({n: t for n, t in weights.items() if shards[n] == shard}))
+    (folder / "m.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": shards}))
     concept = {"name": "mood", "states": [torch.ones(16)], "centroid": torch.ones(16), "layer": 0}
     torch.save({"concepts": {"mood": concept}, "model_state": weights}, folder / "published.pt")
     log = journal.Journal(folder, folder)
@@ -277,6 +283,8 @@ def samples(folder: Path) -> list[Kind]:
         Kind("weights", ".safetensors", to_bytes(weights), model),
         Kind("weights .pt", ".pt", take("new.pt"), model),
         Kind("weights .pt, old format", ".pt", take("old.pt"), model),
+        Kind("weights .npz", ".npz", take("arrays.npz"), model),
+        Kind("index of shards", ".index.json", take("m.safetensors.index.json"), model),
         Kind("published .pt", ".pt", take("published.pt"), published.read_published),
         Kind("concept .json", ".json", take("concept.json"), lambda path: text.import_concept(str(path)), resealed),
         Kind("concept .safetensors", ".safetensors", take("concept.safetensors"),

@@ -8,7 +8,10 @@ path) and print it; any other exception is a defect of this package.
 
 from __future__ import annotations
 
+import re
+
 _LONGEST = 1500
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 class ElError(Exception):
@@ -22,6 +25,7 @@ class ElError(Exception):
     def __init__(self, message: str, *, hint: str = "", code: str | None = None) -> None:
         if len(message) > _LONGEST:  # it quotes a file, and the file is made of nothing else
             message = f"{message[:_LONGEST]}…"
+        message, hint = _printable(message), _printable(hint)
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -30,6 +34,11 @@ class ElError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+def _printable(text: str) -> str:
+    """Halves of characters cannot be printed: they are written as the language writes them, ``\\u{d800}``."""
+    return _HALVES.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", text)
 
 
 class CheckpointError(ElError):

@@ -15,7 +15,7 @@ from energylang.ops import TABLE
 from energylang.results import Result
 from energylang.run.doors import run_text
 from energylang.signature import types as t
-from energylang.signature.coerce import as_basin, suggestion
+from energylang.signature.coerce import as_basin, describe, suggestion
 from energylang.signature.declaration import Op
 from energylang.signature.values import Layer, parse_reference
 from energylang.workspace.workspace import Workspace
@@ -40,7 +40,7 @@ class Session(Workspace):
     ) -> None:
         super().__init__(base, threads)
         if model is not None:
-            self.execute(TABLE["load"], {"model": str(model)})
+            self.execute(TABLE["load"], {"model": model})
 
     def __repr__(self) -> str:
         return f"Session({self.model.spec!r})" if self.has_model else "Session()"
@@ -54,6 +54,8 @@ class Session(Workspace):
 
         Variables and procedures stay for the next call. Raises ``ScriptError`` with the diagnostics.
         """
+        if not isinstance(text, str):
+            raise ElError(f"a script is a text, not {describe(text)}", code="EL201")
         return run_text(self, text, name=name)
 
 

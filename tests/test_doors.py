@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import shutil
+import subprocess
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -187,3 +191,26 @@ def test_lists_in_the_history_read_back_as_what_they_were() -> None:
     again = Session("planted:64x4")
     again.run(f"survey L0\n{statement}")
     assert again.guards().protected == session.guards().protected
+
+
+@pytest.mark.parametrize(
+    ("name", "pack", "words"),
+    [
+        ("t.txt", lambda text: text.encode("utf-16"), ["iconv", "-f", "UTF-16", "-t", "UTF-8"]),
+        ("t.txt", lambda text: gzip.compress(text.encode()), ["gzip", "-dc"]),
+        ("t.txt.gz", lambda text: gzip.compress(text.encode()), ["gunzip", "-c"]),
+    ],
+)
+def test_who_follows_the_advice_gets_on(
+    tmp_path: Path, name: str, pack: Callable[[str], bytes], words: list[str]
+) -> None:
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"{words[0]} is not there")
+    (tmp_path / name).write_bytes(pack("Thank you so much.\n" * 3))
+    session = Session("tiny", base=tmp_path)
+    with pytest.raises(ElError) as caught:
+        session.capture_file(0, "polite", name)
+    assert words[0] in caught.value.message + caught.value.hint
+    with (tmp_path / "plain.txt").open("wb") as file:
+        subprocess.run([*words, name], cwd=tmp_path, stdout=file, check=True)
+    assert session.capture_file(0, "polite", "plain.txt").name == "polite"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import ModuleType
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,3 +63,49 @@ def undo_all(statements: list[str], model: str) -> None:
     assert session.state is state
     travel_to(session, node)
     assert (session.staged_hash(), session.live_hash()) == there
+
+
+def test_every_place_means_what_it_meant_and_surveys_find_the_same(
+    script: Callable[[str], ModuleType],
+) -> None:
+    figures = script("walks").walks(24, 5, "24")
+    assert figures.findings == []
+    assert figures.outcomes["surveys compared"] > 60
+    assert figures.outcomes["load: done"] > 3
+
+
+@pytest.mark.slow
+def test_the_same_with_a_model_that_reads_text(script: Callable[[str], ModuleType]) -> None:
+    figures = script("walks").walks(4, 5, "tiny")
+    assert figures.findings == []
+
+
+@pytest.mark.parametrize(("model", "layer"), [("planted:64x4", 0), ("tiny", 3)])
+def test_a_survey_is_a_function_of_the_state(model: str, layer: int) -> None:
+    """Bit for bit, the duration apart: twice, with other surveys between, and after a way there and back."""
+    session = Session(model)
+    session.run("set max_changed 1.0")
+    for seed in (
+        45,
+        7,
+    ):  # on tiny, what the second of these leaves has basins near the bound of what is merged
+        session.inject(layer, seed, strength=0.3, force=True, reason="test")
+    here = session.timeline.current
+
+    def found() -> dict[str, object]:
+        return {**session.survey(layer).to_dict(), "elapsed": 0.0}
+
+    first = found()
+    assert first["installed_starts"]
+    assert found() == first
+    session.survey(layer, seed=5)
+    session.survey(layer, inits=31, seed=9)
+    assert found() == first
+    session.undo(2)
+    found()
+    session.redo(2)
+    assert found() == first
+    session.goto(0)
+    session.survey(layer, seed=3)
+    session.goto(here.id)
+    assert found() == first

@@ -155,7 +155,7 @@ def _of_another_model(walk: Walk, value: Any, place: ast.Expr) -> None:
 def _still_there(walk: Walk, value: Any, place: ast.Expr) -> bool:
     """EL302 for a number of a layer, and for a layer, or a basin's or a neuron's, out of a variable: since these were
     written down, where they are reported if they are missing, another model may have been loaded."""
-    header = walk.model.header
+    header = walk.model.fewest
     layer = value if isinstance(value, int) else value.index if isinstance(value, Layer) else value.layer
     if header is None or 0 <= layer < len(header.dims) or not walk.model.reachable:
         return True
@@ -662,7 +662,9 @@ def needs_model(walk: Walk, span: Span, what: str) -> None:
     elif not walk.model.on_every_path:
         walk.problems.add("EL301", f"{what} needs a model, and on some way to here none is loaded", span,
                           help="load one before the branch, or in every branch")  # fmt: skip
-        walk.model = replace(SOME_MODEL.with_values(walk.facts), header=walk.model.header)
+        walk.model = replace(
+            SOME_MODEL.with_values(walk.facts), header=walk.model.header, least=walk.model.least
+        )
 
 
 def check_layer(walk: Walk, value: Argument, place: ast.Expr | None) -> None:
@@ -684,8 +686,8 @@ def check_layer(walk: Walk, value: Argument, place: ast.Expr | None) -> None:
 
 
 def layer_exists(walk: Walk, index: int, span: Span) -> None:
-    header = walk.model.header
-    if header is None:  # it may be kept until a model is known
+    header = walk.model.fewest
+    if walk.model.header is None:  # it may be kept until a model is known
         walk.most_layers = max(walk.most_layers, index + 1)
     if index < 0:
         walk.problems.add("EL302", f"there is no layer {index}", span, help="layers are numbered from L0")
@@ -696,7 +698,8 @@ def layer_exists(walk: Walk, index: int, span: Span) -> None:
         walk.missing.add((index, header.spec))
     count = len(header.dims)
     has = "one layer, L0" if count == 1 else f"layers L0 to L{count - 1}"
-    walk.problems.add("EL302", f"there is no L{index}: {header.spec} has {has}", span)
+    may = "" if walk.model.header is not None else ", and on some way it is what is loaded here"
+    walk.problems.add("EL302", f"there is no L{index}: {header.spec} has {has}{may}", span)
 
 
 def part_exists(walk: Walk, node: ast.PartRef) -> None:

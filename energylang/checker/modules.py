@@ -6,6 +6,7 @@ procedures and constants only, so importing one does nothing by itself.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,7 +71,7 @@ class Modules:
         """The module's source, or what is wrong with its file."""
         beside = (base or Path()) / f"{name}.el"
         try:
-            if beside.is_file():
+            if os.path.isfile(beside):
                 return Source(decode(read_bytes(beside, MAX_SCRIPT_BYTES)), str(beside), beside.parent)
             shipped = folder("stdlib").joinpath(f"{name}.el")
             if shipped.is_file():

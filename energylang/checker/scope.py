@@ -18,7 +18,8 @@ from .facts import NOTHING, UNKNOWN, Facts, replace
 
 @dataclass(frozen=True)
 class ModelState:
-    """Is a model loaded here, and which? ``header`` is ``None`` when that is not known before the run.
+    """Is a model loaded here, and which? ``header`` is ``None`` when that is not known before the run; where it is one
+    of several that are known, ``least`` is the one with the fewest layers: what it lacks may be missing.
 
     ``reachable`` is false behind a ``return``: no path comes from there. ``facts`` is what is known about the
     session with this model.
@@ -29,6 +30,12 @@ class ModelState:
     on_every_path: bool = True
     reachable: bool = True
     facts: Facts = NOTHING
+    least: ModelHeader | None = None
+
+    @property
+    def fewest(self) -> ModelHeader | None:
+        """The model with the fewest layers among those that may be loaded here; ``None`` where one is not known."""
+        return self.header or self.least
 
     def with_values(self, facts: Facts) -> ModelState:
         """The same, with the known values of variables from ``facts``."""
@@ -41,14 +48,18 @@ class ModelState:
         if not self.reachable:
             return other
         header = self.header if self.header == other.header else None
+        mine, others = self.fewest, other.fewest
+        least = min((mine, others), key=lambda each: len(each.dims)) if mine and others else None
         return ModelState(
             self.loaded or other.loaded,
             header,
             self.on_every_path and other.on_every_path and self.loaded == other.loaded,
             facts=self.facts.join(other.facts),
+            least=None if header is not None else least,
         )
 
 
+_DEEPEST = 16  # lists in lists that are looked at
 NO_MODEL = ModelState(False)
 SOME_MODEL = ModelState(True, facts=UNKNOWN)
 """A model of which nothing is known."""
@@ -251,7 +262,7 @@ class Call:
     shape: t.Type | None = None  # what the file that is read here held when it was checked
 
 
-def type_of_value(value: Any) -> t.Type:
+def type_of_value(value: Any, depth: int = 0) -> t.Type:
     """The static type of a value that a session already holds."""
     if isinstance(value, bool):
         return t.BOOL
@@ -265,9 +276,11 @@ def type_of_value(value: Any) -> t.Type:
     if isinstance(value, results.Result):
         return t.record(type(value))
     if isinstance(value, list | tuple):
+        if depth > _DEEPEST:  # Python put it there: no operation takes it
+            return t.list_of(t.ANY)
         kind: t.Type | None = t.NEVER
         for item in value:
-            kind = t.join(kind, type_of_value(item)) if kind is not None else None
+            kind = t.join(kind, type_of_value(item, depth + 1)) if kind is not None else None
         return t.list_of(kind or t.ANY)
     if value is None:
         return t.NONE

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from energylang.diagnostics import Diagnostic
 from energylang.diagnostics.visible import as_json
 from energylang.errors import ElError
+from energylang.signature.settings import MAX_THREADS
 from energylang.version import __version__
 
 from . import limits, tools
@@ -128,8 +129,8 @@ def _parser(word: str) -> argparse.ArgumentParser:
 
 def _threads(text: str) -> int:
     count = int(text)
-    if not 1 <= count <= 1024:
-        raise argparse.ArgumentTypeError("1 to 1024")
+    if not 1 <= count <= MAX_THREADS:
+        raise argparse.ArgumentTypeError(f"1 to {MAX_THREADS}")
     return count
 
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -271,7 +272,7 @@ def bare_weights(session: Session, path: str) -> bool:
     """Take the weights of a .pt file that holds no inverse temperatures, as the published package does: every layer is
     read at β = 7. ``False`` for any other file, which ``load`` reads."""
     source = located(path, session.base)
-    if source.suffix not in (".pt", ".pth") or not source.is_file():
+    if source.suffix not in (".pt", ".pth") or not os.path.isfile(source):
         return False
     found = read_tensors(source)
     blocks = hopfield_blocks(found)

@@ -45,6 +45,7 @@ _CHUNK = 8 * MIB
 _STALE_SECONDS = 60.0
 _SHORTENED = 80  # characters of the target's name in that of its temporary file
 _SEAL = "sha256"
+_HELD_FOLDERS = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -128,6 +129,25 @@ def permitted(path: str | Path, *, write: bool = False) -> Path:
     return real
 
 
+def _check_inside(handle: int, path: str | Path, what: str) -> None:
+    """Raise ``FileError`` (EL541) where what was opened lies outside of the containment: between the look at a path and
+    its opening, somebody may have put a link in its way. Looks at the open file itself, where the system shows where
+    that lies (Linux)."""
+    limit = _containment.get()
+    if limit is None or _aside.get() is not None:
+        return
+    try:
+        there = Path(os.readlink(f"/proc/self/fd/{handle}"))
+    except OSError:
+        return
+    if not there.is_relative_to(limit.folder) and (what == "write" or not there.is_relative_to(_PACKAGE)):
+        raise FileError(
+            f"the script may not {what} {path}: it lies outside of {limit.folder}",
+            hint="a link was put in its way while the script ran",
+            code="EL541",
+        )
+
+
 def located(path: str, base: Path | None) -> Path:
     """Where a path of a script points: relative ones are seen from ``base`` (``None``: the working directory)."""
     try:
@@ -164,6 +184,7 @@ def opened(path: str | Path) -> Iterator[BufferedReader]:
         raise OSError(errno.EINVAL, str(error), str(path)) from None
     with os.fdopen(handle, "rb") as file:
         _regular(os.fstat(file.fileno()), real)
+        _check_inside(file.fileno(), path, "read")
         yield file
 
 
@@ -188,7 +209,7 @@ def read_text(path: str | Path, most: int = MAX_TEXT_BYTES) -> str:
 _OTHERS = {
     b"\xff\xfe": ("UTF-16", "iconv -f UTF-16 -t UTF-8 converts it"),
     b"\xfe\xff": ("UTF-16", "iconv -f UTF-16 -t UTF-8 converts it"),
-    b"\x1f\x8b": ("compressed by gzip", "gunzip it first"),
+    b"\x1f\x8b": ("compressed by gzip", "gzip -dc (or gunzip) unpacks it"),
     b"PK": ("a zip archive", "unzip it first"),
 }
 
@@ -259,9 +280,10 @@ def check_writable(path: str | Path) -> Path:
             raise FileError(
                 f"{path} cannot be written: there is no folder {folder}", hint=f"mkdir -p {folder}"
             )
-        probe, handle = _create_beside(target)
-        os.close(handle)
-        probe.unlink()
+        with _folder(target, path) as beside:
+            probe, handle = _create_beside(target, beside)
+            os.close(handle)
+            os.unlink(probe, dir_fd=beside)
     except (OSError, ValueError) as error:
         raise _unwritable(path, error, "choose another output path") from None
     return target
@@ -271,13 +293,23 @@ def write_atomic(path: str | Path, data: bytes | Iterable[bytes | memoryview]) -
     """Put ``data``, or its parts one after the other, at ``path`` whole or not at all; see the module's text. Raises
     ``FileError``."""
     target = check_writable(path)
-    temporary: Path | None = None
     try:
-        temporary, handle = _create_beside(target)
+        with _folder(target, path) as folder:
+            _write_in(folder, target, data)
+    except OSError as error:
+        raise _unwritable(path, error, "check the space and permissions") from None
+    _sweep(target)
+
+
+def _write_in(folder: int | None, target: Path, data: bytes | Iterable[bytes | memoryview]) -> None:
+    temporary: str | None = None
+    try:
+        temporary, handle = _create_beside(target, folder)
         try:
             claim(handle)
             with contextlib.suppress(OSError):
-                os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+                mode = stat.S_IMODE(os.stat(target).st_mode)
+                os.chmod(temporary if folder is None else handle, mode)
             for part in (data,) if isinstance(data, bytes) else data:
                 view = memoryview(part)
                 while view:
@@ -285,16 +317,31 @@ def write_atomic(path: str | Path, data: bytes | Iterable[bytes | memoryview]) -
             os.fsync(handle)
         finally:
             os.close(handle)
-        os.replace(temporary, target)
+        if folder is None:
+            os.replace(temporary, target)
+        else:
+            os.replace(temporary, target.name, src_dir_fd=folder, dst_dir_fd=folder)
         temporary = None
         sync_folder(target.parent)
-    except OSError as error:
-        raise _unwritable(path, error, "check the space and permissions") from None
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
-                temporary.unlink()
-    _sweep(target)
+                os.unlink(temporary, dir_fd=folder)
+
+
+@contextlib.contextmanager
+def _folder(target: Path, path: str | Path) -> Iterator[int | None]:
+    """The folder of ``target``, held open in a sandbox, where it was looked at: a link that takes its place later is
+    not followed. ``None`` elsewhere: paths are used."""
+    if _containment.get() is None or not _HELD_FOLDERS:
+        yield None
+        return
+    handle = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _check_inside(handle, path, "write")
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def _unwritable(path: str | Path, error: Exception, hint: str) -> FileError:
@@ -312,11 +359,13 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _create_beside(target: Path) -> tuple[Path, int]:
-    """A new temporary file in the folder of ``target``, which nobody else has or will have."""
-    path = target.with_name(f".{target.name[:_SHORTENED]}.{secrets.token_hex(6)}.tmp")
+def _create_beside(target: Path, folder: int | None = None) -> tuple[str, int]:
+    """A new temporary file in the folder of ``target`` (held open, or by its path), which nobody else has or will have:
+    its path (in the open ``folder``, its name), and its handle."""
+    name = f".{target.name[:_SHORTENED]}.{secrets.token_hex(6)}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    return path, os.open(path, flags, 0o666)
+    path = name if folder is not None else str(target.with_name(name))
+    return path, os.open(path, flags, 0o666, dir_fd=folder)
 
 
 def _sweep(target: Path) -> None:

@@ -2,7 +2,8 @@
 
 The session is the notebook's variable ``session``. ``%load_ext energylang`` makes one if there is none; where there
 is a ``surgeon``, it is the surgeon's. Assign another ``Session`` to it, and the magics work on that one. Where the
-notebook uses that name for something else, it is left alone, and the magics have a session of their own.
+notebook uses that name for something else, it is left alone, and the magics go on with the session they had. Braces
+and dollars belong to the language: IPython puts no Python value in their place.
 
     %el survey L2               the result is displayed, and is the value of the line
     %el survey L0; print "two"  several statements: each is displayed, and the last is the value
@@ -14,10 +15,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from IPython.core.completer import SimpleCompletion, context_matcher
-from IPython.core.magic import Magics, line_cell_magic, magics_class
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from IPython.display import HTML, display
 
 from energylang.compat import BasinSurgeon
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from energylang.syntax import ast
 
 NAME = "session"
-_OWN: WeakKeyDictionary[InteractiveShell, Session] = WeakKeyDictionary()
+#: The session that the magics of a shell used last, and the shells that were told that it has no name there.
+_LAST: WeakKeyDictionary[InteractiveShell, Session] = WeakKeyDictionary()
+_TOLD: WeakSet[InteractiveShell] = WeakSet()
 
 
 def session_of(shell: InteractiveShell) -> Session:
@@ -43,19 +46,24 @@ def session_of(shell: InteractiveShell) -> Session:
     space = shell.user_ns
     found = space.get(NAME)
     if isinstance(found, Session):
+        _LAST[shell] = found
+        _TOLD.discard(shell)
         return found
     surgeon = space.get("surgeon")
-    taken = found is not None
+    taken = NAME in space
+    nameless = shell in _TOLD  # the session that is in use has had no name of the notebook's
     if isinstance(surgeon, BasinSurgeon):
         made = surgeon.session
     else:
-        made = (_OWN.get(shell) if taken else None) or Session()
-    if taken:
-        if shell not in _OWN:
-            print(f"`{NAME}` is a {type(found).__name__} of yours and stays so: %el has a session of its own")
-        _OWN[shell] = made
-    else:
+        made = (_LAST.get(shell) if taken or nameless else None) or Session()
+    if not taken:
         shell.push({NAME: made})
+        _TOLD.discard(shell)
+    elif not nameless:
+        goes = "goes on with the session it had" if made is _LAST.get(shell) else "has a session of its own"
+        print(f"`{NAME}` is a {type(found).__name__} of yours and stays so: %el {goes}")
+        _TOLD.add(shell)
+    _LAST[shell] = made
     return made
 
 
@@ -63,6 +71,7 @@ def session_of(shell: InteractiveShell) -> Session:
 class EnergyMagics(Magics):  # type: ignore[misc]
     """The magics of Energy Language."""
 
+    @no_var_expand  # type: ignore[untyped-decorator]
     @line_cell_magic  # type: ignore[untyped-decorator]
     def el(self, line: str, cell: str | None = None) -> Any:
         """Run Energy Language in the notebook's session: a line, or a cell with the line as its first."""
@@ -160,6 +169,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """``%unload_ext energylang``: the session stays."""
+    _LAST.pop(shell, None)
+    _TOLD.discard(shell)
     with suppress(AttributeError, ValueError):
         shell.Completer.custom_matchers.remove(complete)
     for kind in ("line", "cell"):

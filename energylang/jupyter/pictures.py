@@ -37,7 +37,7 @@ class Picture:
         target = Path(fspath(path)).expanduser()
         kind = target.suffix.removeprefix(".")
         if kind == "html":
-            data = self.figure.to_html(include_plotlyjs=True, full_html=True).encode("utf-8")
+            data = self.figure.to_html(include_plotlyjs=True, full_html=True).encode("utf-8", "replace")
         elif kind in ("png", "svg", "pdf"):
             try:
                 data = self.figure.to_image(format=kind, scale=2 if kind == "png" else 1)

@@ -26,7 +26,7 @@ def stable_generator(*key: object) -> torch.Generator:
     generator in every process (nothing is salted).
     """
     text = "\x1f".join(f"{type(part).__name__}:{part!r}" for part in key)
-    seed = int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:8], "big") >> 1
+    seed = int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big") >> 1
     generator = torch.Generator()
     generator.manual_seed(seed)
     return generator

@@ -113,16 +113,22 @@ class Registry:
         """The centres of the living basins (k, d), in the order of ``alive``; (0, 0) when there are none."""
         return _stacked([basin.centre for basin in self.alive()])
 
-    def observe(self, found: BasinSet) -> tuple[Registry, tuple[int, ...]]:
-        """The registry after a survey, and the id of every row of ``found``."""
+    def observe(
+        self, found: BasinSet, landscape: Landscape | None = None, others: Tensor | None = None
+    ) -> tuple[Registry, tuple[int, ...]]:
+        """The registry after a survey, and the id of every row of ``found``, followed by those of the centres
+        ``others`` (m, d) in its ``landscape``, in which only states of a text have settled."""
         number = self.surveys + 1
-        registry, ids = self._with(found, [replace(seen, seen_in=number) for seen in _measured(found)])
+        rows = _measured(found)
+        if landscape is not None and others is not None:
+            rows += _resting(landscape, others)
+        registry, ids = self._with([replace(seen, seen_in=number) for seen in rows])
         counts = (found.num_starts, found.origin_population, found.num_unsettled)
         return replace(registry, surveys=number, last=counts), ids
 
     def meet(self, found: BasinSet) -> tuple[Registry, tuple[int, ...]]:
         """The registry with basins that were met by the way, which is no survey; and the id of every row."""
-        return self._with(found, _measured(found))
+        return self._with(_measured(found))
 
     def installed(self, found: BasinSet) -> tuple[Registry, int]:
         """The registry with the one basin of ``found``, which an edit has installed; and its id."""
@@ -142,12 +148,13 @@ class Registry:
             return f"{basin.population} starts before the edit"
         return "not met by the last survey" if basin.seen_in else "met by no survey yet"
 
-    def _with(self, found: BasinSet, fresh: list[KnownBasin]) -> tuple[Registry, tuple[int, ...]]:
-        """The registry with the rows of ``found`` as the basins ``fresh`` in it, and their ids."""
+    def _with(self, fresh: list[KnownBasin]) -> tuple[Registry, tuple[int, ...]]:
+        """The registry with the basins ``fresh``, which have no ids yet, in it, and their ids."""
         match: dict[int, int] = {}
-        if self.basins and len(found):
-            known = _stacked([basin.centre for basin in self.basins]).to(found.centres)
-            match = {j: i for i, j in best_matching(gram(known, found.centres), SAME)}
+        if self.basins and fresh:
+            centres = _stacked([seen.centre for seen in fresh])
+            known = _stacked([basin.centre for basin in self.basins]).to(centres)
+            match = {j: i for i, j in best_matching(gram(known, centres), SAME)}
         basins = list(self.basins)
         ids: list[int] = []
         next_id = self.next_id
@@ -182,19 +189,12 @@ class Registry:
         if lost:
             gone = _stacked([self.basins[place].centre for place in lost]).to(centres)
             back = {j: lost[i] for i, j in best_matching(gram(gone, centres), SAME)}
-        columns = zip(
-            centres,
-            lyapunov(landscape, centres).tolist(),
-            residual(landscape, centres).tolist(),
-            spectrum(landscape, centres)[0].tolist(),
-            strict=True,
-        )
         basins, ids, next_id = list(self.basins), [], self.next_id
-        for j, (centre, energy, gap, radius) in enumerate(columns):
-            seen = KnownBasin(next_id, centre, 0, energy, gap, radius, "alive", None, 0.0, centre)
+        for j, row in enumerate(_resting(landscape, centres)):
+            seen = replace(row, id=next_id)
             if j in back:
                 old = basins[back[j]]
-                drift = _drift(old.found_at, centre)
+                drift = _drift(old.found_at, seen.centre)
                 seen = replace(seen, id=old.id, drift=drift, found_at=old.found_at)
                 basins[back[j]] = seen
             else:
@@ -278,6 +278,23 @@ def _measured(found: BasinSet) -> list[KnownBasin]:
     return [
         KnownBasin(-1, centre, population, energy, gap, radius, "alive", None, 0.0, centre)
         for centre, population, energy, gap, radius in columns
+    ]
+
+
+def _resting(landscape: Landscape, centres: Tensor) -> list[KnownBasin]:
+    """Centres (m, d) that no start has reached as living basins without an id (−1)."""
+    if not len(centres):
+        return []
+    columns = zip(
+        centres,
+        lyapunov(landscape, centres).tolist(),
+        residual(landscape, centres).tolist(),
+        spectrum(landscape, centres)[0].tolist(),
+        strict=True,
+    )
+    return [
+        KnownBasin(-1, centre, 0, energy, gap, radius, "alive", None, 0.0, centre)
+        for centre, energy, gap, radius in columns
     ]
 
 

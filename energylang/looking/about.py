@@ -22,4 +22,6 @@ def about(header: ModelHeader) -> results.Info:
         neurons=max(header.neurons, default=0),
         heads=max(header.heads, default=0),
         context=header.context,
+        blocks=header.blocks,
+        kept=header.kept,
     )

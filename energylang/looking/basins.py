@@ -28,7 +28,7 @@ from energylang.signature.values import BasinRef, ConceptName, Seed
 from energylang.workspace.named import fresh_registry, keep_registry, state_of
 from energylang.workspace.workspace import Workspace
 
-from .tokens import Reading, has_tokens, heldout, placed, staged_states
+from .tokens import Reading, gathered, has_tokens, heldout, placed, staged_states
 
 if TYPE_CHECKING:
     from energylang.workspace.versions import Version
@@ -189,12 +189,12 @@ def check_room(count: int, landscape: Landscape) -> None:
 
 
 def installed_centres(ws: Workspace, layer: int) -> list[Tensor]:
-    """Centres (d,) of the living basins that edits, or the fit of the landscape, have installed."""
+    """Where the basins (d,) lie that edits have installed: as they were when the staged weight was made, so that what a
+    survey finds does not depend on who has looked before. Of a landscape that was fitted: the living ones it has."""
     version = ws.staged(layer)
     if ws.fitted(layer) is not None:
         return [basin.centre for basin in version.registry.alive() if basin.installed]
-    found = [version.registry.get(id) for id in version.installed]
-    return [basin.centre for basin in found if basin is not None and basin.status == "alive"]
+    return list(version.starts.values())
 
 
 @dataclass(frozen=True)
@@ -228,23 +228,24 @@ def learn(ws: Workspace, layer: int, found: BasinSet) -> Surveyed:
     """Take what the starts of a survey ``found`` in the staged landscape into the registry; in a text model settle the
     held-out tokens too, and take in what only they reach.
 
-    Basins that are new get their numbers in the order of the result.
+    Basins that are new get their numbers in the order of the result. What is seen depends on the staged weight, the
+    settings and the text alone; what was known before decides only which number a basin has.
     """
     version, landscape = ws.staged(layer), ws.landscape_of(layer)
     registry = fresh_registry(ws, version)
     new = registry.next_id
-    registry, ids = registry.observe(found)
-    keep_registry(ws, version, registry, surveyed=True)
     if not has_tokens(ws):
+        registry, ids = registry.observe(found)
+        keep_registry(ws, version, registry, surveyed=True)
         return Surveyed(_seen(ws, layer, found, ids, (), {}), None, ids)
     windows = heldout(ws)
     check_room(windows.numel(), landscape)
-    states = staged_states(ws, windows, layer)
-    reading = Reading(windows.tolist(), placed(ws, layer, version, states))
-    registry = fresh_registry(ws, version).with_tokens(reading.visits(), windows.numel())
-    registry, renamed = registry.by_tokens(new)
+    settled, by_id = gathered(ws, layer, found.centres, staged_states(ws, windows, layer))
+    registry, every = registry.observe(found, landscape, settled.fresh)
+    reading = Reading(windows.tolist(), by_id(every))
+    registry, renamed = registry.with_tokens(reading.visits(), windows.numel()).by_tokens(new)
     keep_registry(ws, version, registry, surveyed=True)
-    ids, reading = tuple(renamed.get(id, id) for id in ids), reading.renamed(renamed)
+    ids, reading = tuple(renamed.get(id, id) for id in every[: len(found)]), reading.renamed(renamed)
     visits = reading.visits()
     known = {basin.id: basin for basin in registry.basins}
     reached = set(ids)

@@ -11,7 +11,7 @@ Where nothing is staged and nothing intervenes, both see the same states and so 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from energylang import results
-from energylang.landscape.assign import Placed, assign, place
+from energylang.landscape.assign import Placed, assign, nearest, place
 from energylang.landscape.clusters import cosine_rows
+from energylang.landscape.lineage import KnownBasin
 from energylang.looking.held import standing
 from energylang.models.protocol import Change, Readable
 from energylang.models.states import window_states
@@ -169,26 +170,61 @@ class Passed:
 
 def placed(ws: Workspace, layer: int, version: Version, states: Tensor, *, register: bool = True) -> Found:
     """The basin of each state (n, d) in the landscape of one version of a layer's weight. A basin that has no number
-    gets one; without ``register`` it has none (−1)."""
+    gets one; without ``register`` it has none (−1).
+
+    Where the weight has been surveyed, what that survey met comes first, as it does there; a state near none of it may
+    lie in another basin that is known.
+    """
     landscape = ws.landscape_of(layer, version)
     states = states.to(landscape.weight)
     registry = fresh_registry(ws, version)
     alive = registry.alive()
-    centres = registry.centres().to(states) if alive else states.new_zeros(0, landscape.dim)
+    met = [basin for basin in alive if registry.is_current(basin)] or list(alive)
+    others = [basin for basin in alive if not registry.is_current(basin)] if len(met) < len(alive) else []
+    centres, beside = (_centres(basins, states) for basins in (met, others))
     generator, eps = ws.generator("assign", layer), float(ws.setting("eps"))
-    ids = [basin.id for basin in alive]
+    ids = [basin.id for basin in met]
     if not register:
         index, rest, settled = assign(landscape, centres, states, generator, eps=eps)
-        return _named(Placed(index, rest[:0], rest, settled), ids, centres, states)
+        lost = (settled & rest.any(1) & (index < 0)).nonzero().squeeze(1)
+        near = nearest(rest[lost], beside)
+        index[lost] = torch.where(near < 0, near, near + len(met))
+        ids += [basin.id for basin in others]
+        return named(Placed(index, rest[:0], rest, settled), ids, torch.cat((centres, beside)), states)
     found = place(landscape, centres, states, generator, eps=eps)
     if len(found.fresh):
-        registry, new = registry.with_centres(landscape, found.fresh)
+        near = nearest(found.fresh, beside)
+        registry, new = registry.with_centres(landscape, found.fresh[near < 0])
         keep_registry(ws, version, registry, surveyed=False)
-        ids += new
-    return _named(found, ids, torch.cat((centres, found.fresh)), states)
+        made = iter(new)
+        ids += [others[place].id if place >= 0 else next(made) for place in near.tolist()]
+    return named(found, ids, torch.cat((centres, found.fresh)), states)
 
 
-def _named(found: Placed, ids: Sequence[int], centres: Tensor, states: Tensor) -> Found:
+def _centres(basins: Sequence[KnownBasin], like: Tensor) -> Tensor:
+    """(k, d): where basins lie."""
+    return (
+        torch.stack([basin.centre for basin in basins]).to(like)
+        if basins
+        else like.new_zeros(0, like.shape[1])
+    )
+
+
+def gathered(
+    ws: Workspace, layer: int, centres: Tensor, states: Tensor
+) -> tuple[Placed, Callable[[Sequence[int]], Found]]:
+    """Where the states (n, d) come to rest in a layer's staged landscape, seen from what a survey has just found alone,
+    ``centres`` (k, d): what was known before has no say. Once the centres and the fresh ones have ids, the second value
+    names them."""
+    landscape = ws.landscape_of(layer)
+    states = states.to(landscape.weight)
+    generator, eps = ws.generator("assign", layer), float(ws.setting("eps"))
+    found = place(landscape, centres, states, generator, eps=eps)
+    every = torch.cat((centres, found.fresh))
+    return found, lambda ids: named(found, ids, every, states)
+
+
+def named(found: Placed, ids: Sequence[int], centres: Tensor, states: Tensor) -> Found:
     """``Placed`` by the ``ids`` of the centres (k, d), with the cosine of each state (n, d) to its own."""
     named = (found.index >= 0).nonzero().squeeze(1)
     cosines = states.new_zeros(len(states))

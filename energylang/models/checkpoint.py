@@ -39,7 +39,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from energylang.errors import CheckpointError
 from energylang.files.storage import check_memory, opened, write_atomic
 from energylang.models.dtypes import HALVES, TORCH, all_finite, bytes_held, bytes_of, entries_of, held_as
-from energylang.models.header import header_of, is_pt, parse_spec, pretrained_header
+from energylang.models.header import header_of, is_pt, parse_spec, pretrained_header, read_shard_entries
 from energylang.models.hopfield import sandbox
 from energylang.models.index import LAYOUT_VERSION, TensorEntry, read_index, written_index
 from energylang.models.kinds import kind_named
@@ -47,6 +47,7 @@ from energylang.models.layout import beta_name
 from energylang.models.model import Model
 from energylang.models.protocol import natural_key
 from energylang.models.published import read_tensors
+from energylang.models.shards import check_whole, is_index, shards_of
 from energylang.models.wrapped import unwrapped
 
 SUM_KEY = "sha256"
@@ -79,10 +80,15 @@ def load(
 
         return load_pretrained(spec, path, pretrained_header(spec, path), place, wanted, watch)
     metadata: dict[str, object] = {}
-    if is_pt(path):
+    if is_index(path):
+        found = read_shards(path, wanted)
+        header = header_of(spec, str(path), entries_of(found), metadata)
+    elif is_pt(path):
+        check_whole(path)
         found = read_tensors(path)
         header = header_of(spec, str(path), entries_of(found), metadata)
     else:
+        check_whole(path)
         entries, metadata = read_index(path)
         entries = entries if metadata else unwrapped(str(path), entries)
         header = header_of(spec, str(path), entries, metadata)  # refuses before anything large is read
@@ -233,6 +239,17 @@ def _digest(name: str, tensor: Tensor, *, anew: bool = False) -> bytes:
 
 
 # ------------------------------------------------------------------------------------- helpers
+
+
+def read_shards(path: Path, wanted: torch.dtype | None = None) -> dict[str, Tensor]:
+    """The tensors of all files that an index names. Their shapes are looked at before any of them is read."""
+    header_of(str(path), str(path), read_shard_entries(path), {})
+    found: dict[str, Tensor] = {}
+    for shard in shards_of(path):
+        found.update(
+            read_tensors(shard) if is_pt(shard) else read_tensors_of(shard, read_index(shard)[0], wanted)
+        )
+    return unwrapped(str(path), found)
 
 
 def read_tensors_of(

@@ -10,7 +10,8 @@ anything is loaded. This module answers from the *specification* alone:
     path.safetensors        the JSON header of the file, checked against the length of the file
     folder, path.gguf       a pretrained transformer: its config.json, or the beginning of the file
     smollm2, hf:ORG/NAME    the same, from the caches of this machine
-    path.pt, path.pth       the only case that imports torch (lazily, weights only)
+    path.pt, path.pth, .npz the only cases that import torch (lazily, weights only)
+    x.index.json            a model in several files, which it names
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -31,6 +32,7 @@ from energylang.models.described.places import PUBLISHED, hub_folder, is_hub, pu
 from energylang.models.index import PT_SUFFIXES, TensorEntry, check_file, read_index
 from energylang.models.kinds import kind_named
 from energylang.models.layout import MAX_DIMENSION, check_dimension, weight_name
+from energylang.models.shards import check_names, check_whole, is_index, shards_of
 from energylang.models.wrapped import unwrapped
 
 #: Most layers of a sandbox, and most weights of it in all (1 GiB in float32).
@@ -38,10 +40,13 @@ MAX_SANDBOX_LAYERS = 64
 MAX_SANDBOX_WEIGHTS = 2**28
 FORMS = (
     "a bundled name, 'random:256', 'random:256x4' (four layers), 'planted:256x20' (20 patterns), "
-    "smollm2, hf:ORG/NAME, a folder of a Hugging Face model, or the path of a .gguf, .safetensors, .pt or .pth file"
+    "smollm2, hf:ORG/NAME, a folder of a Hugging Face model, or the path of a .gguf, .safetensors, .pt, .pth, .npz or "
+    ".index.json file"
 )
 
 
+_BLOCK = re.compile(r"(?:^|\.)(?:layers|h|blocks|blk)\.(\d+)\.")
+_CALLED = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
 _RANDOM = re.compile(r"(?:random:|__random_)(\d{1,9})(?:x(\d{1,9}))?")
 _PLANTED = re.compile(r"planted:(\d{1,9})x(\d{1,9})")
 
@@ -56,7 +61,8 @@ class ModelHeader:
     written); ``degree`` is the ``p`` of the interaction; ``capabilities`` contains ``"landscape"`` when the layers
     are landscapes, ``"memory"`` when they have neurons that answer into a stream, and ``"text"`` when the model reads
     and writes text; ``parameters`` counts trained numbers;
-    ``vocabulary`` is 0 without text.
+    ``vocabulary`` is 0 without text. ``blocks`` are the numbers that the layers' blocks have in the file (0, 1, …
+    unless it is a part of a model), ``kept`` the dtypes in which the file holds its numbers.
     """
 
     spec: str
@@ -71,6 +77,8 @@ class ModelHeader:
     heads: tuple[int, ...] = ()
     context: int = 0
     transposed: bool = False
+    blocks: tuple[int, ...] = ()
+    kept: tuple[str, ...] = ()
 
     def parts(self, kind: str, layer: int) -> tuple[str, int]:
         """What the parts of a kind (N, H) are called, and how many of them a layer has."""
@@ -203,7 +211,19 @@ def header_of(
         context=context if type(context) is int else 0,
         neurons=counts["neurons"],
         heads=counts["heads"],
+        blocks=tuple(_block_of(weight, at) for at, (_, weight) in enumerate(layers)),
+        kept=kept_as(e.dtype for n, e in entries.items() if e.floating and not n.startswith("extra.")),
     )
+
+
+def _block_of(weight: str, at: int) -> int:
+    match = _BLOCK.search(weight)
+    return int(match[1]) if match else at
+
+
+def kept_as(dtypes: Iterable[str]) -> tuple[str, ...]:
+    """The dtypes of a file's numbers as people call them, sorted."""
+    return tuple(sorted({_CALLED.get(dtype, dtype.lower()) for dtype in dtypes}))
 
 
 def sandbox_header(spec: str, dims: tuple[int, ...]) -> ModelHeader:
@@ -217,6 +237,8 @@ def sandbox_header(spec: str, dims: tuple[int, ...]) -> ModelHeader:
         parameters=sum(dim * dim + 1 for dim in dims),
         vocabulary=0,
         weights=tuple(map(weight_name, range(len(dims)))),
+        blocks=tuple(range(len(dims))),
+        kept=("float32",),
     )
 
 
@@ -231,6 +253,9 @@ def read_header(spec: str, base: Path | None = None) -> ModelHeader:
         return pretrained_header(spec, source.path)
     if source.form in ("random", "planted"):
         return sandbox_header(spec, (source.dim,) * (source.count if source.form == "random" else 1))
+    if is_index(source.path):
+        return header_of(spec, str(source.path), read_shard_entries(source.path), {})
+    check_whole(source.path)
     if is_pt(source.path):
         from energylang.models.published import read_entries
 
@@ -238,6 +263,21 @@ def read_header(spec: str, base: Path | None = None) -> ModelHeader:
     entries, metadata = read_index(source.path)
     entries = entries if metadata else unwrapped(str(source.path), entries)
     return header_of(spec, str(source.path), entries, metadata)
+
+
+def read_shard_entries(path: Path) -> dict[str, TensorEntry]:
+    """The tensors of all files that an index names, under the names that this package knows."""
+    found: dict[str, TensorEntry] = {}
+    for shard, promised in shards_of(path).items():
+        if is_pt(shard):
+            from energylang.models.published import read_entries
+
+            entries = read_entries(shard)
+        else:
+            entries, _ = read_index(shard)
+            check_names(path, shard, promised, entries)
+        found.update(entries)
+    return unwrapped(str(path), found)
 
 
 def pretrained_header(spec: str, path: Path) -> ModelHeader:
@@ -254,6 +294,8 @@ def pretrained_header(spec: str, path: Path) -> ModelHeader:
         neurons=(about.neurons,) * about.layers,
         heads=(about.heads,) * about.layers,
         context=about.context,
+        blocks=tuple(range(about.layers)),
+        kept=kept_as(about.dtypes),
     )
 
 
@@ -266,4 +308,4 @@ def is_pt(path: Path) -> bool:
             start = file.read(4)
     except OSError:
         return False
-    return start == b"PK\x03\x04" or start[:1] == b"\x80"
+    return start in (b"PK\x03\x04", b"\x93NUM") or start[:1] == b"\x80" or start[:2] == b"\x1f\x8b"

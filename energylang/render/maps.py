@@ -61,7 +61,7 @@ def page(found: results.LandscapeMap) -> bytes:
         title=f"L{found.layer}: {known_basins(found)} ({found.method})", template="plotly_white"
     )
     text: str = figure.to_html(include_plotlyjs=True, full_html=True, div_id=f"landscape-L{found.layer}")
-    return text.encode("utf-8")
+    return text.encode("utf-8", "replace")
 
 
 def image(found: results.LandscapeMap) -> bytes:

@@ -29,6 +29,10 @@ def info(info: results.Info) -> RenderableType:
         counted = {"neurons": f"{info.neurons:,}"} if info.neurons else {}
         counted["memory"] = f"{4 * info.parameters / 1e6:,.0f} MB in float32"
         parts.append(facts(**counted, heads=str(info.heads), context=f"{info.context:,} tokens"))
+    if info.blocks != tuple(range(len(info.blocks))):
+        parts.append(facts(blocks=", ".join(map(str, info.blocks)), kept=", ".join(info.kept)))
+    elif info.kept not in ((), ("float32",)):
+        parts.append(facts(kept=", ".join(info.kept)))
     parts.append(
         facts(can=", ".join(info.capabilities), hash=short(info.hash) if info.hash else "(not loaded)")
     )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from energylang.errors import FileError
+
 from .base import Result
 
 if TYPE_CHECKING:
@@ -98,8 +100,15 @@ class CausalGraph(Result):
         return "\n".join(nx.generate_graphml(self.to_networkx())) + "\n"
 
     def write(self, path: Path) -> None:
-        """Write the graph as GraphML, DOT or JSON, by the path's ending."""
-        path.write_text(self.text_for(path.suffix), encoding="utf-8")
+        """Write the graph as GraphML, DOT or JSON, by the path's ending. Raises ``FileError``. (The operation's
+        ``save=`` writes a file whole or not at all.)"""
+        try:
+            Path(path).write_bytes(self.text_for(Path(path).suffix).encode("utf-8", "replace"))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise FileError(
+                f"{path} cannot be written: {reason}", hint="choose another output path"
+            ) from None
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ from .base import Result
 class Info(Result):
     """A model: what it is and what it can do. ``neurons`` and ``heads`` count those of a layer's MLP and attention (0:
     none), ``context`` the tokens that are read at once. ``hash`` is empty where only what the model says of itself was
-    read, without its weights."""
+    read, without its weights. ``blocks`` are the numbers of the layers' blocks in the file, ``kept`` the dtypes in
+    which it holds its numbers (half precision is calculated with as float32, and saved as it came)."""
 
     model: str
     kind: str
@@ -26,6 +27,8 @@ class Info(Result):
     neurons: int = 0
     heads: int = 0
     context: int = 0
+    blocks: tuple[int, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ command means the same at the prompt and in a notebook.
 from __future__ import annotations
 
 import difflib
+import math
 import numbers
 import os
 import re
@@ -21,6 +22,9 @@ from energylang.signature.values import BasinRef, ConceptName, Layer, PartName, 
 from .declaration import Op, Param
 
 _AT_LAYER = re.compile(r"(.+)@L(\d{1,9})")
+_DEEPEST = 8  # lists in lists
+_TOO_LARGE = 2**63
+_WRITTEN = (numbers.Number, Layer, BasinRef, PartName, ConceptName, Seed, results.Result, os.PathLike)
 _NAME = re.compile(r"[^\W\d]\w*(-\w+)*")
 RESERVED = frozenset(
     "let print require assert attempt with return import pass if elif else for in def and or not "
@@ -58,20 +62,32 @@ def type_name(value: Any) -> str:
     return type(value).__name__
 
 
-def describe(value: Any) -> str:
-    """A value as it would be written."""
+def describe(value: Any, depth: int = 0) -> str:
+    """A value as it would be written; what the language cannot write (an object of Python's) by its type."""
+    if value is None:
+        return "none"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         return f'"{value}"' if len(value) <= 40 else f'"{value[:37]}…"'
     if isinstance(value, list | tuple):
-        items = (f"@{item.name}" if isinstance(item, ConceptName) else describe(item) for item in value)
+        if depth > _DEEPEST:
+            return "[…]"
+        items = (
+            f"@{item.name}" if isinstance(item, ConceptName) else describe(item, depth + 1) for item in value
+        )
         return f"[{', '.join(items)}]"
     if isinstance(value, results.Record):
-        return "{" + ", ".join(f"{name}: {describe(item)}" for name, item in value.items()) + "}"
+        if depth > _DEEPEST:
+            return "{…}"
+        return "{" + ", ".join(f"{name}: {describe(item, depth + 1)}" for name, item in value.items()) + "}"
     if isinstance(value, results.Result) and not isinstance(value, results.Basin):
         return type(value).__name__.lower()
-    return str(value)
+    if isinstance(value, int) and abs(value) >= _TOO_LARGE:
+        return "a whole number of more than 19 digits"
+    if isinstance(value, _WRITTEN):
+        return str(value)
+    return f"a value of Python's type {type(value).__name__}"
 
 
 def as_statement(op: Op, values: Mapping[str, Any]) -> str:
@@ -115,6 +131,7 @@ def coerce(param: Param, value: Any, *, layer: int | None = None) -> Any:
 
     Raises ``ElError`` with EL201 (type), EL206 (range) or EL208 (choice).
     """
+    _check_size(param, value)
     if value is None and param.default is None:
         return None
     if param.type == t.CHOICE:
@@ -125,7 +142,9 @@ def coerce(param: Param, value: Any, *, layer: int | None = None) -> Any:
     if converted is None:
         raise _wrong_type(param, value)
     for number in converted if isinstance(converted, tuple) else (converted,):
-        if isinstance(number, int | float) and not isinstance(number, bool) and not param.allows(number):
+        if not isinstance(number, int | float) or isinstance(number, bool):
+            continue
+        if not param.allows(number) or math.isinf(number):
             raise ElError(
                 f"`{param.name}` is {number:g}, but must be {param.range_text()}"
                 if param.range_text()
@@ -136,9 +155,29 @@ def coerce(param: Param, value: Any, *, layer: int | None = None) -> Any:
     return converted
 
 
+def _check_size(param: Param, value: Any, depth: int = 0) -> None:
+    """Refuse what no calculation can take: lists in lists without end, and whole numbers of more than 64 bits."""
+    if isinstance(value, list | tuple):
+        if depth > _DEEPEST:
+            raise ElError(
+                f"`{param.name}` is a list that is nested too deeply", code="EL201", hint=param.help
+            )
+        for item in value:
+            _check_size(param, item, depth + 1)
+    large = isinstance(value, numbers.Integral) and not -_TOO_LARGE <= int(value) < _TOO_LARGE
+    if large or (isinstance(value, Seed) and not 0 <= value.seed < _TOO_LARGE):
+        raise ElError(
+            f"`{param.name}` is a whole number beyond what can be calculated with",
+            code="EL206",
+            hint=param.range_text() or f"at most {_TOO_LARGE - 1:,}",
+        )
+
+
 def _wrong_type(param: Param, value: Any) -> ElError:
+    named = describe(value)
+    kind = "" if named.startswith("a value of Python's") else f" ({type_name(value)})"
     return ElError(
-        f"`{param.name}` must be {article(param.type)}, not {describe(value)} ({type_name(value)})",
+        f"`{param.name}` must be {article(param.type)}, not {_shortened(named)}{kind}",
         code="EL201",
         hint=param.help,
     )
@@ -184,8 +223,19 @@ def _choice(param: Param, value: Any) -> Any:
     )
 
 
+def _shortened(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
 def _as_is(value: Any, layer: int | None) -> Any:
     return value
+
+
+def _value(value: Any, layer: int | None) -> Any:
+    """A number or a word, as the setting or the guard that it is meant for will judge it."""
+    if isinstance(value, bool | str):
+        return value
+    return _int(value, layer) if isinstance(value, numbers.Integral) else _float(value, layer)
 
 
 def _int(value: Any, layer: int | None) -> int | None:
@@ -195,7 +245,10 @@ def _int(value: Any, layer: int | None) -> int | None:
 def _float(value: Any, layer: int | None) -> float | int | None:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return None
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # a fraction beyond all numbers of 64 bits
+        return math.inf
 
 
 def _numbers(value: Any, layer: int | None) -> tuple[float, ...] | None:
@@ -401,6 +454,7 @@ _CONVERTERS: Mapping[t.Type, Callable[[Any, int | None], Any]] = {
     t.CONCEPT: _concept,
     t.DIRECTION: _direction,
     t.STEPS: _steps,
+    t.VALUE: _value,
     t.BASINS: _basins,
     t.CONCEPTS: _concepts,
     t.PARTS: _parts,

@@ -13,6 +13,8 @@ from energylang.signature import types as t
 from .declaration import Param
 
 AUTO = "auto"
+MAX_THREADS = 1024
+"""Most torch threads: beyond some thousands, torch ends the process."""
 
 _ALL = (
     Param(

@@ -311,6 +311,7 @@ def _stage(ws: Workspace, made: Draft, edit: Edit) -> Edit:
         if len(found) and float(gram(found.centres[:1], rest)) > SAME:
             registry, basin = registry.installed(found)
             version.own = (*version.own, basin)
+    version.begun(registry)
     keep_registry(ws, version, registry, surveyed=False)
     edit = replace(edit, basin=basin)
     if not (plan.radii and plan.installs):

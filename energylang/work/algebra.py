@@ -272,7 +272,14 @@ def import_concept(ws: Workspace, path: str, name: str | None, layer: int | None
         )
     except (KeyError, TypeError, ValueError):
         raise unreadable(path, "it lacks what a concept has") from None
-    check_name(concept.name)
+    try:
+        check_name(concept.name)
+    except ElError as error:
+        if name is not None:
+            raise
+        raise ElError(
+            f"{path}: {error.message}", code=error.code, hint="name=polite gives it a name of your own"
+        ) from None
     try:
         check_layer(ws.model, concept.layer)
     except ElError as error:

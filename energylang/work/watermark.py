@@ -31,7 +31,7 @@ _WRONG_KEYS = 100
 
 def marks_of(ws: Workspace, layer: int, key: str, marks: int) -> Tensor:
     """(m, d): the sign patterns that a key names in a layer."""
-    secret = hashlib.sha256(key.encode("utf-8")).hexdigest()
+    secret = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
     dim = ws.model.dims[layer]
     drawn = torch.randn(marks, dim, generator=stable_generator("watermark", secret, layer, dim))
     pattern: Tensor = AMPLITUDE * torch.sign(drawn).to(ws.landscape_of(layer).weight)

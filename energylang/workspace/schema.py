@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from energylang.results.rounding import REAL, TOLERANCES
+from energylang.signature.settings import MAX_THREADS
 
 from .sketch import TOLERANCE
 
@@ -51,7 +52,7 @@ RECORD: dict[str, Any] = {
             "required": ["energylang", "python", "torch", "machine"],
             "additionalProperties": {"type": "string"},
         },
-        "threads": {"type": "integer", "minimum": 1},
+        "threads": {"type": "integer", "minimum": 1, "maximum": MAX_THREADS},
         "checkpoint_hash": {**_HASH, "description": "SHA-256 of the weights that the model was loaded with."},
         "final_hash": {**_HASH, "description": "SHA-256 of the weights with everything staged, at the end."},
         "live_hash": {**_HASH, "description": "SHA-256 of the live weights, at the end."},
@@ -89,6 +90,14 @@ RECORD: dict[str, Any] = {
                     },
                     "changes": {**_CHANGES, "description": "After it, where the result holds a hash of weights."},
                     "of": {"description": "The number of the operation that ends.", "type": "integer"},
+                },
+                "if": {"properties": {"operation": {"const": "end"}}},
+                "then": {"required": ["of"]},
+                "else": {
+                    "required": ["arguments", "at", "status"],
+                    "if": {"properties": {"status": {"const": "OK"}}},
+                    "then": {"required": ["digest", "result"]},
+                    "else": {"required": ["error"]},
                 },
             },
         },

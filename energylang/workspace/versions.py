@@ -12,6 +12,7 @@ Memory per edit: ``(m + n)·r`` numbers for a weight (m, n), and a dense keyfram
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -27,7 +28,8 @@ class Version:
 
     ``name`` is the parameter's canonical name, ``factors`` the change since ``parent`` (``None``: the original),
     ``edit`` is the id of the edit that made it (``None``: the original), ``own`` the ids of the basins that it
-    installed itself.
+    installed itself; ``starts`` holds, by id, where the basins that edits have installed lay when it was made (the
+    living ones). A survey begins there, too, whatever has been looked at since.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Version:
         self.registry = Registry()
         self.surveyed = False
         self.own: tuple[int, ...] = ()
+        self.starts: Mapping[int, Tensor] = {}
         self.keyframe: Tensor | None = original if parent is None else None
 
     def after(self, factors: LowRank, edit: int) -> Version:
@@ -57,6 +60,13 @@ class Version:
             found += version.own[::-1]
             version = version.parent
         return tuple(reversed(found))
+
+    def begun(self, registry: Registry) -> None:
+        """Note down where the installed basins lie that are alive as the version is made."""
+        found = ((id, registry.get(id)) for id in self.installed)
+        self.starts = {
+            id: basin.centre for id, basin in found if basin is not None and basin.status == "alive"
+        }
 
     @property
     def root_weight(self) -> Tensor:

@@ -81,7 +81,7 @@ _CLASSES: dict[str, type[Any]] = {
 _NAMES = {
     kind: name for name, kind in _CLASSES.items()
 }  # in files; names of classes may change, these may not
-_OF_VERSION = ("name", "parent", "factors", "edit", "depth", "root", "registry", "surveyed", "own")
+_OF_VERSION = ("name", "parent", "factors", "edit", "depth", "root", "registry", "surveyed", "own", "starts")
 
 
 def written(ws: Workspace, *, all_originals: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -271,6 +271,9 @@ class _Reader:
                 made.update((self._get(key), self._get(part)) for key, part in given["parts"])
             else:
                 self._fill(made, given)
+        for made in self._made.values():
+            if isinstance(made, Version) and made.starts is None:  # the file is older than that field
+                made.begun(made.registry)
         return found
 
     def _fill(self, made: Any, given: dict[str, Any]) -> None:
@@ -278,7 +281,7 @@ class _Reader:
             weight = given["layer"]
             given = {**given, "name": self._names.get(weight, weight)}
         names = _OF_VERSION if isinstance(made, Version) else [item.name for item in fields(made)]
-        later = {} if isinstance(made, Version) else _defaults(type(made))
+        later = {"starts": None} if isinstance(made, Version) else _defaults(type(made))
         for name in names:
             if name in given or name not in later:  # a file may be older than a field
                 object.__setattr__(made, name, self._get(given[name]))

@@ -35,9 +35,9 @@ from energylang.models import checkpoint
 from energylang.models.model import Model
 from energylang.models.protocol import Change, Readable, Settled
 from energylang.models.splice import Spliced
-from energylang.signature.coerce import as_statement, coerce
+from energylang.signature.coerce import as_statement, coerce, describe
 from energylang.signature.declaration import LACKS, NOT_FITTED, Effect, FromSetting, Op
-from energylang.signature.settings import AUTO, DEFAULTS
+from energylang.signature.settings import AUTO, DEFAULTS, MAX_THREADS
 from energylang.signature.values import BasinRef
 
 from .execution import NO_SOLUTION, check_numbers, current_task, outcome, with_layer_of, with_threads
@@ -98,7 +98,14 @@ class Workspace:
     table: Mapping[str, Op] = {}
 
     def __init__(self, base: Path | None = None, threads: int = 1) -> None:
-        self.base = base
+        if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= MAX_THREADS:
+            raise ElError(
+                f"`threads` must be a whole number from 1 to {MAX_THREADS}, not {describe(threads)}",
+                code="EL206" if isinstance(threads, int) else "EL201",
+            )
+        if base is not None and not isinstance(base, str | Path):
+            raise ElError(f"`base` must be a folder, not {describe(base)}", code="EL201", hint='Path("here")')
+        self.base = None if base is None else Path(base)
         self.threads = threads
         self.lock = threading.RLock()
         self.state = State(settings=dict(DEFAULTS))

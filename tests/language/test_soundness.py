@@ -33,6 +33,14 @@ REFUSED = {
         "load random:16x4\nlet l = L3\nif (info).parameters > 5:\n    l = L0\nload random:16\nsurvey l\n",
         [(6, "EL302")],
     ),
+    "a model that may be loaded": (
+        "load random:16x2\nif (info).parameters > 5:\n    load random:16\nsurvey L1\n",
+        [(4, "EL302")],
+    ),
+    "a model that may be loaded in a loop over the layers": (
+        "load random:16x2\nfor l in layers:\n    survey l\n    attempt:\n        load random:16\n",
+        [(3, "EL302")],
+    ),
     "a basin in a variable": (
         "load random:16x4\nlet b = L3.B0\nload random:16\nsurvey L0\nprotect [b]\n",
         [(5, "EL302")],

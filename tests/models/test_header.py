@@ -69,6 +69,8 @@ def test_the_forms_of_a_sandbox() -> None:
         256 * 256 + 1,
         0,
         ("blocks.0.hopfield.W",),
+        blocks=(0,),
+        kept=("float32",),
     )
     assert read_header("random:1").dims == (1,)
     assert read_header("random:8192").dims == (8192,)

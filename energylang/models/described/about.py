@@ -8,6 +8,7 @@ much memory it takes.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -190,7 +191,7 @@ def _shards(folder: Path) -> tuple[Path, ...]:
         names = sorted(set(table.values()))
         if any(Path(name).name != name for name in names):
             raise CheckpointError(f"{folder / INDEX} names files outside of its folder")
-        missing = [name for name in names if not (folder / name).is_file()]
+        missing = [name for name in names if not os.path.isfile(folder / name)]
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise CheckpointError(

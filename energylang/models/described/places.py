@@ -97,18 +97,18 @@ def hub_folder(spec: str) -> Path:
     name, revision = hub_name(spec)
     kept = hub_cache() / f"models--{name.replace('/', '--')}"
     hint = f"`el get {spec}` fetches it; nothing is fetched while a script runs"
-    if not kept.is_dir():
+    if not os.path.isdir(kept):
         raise CheckpointError(f"{name} is not in the cache of the hub ({hub_cache()})", hint=hint)
     pointer = kept / "refs" / revision
     commit = pointer.read_text(encoding="utf-8", errors="replace").strip() if pointer.is_file() else revision
     folder = kept / "snapshots" / commit
-    if not re.fullmatch(r"\w[\w.-]*", commit) or not folder.is_dir():
+    if not re.fullmatch(r"\w[\w.-]*", commit) or not os.path.isdir(folder):
         there = sorted(path.name for path in (kept / "refs").glob("*")) if (kept / "refs").is_dir() else []
         known = f"; it has {', '.join(there)}" if there else ""
         raise CheckpointError(
             f"revision {revision} of {name} is not in the cache of the hub{known}", hint=hint
         )
-    if not (folder / CONFIG).is_file():
+    if not os.path.isfile(folder / CONFIG):
         raise CheckpointError(
             f"{CONFIG} of {name}@{revision} is not in the cache of the hub ({folder})", hint=hint
         )

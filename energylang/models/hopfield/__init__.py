@@ -41,10 +41,17 @@ def layers(where: str, entries: Mapping[str, TensorEntry], config: Mapping[str, 
         layers.append((shape[0], name))
     if not layers:
         raise CheckpointError(
-            f"{where} has no Hopfield layers",
+            f"{where} has no Hopfield layers" + _held(entries),
             hint="a layer is a pair of tensors blocks.N.hopfield.W and blocks.N.hopfield.log_beta",
         )
     return tuple(layers)
+
+
+def _held(entries: Mapping[str, TensorEntry]) -> str:
+    """What there is instead, for an error."""
+    names = sorted(entries)
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f": its tensors are {', '.join(f'{name:.80}' for name in names[:3])}{more}" if names else ""
 
 
 def _check_dtype(where: str, name: str, entry: TensorEntry | None) -> None:
@@ -57,7 +64,10 @@ def _check_dtype(where: str, name: str, entry: TensorEntry | None) -> None:
             f"{where}: '{name}' is kept as {dtype}, which is not read",
             hint="8-bit floating point needs its scales: save it as float16, bfloat16 or float32",
         )
-    raise CheckpointError(f"{where}: '{name}' has dtype {dtype}, not a floating one")
+    raise CheckpointError(
+        f"{where}: '{name}' has dtype {dtype}, not a floating one",
+        hint="weights are kept as float16, bfloat16, float32 or float64",
+    )
 
 
 KINDS = (

@@ -36,7 +36,7 @@ RANK = 16
 
 def generator(*parts: object) -> torch.Generator:
     """A CPU generator whose seed is a hash of ``parts``."""
-    digest = hashlib.sha256("|".join(map(str, parts)).encode()).digest()
+    digest = hashlib.sha256("|".join(map(str, parts)).encode("utf-8", "surrogatepass")).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 

@@ -6,6 +6,7 @@ live ones, in the precision of the files they came from, in one safetensors file
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,12 +27,12 @@ def save(model: Model, target: Path) -> int:
     """Write the model with its live weights into the folder ``target``; the bytes written. The folder must not hold
     another model. Raises ``CheckpointError`` or ``FileError``."""
     source = Path(str(model.metadata["folder"]))
-    if target.exists() and (not target.is_dir() or any(target.glob("*.safetensors"))):
+    if os.path.exists(target) and (not target.is_dir() or any(target.glob("*.safetensors"))):
         raise FileError(
             f"{target} is there already" + (" and holds a model" if target.is_dir() else ""),
             hint="name a new folder",
         )
-    check_writable(target / WEIGHTS if target.is_dir() else target)
+    check_writable(target / WEIGHTS if os.path.isdir(target) else target)
     target.mkdir(parents=True, exist_ok=True)
     total = 0
     for pattern in _COPIED:

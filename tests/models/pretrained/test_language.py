@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from energylang.checker import check
@@ -19,6 +20,7 @@ from energylang.run.interpreter import ScriptError
 from energylang.session import Session
 from energylang.syntax.parser import Source
 
+from .architectures import folder
 from .conftest import Pair
 
 SAD = ["I feel so low today.", "Everything is lost and grey.", "I cried all night.", "Nothing helps me now."]
@@ -306,6 +308,20 @@ def test_records_replay_and_transactions_take_back(session: Session, tmp_path: P
     assert len(session.state.interventions) == 2
     session.run("undo 2")
     assert not session.state.interventions and session.run("status").is_original
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("shard", [None, "20KB"])
+def test_half_precision_is_saved_as_it_came(tmp_path: Path, dtype: torch.dtype, shard: str | None) -> None:
+    made = folder(tmp_path / "m", shard=shard, dtype=dtype)
+    before = {name: value for file in made.glob("*.safetensors") for name, value in load_file(file).items()}
+    session = Session(made, base=tmp_path)
+    assert session.info().kept == (str(dtype).removeprefix("torch."),)
+    assert session.info().blocks == tuple(range(session.model.num_layers))
+    session.save("out")
+    after = load_file(tmp_path / "out" / "model.safetensors")
+    for name, value in before.items():
+        assert torch.equal(after[name], value) and after[name].dtype == dtype
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "gpt_neox", "qwen3", "gemma2"])
