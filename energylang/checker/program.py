@@ -432,6 +432,9 @@ def _with(walk: Walk, node: ast.With) -> None:
     now = facts.now
     if layer is not None and layer != ALL and call is not None and isinstance(call.target, Op):
         now = without_layer(now, before.now, layer)
+        given = {key: fit for key, fit in now.fitted.items() if key != layer}
+        was = before.now.fitted
+        now = replace(now, fitted={**given, layer: was[layer]} if layer in was else given)
     elif call is not None and isinstance(call.target, Op) and _about_layers(call.target):
         now = replace(now, gone=either(now.gone, before.now.gone))  # what was revived is gone again
     gone = {key: loss for key, loss in now.gone.items() if loss.by != id(command)}

@@ -132,6 +132,9 @@ def command(op: Op, /, **instead: str | None) -> str:
     )
 
 
+OF_STREAMS = ("fit", "rewrite")
+"""Operations that landscapes have no use for."""
+
 OPS = list(TABLE.values())
 PARAMS = [(op, param) for op in OPS for param in op.params]
 
@@ -142,7 +145,7 @@ def _name(item: object) -> str | None:
 
 @pytest.mark.parametrize("op", OPS, ids=_name)
 def test_an_operation_with_what_it_needs_checks(op: Op) -> None:
-    assert codes(command(op), "tiny") == []
+    assert codes(command(op), "smollm2" if op.name in OF_STREAMS else "tiny") == []
 
 
 @pytest.mark.parametrize("op", OPS, ids=_name)

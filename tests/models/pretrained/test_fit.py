@@ -283,7 +283,7 @@ def test_a_landscape_may_last_for_a_block(session: Session):
     session.run("with fit L2 basins=4 components=4 tokens=400:\n    survey L2\n    inject L2 42")
     assert not session.has_landscape(2) and session.has_landscape(1)
     session.run(
-        "attempt:\n    fit L3 basins=4 components=4 tokens=400\n    require 1 > 2, \"no\"\nelse:\n    survey L1"
+        'attempt:\n    fit L3 basins=4 components=4 tokens=400\n    require 1 > 2, "no"\nelse:\n    survey L1'
     )
     assert not session.has_landscape(3) and torch.equal(logits(session), before)
 
