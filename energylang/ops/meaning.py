@@ -240,7 +240,8 @@ classify = Op(
     details="A linear probe on the identity of the basin, fitted on one half of the held-out text and judged on the "
     "other, beside the same probe fitted to shuffled basins. labels= names a file of texts and labels of your own "
     "(.json: {label: [texts]}; .csv, .tsv, .jsonl: the fields that column= and label= name): a linear probe on "
-    "the texts' states tells the label of texts it was not fitted to, beside the same with shuffled labels; it works on every layer.",
+    "the texts' states tells the label of texts it was not fitted to, beside the same with shuffled labels; it works "
+    "on every layer.",
     params=(
         LAYER,
         Param("of", t.CHOICE, "what is told", "token", choices=("token", "next")),
