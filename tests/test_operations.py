@@ -48,7 +48,7 @@ def test_example_does_what_it_says_is_shown_and_leaves_no_change_after_undo(
         need_smollm2()
     session = Session(example.on)
     result = session.run(example.script)
-    assert type(result) is op.result
+    assert isinstance(result, op.result) if op.result is Result else type(result) is op.result
     is_object_mapping_json_and_picture(result)
     session.variables["it"] = result
     session.run(f"require {example.check}")
@@ -122,7 +122,10 @@ WORDS = {
     "Basin": "L0.B0",
     "List[Basin]": "L0.B0",
     "List[Concept]": "[@polite]",
+    "Data": "[{here: 1}]",
 }
+FILES = {"read": f'"{Path(__file__).parents[1]}/examples/data/concepts.csv"', "write": '"x.csv"'}
+"""Files that are looked at when a script is checked, and kinds of files that are."""
 
 
 def word(param: Param) -> str:
@@ -140,7 +143,8 @@ def line_of(op: Op, *, all_given: bool) -> str:
     if op.takes_layer_and_target and not all_given:
         given = ["L0", "3" if op.positional[1].type.name == "Direction" else "0"]
     needed = [f"{p.name}={word(p)}" for p in op.params if p.keyword_only and p.required]
-    return " ".join((op.name, *given, *needed))
+    line = " ".join((op.name, *given, *needed))
+    return line.replace(WORDS["Path"], FILES.get(op.name, WORDS["Path"]))
 
 
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)

@@ -360,6 +360,8 @@ def _from_annotation(hint: object) -> Type:
         return FLOAT
     if hint is str:
         return TEXT
+    if hint is typing.Any:  # a cell of a table, whose type is that of its column (`TableOf`)
+        return ANY
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is None and isinstance(hint, type) and issubclass(hint, results.Result):
         return record(hint)

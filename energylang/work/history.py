@@ -122,3 +122,10 @@ def history(ws: Workspace, tree: bool | str) -> results.History:
         beginning=names.get(0, ()),
         tree=bool(tree),
     )
+
+
+def again(ws: Workspace, id: int) -> results.Result:
+    """Run an operation of the history once more; its result."""
+    op, values = ws.timeline.call(id)
+    found: results.Result = ws.execute(op, values)
+    return found

@@ -22,7 +22,8 @@ from energylang.signature.declaration import Op
 from energylang.signature.values import BasinRef, ConceptName, Layer, PartName, Seed
 
 SECRET = "…"
-_LEFT_OUT = ("record", "replay", "read", "write", "plot")  # they do nothing to the session
+_LEFT_OUT = ("record", "replay", "read", "write", "plot", "again")
+"""Operations that do nothing to the session themselves; what `again` runs is written down."""
 
 
 @dataclass

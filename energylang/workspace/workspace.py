@@ -151,8 +151,6 @@ class Workspace:
         given = self._complete(op, values, ready)
         if op.needs_model:
             self.model  # noqa: B018 - says that none is loaded
-        if op.flow.travels == "again":
-            return self._execute(*self.timeline.call(given["id"]), None, None)
         if Effect.TEXT in op.effects:
             self.text  # noqa: B018 - says what is missing
         if Effect.LANDSCAPE in op.needs(given):
