@@ -234,7 +234,7 @@ _ALL = (
         right='load "tiny"\nsurvey L3\n',
     ),
     Code(
-        "EL252",
+        "EL254",
         "a layer without a memory",
         "`rewrite` edits what the neurons of an MLP answer. The layers of a landscape model are no MLPs: what they "
         "have stored are basins.",

@@ -79,7 +79,7 @@ LACKS = {
         "`fit L…` gives a layer one",
     ),
     Effect.MEMORY: (
-        "EL252",
+        "EL254",
         "memory",
         "needs an MLP as a memory, and the layers of {} have none",
         "`redirect`, `inject` and `inject-concept` work on landscapes",

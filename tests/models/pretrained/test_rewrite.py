@@ -157,12 +157,12 @@ def test_replies_from_a_layer_are_those_of_whole_passes(llama: Pair) -> None:
 
 def test_the_checker_knows_what_has_no_memory() -> None:
     found = check(Source('load "tiny"\nrewrite L2 "a b" to="c"\n', "x.el"))
-    assert [problem.code for problem in found.diagnostics if problem.code == "EL252"] == ["EL252"]
+    assert [problem.code for problem in found.diagnostics if problem.code == "EL254"] == ["EL254"]
     made = Session()
     made.load("tiny")
     with pytest.raises(ElError) as raised:
         made.rewrite(2, "a b", to="c")
-    assert raised.value.code == "EL252"
+    assert raised.value.code == "EL254"
 
 
 def test_it_is_shown_and_recorded(session: Session, tmp_path: Path) -> None:
