@@ -47,7 +47,7 @@ def rewritten(
     near: Sequence[str],
 ) -> Rewritten:
     """What adding ``factors`` to the staged weight of a layer does to the answers, and what it costs."""
-    text, weight = ws.text, ws.weight(ws.staged(layer))
+    text, weight = ws.text, ws.weight(ws.memory(layer))
     prompts = [phrase, *same, *near]
     pairs = [
         (text.opened(list(each.phrase)), each.answer) for each in (asked(text, p, to, None) for p in prompts)

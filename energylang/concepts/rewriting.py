@@ -108,7 +108,7 @@ def rewriting(
 ) -> tuple[Draft, int]:
     """The draft of an edit after which the phrase is answered so, and the place of its key in the phrase. Raises
     ``ElError`` EL502 where no query can be made."""
-    text, weight = ws.text, ws.weight(ws.staged(layer))
+    text, weight = ws.text, ws.weight(ws.memory(layer))
     transposed = ws.model.header.transposed
     rows = behind_beginnings(text, given.phrase)
     length = min(len(given.phrase), *map(len, rows))
