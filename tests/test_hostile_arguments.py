@@ -88,7 +88,7 @@ def test_a_number_beyond_all_is_one_message(monkeypatch: pytest.MonkeyPatch) -> 
     session = Session("planted:16x2")
     before = session.staged_hash()
 
-    def beyond(*given: object) -> None:
+    def beyond(*given: object, **named: object) -> None:
         raise OverflowError(34, "Numerical result out of range")
 
     monkeypatch.setattr("energylang.work.observe.find_basins", beyond)
