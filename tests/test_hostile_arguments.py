@@ -82,3 +82,17 @@ def test_numbers_of_numpy_are_written_down_as_numbers(tmp_path: Path) -> None:
     session.inject(np.int64(0), 3, strength=np.float32(0.25))
     session.record("r.json")
     assert Session(base=tmp_path).replay("r.json").identical
+
+
+def test_a_number_beyond_all_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session("planted:16x2")
+    before = session.staged_hash()
+
+    def beyond(*given: object, **named: object) -> None:
+        raise OverflowError(34, "Numerical result out of range")
+
+    monkeypatch.setattr("energylang.work.observe.find_basins", beyond)
+    with pytest.raises(ElError) as caught:
+        session.survey(0)
+    assert caught.value.code == "EL502" and "out of range" in caught.value.message
+    assert session.staged_hash() == before

@@ -17,7 +17,11 @@ from energylang.signature.values import Layer
 
 from .history import State
 
-NO_SOLUTION: type[Exception] = torch.linalg.LinAlgError  # type: ignore[attr-defined]  # it is documented
+#: What numbers raise that have no answer, or one beyond all numbers of 64 bits.
+NO_SOLUTION: tuple[type[Exception], ...] = (
+    torch.linalg.LinAlgError,  # type: ignore[attr-defined]  # it is documented
+    ArithmeticError,
+)
 
 
 def current_task() -> Any:

@@ -173,7 +173,12 @@ class Workspace:
         except BaseException as error:
             self._return_to(mark)
             if isinstance(error, NO_SOLUTION):
-                reason = str(error).removeprefix("torch.linalg.").split(":", 1)[-1].strip()
+                reason = (
+                    str(error.args[-1] if error.args else error)
+                    .removeprefix("torch.linalg.")
+                    .split(":", 1)[-1]
+                    .strip()
+                )
                 raise ElError(
                     f"`{statement}` asks for what has no solution in numbers: {reason}",
                     code="EL502",
