@@ -26,7 +26,7 @@ SCRIPTS = sorted((ROOT / "examples").glob("*.el"))
 REAL = "load smollm2\n"
 
 
-SLOW = ("make_polite",)
+SLOW = ("make_polite", "keep_if_good")
 ON_REAL = [script for script in SCRIPTS if script.stem.endswith("smollm2")]
 
 
