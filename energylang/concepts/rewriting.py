@@ -3,9 +3,11 @@
 The form of the edit is that of ``memory``: ``ΔW = v qᵀ`` on the down-projection, with the query whitened by what is to
 stay as it is. Here
 
-* the **key** is what the neurons do at the last token of the phrase's **subject**, on average behind nothing and behind
-  a few beginnings of held-out text. Where no subject is named, it is the place whose key answers other text least:
-  ``kᵀC⁻¹k`` is one over the mean square of q·a elsewhere, and the place with the largest is taken;
+* the **keys** are what the neurons do at the last token of the phrase's **subject**, on average behind nothing and
+  behind a few beginnings of held-out text, and what they do where the subject begins a line (its first token is often
+  another one there). The first place of a text is left out: it stands for the beginning. Where no subject is named, it
+  is the place whose key answers other text least: ``kᵀC⁻¹k`` is one over the mean square of q·a elsewhere, and the
+  place with the largest is taken;
 * the **value** is found by descent: the answer shall be likely behind the phrase, with and without a beginning. The
   value is kept short, and the descent ends when the answer is likely enough: what is written harder than it must be is
   answered elsewhere, too;
@@ -50,11 +52,13 @@ DOSES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 @dataclass(frozen=True)
 class Answered:
-    """A phrase and its answer, in token ids; ``place`` is that of the key in the phrase, or ``None`` to be chosen."""
+    """A phrase and its answer, in token ids; ``place`` is that of the key in the phrase, or ``None`` to be chosen;
+    ``alone`` is the subject at the beginning of a line (empty without one)."""
 
     phrase: tuple[int, ...]
     answer: tuple[int, ...]
     place: int | None
+    alone: tuple[int, ...] = ()
 
 
 def asked(text: TextModel, phrase: str, to: str, subject: str | None) -> Answered:
@@ -78,7 +82,7 @@ def asked(text: TextModel, phrase: str, to: str, subject: str | None) -> Answere
     same = 0
     while same < min(len(head), len(ids)) and head[same] == ids[same]:
         same += 1
-    return Answered(tuple(ids), tuple(reply), max(0, same - 1))
+    return Answered(tuple(ids), tuple(reply), max(0, same - 1), tuple(text.encode(f"\n{subject.strip()}")))
 
 
 def _joined(phrase: str) -> bool:
@@ -118,8 +122,14 @@ def rewriting(
         place = given.place
         if place is None:
             place = _rarest(along, moment, len(given.phrase) - length)
+        if place == 0 and len(rows) > 1 and len(rows[0]) == len(given.phrase):
+            along = mean_along(text, layer, rows[1:], length)
         key = along[max(0, place - (len(given.phrase) - length))]
-        query = query_of(key, moment).to(weight)
+        keys = key[None]
+        if given.alone:
+            first = text.opened(list(given.alone))
+            keys = torch.cat([keys, mean_along(text, layer, [first], 1)])
+        query = query_of(keys, moment).to(weight)
     except LandscapeError as error:
         raise ElError(error.message, code="EL502", hint=error.hint) from None
     value = _value(ws, layer, weight, key, query, [(row, given.answer) for row in rows])

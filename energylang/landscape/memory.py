@@ -16,19 +16,26 @@ from energylang.landscape.lowrank import LowRank
 
 RIDGE = 0.02
 """What is added to the diagonal of C, in units of its mean: there are never enough activations to know all of it."""
+ALIKE = 0.05
+"""What is added to the diagonal of KC⁻¹Kᵀ, in units of its mean."""
 
 
-def query_of(key: Tensor, moment: Tensor) -> Tensor:
-    """(m,) float64: ``q = C⁻¹k/(kᵀC⁻¹k)`` for a key (m,) and the second moment C (m, m), with a ridge. Raises
-    ``LandscapeError`` where the key is zero or not finite, or C no second moment."""
-    key, moment = key.double(), moment.double()
-    if not bool(torch.isfinite(key).all()) or not bool(key.any()):
+def query_of(keys: Tensor, moment: Tensor) -> Tensor:
+    """(m,) float64: the query that a key (m,) answers with 1 and that activations of second moment C (m, m) answer
+    least, ``q = C⁻¹k/(kᵀC⁻¹k)``, with a ridge on C.
+
+    Of several keys (n, m), rows of K, each is answered with about 1, and on average with 1:
+    ``q ∝ C⁻¹Kᵀ(KC⁻¹Kᵀ + λ)⁻¹1``, where λ is a small part of the mean of KC⁻¹Kᵀ's diagonal: keys that are almost one
+    need not be told apart. Raises ``LandscapeError`` where a key is zero or not finite, or C no second moment."""
+    keys, moment = keys.double(), moment.double()
+    keys = keys if keys.dim() == 2 else keys[None]
+    if not bool(torch.isfinite(keys).all()) or not bool(keys.any(dim=1).all()):
         raise LandscapeError(
             "the key of a memory edit must be finite and not zero",
             code="EL502",
             hint="the layer's neurons answer nothing to these texts",
         )
-    size = len(key)
+    size = keys.shape[1]
     if moment.shape != (size, size) or not bool(torch.isfinite(moment).all()):
         raise LandscapeError(
             f"the second moment must be a finite ({size}, {size}) matrix, got {tuple(moment.shape)}",
@@ -44,9 +51,14 @@ def query_of(key: Tensor, moment: Tensor) -> Tensor:
             code="EL502",
             hint="it is the mean of a·aᵀ over activations",
         )
-    solved = torch.cholesky_solve(key[:, None], root)[:, 0]
-    query: Tensor = solved / (key @ solved)
-    return query
+    solved = torch.cholesky_solve(keys.T, root)  # (m, n)
+    if len(keys) == 1:
+        return solved[:, 0] / (keys[0] @ solved[:, 0])
+    small = keys @ solved
+    eye = torch.eye(len(keys), dtype=small.dtype, device=small.device)
+    mixed = torch.linalg.solve(small + ALIKE * small.diagonal().mean() * eye, torch.ones_like(small[:, 0]))
+    query: Tensor = solved @ mixed
+    return query / (keys @ query).mean()
 
 
 def answer(value: Tensor, query: Tensor, *, transposed: bool) -> LowRank:

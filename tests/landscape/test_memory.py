@@ -52,3 +52,21 @@ def test_what_is_no_key_or_no_moment_is_refused() -> None:
         query_of(drawn(M), torch.eye(M - 1))
     with pytest.raises(LandscapeError, match="positive definite"):
         query_of(drawn(M), -torch.eye(M))
+
+
+def test_several_keys_are_answered_alike_and_one_of_them_is_as_before() -> None:
+    activations, keys = drawn(400, M), drawn(3, M)
+    moment = activations.T @ activations / len(activations)
+    answered = keys.double() @ query_of(keys, moment)
+    assert float(answered.mean()) == pytest.approx(1, abs=1e-9)
+    assert float((answered - 1).abs().max()) < 0.2
+    assert torch.equal(query_of(keys[:1], moment), query_of(keys[0], moment))
+
+
+def test_keys_that_are_almost_one_cost_hardly_more_than_one() -> None:
+    """Told apart exactly, two keys a thousandth apart would need a query a hundred times as long."""
+    activations, key = drawn(400, M), drawn(M)
+    moment = activations.T @ activations / len(activations)
+    pair = torch.stack([key, key + 1e-3 * drawn(M + 1)[:M]])
+    one, two = query_of(key, moment), query_of(pair, moment)
+    assert float(two.norm()) < 1.05 * float(one.norm())

@@ -85,8 +85,10 @@ def test_the_edit_answers_its_key_alone(session: Session) -> None:
     assert pair.place is not None
     rows = behind_beginnings(text, pair.phrase)
     key = mean_along(text, 1, rows, len(pair.phrase))[pair.place].double()
-    query = query_of(key, moment_of(session, 1))
-    answer = delta @ key
+    alone = mean_along(text, 1, [text.opened(list(pair.alone))], 1).double()
+    keys = torch.cat([key[None], alone])
+    query = query_of(keys, moment_of(session, 1))
+    answer = delta @ keys.mean(dim=0)
     # rank one with this query: what it answers to any other vector is in proportion to the query's
     other = torch.randn(len(key), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(delta @ other, answer * (query @ other), atol=1e-4 * float(answer.norm()))
