@@ -78,8 +78,8 @@ fit = Op(
     result=results.Fitting,
     examples=(
         Example(
-            "fit L14\nlet seen = probe L14.B7",
-            "seen.visits > 0 and (status).is_original",
+            "fit L14\nprobe L14.B7",
+            "it.visits > 0 and (status).is_original",
             on="smollm2",
             slow=True,
         ),

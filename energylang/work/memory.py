@@ -18,8 +18,8 @@ def rewrite(
     phrase: str,
     to: str,
     subject: str | None,
-    same: Sequence[str],
-    near: Sequence[str],
+    same: Sequence[str] | None,
+    near: Sequence[str] | None,
     strength: float | None,
     damage: float,
     dose: float | None,
@@ -32,7 +32,9 @@ def rewrite(
     target = f"{phrase} → {to}"
     made, place = rewriting(ws, layer, given, target, damage, dose=dose, strength=strength)
     assert made.proposal is not None  # a memory edit always has room
-    found = rewritten(ws, layer, made.proposal.factors, phrase, to, given, place, tuple(same), tuple(near))
+    found = rewritten(
+        ws, layer, made.proposal.factors, phrase, to, given, place, tuple(same or ()), tuple(near or ())
+    )
     conditions = _done(found, ws.text.token(given.answer[0]))
     drafted = replace(made.edit, conditions=(*made.edit.conditions, *conditions), rewritten=found)
     failed = [condition for condition in conditions if not condition.ok]

@@ -52,9 +52,13 @@ def stream(stream_file: Path) -> Session:
 def test_its_header_says_what_it_is_without_its_weights(stream_file: Path, stream: Session) -> None:
     header = read_header(str(stream_file))
     assert header == stream.model.header
-    assert (header.kind, header.dims, header.capabilities) == ("transformer", (16, 16, 16), {"text"})
+    assert (header.kind, header.dims, header.capabilities) == (
+        "transformer",
+        (16, 16, 16),
+        {"memory", "text"},
+    )
     info = stream.run("info")
-    assert (info.num_layers, info.betas, info.capabilities) == (3, (), ("text",))
+    assert (info.num_layers, info.betas, info.capabilities) == (3, (), ("memory", "text"))
     shown = io.StringIO()
     Console(file=shown, width=110).print(render(info))
     assert "transformer, 3 layers" in shown.getvalue() and "beta" not in shown.getvalue()

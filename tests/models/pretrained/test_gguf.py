@@ -150,7 +150,7 @@ def test_the_header_of_a_file(whole: Path) -> None:
     assert header.neurons == (44,) * 4
     assert header.heads == (4,) * 4
     assert (header.context, header.vocabulary) == (56, 267)
-    assert header.capabilities == {"text", "dialogue"}
+    assert header.capabilities == {"memory", "text", "dialogue"}
     assert header.parameters == sum(p.numel() for p in module("llama", vocab_size=267).parameters())
 
 
@@ -312,7 +312,7 @@ def test_a_file_has_the_tokens_that_were_written(whole: Path, cache: Path) -> No
         ids = library(text, add_special_tokens=False)["input_ids"]
         assert model.text.encode(text) == ids
         assert model.text.decode(ids) == text
-    assert model.header.capabilities == {"text", "dialogue"}
+    assert model.header.capabilities == {"memory", "text", "dialogue"}
     assert model.text.dialogue is not None
 
 

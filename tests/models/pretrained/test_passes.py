@@ -318,7 +318,7 @@ def test_linear_maps_are_transposed_in_gpt2_alone(pair: Pair) -> None:
 
 def test_the_header_agrees_with_what_is_loaded(pair: Pair) -> None:
     config, header = pair.library.config, pair.model.header
-    assert header.capabilities == {"text"}
+    assert header.capabilities == {"memory", "text"}
     assert header.vocabulary == config.vocab_size == pair.text.tokenizer.size
     assert header.heads == (config.num_attention_heads,) * config.num_hidden_layers
     assert header.neurons == tuple(block.neurons for block in decoder_of(pair.text).blocks)
