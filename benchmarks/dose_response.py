@@ -30,7 +30,7 @@ from energylang.session import Session
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "concepts"
 WINDOWS = 8
-TOGETHER = 5  # changes whose replies are sampled in one pass
+TOGETHER = 11  # changes whose replies are sampled in one pass
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,12 @@ def random_pushes(push: Tensor, count: int, seed: int) -> list[Tensor]:
 
 
 def cell(
-    path: Path, layer: int, strengths: list[float], placebos: int, corpora: dict[str, Path]
+    path: Path,
+    layer: int,
+    strengths: list[float],
+    beside: list[float],
+    placebos: int,
+    corpora: dict[str, Path],
 ) -> list[Reading]:
     session = Session()
     session.load("smollm2")
@@ -90,10 +95,11 @@ def cell(
     found = [
         Reading(path.stem, layer, 0.0, before.share, before.log_prob, [], [], 0.0, dict.fromkeys(gauges, 0.0))
     ]
+    print(json.dumps(asdict(found[0])), flush=True)
     for strength in strengths:
         changes = [
             Change(drive={layer: strength * each})
-            for each in [push, *random_pushes(push, placebos, seed=layer)]
+            for each in [push, *random_pushes(push, placebos if strength in beside else 0, seed=layer)]
         ]
         heard = [
             one
@@ -135,7 +141,7 @@ def table(readings: list[Reading]) -> str:
         shares = [share for share in one.share_random if share is not None]
         share = "–" if one.share is None else f"{one.share:.0%}"
         likely = f"{one.log_prob:.2f}".replace("-", "−")
-        if one.strength:
+        if one.log_prob_random:
             spread = statistics.stdev(one.log_prob_random)
             mean = statistics.fmean(one.log_prob_random)
             share += f" ({statistics.fmean(shares):.0%} ± {statistics.stdev(shares):.0%})" if shares else ""
@@ -149,21 +155,65 @@ def table(readings: list[Reading]) -> str:
     return "\n".join(lines)
 
 
+def picture(readings: list[Reading], to: Path) -> None:
+    """For every layer the rise of the log-probability of unseen texts against what it costs on own replies, with the
+    random pushes of the same norm."""
+    import matplotlib.pyplot as plt
+
+    layers = sorted({one.layer for one in readings})
+    names = list(dict.fromkeys(one.concept for one in readings))
+    colours = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
+    figure, axes = plt.subplots(1, len(layers), figsize=(3.4 * len(layers), 3.2), sharey=True, squeeze=False)
+    for axis, layer in zip(axes[0], layers, strict=True):
+        for name, colour in zip(names, colours, strict=False):
+            mine = [one for one in readings if (one.concept, one.layer) == (name, layer)]
+            if not mine:
+                continue
+            before = mine[0].log_prob
+            cost = [one.own for one in mine]
+            axis.plot(
+                cost, [one.log_prob - before for one in mine], "o-", color=colour, label=name, markersize=4
+            )
+            for one in mine[1:]:
+                random = [each - before for each in one.log_prob_random]
+                axis.plot([one.own] * len(random), random, ".", color=colour, alpha=0.35, markersize=3)
+        axis.axhline(0, color="0.6", linewidth=0.8)
+        axis.set_title(f"L{layer}", fontsize=10)
+        axis.set_xlabel("own replies, nats lost a token")
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+    axes[0][0].set_ylabel("unseen texts of the concept,\nrise of log-probability (nats)")
+    axes[0][0].legend(frameon=False, fontsize=8)
+    figure.tight_layout()
+    figure.savefig(to, metadata={"Date": None} if to.suffix == ".svg" else None)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("concepts", type=Path, nargs="*", default=sorted(EXAMPLES.glob("*.csv")))
     parser.add_argument("--layers", type=int, nargs="+", default=[8, 14, 20])
     parser.add_argument("--strengths", type=float, nargs="+", default=[0.5, 1.0])
     parser.add_argument("--placebos", type=int, default=10)
+    parser.add_argument("--beside", type=float, nargs="+", default=[1.0], help="strengths that have placebos")
     parser.add_argument("--corpus", type=Path, nargs="*", default=[], help="text files to read the loss on")
+    parser.add_argument(
+        "--again", type=Path, help="the lines of JSON of an earlier run, instead of measuring"
+    )
+    parser.add_argument("--picture", type=Path, help="draw them, with matplotlib")
     given = parser.parse_args()
     torch.set_num_threads(1)
     corpora = {file.stem: file for file in given.corpus}
     readings: list[Reading] = []
-    with torch.no_grad():
-        for path in given.concepts:
-            for layer in given.layers:
-                readings += cell(path, layer, given.strengths, given.placebos, corpora)
+    if given.again is not None:
+        lines = given.again.read_text(encoding="utf-8").splitlines()
+        readings = [Reading(**json.loads(line)) for line in lines if line.startswith("{")]
+    else:
+        with torch.no_grad():
+            for path in given.concepts:
+                for layer in given.layers:
+                    readings += cell(path, layer, given.strengths, given.beside, given.placebos, corpora)
+    if given.picture is not None:
+        picture(readings, given.picture)
     print(table(readings))
     return 0
 
