@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from energylang.diagnostics.codes import Code
-from energylang.render.operation import operation_text
+from energylang.render.operation import WIDTH, operation_text
 from energylang.results import Record, Result, Table
 from energylang.signature.declaration import Op, default_text
 from energylang.signature.functions import FUNCTIONS, Function
@@ -164,7 +165,7 @@ def list_codes(codes: Mapping[str, Code]) -> None:
 
 
 def show_operation(op: Op) -> None:
-    print(operation_text(op), end="")
+    print(operation_text(op, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)), end="")
 
 
 def show_code(code: Code) -> None:
