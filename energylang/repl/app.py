@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from energylang.syntax import ast
 
 STOPPED = "stopped; the statement that was running left no trace"
+WORTH_TELLING = 5.0  # seconds from which it is said how long a line took
 MENU = 8  # rows that the screen has to have free below the line while a menu is open
 
 
@@ -152,10 +154,12 @@ class Repl:
             return False
 
     def _script(self, text: str) -> bool:
+        from energylang.render.pace import seconds
         from energylang.render.terminal import Screen
 
         from .running import run_line
 
+        began = time.monotonic()
         try:
             with Screen() as screen:
 
@@ -169,6 +173,9 @@ class Repl:
 
                 return run_line(self.engine, text, shown, screen.wait_for, complained, screen.count)
         finally:
+            took = time.monotonic() - began
+            if took >= WORTH_TELLING:
+                show_long(f"({seconds(took)})")
             self._warn()
 
     def _warn(self) -> None:
