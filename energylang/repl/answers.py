@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,8 @@ from energylang.signature.values import BasinRef, parse_reference
 from energylang.workspace.named import centre_of
 from energylang.workspace.workspace import check_layer
 
-from . import journal
+from . import journal, saved
+from .engine import in_force
 from .words import BEGINNING, COMMANDS, END, TYPED
 
 if TYPE_CHECKING:
@@ -131,9 +132,12 @@ def _path(text: str, engine: Engine) -> Path:
 
 
 def _save(text: str, engine: Engine) -> str:
-    engine.session()
+    session = engine.session()
     target = _path(text, engine)
     write_atomic(target, read_bytes(engine.journal.path, MAX_JSON_BYTES))
+    if session.has_model:
+        with suppress(TypeError):  # a variable that cannot be kept: the lines are run again
+            saved.write(saved.beside(target), session, engine.journal.content)
     return f"✓ {target}: `:load-session` takes it up again\n"
 
 
@@ -142,8 +146,8 @@ def _load(text: str, engine: Engine) -> str:
     if path.resolve() != engine.journal.path.resolve() and journal.is_running(path):
         raise ElError(f"{path} is in use by {journal.holder(path)}", code="EL543")
     events = journal.read(path)
-    session = engine.replace(events)
+    session = engine.replace(events, saved.beside(path))
     engine.journal.copy_from(events)
-    place = session.model.spec if session.has_model else "no model"
+    engine.keep(0.0, now=True)
     notes = "".join(f"note: {note}\n" for note in engine.notes)
-    return f"✓ {path}: {place}, {session.timeline.undoable} changes in force\n{notes}"
+    return f"✓ {path}: {in_force(session)}: {engine.taken}\n{notes}"

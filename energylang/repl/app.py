@@ -28,8 +28,8 @@ from energylang.diagnostics.visible import escaped, in_line
 from energylang.errors import ElError
 from energylang.version import __version__
 
-from . import journal
-from .engine import Engine
+from . import journal, saved
+from .engine import Engine, in_force
 from .keys import bindings
 from .lines import PromptHistory, SuggestedLines
 from .prompt import STYLE, message, toolbar
@@ -116,13 +116,16 @@ class Repl:
         run_line(self.engine, first, shown, lambda _: None, _complain)
 
     def _resumed(self, events: list[dict[str, Any]]) -> None:
-        self.engine.start(events)
-        print("the session is being taken up …")
-        session = self.engine.session()
+        from energylang.render.terminal import Screen
+
+        with Screen() as screen:
+            screen.wait_for("taking the session up")
+            self.engine.tell = lambda done, total, what: screen.count(done, total, f"· {what}")
+            self.engine.start(events)
+            session = self.engine.session()
         for note in self.engine.notes:
             print(f"note: {in_line(note)}")
-        where = session.model.spec if session.has_model else "no model"
-        print(f"✓ {in_line(where)}, {session.timeline.undoable} changes in force")
+        print(f"✓ {in_line(in_force(session))}: {self.engine.taken}")
 
     @staticmethod
     def left(text: str) -> bool:
@@ -246,11 +249,16 @@ def start(model: str | None, *, resume: bool, threads: int = 1) -> int:
             raise ElError("there is no session to take up", code="EL530", hint="`el repl` begins one")
         events = journal.read(found)
         base = Path(str(events[0].get("base", base)))
-    engine = Engine(journal.Journal(folder, base, found), base, threads)
+    state = None if found is None else saved.beside(found)
+    engine = Engine(journal.Journal(folder, base, found), base, threads, state)
     try:
         if events is not None:
             engine.journal.copy_from(events)
+            if state is not None and state.is_file():
+                with suppress(OSError):
+                    shutil.copyfile(state, saved.beside(engine.journal.path))
         quoted = None if model is None else 'load "' + model.replace("\\", "\\\\").replace('"', '\\"') + '"'
         return Repl(engine, folder).run(quoted, events)
     finally:
+        engine.leave()
         engine.journal.close()

@@ -1,8 +1,8 @@
 """What Tab and Enter do at the prompt.
 
 Tab only ever goes forward: it takes what all that is offered has in common, then one after the other of what is
-offered, round and round. It never takes back what it gave. Where one thing fits, it is taken and the menu closes, so that the
-next Tab asks what comes after it.
+offered, round and round. It never takes back what it gave. Where one thing fits, it is taken and the menu closes, so
+that the next Tab asks what comes after it.
 """
 
 from __future__ import annotations
