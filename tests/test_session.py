@@ -297,8 +297,9 @@ def test_the_terminal_shows_steps_as_a_bar():
     with screen:
         screen.wait_for("survey-all")
         screen.count(2, 4, "layers")
-        assert screen.waiting is not None
-        assert "2 of 4 layers" in str(screen.waiting.status) and "█" in str(screen.waiting.status)
+        assert screen.running is not None and screen.waiting is not None
+        text = str(screen.running.__rich__())
+        assert "2 of 4 layers" in text and "█" in text
 
 
 def test_the_largest_changes_come_in_an_order_that_rounding_does_not_decide():

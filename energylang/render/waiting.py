@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from energylang.diagnostics.visible import in_line
+
 from .marks import bar
 from .pace import Pace
 
@@ -32,7 +34,7 @@ class Running:
 
     def count(self, done: int, total: int, what: str) -> None:
         if total > 1:
-            self.counted = done, total, what
+            self.counted = done, total, in_line(what)
             self.pace.reached(done, total)
 
     @property

@@ -8,8 +8,9 @@ A journal belongs to the process that writes it, by a lock of the kernel that en
 same one is told who has it. When the disk is full the journal stops where it is whole, and says so once.
 
 Beside it lies the state of the session (``saved``), which covers the lines up to some point. Taking up (``take_up``)
-runs the others, or all, again in a new session: seeded, so with the same results. Of a line that was interrupted or killed only its completed operations run. A line that only wrote files is not run again, so that no file
-is overwritten, and a line with the key of a watermark is not written down at all.
+runs the others, or all, again in a new session: seeded, so with the same results. Of a line that was interrupted or
+killed only its completed operations run. A line that only wrote files is not run again, so that no file is
+overwritten, and a line with the key of a watermark is not written down at all.
 """
 
 from __future__ import annotations

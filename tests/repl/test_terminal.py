@@ -84,8 +84,8 @@ def test_kill_during_an_edit_then_resume(tmp_path: Path):
         first.close()
     second = Terminal(tmp_path, "--resume")
     try:
-        shown = second.wait("changes in force")
-        assert "planted:64x4, 1 changes in force" in shown
+        shown = second.wait("in force")
+        assert "planted:64x4, 1 change in force" in shown
         second.type("print x")
         second.wait("\n7")
         second.type("undo")
@@ -139,7 +139,7 @@ def test_exploring_a_layer_and_editing_it_there(tmp_path: Path):
         terminal.close()
     again = Terminal(tmp_path, "--resume")
     try:
-        assert "planted:64x4, 1 changes in force" in again.wait("changes in force")
+        assert "planted:64x4, 1 change in force" in again.wait("in force")
     finally:
         again.close()
 
