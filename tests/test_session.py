@@ -314,3 +314,21 @@ def test_the_largest_changes_come_in_an_order_that_rounding_does_not_decide():
         assert _largest(change, 3) == [5, 3, 12]
         assert _largest(change, 2) == [5, 3]
     assert _largest(change, 9) == [5, 3, 12, 10] and _largest(torch.zeros(2, 2), 5) == []
+
+
+def test_what_is_counted_inside_of_a_count_is_told_as_a_part_of_it():
+    from energylang.workspace.workspace import counted
+
+    session, heard = Session("random:24x3"), []
+    session.watcher = lambda done, total, what: heard.append((done, total, what))
+    for _ in counted(session, "ab", "controls"):
+        for _ in counted(session, range(2), "steps"):
+            pass
+    for _ in counted(session, "ab", "others"):
+        break
+    assert heard == [
+        (0, 2, "controls"), (0, 2, "controls (0 of 2 steps)"), (0, 2, "controls (1 of 2 steps)"),
+        (1, 2, "controls"), (1, 2, "controls (0 of 2 steps)"), (1, 2, "controls (1 of 2 steps)"),
+        (0, 2, "others"),
+    ]  # fmt: skip
+    assert session.counting is None

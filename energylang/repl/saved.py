@@ -31,13 +31,13 @@ def write(path: Path, session: Session, content: str) -> None:
     """Write a session's state, at the point where its journal has the sum ``content``. Raises ``ElError`` where the
     disk is full, ``TypeError`` where a variable holds what cannot be kept."""
     from energylang.workspace import whole
-    from energylang.workspace.ledger import plain, secret
+    from energylang.workspace.ledger import secret
 
     from .values import as_plain
 
     with session.lock:
         calls = {
-            str(id): [op.name, {name: plain(value) for name, value in given.items()}]
+            str(id): [op.name, {name: _given(value) for name, value in given.items()}]
             for id, (op, given) in session.timeline.calls.items()
             if not any(secret(op, name) for name in given)
         }
@@ -51,6 +51,18 @@ def write(path: Path, session: Session, content: str) -> None:
             "calls": calls,
         }
         whole.write_file(session, path, more, all_originals=_holds_a_session(session))
+
+
+def _given(value: Any) -> Any:
+    """What an operation was given, as plain data."""
+    from energylang.workspace.ledger import plain
+
+    from .values import as_plain
+
+    try:
+        return as_plain(value)
+    except TypeError:  # what only Python can give: an array, a path
+        return as_plain(plain(value))
 
 
 def _holds_a_session(session: Session) -> bool:
@@ -91,9 +103,12 @@ def restore(session: Session, path: Path, events: list[dict[str, Any]]) -> tuple
 
 
 def _fill(session: Session, more: Mapping[str, Any]) -> None:
+    from .values import from_plain
+
     session.ledger.entries[:] = list(more["entries"])
     for id, (name, given) in more["calls"].items():
-        session.timeline.calls[int(id)] = session.table[name], dict(given)
+        values = {key: from_plain(value) for key, value in given.items()}
+        session.timeline.calls[int(id)] = session.table[name], values
 
 
 def _define(session: Session, events: list[dict[str, Any]]) -> list[str]:

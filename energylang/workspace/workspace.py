@@ -117,7 +117,9 @@ class Workspace:
         self.procedures: dict[str, Any] = {}
         self.watcher: Callable[[int, int, str], None] | None = None
         self.listener: Callable[[str], None] | None = None
-        self.counting: tuple[int, int, str] | None = None  # what the watcher heard last of the outermost count
+        self.counting: tuple[int, int, str] | None = (
+            None  # what the watcher heard last of the outermost count
+        )
         self._model: Model | None = None
         self._weights = DenseCache()
         self._owner: Any = None
