@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 WORTH_KEEPING = 1.0  # seconds of work from which a state is written
+DAMAGED = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What a state raises that was changed by something else."""
 TIMES = 10.0  # and not before the work has cost so many times as much as writing it
 
 
@@ -125,8 +127,11 @@ class Engine:
         if self.state is not None and self.state.is_file():
             try:
                 covered, self.notes = saved.restore(session, self.state, events)
-            except ElError as error:
-                self.notes = [f"the saved state is of no use, all lines are run again: {error.message}"]
+            except (ElError, *DAMAGED) as error:
+                why = (
+                    error.message if isinstance(error, ElError) else f"it is damaged ({type(error).__name__})"
+                )
+                self.notes = [f"the saved state is of no use, all lines are run again: {why}"]
                 session = Session(base=self.base, threads=self.threads)
         session.watcher = None
         rest = events[covered:]

@@ -31,7 +31,7 @@ def write(path: Path, session: Session, content: str) -> None:
     """Write a session's state, at the point where its journal has the sum ``content``. Raises ``ElError`` where the
     disk is full, ``TypeError`` where a variable holds what cannot be kept."""
     from energylang.workspace import whole
-    from energylang.workspace.ledger import secret
+    from energylang.workspace.ledger import digest, secret
 
     from .values import as_plain
 
@@ -50,6 +50,7 @@ def write(path: Path, session: Session, content: str) -> None:
             "script": session.ledger.script,
             "calls": calls,
         }
+        more["sum"] = digest(more)
         whole.write_file(session, path, more, all_originals=_holds_a_session(session))
 
 
@@ -76,12 +77,15 @@ def restore(session: Session, path: Path, events: list[dict[str, Any]]) -> tuple
     words. Raises ``ElError`` where the state does not fit: the session is of no use then."""
     from energylang.models import checkpoint
     from energylang.workspace import whole
+    from energylang.workspace.ledger import digest
 
     from .values import from_plain
 
     tensors, about, more = whole.read_file(path)
     if more.get("version") != _VERSION:
         raise ElError("it is of another version of energylang", code="EL540")
+    if more.pop("sum", None) != digest(more):
+        raise ElError("it was changed by something else", code="EL540")
     sums = content_sums(events)
     if more.get("content") not in sums:
         raise ElError("it belongs to another journal", code="EL540")

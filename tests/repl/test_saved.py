@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,33 @@ def test_a_state_that_does_not_fit_is_not_used(harm: str, tmp_path: Path):
     assert len(second.engine.notes) == 1 and "all lines are run again" in second.engine.notes[0]
     assert second.engine.taken.again == 2
     same(first.session, second.session)
+
+
+def test_a_state_that_was_changed_is_noticed_or_does_no_harm(tmp_path: Path):
+    first = Prompt(tmp_path)
+    first.type("load planted:64x4", "let n = 42", "inject L0 42")
+    first.engine.keep(0.0, now=True)
+    state, wanted = saved.beside(first.path), first.session.staged_hash()
+    whole, draw = state.read_bytes(), random.Random(7)
+    for _ in range(25):
+        data = bytearray(whole)
+        place = draw.randrange(len(data) if draw.random() < 0.3 else min(6000, len(data)))
+        data[place : place + draw.choice((0, 1, 4))] = draw.choice((b"", b"0", b"]", b'"x"', b"null"))
+        state.write_bytes(data)
+        engine = Engine(first.engine.journal, tmp_path, 1, state)
+        engine.start(journal.read(first.path))
+        assert engine.session().staged_hash() == wanted and engine.session().variables["n"] == 42
+
+
+def test_a_state_goes_with_its_journal(tmp_path: Path):
+    for _ in range(journal.KEPT + 2):
+        prompt = Prompt(tmp_path)
+        prompt.type("load planted:64x4")
+        prompt.engine.keep(0.0, now=True)
+        prompt.engine.journal.close()
+    kept = {path.name for path in tmp_path.glob("session-*.jsonl")}
+    states = {path.name.removesuffix(".state") for path in tmp_path.glob("*.state")}
+    assert states == kept and len(kept) == journal.KEPT
 
 
 def test_going_on_from_a_session_that_was_taken_up(tmp_path: Path):
