@@ -297,8 +297,9 @@ def test_the_terminal_shows_steps_as_a_bar():
     with screen:
         screen.wait_for("survey-all")
         screen.count(2, 4, "layers")
-        assert screen.waiting is not None
-        assert "2 of 4 layers" in str(screen.waiting.status) and "█" in str(screen.waiting.status)
+        assert screen.running is not None and screen.waiting is not None
+        text = str(screen.running.__rich__())
+        assert "2 of 4 layers" in text and "█" in text
 
 
 def test_the_largest_changes_come_in_an_order_that_rounding_does_not_decide():
@@ -313,3 +314,21 @@ def test_the_largest_changes_come_in_an_order_that_rounding_does_not_decide():
         assert _largest(change, 3) == [5, 3, 12]
         assert _largest(change, 2) == [5, 3]
     assert _largest(change, 9) == [5, 3, 12, 10] and _largest(torch.zeros(2, 2), 5) == []
+
+
+def test_what_is_counted_inside_of_a_count_is_told_as_a_part_of_it():
+    from energylang.workspace.workspace import counted
+
+    session, heard = Session("random:24x3"), []
+    session.watcher = lambda done, total, what: heard.append((done, total, what))
+    for _ in counted(session, "ab", "controls"):
+        for _ in counted(session, range(2), "steps"):
+            pass
+    for _ in counted(session, "ab", "others"):
+        break
+    assert heard == [
+        (0, 2, "controls"), (0, 2, "controls (0 of 2 steps)"), (0, 2, "controls (1 of 2 steps)"),
+        (1, 2, "controls"), (1, 2, "controls (0 of 2 steps)"), (1, 2, "controls (1 of 2 steps)"),
+        (0, 2, "others"),
+    ]  # fmt: skip
+    assert session.counting is None

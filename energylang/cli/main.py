@@ -35,6 +35,7 @@ LATER = {
     "report": "examine models and write down what was found",
     "get": "fetch a pretrained model once",
     "lsp": "the language server, for editors",
+    "completion": "what a shell needs to complete these commands",
 }
 """Commands with a module of their own, and what the list of commands says of them."""
 
@@ -71,8 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def _parser(word: str) -> argparse.ArgumentParser:
-    """The parser for a command line whose first word is ``word``: what only other commands need is not imported."""
+def whole_parser() -> argparse.ArgumentParser:
+    """The parser with everything that there is."""
+    return _parser(None)
+
+
+def _parser(word: str | None) -> argparse.ArgumentParser:
+    """The parser for a command line whose first word is ``word``: what only other commands need is not imported.
+    ``None``: for all."""
     parser = argparse.ArgumentParser(
         prog="el", description="Survey and edit the energy landscape of a neural network."
     )
@@ -120,7 +127,7 @@ def _parser(word: str) -> argparse.ArgumentParser:
     explain.set_defaults(run=_explain)
 
     for name, said in LATER.items():
-        if name == word:
+        if word is None or name == word:
             import_module(f"energylang.cli.{name}").add_parser(commands, said)
         else:
             commands.add_parser(name, help=said)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from energylang.diagnostics.codes import Code
-from energylang.render.operation import operation_text
+from energylang.render.operation import WIDTH, operation_text
 from energylang.results import Record, Result, Table
 from energylang.signature.declaration import Op, default_text
 from energylang.signature.functions import FUNCTIONS, Function
 from energylang.syntax import ast
-
-if TYPE_CHECKING:
-    from energylang.render.terminal import Screen
 
 
 class Recorder:
@@ -23,33 +21,29 @@ class Recorder:
     def __init__(self, *, json: bool, quiet: bool = False) -> None:
         self.quiet = quiet  # show what is printed, and values that stand alone; no results of operations
         self.items: list[object] = []
-        self.screen: Screen | None = None
-        if not json:
-            from energylang.render.terminal import Screen
+        self.json = json
+        from energylang.render.terminal import Screen
 
-            self.screen = Screen()
+        self.screen = Screen(quiet=json)
 
     def __enter__(self) -> Recorder:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self.screen is not None:
-            self.screen.wait_for(None)
+        self.screen.__exit__()
 
     def begin(self, line: str) -> None:
         """An operation begins."""
-        if self.screen is not None:
-            self.screen.wait_for(line)
+        self.screen.wait_for(line)
 
     def count(self, done: int, total: int, what: str) -> None:
         """The operation has come so far."""
-        if self.screen is not None:
-            self.screen.count(done, total, what)
+        self.screen.count(done, total, what)
 
     def show(self, value: Any, statement: ast.Statement, line: str) -> None:
         if self.quiet and isinstance(value, Result) and not isinstance(value, Table):
             return
-        if self.screen is not None:
+        if not self.json:
             self.screen.show(value, statement, line)
             return
         number, _ = statement.span.start_location()
@@ -164,7 +158,7 @@ def list_codes(codes: Mapping[str, Code]) -> None:
 
 
 def show_operation(op: Op) -> None:
-    print(operation_text(op), end="")
+    print(operation_text(op, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)), end="")
 
 
 def show_code(code: Code) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,8 @@ def report(diagnostics: list[Diagnostic]) -> None:
     """Print diagnostics for people."""
     color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     sys.stdout.flush()
-    sys.stderr.write(render_diagnostics(diagnostics, color=color))
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
+    sys.stderr.write(render_diagnostics(diagnostics, color=color, width=width))
     sys.stderr.flush()
 
 

@@ -23,7 +23,7 @@ from energylang.landscape.layer import interaction
 from energylang.landscape.lowrank import LowRank
 from energylang.models.protocol import NOTHING, Change
 from energylang.models.states import POSITIONS, named_token, token_states
-from energylang.workspace.workspace import Workspace
+from energylang.workspace.workspace import Workspace, counted
 
 from .aim_examples import ELSEWHERE, Examples, chosen_logs, elsewhere, logs_at, rows_of, stream_of
 from .descent import Optimiser
@@ -63,7 +63,7 @@ def aim_at_tokens(
         query = inverse @ interaction(state, degree)
         return query / torch.linalg.vector_norm(query) * (log_strength.exp() * size).sqrt(), state
 
-    for _ in range(STEPS):
+    for _ in counted(ws, range(STEPS), "steps of the descent"):
         column, state = factors()
         edited_weight = weight + sign * torch.outer(column, column)
         edited = Change(weights={layer: edited_weight})

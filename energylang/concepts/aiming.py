@@ -32,7 +32,7 @@ from energylang.landscape.draws import stable_generator
 from energylang.landscape.lowrank import LowRank
 from energylang.models import sampling
 from energylang.models.protocol import Change
-from energylang.workspace.workspace import Workspace
+from energylang.workspace.workspace import Workspace, counted
 
 from .aim_examples import (
     ELSEWHERE,
@@ -100,7 +100,7 @@ def _value(
     left = torch.zeros(len(query), device=weight.device, requires_grad=True)
     descent = Optimiser([left], VALUE_RATE)
     steps = REMOVAL_STEPS if away else VALUE_STEPS
-    for step in range(steps):
+    for step in counted(ws, range(steps), "steps of the descent"):
         edited = Change(weights={layer: weight + torch.outer(left, query)})
         loss = wanted(edited, generator)
         rest = torch.randperm(len(kept), generator=generator)[:kept_batch].to(weight.device)

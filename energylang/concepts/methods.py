@@ -36,7 +36,7 @@ from energylang.models.states import decision_samples, token_states
 from energylang.trial.draft import Draft, Plan
 from energylang.trial.staging import draft
 from energylang.workspace.history import Concept
-from energylang.workspace.workspace import Workspace, remembered
+from energylang.workspace.workspace import Workspace, counted, remembered
 
 from .aiming import aim
 from .captured import opposite
@@ -241,7 +241,9 @@ def within_budget(
         doses = (only,)
     best, chosen = None, doses[0]
     low, high = -1, len(doses)
-    while high - low > 1:  # doses[low] keeps within, doses[high] does not
+    for _ in counted(ws, range(len(doses).bit_length()), "doses tried"):
+        if high - low <= 1:  # doses[low] keeps within, doses[high] does not
+            break
         middle = (low + high) // 2
         proposal = dosed(doses[middle])
         if rise(proposal) <= damage:

@@ -10,6 +10,8 @@ from energylang.diagnostics import Diagnostic, Note
 from energylang.diagnostics.source import Source, Span
 from energylang.diagnostics.visible import blanked, in_line
 
+from .operation import filled
+
 MAX_SHOWN = 50
 MAX_LINE = 160
 _AROUND = 60  # how much of a long line is shown before the place
@@ -17,10 +19,13 @@ _AROUND = 60  # how much of a long line is shown before the place
 _STYLES = {"error": "1;31", "warning": "1;33", "bold": "1", "frame": "34", "help": "36"}
 
 
-def render_diagnostics(diagnostics: Iterable[Diagnostic], *, color: bool = False) -> str:
-    """The diagnostics, one under the other (the first of them, if there are very many), and their number."""
+def render_diagnostics(
+    diagnostics: Iterable[Diagnostic], *, color: bool = False, width: int | None = None
+) -> str:
+    """The diagnostics, one under the other (the first of them, if there are very many), and their number. With
+    ``width``, what is said (not the script's own lines) is wrapped between words to so many columns."""
     items = list(diagnostics)
-    blocks = [render_diagnostic(item, color=color) for item in items[:MAX_SHOWN]]
+    blocks = [render_diagnostic(item, color=color, width=width) for item in items[:MAX_SHOWN]]
     errors = sum(item.is_error for item in items)
     warnings = len(items) - errors
     if len(items) > 1:
@@ -34,35 +39,44 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}" if number else ""
 
 
-def render_diagnostic(item: Diagnostic, *, color: bool = False) -> str:
+def render_diagnostic(item: Diagnostic, *, color: bool = False, width: int | None = None) -> str:
     """One diagnostic, with the source line it is about."""
 
     def style(text: str, name: str) -> str:
         return f"\x1b[{_STYLES[name]}m{text}\x1b[0m" if color else text
 
-    lines = [
-        style(f"{item.severity}[{item.code}]", item.severity) + style(f": {in_line(item.message)}", "bold")
-    ]
-    width = 1
+    def said_below(label: str, text: str) -> list[str]:
+        """A note or a help, in lines that go on under the text's beginning."""
+        lead = f"{' ' * margin} = {label}"
+        if width is not None:
+            text = filled(lead + text, width, " " * len(lead))[len(lead) :]
+        colour = "help" if "note" not in label else ""
+        return [f"{' ' * margin} {style('=', 'frame')} {style(label, colour) if colour else label}{text}"]
+
+    head, margin = f"{item.severity}[{item.code}]", 1
+    said = f": {in_line(item.message)}"
+    if width is not None:
+        said = filled(head + said, width, "  ")[len(head) :]
+    lines = [style(head, item.severity) + style(said, "bold")]
     inside = _shown_inside(item)
     if item.span is not None:
         spans = [item.span, *(note.span for note in item.notes if note.span)]
-        width = max(len(str(span.start_location()[0])) for span in spans)
+        margin = max(len(str(span.start_location()[0])) for span in spans)
         marks = [_Mark(item.span, "", "^", item.severity)]
         marks += [_Mark(note.span, note.message, "-", "frame") for note in inside if note.span is not None]
-        lines += _excerpt(marks, width, style)
+        lines += _excerpt(marks, margin, style)
     elif item.path:
-        lines.append(f"{' ' * width}{style('-->', 'frame')} {in_line(item.path)}")
+        lines.append(f"{' ' * margin}{style('-->', 'frame')} {in_line(item.path)}")
     for note in item.notes:
         if note in inside:
             continue
-        lines.append(f"{' ' * width} {style('=', 'frame')} note: {in_line(note.message)}")
+        lines += said_below("note: ", in_line(note.message))
         if note.span is not None:
-            lines += _excerpt([_Mark(note.span, "", "^", "frame")], width, style)
+            lines += _excerpt([_Mark(note.span, "", "^", "frame")], margin, style)
     if item.help:
         for position, text in enumerate(item.help.splitlines()):
             label = "help: " if position == 0 else "      "
-            lines.append(f"{' ' * width} {style('=', 'frame')} {style(label, 'help')}{in_line(text)}")
+            lines += said_below(label, in_line(text))
     return "\n".join(lines) + "\n"
 
 

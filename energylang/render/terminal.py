@@ -7,15 +7,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.status import Status
 from rich.text import Text
 
 from energylang.diagnostics.visible import escaped, in_line
 from energylang.syntax import ast
 
 from .gallery import render
-from .marks import bar
-from .pace import Pace
+from .waiting import Log, Running, Spinner
 
 PLAIN_WIDTH = 110
 
@@ -28,38 +26,41 @@ def make_console(*, stderr: bool = False) -> Console:
 
 
 class Screen:
-    """Prints what a running script shows: the statement, then its result. A context that must be left."""
+    """Prints what a running script shows: the statement, then its result. A context that must be left. ``quiet``: the
+    console is for something else; what runs is told on standard error alone."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
         self.console = console or make_console()
-        self.waiting: Status | None = None
-        self.line = ""
-        self.pace = Pace()
+        self.live = self.console.is_terminal and not quiet
+        self.running: Running | None = None
+        self.waiting: Spinner | None = None
+        self.log = Log()
 
     def __enter__(self) -> Screen:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.wait_for(None)
+        self.log.close()
 
     def wait_for(self, line: str | None) -> None:
-        """On a terminal, show what is running; ``None``: nothing is."""
+        """Show what is running: on a terminal at once, elsewhere as lines of a log; ``None``: nothing is."""
         if self.waiting is not None:
             self.waiting.stop()
-            self.waiting = None
-        self.line, self.pace = in_line(line or ""), Pace()
-        if line is not None and self.console.is_terminal:
-            self.waiting = self.console.status(Text(self.line, style="dim"))
-            self.waiting.start()
+        self.running = self.waiting = None
+        self.log.end()
+        if line is None:
+            return
+        self.running = Running(in_line(line))
+        if self.live:
+            self.waiting = Spinner(self.console, self.running)
+        else:
+            self.log.begin(self.running)
 
     def count(self, done: int, total: int, what: str) -> None:
-        """How far what is running has come: a bar behind its line."""
-        if self.waiting is not None and total > 1:
-            text = Text(self.line, style="dim")
-            text.append(f"  {bar(done / total, 24):<24} ", style="cyan").append(
-                self.pace.told(done, total, what)
-            )
-            self.waiting.update(text)
+        """How far what is running has come."""
+        if self.running is not None:
+            self.running.count(done, total, what)
 
     def show(self, value: Any, statement: ast.Statement, line: str) -> None:
         self.wait_for(None)

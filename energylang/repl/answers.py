@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from contextlib import redirect_stdout
+import shutil
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,15 @@ from energylang.errors import ElError
 from energylang.files.storage import MAX_JSON_BYTES, located, read_bytes, write_atomic
 from energylang.ops import TABLE
 from energylang.render.marks import stable
+from energylang.render.operation import WIDTH, columns, filled, operation_text, operations_text
 from energylang.signature.coerce import suggestion, type_name
 from energylang.signature.values import BasinRef, parse_reference
 from energylang.workspace.named import centre_of
 from energylang.workspace.workspace import check_layer
 
-from . import journal
-from .words import COMMANDS, HELP
+from . import journal, saved
+from .engine import in_force
+from .words import BEGINNING, COMMANDS, END, TYPED
 
 if TYPE_CHECKING:
     from energylang.session import Session
@@ -33,7 +36,7 @@ def answer(text: str, engine: Engine) -> str | None:
     word, _, rest = line.partition(" ")
     rest = rest.strip()
     if line in ("help", ":help", "?"):
-        return HELP + "".join(f"  {name:<16}{args:<6}{about}\n" for name, (args, about) in COMMANDS.items())
+        return help_text(width())
     if line == "ops":
         return operations()
     if word in ("help", ":doc"):
@@ -51,13 +54,21 @@ def answer(text: str, engine: Engine) -> str | None:
     return None
 
 
+def width() -> int:
+    """The columns of the screen, as far as they are read with ease."""
+    return min(shutil.get_terminal_size().columns, WIDTH)
+
+
+def help_text(width: int) -> str:
+    """What can be typed at the prompt."""
+    commands = [(f"{name} {given}".rstrip(), about) for name, (given, about) in COMMANDS.items()]
+    lines = [filled(BEGINNING, width), "", *columns(TYPED, width), filled(END, width, "  "), ""]
+    return "\n".join([*lines, *columns(commands, width)]) + "\n"
+
+
 def operations() -> str:
     """All operations by category."""
-    lines: list[str] = []
-    for category in dict.fromkeys(op.family.title() for op in TABLE.values()):
-        lines.append(category)
-        lines += [f"  {op.name:<22}{op.summary}" for op in TABLE.values() if op.family.title() == category]
-    return "\n".join(lines) + "\n"
+    return operations_text(TABLE, width())
 
 
 def page(name: str) -> str:
@@ -67,9 +78,7 @@ def page(name: str) -> str:
         raise ElError(
             f"there is no operation `{name}`", code="EL101", hint=suggestion(name, TABLE) or "`ops`"
         )
-    from energylang.render.operation import operation_text
-
-    return operation_text(op)
+    return operation_text(op, width())
 
 
 def about(name: str, session: Session) -> str:
@@ -78,7 +87,8 @@ def about(name: str, session: Session) -> str:
         return page(name)
     if name.upper() in CODES:
         code = CODES[name.upper()]
-        return f"{code.code}: {code.title} ({code.severity})\n\n{code.explanation}\n"
+        explained = "\n".join(filled(line, width()) for line in code.explanation.splitlines())
+        return f"{filled(f'{code.code}: {code.title} ({code.severity})', width())}\n\n{explained}\n"
     if name in session.variables:
         value = session.variables[name]
         return f"{name} is a variable: {type_name(value)}\n{_shown(value)}"
@@ -110,7 +120,7 @@ def _shown(value: Any) -> str:
 
     out = io.StringIO()
     with redirect_stdout(out):
-        Console(file=out, width=100, color_system=None).print(render(value))
+        Console(file=out, width=width(), color_system=None).print(render(value))
     return out.getvalue()
 
 
@@ -122,9 +132,12 @@ def _path(text: str, engine: Engine) -> Path:
 
 
 def _save(text: str, engine: Engine) -> str:
-    engine.session()
+    session = engine.session()
     target = _path(text, engine)
     write_atomic(target, read_bytes(engine.journal.path, MAX_JSON_BYTES))
+    if session.has_model:
+        with suppress(TypeError):  # a variable that cannot be kept: the lines are run again
+            saved.write(saved.beside(target), session, engine.journal.content)
     return f"✓ {target}: `:load-session` takes it up again\n"
 
 
@@ -133,8 +146,8 @@ def _load(text: str, engine: Engine) -> str:
     if path.resolve() != engine.journal.path.resolve() and journal.is_running(path):
         raise ElError(f"{path} is in use by {journal.holder(path)}", code="EL543")
     events = journal.read(path)
-    session = engine.replace(events)
+    session = engine.replace(events, saved.beside(path))
     engine.journal.copy_from(events)
-    place = session.model.spec if session.has_model else "no model"
+    engine.keep(0.0, now=True)
     notes = "".join(f"note: {note}\n" for note in engine.notes)
-    return f"✓ {path}: {place}, {session.timeline.undoable} changes in force\n{notes}"
+    return f"✓ {path}: {in_force(session)}: {engine.taken}\n{notes}"

@@ -12,17 +12,15 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
-from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import DynamicCompleter
 from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.history import FileHistory
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.lexers import DynamicLexer
 from prompt_toolkit.patch_stdout import patch_stdout
 
@@ -30,9 +28,10 @@ from energylang.diagnostics.visible import escaped, in_line
 from energylang.errors import ElError
 from energylang.version import __version__
 
-from . import journal
-from .blocks import indentation, is_complete
-from .engine import Engine
+from . import journal, saved
+from .engine import Engine, in_force
+from .keys import bindings
+from .lines import PromptHistory, SuggestedLines
 from .prompt import STYLE, message, toolbar
 
 if TYPE_CHECKING:
@@ -40,14 +39,8 @@ if TYPE_CHECKING:
     from energylang.syntax import ast
 
 STOPPED = "stopped; the statement that was running left no trace"
-
-
-class PromptHistory(FileHistory):
-    """The lines of all sessions, without those that hold a key."""
-
-    def store_string(self, string: str) -> None:
-        if not journal.is_secret(string):
-            super().store_string(string)
+WORTH_TELLING = 5.0  # seconds from which it is said how long a line took
+MENU = 8  # rows that the screen has to have free below the line while a menu is open
 
 
 class Repl:
@@ -56,21 +49,29 @@ class Repl:
     def __init__(self, engine: Engine, folder: Path) -> None:
         self.engine = engine
         self.warned = False
+        self.lines = PromptHistory(str(folder / "history"))
         self.reader: PromptSession[str] = PromptSession(
             message=self._message,
             lexer=DynamicLexer(lambda: engine.lexer),
             completer=DynamicCompleter(lambda: engine.completer),
             complete_while_typing=True,
             complete_in_thread=False,
-            auto_suggest=AutoSuggestFromHistory(),
-            history=PromptHistory(str(folder / "history")),
+            auto_suggest=SuggestedLines(self.lines),
+            history=self.lines,
             bottom_toolbar=self._toolbar,
-            key_bindings=_keys(),
+            key_bindings=bindings(),
             multiline=True,
             prompt_continuation=lambda width, number, wrapped: "· ".rjust(width),
             style=STYLE,
             refresh_interval=0.3,
+            reserve_space_for_menu=0,
         )
+        self.reader.app.before_render += lambda _: self._make_room()
+
+    def _make_room(self) -> None:
+        """A menu takes rows of the screen while it is open, and none while it is closed."""
+        state = self.reader.default_buffer.complete_state
+        self.reader.reserve_space_for_menu = MENU if state is not None and state.completions else 0
 
     def _message(self) -> StyleAndTextTuples:
         return message(self.engine.ready)
@@ -80,6 +81,7 @@ class Repl:
             get_app().current_buffer.document.text_before_cursor,
             self.engine.says,
             equipped=self.engine.completer is not None,
+            columns=get_app().output.get_size().columns,
         )
 
     def run(self, first: str | None, events: list[dict[str, Any]] | None) -> int:
@@ -101,7 +103,7 @@ class Repl:
                 continue
             if self.left(text):
                 return 0
-            self.one(text)
+            self.lines.went(text, well=self.one(text))
 
     def _open(self, first: str) -> None:
         """Run a line while the prompt is there already."""
@@ -114,21 +116,24 @@ class Repl:
         run_line(self.engine, first, shown, lambda _: None, _complain)
 
     def _resumed(self, events: list[dict[str, Any]]) -> None:
-        self.engine.start(events)
-        print("the session is being taken up …")
-        session = self.engine.session()
+        from energylang.render.terminal import Screen
+
+        with Screen() as screen:
+            screen.wait_for("taking the session up")
+            self.engine.tell = lambda done, total, what: screen.count(done, total, f"· {what}")
+            self.engine.start(events)
+            session = self.engine.session()
         for note in self.engine.notes:
             print(f"note: {in_line(note)}")
-        where = session.model.spec if session.has_model else "no model"
-        print(f"✓ {in_line(where)}, {session.timeline.undoable} changes in force")
+        print(f"✓ {in_line(in_force(session))}: {self.engine.taken}")
 
     @staticmethod
     def left(text: str) -> bool:
         """Is this the wish to leave?"""
         return text.strip().lower() in ("exit", "quit", "q", ":quit")
 
-    def one(self, text: str) -> None:
-        """Run a text that was typed, and show what it gives or what is wrong with it."""
+    def one(self, text: str) -> bool:
+        """Run a text that was typed, and show what it gives or what is wrong with it; did it go well?"""
         from energylang.diagnostics import Diagnostic
 
         from .answers import answer
@@ -137,23 +142,27 @@ class Repl:
             said = answer(text, self.engine)
             if said is not None:
                 show_long(escaped(said))
-                return
+                return True
             if text.split(maxsplit=1)[0] == "explore":
                 from .explore import explore
 
                 show_long(explore(text, self.engine))
-                return
-            self._script(text.rstrip())
+                return True
+            return self._script(text.rstrip())
         except KeyboardInterrupt:
             _complain([Diagnostic("EL590", STOPPED, None)])
+            return True  # it was no mistake
         except ElError as error:
             _complain([Diagnostic(error.code, error.message, None, help=error.hint)])
+            return False
 
-    def _script(self, text: str) -> None:
+    def _script(self, text: str) -> bool:
+        from energylang.render.pace import seconds
         from energylang.render.terminal import Screen
 
         from .running import run_line
 
+        began = time.monotonic()
         try:
             with Screen() as screen:
 
@@ -165,8 +174,11 @@ class Repl:
                     screen.wait_for(None)
                     _complain(diagnostics)
 
-                run_line(self.engine, text, shown, screen.wait_for, complained, screen.count)
+                return run_line(self.engine, text, shown, screen.wait_for, complained, screen.count)
         finally:
+            took = time.monotonic() - began
+            if took >= WORTH_TELLING:
+                show_long(f"({seconds(took)})")
             self._warn()
 
     def _warn(self) -> None:
@@ -177,24 +189,6 @@ class Repl:
             print(
                 f"note: the journal cannot be written ({failure}): nothing after this can be taken up again"
             )
-
-
-def _keys() -> KeyBindings:
-    keys = KeyBindings()
-
-    @keys.add("enter")
-    def _(event: KeyPressEvent) -> None:
-        buffer = event.current_buffer
-        state = buffer.complete_state
-        if state is not None and state.current_completion is not None:
-            buffer.apply_completion(state.current_completion)
-            return
-        if is_complete(buffer.text) or not buffer.text.strip():
-            buffer.validate_and_handle()
-        else:
-            buffer.insert_text("\n" + indentation(buffer.document.text_before_cursor))
-
-    return keys
 
 
 def _display(value: Any) -> None:
@@ -227,11 +221,16 @@ def show_long(text: str) -> None:
     sys.stdout.flush()
 
 
+def _columns() -> int | None:
+    """How wide a line may be; ``None`` where nobody looks at a screen."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def _complain(diagnostics: list[Diagnostic]) -> None:
     from energylang.render.diagnostics import render_diagnostics
 
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    sys.stdout.write(render_diagnostics(diagnostics, color=color))
+    sys.stdout.write(render_diagnostics(diagnostics, color=color, width=_columns()))
     sys.stdout.flush()
 
 
@@ -250,11 +249,16 @@ def start(model: str | None, *, resume: bool, threads: int = 1) -> int:
             raise ElError("there is no session to take up", code="EL530", hint="`el repl` begins one")
         events = journal.read(found)
         base = Path(str(events[0].get("base", base)))
-    engine = Engine(journal.Journal(folder, base, found), base, threads)
+    state = None if found is None else saved.beside(found)
+    engine = Engine(journal.Journal(folder, base, found), base, threads, state)
     try:
         if events is not None:
             engine.journal.copy_from(events)
+            if state is not None and state.is_file():
+                with suppress(OSError):
+                    shutil.copyfile(state, saved.beside(engine.journal.path))
         quoted = None if model is None else 'load "' + model.replace("\\", "\\\\").replace('"', '\\"') + '"'
         return Repl(engine, folder).run(quoted, events)
     finally:
+        engine.leave()
         engine.journal.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_STEP = 4
+STEP = 4
 _LONG = re.compile(r'"""(?:[^"\\]|\\.|"(?!""))*"""', re.DOTALL)
 
 
@@ -30,7 +30,7 @@ def indentation(text: str) -> str:
     """The blanks with which the next line begins."""
     last = text.split("\n")[-1]
     before = last[: len(last) - len(last.lstrip())]
-    return before + " " * _STEP if _code(last).rstrip().endswith(":") else before
+    return before + " " * STEP if _code(last).rstrip().endswith(":") else before
 
 
 def _code(line: str) -> str:

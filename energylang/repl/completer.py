@@ -26,6 +26,8 @@ class EnergyCompleter(Completer):
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         text = document.text_before_cursor
+        if "\n" in text and not document.current_line_before_cursor.strip():
+            return  # an empty line of a block: most often the one that ends it
         if text.startswith(":"):
             for name, (_, about) in COMMANDS.items():
                 if name.startswith(text):

@@ -7,9 +7,10 @@ carries a checksum of itself and of the one before: a line that was changed, los
 A journal belongs to the process that writes it, by a lock of the kernel that ends with the process; whoever wants the
 same one is told who has it. When the disk is full the journal stops where it is whole, and says so once.
 
-Taking up (``take_up``) runs the lines again in a new session: seeded, so with the same results. Of a line that was
-interrupted or killed only its completed operations run. A line that only wrote files is not run again, so that no file
-is overwritten, and a line with the key of a watermark is not written down at all.
+Beside it lies the state of the session (``saved``), which covers the lines up to some point. Taking up (``take_up``)
+runs the others, or all, again in a new session: seeded, so with the same results. Of a line that was interrupted or
+killed only its completed operations run. A line that only wrote files is not run again, so that no file is
+overwritten, and a line with the key of a watermark is not written down at all.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import NoneType
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 FORMAT = "energylang session"
 KEPT = 5
 _LONGEST_HEADER = 2**16
+_NOT_DONE = ("header", "resumed")
 
 
 def state_folder() -> Path:
@@ -63,6 +65,7 @@ class Journal:
         self.path = folder / name
         self.failure = ""
         self._sum = ""
+        self.content = ""  # the sum of what was done, whatever journal it is written in
         try:
             self.file = self.path.open("xb", buffering=0)
         except OSError as error:
@@ -75,8 +78,9 @@ class Journal:
         sync_folder(folder)
         for old in sorted(folder.glob("session-*.jsonl"))[:-KEPT]:
             if old != origin and not is_running(old):
-                with suppress(OSError):
-                    old.unlink()
+                for path in (old, old.with_name(old.name + ".state")):
+                    with suppress(OSError):
+                        path.unlink()
 
     def write(self, event: Mapping[str, Any]) -> None:
         """Put an event on the disk; where that cannot be done, keep what is there and set ``failure``."""
@@ -96,6 +100,8 @@ class Journal:
                 self.file.truncate(whole)
             return
         self._sum = following
+        if event["kind"] not in _NOT_DONE:
+            self.content = chained(self.content, event)
 
     def begin(self, text: str) -> None:
         self.write({"kind": "begin", "text": None if is_secret(text) else text})
@@ -125,6 +131,17 @@ def chained(before: str, event: Mapping[str, Any]) -> str:
     plain = {key: value for key, value in event.items() if key != "sum"}
     text = before + json.dumps(plain, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def content_sums(events: list[dict[str, Any]]) -> list[str]:
+    """The sum of what was done up to and with each of the events; it is the same in a journal that goes on from
+    another one."""
+    found, content = [], ""
+    for event in events:
+        if event["kind"] not in _NOT_DONE:
+            content = chained(content, event)
+        found.append(content)
+    return found
 
 
 def is_running(path: Path) -> bool:
@@ -228,30 +245,37 @@ def _fits(event: Mapping[str, Any]) -> bool:
     )
 
 
-def take_up(session: Session, events: list[dict[str, Any]]) -> list[str]:
-    """Run what a journal holds again; what was left out, in words. Files that are written on the way are set aside."""
+def take_up(
+    session: Session, events: list[dict[str, Any]], tell: Callable[[int, int, str], None] = lambda *_: None
+) -> list[str]:
+    """Run what a journal holds again; what was left out, in words. Files that are written on the way are set aside.
+    ``tell`` hears how many of how many lines are done, and which comes."""
     notes: list[str] = []
     with set_aside():
-        _take_up(session, events, notes)
+        _take_up(session, events, notes, tell)
     return notes
 
 
-def _take_up(session: Session, events: list[dict[str, Any]], notes: list[str]) -> None:
-    for line in _lines(events):
+def _take_up(
+    session: Session, events: list[dict[str, Any]], notes: list[str], tell: Callable[[int, int, str], None]
+) -> None:
+    found = lines_of(events)
+    for number, line in enumerate(found):
         text, operations, how = line["text"], line["ops"], line["how"]
         if text is None:
             notes.append("a line with a key was not written down, and is left out")
-        elif how in ("done", "failed"):
-            if operations and not any(_lasts(entry) for entry in operations) and _writes_files(operations):
-                continue
-            _run(session, text, notes, how)
-        else:
+            continue
+        tell(number, len(found), text.strip().partition("\n")[0])
+        if how not in ("done", "failed"):
             _operations(session, operations, notes)
+        elif not operations or any(_lasts(entry) for entry in operations) or not _writes_files(operations):
+            _run(session, text, notes, how)
 
 
-def _lines(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def lines_of(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines that were typed: text, completed operations, and how each went."""
     lines: list[dict[str, Any]] = []
-    for event in events[1:]:
+    for event in events:
         if event.get("kind") == "begin":
             lines.append({"text": event.get("text"), "ops": [], "how": "killed"})
         elif event.get("kind") == "op" and lines:

@@ -9,6 +9,7 @@ from prompt_toolkit.styles import Style
 
 if TYPE_CHECKING:
     from energylang.session import Session
+    from energylang.signature.declaration import Param
 
 STYLE = Style.from_dict(
     {
@@ -48,27 +49,61 @@ def message(session: Session | None, waiting: str = "") -> StyleAndTextTuples:
     return [*parts, ("class:arrow", "▸ ")]
 
 
-def toolbar(text: str, loading: str, *, equipped: bool) -> StyleAndTextTuples:
-    """The usage of the operation being written, with the parameter at the cursor and what it means. Before the
-    operations are there (``equipped``), what is being loaded."""
+def toolbar(text: str, loading: str, *, equipped: bool, columns: int = 10_000) -> StyleAndTextTuples:
+    """The usage of the operation being written, with the parameter at the cursor and what it means, in a line of
+    ``columns``. Before the operations are there (``equipped``), what is being loaded."""
     if not equipped:
         return [("class:bottom-toolbar", f" {loading}")]
-    from energylang.signature.declaration import default_text
-
     from .suggest import hint
 
     found = hint(text)
     if found is None:
         said = loading or "Tab completes   help OP explains   Ctrl-C stops   Ctrl-D leaves"
         return [("class:bottom-toolbar", f" {said}")]
-    parts: StyleAndTextTuples = [("class:bottom-toolbar.op", f" {found.op.name}")]
-    for param in found.op.params:
-        if param.name in ("force", "reason"):
-            continue
-        now = found.param is not None and param.name == found.param.name
-        word = f"<{param.name}>" if param.required else f"[{param.name}={default_text(param)}]"
-        parts += [("", " "), ("class:bottom-toolbar.now" if now else "", word)]
+    params = [param for param in found.op.params if param.name not in ("force", "reason")]
+    about = ""
     if found.param is not None:
         allowed = found.param.range_text()
-        parts.append(("", f"   {found.param.help}" + (f" ({allowed})" if allowed else "")))
+        about = f"   {found.param.help}" + (f" ({allowed})" if allowed else "")
+    room = columns - len(found.op.name) - 1 - min(len(about), columns // 2)
+    parts: StyleAndTextTuples = [("class:bottom-toolbar.op", f" {found.op.name}")]
+    for param in _fitting(params, found.param, room):
+        now = param is not None and param is found.param
+        parts += [
+            ("", " "),
+            ("class:bottom-toolbar.now" if now else "", "…" if param is None else _word(param)),
+        ]
+    left = columns - sum(len(part[1]) for part in parts)
+    if about:
+        parts.append(("", about if len(about) <= left else about[: max(left - 1, 0)] + "…"))
     return parts
+
+
+def _word(param: Param) -> str:
+    from energylang.signature.declaration import default_text
+
+    return f"<{param.name}>" if param.required else f"[{param.name}={default_text(param)}]"
+
+
+def _fitting(params: list[Param], now: Param | None, room: int) -> list[Param | None]:
+    """The parameters that fit into ``room`` columns, the one at the cursor among them; ``None`` for those left out."""
+    middle = params.index(now) if now is not None and now in params else len(params) - 1 if now is None else 0
+    first = last = max(middle, 0)
+    if not params:
+        return []
+    size = len(_word(params[first])) + 1 + 4  # and the two ellipses
+
+    def fits(index: int) -> bool:
+        return 0 <= index < len(params) and size + len(_word(params[index])) + 1 <= room
+
+    while True:
+        if fits(last + 1):
+            last += 1
+            size += len(_word(params[last])) + 1
+        elif fits(first - 1):
+            first -= 1
+            size += len(_word(params[first])) + 1
+        else:
+            break
+    found: list[Param | None] = list(params[first : last + 1])
+    return [*([None] if first else []), *found, *([None] if last < len(params) - 1 else [])]

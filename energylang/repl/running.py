@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from .journal import is_secret
 
 if TYPE_CHECKING:
     from energylang.diagnostics import Diagnostic
@@ -39,7 +42,7 @@ def run_line(
     if not checked.ok:
         return False
     engine.journal.begin(text)
-    how, session.watcher = "interrupted", count
+    how, session.watcher, began = "interrupted", count, time.monotonic()
     try:
         run_checked(session, checked, show, begin)
         how = "done"
@@ -49,4 +52,5 @@ def run_line(
     finally:
         session.watcher = None
         engine.journal.end(how)
+        engine.keep(time.monotonic() - began, now=is_secret(text))
     return how == "done"

@@ -13,13 +13,17 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ":quit": ("", "leave (Ctrl-D does, too)"),
 }
 
-HELP = """\
-Type statements of Energy Language; a line that ends in `:` opens a block, an empty line ends it.
-
-  help OP, :doc OP    the page of an operation        ops             all operations
-  ?name               what a variable, a basin, a concept, an operation or a code such as EL204 is
-  Tab                 completions                     → or Ctrl-E     accept the grey suggestion
-  Ctrl-C              stop what is running            Ctrl-D          leave
-  undo, redo, history, status are operations of the language
-
-"""
+BEGINNING = (
+    "Type statements of Energy Language. A line that ends in `:` opens a block, and an empty line ends it."
+)
+TYPED = (
+    ("help OP, :doc OP", "the page of an operation"),
+    ("ops", "all operations"),
+    ("?name", "what a variable, a basin, a concept, an operation or a code such as EL204 is"),
+    ("Tab, Shift-Tab", "completions"),
+    ("→ or Ctrl-E", "accept the grey suggestion"),
+    ("↑, Ctrl-R", "earlier lines, of all sessions; Ctrl-R searches"),
+    ("Ctrl-C", "stop what is running"),
+    ("Ctrl-D", "leave"),
+)
+END = "  undo, redo, history and status are operations of the language."

@@ -30,6 +30,7 @@ from energylang.signature.coerce import as_statement, check_name, coerce, descri
 from energylang.signature.declaration import Op, Param
 from energylang.signature.values import BasinRef, ConceptName, Layer, PartName, Seed
 from energylang.syntax import ast
+from energylang.workspace.ledger import shown as without_secrets
 from energylang.workspace.workspace import Workspace
 
 from .arithmetic import MAX_ITEMS, MAX_TEXT, arithmetic, bounded, compare, is_number, shown
@@ -313,7 +314,7 @@ class Interpreter:
         with ExitStack() as scope:
             with self._at(command.span):
                 values, given, statement = self.prepare(command, call.target, call)
-                self.begin(statement)
+                self.begin(without_secrets(call.target, values, statement))
                 result = scope.enter_context(
                     self.session.scoped(call.target, values, statement=statement, given=given)
                 )
@@ -343,7 +344,7 @@ class Interpreter:
 
     def operation(self, node: ast.Command | ast.Name, op: Op, call: Call) -> Any:
         values, given, statement = self.prepare(node, op, call)
-        self.begin(statement)
+        self.begin(without_secrets(op, values, statement))
         result = self.session.execute(op, values, statement=statement, given=given)
         self.line = statement
         if op.flow.travels == "again" and self.session.ledger.entries:

@@ -121,10 +121,22 @@ BESIDE = "energylang-session.safetensors"
 
 def write_beside(ws: Workspace, folder: Path) -> int:
     """Write a session into the folder of its model; the bytes written."""
-    tensors, about = written(ws, all_originals=False)
+    return write_file(ws, folder / BESIDE, all_originals=False)
+
+
+def write_file(
+    ws: Workspace, path: Path, more: Mapping[str, Any] | None = None, *, all_originals: bool = True
+) -> int:
+    """Write a session into a file of its own, without its model, and plain data with it; the bytes written."""
+    tensors, about = written(ws, all_originals=all_originals)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    data = safetensors.torch.save(plain, {"session": json.dumps(about, separators=(",", ":"))})
-    write_atomic(folder / BESIDE, data)
+    texts = {"session": about} if more is None else {"session": about, "more": more}
+    described = {name: json.dumps(text, separators=(",", ":")) for name, text in texts.items()}
+    try:
+        data = safetensors.torch.save(plain, described)
+    except safetensors.SafetensorError as error:  # what is described is longer than the format allows
+        raise CheckpointError(f"the session cannot be written: {error}") from None
+    write_atomic(path, data)
     return len(data)
 
 
@@ -133,10 +145,18 @@ def beside(folder: Path) -> tuple[dict[str, Tensor], Any]:
     path = folder / BESIDE
     if not path.is_file():
         return {}, None
+    tensors, about, _ = read_file(path)
+    return tensors, about
+
+
+def read_file(path: Path) -> tuple[dict[str, Tensor], Any, dict[str, Any]]:
+    """What ``write_file`` wrote: tensors, the session's description, and the plain data. Raises ``CheckpointError``."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            about = json.loads(file.metadata()["session"])
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 - it is no mapping
+            texts = file.metadata()
+            about, more = json.loads(texts["session"]), json.loads(texts.get("more", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            return tensors, about, dict(more)
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise CheckpointError(
             f"the session in {path} cannot be read: {error}",

@@ -117,6 +117,9 @@ class Workspace:
         self.procedures: dict[str, Any] = {}
         self.watcher: Callable[[int, int, str], None] | None = None
         self.listener: Callable[[str], None] | None = None
+        self.counting: tuple[int, int, str] | None = (
+            None  # what the watcher heard last of the outermost count
+        )
         self._model: Model | None = None
         self._weights = DenseCache()
         self._owner: Any = None
@@ -161,6 +164,7 @@ class Workspace:
         statement = shown(op, values, statement or as_statement(op, values))
         mark = self._mark()
         before = mark.state
+        self.counting = None
         try:
             with with_threads(self.threads):
                 result = op.run(self, **{param.name: param.plain(given[param.name]) for param in op.params})
@@ -595,9 +599,19 @@ def remembered(ws: Workspace, make: Callable[[], T], *key: object) -> T:
 
 def counted(ws: Workspace, items: Iterable[T], what: str | Callable[[T], str]) -> Iterator[T]:
     """The items one after the other; the ``watcher`` hears how many of them are done, and ``what`` they are (or
-    what is done with the one that comes)."""
+    what is done with the one that comes). What is counted meanwhile is told as a part of that."""
     found = list(items)
-    for done, item in enumerate(found):
-        if ws.watcher is not None:
-            ws.watcher(done, len(found), what if isinstance(what, str) else what(item))
-        yield item
+    outer = ws.counting
+    try:
+        for done, item in enumerate(found):
+            said = what if isinstance(what, str) else what(item)
+            if outer is None and len(found) > 1:
+                ws.counting = done, len(found), said
+            if ws.watcher is not None and outer is None:
+                ws.watcher(done, len(found), said)
+            elif ws.watcher is not None and outer is not None:
+                ws.watcher(outer[0], outer[1], f"{outer[2]} ({done} of {len(found)} {said})")
+            yield item
+    finally:
+        if outer is None:
+            ws.counting = None

@@ -71,6 +71,10 @@ class Terminal:
     def screen(self) -> str:
         return self._call("capture-pane", "-p", "-t", self.name, "-S", "-200")
 
+    def visible(self) -> list[str]:
+        """The rows of the screen as they are seen now."""
+        return self._call("capture-pane", "-p", "-t", self.name).rstrip("\n").split("\n")
+
     def wait(self, text: str, *, count: int = 1, seconds: float = 300) -> str:
         """Until the screen shows ``text`` (``count`` times); ``seconds`` is there for what never comes."""
         end = time.monotonic() + seconds

@@ -214,7 +214,7 @@ def test_a_session_is_written_down_and_taken_up(engine: Engine, tmp_path: Path):
     wanted = session.staged_hash()
     assert "✓" in str(answer(":save-session work.session", engine))
     again = Engine(journal.Journal(tmp_path, tmp_path), tmp_path)
-    assert "1 changes in force" in str(answer(":load-session work.session", again))
+    assert "1 change in force" in str(answer(":load-session work.session", again))
     other = again.session()
     assert other.staged_hash() == wanted and other.variables["n"] == 42
     assert other.timeline.undoable == session.timeline.undoable

@@ -84,8 +84,8 @@ def test_kill_during_an_edit_then_resume(tmp_path: Path):
         first.close()
     second = Terminal(tmp_path, "--resume")
     try:
-        shown = second.wait("changes in force")
-        assert "planted:64x4, 1 changes in force" in shown
+        shown = second.wait("in force")
+        assert "planted:64x4, 1 change in force" in shown
         second.type("print x")
         second.wait("\n7")
         second.type("undo")
@@ -139,7 +139,7 @@ def test_exploring_a_layer_and_editing_it_there(tmp_path: Path):
         terminal.close()
     again = Terminal(tmp_path, "--resume")
     try:
-        assert "planted:64x4, 1 changes in force" in again.wait("changes in force")
+        assert "planted:64x4, 1 change in force" in again.wait("in force")
     finally:
         again.close()
 
@@ -160,6 +160,66 @@ def test_ctrl_c_in_the_full_screen_stops_a_statement(tmp_path: Path):
         terminal.wait("explored L0")
     finally:
         terminal.close()
+
+
+def test_on_a_small_screen_a_closed_menu_takes_no_rows(tmp_path: Path):
+    terminal = Terminal(tmp_path, width=80, height=24)
+    try:
+        terminal.wait("▸")
+        terminal.type("load planted:64x4")
+        terminal.wait("Hopfield")
+        terminal.type("survey L0")
+        terminal.wait("of the starts\nplanted:64x4 ▸")
+        terminal.type("survey L0")
+        terminal.wait("of the starts\nplanted:64x4 ▸", count=2)
+        time.sleep(0.5)
+        rows = terminal.visible()
+        assert rows[22].startswith("planted:64x4 ▸") and rows[23].startswith(" Tab completes")
+        assert all(row.strip() for row in rows[:22])
+        terminal.type("landscape L0 meth", enter=False)
+        terminal.wait("how they are found")  # the menu is open
+        for wanted in ("landscape L0 method=", "landscape L0 method=pca", "landscape L0 method=umap"):
+            terminal.keys("Tab")
+            terminal.wait(f"▸ {wanted}")
+        terminal.keys("C-c")
+        terminal.type("for i in 1..2:")
+        time.sleep(1.0)
+        assert not any("survey" in row for row in terminal.visible()[-8:])
+        terminal.type("print i")
+        terminal.keys("Enter")
+        terminal.wait("\n1\n2\n")
+        terminal.type("survey L0 inis=3")
+        terminal.wait("did you mean")
+        terminal.type("survey L0 i", enter=False)
+        time.sleep(1.0)
+        (line,) = [row for row in terminal.visible()[-10:] if "▸ survey L0 i" in row and "=3" not in row]
+        assert line.startswith("planted:64x4 ▸ survey L0 i")
+    finally:
+        terminal.close()
+
+
+def test_what_took_long_is_not_run_again(tmp_path: Path):
+    first = Terminal(tmp_path, "random:512")
+    try:
+        first.wait("Hopfield")
+        first.type("survey L0 inits=20000")
+        first.wait("of the starts")
+        first.type("let x = 7")
+        first.wait("▸ let x = 7\n")
+        first.keys("C-d")
+    finally:
+        time.sleep(3.0)
+        first.close()
+    second = Terminal(tmp_path, "--resume")
+    try:
+        shown = second.wait("in force")
+        assert "2 lines from the saved state" in shown
+        second.type("print x")
+        second.wait("\n7")
+        second.type("status")
+        second.wait("original")
+    finally:
+        second.close()
 
 
 def test_leaving(terminal: Terminal):
