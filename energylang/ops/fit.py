@@ -78,14 +78,14 @@ fit = Op(
     result=results.Fitting,
     examples=(
         Example(
-            "fit L14\nprobe L14.B7",
-            "it.visits > 0 and (status).is_original",
+            "fit L14",
+            "it.attracting == 64 and it.coverage.value > it.chance.value and (status).is_original",
             on="smollm2",
             slow=True,
         ),
         Example(
-            "fit L14 basins=32 components=16 tokens=6000\nredirect L14.B3 to=L14.B5",
-            "it.arrived >= 0.5",
+            "fit L14 basins=32 components=16 tokens=6000",
+            "it.basins == 32 and it.own.value > 0.5",
             on="smollm2",
             slow=True,
         ),

@@ -45,7 +45,7 @@ def test_its_header(smollm2: Model) -> None:
         assert header.heads == (9,) * 30
         assert header.context == 8192
         assert header.vocabulary == 49152
-        assert header.capabilities == {"text", "dialogue"}
+        assert header.capabilities == {"memory", "text", "dialogue"}
         assert header.parameters == 134_515_008
 
 
