@@ -198,6 +198,7 @@ def test_lists_in_the_history_read_back_as_what_they_were() -> None:
     [
         ("t.txt", lambda text: text.encode("utf-16"), ["iconv", "-f", "UTF-16", "-t", "UTF-8"]),
         ("t.txt", lambda text: gzip.compress(text.encode()), ["gzip", "-dc"]),
+        ("t.txt.gz", lambda text: gzip.compress(text.encode()), ["gunzip", "-c"]),
     ],
 )
 def test_who_follows_the_advice_gets_on(

@@ -31,6 +31,12 @@ def capture_file(
 ) -> results.ConceptInfo:
     """Capture every example of a file, in one pass."""
     place = located(path, ws.base)
+    if place.suffix.lower() == ".gz":
+        raise ElError(
+            f"{path} is compressed by gzip",
+            code="EL503",
+            hint="`gunzip` unpacks it (gunzip -c keeps the file); `read` takes it as it is",
+        )
     texts = examples(place, path, column)
     against = examples(place, path, contrast) if contrast is not None else None
     return describe(ws, capture(ws, layer, concept, texts, against, position, direction))
