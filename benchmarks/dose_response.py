@@ -183,7 +183,7 @@ def picture(readings: list[Reading], to: Path) -> None:
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
     axes[0][0].set_ylabel("unseen texts of the concept,\nrise of log-probability (nats)")
-    axes[0][0].legend(frameon=False, fontsize=8)
+    axes[0][-1].legend(frameon=False, fontsize=8, loc=(0.45, 0.45), labelspacing=0.2)
     figure.tight_layout()
     figure.savefig(to, metadata={"Date": None} if to.suffix == ".svg" else None)
 
