@@ -9,6 +9,15 @@ from energylang.signature import types as t
 from energylang.signature.declaration import Effect, Op, Param
 from energylang.signature.settings import SETTINGS
 
+OF_STREAMS = ("fit", "rewrite")
+"""Operations that landscapes have no use for."""
+
+
+def home(op: Op) -> str:
+    """A model that has what the operation needs."""
+    return "smollm2" if op.name in OF_STREAMS else "tiny"
+
+
 _OUTSIDE = Effect.TEXT | Effect.FILES | Effect.LOADS
 _BASINS = st.integers(0, 5).map(lambda basin: f"L0.B{basin}")
 _SEEDS = st.integers(0, 30).map(str)

@@ -21,6 +21,7 @@ from energylang.signature.settings import SETTINGS
 from energylang.signature.types import record_fields
 from energylang.signature.values import BasinRef
 from tests.real import need_smollm2
+from tests.statements import OF_STREAMS, home
 
 OPS = list(TABLE.values())
 EXAMPLES = [
@@ -107,17 +108,9 @@ def test_missing_argument_is_named(op: Op):
     assert found[0].span.text == op.name
 
 
-OF_STREAMS = ("fit", "rewrite")
-"""Operations that landscapes have no use for."""
-
-
-def home(op: Op) -> str:
-    """A model that has what the operation needs."""
-    return "smollm2" if op.name in OF_STREAMS else "tiny"
-
-
 def looked_at(op: Op) -> str:
-    return 'load "smollm2"\n' if op.name in OF_STREAMS else 'load "tiny"\nsurvey L0\n'
+    """The lines before an operation: its model, and a survey where there are basins."""
+    return f'load "{home(op)}"\n' + ("" if op.name in OF_STREAMS else "survey L0\n")
 
 
 WORDS = {

@@ -28,7 +28,7 @@ from energylang.results import Asked, Rewritten
 from energylang.workspace.workspace import Workspace, counted
 
 from .controls import RANDOM
-from .replies import own_replies
+from .replies import as_pairs, own_replies
 from .rewriting import Answered, asked
 
 _OWN = 16
@@ -113,8 +113,7 @@ class _Costs:
 def _costs(ws: Workspace, layer: int, before: Change, after: Change) -> _Costs:
     """The rises of the losses on own replies and on held-out text, in nats a token, each with its standard error."""
     text = ws.text
-    own = own_replies(ws, _OWN, text.sizes.reply, "measuring")
-    pairs = [(text.prompt_ids(question), reply.token_ids) for question, reply in own if reply.token_ids]
+    pairs = as_pairs(text, own_replies(ws, _OWN, text.sizes.reply, "measuring"))
     gauge = Gauge(ws, layer, text.measuring_windows(text.sizes.windows))
     held = gauge.losses(after) - gauge.losses(before)
     rise: Tensor | None = None

@@ -24,7 +24,7 @@ from energylang.models.protocol import Change, Sample
 from energylang.models.text import TextModel
 from energylang.workspace.workspace import Workspace
 
-from .replies import own_replies
+from .replies import as_pairs, own_replies
 
 OWN, SAID = 80, 20  # own replies that are drawn, and their tokens
 _JUDGED, _WINDOWS = 16, 8  # replies, and windows of each text, by which a dose is judged
@@ -56,7 +56,7 @@ class Faces:
         text = ws.text
         base = Change(weights={layer: weight})
         _, judged = own_halves(ws)
-        pairs = [(text.prompt_ids(question), reply.token_ids) for question, reply in judged]
+        pairs = as_pairs(text, judged)
         self.own = Behind(text, layer, pairs) if pairs else None
         self.own_before = None if self.own is None else -self.own.means(base)
         self.gauges = {name: Gauge(ws, layer, part) for name, (_, part) in window_halves(text).items()}
@@ -82,7 +82,7 @@ class Faces:
 
 def rows_of(text: TextModel, said: Sequence[tuple[str, Sample]]) -> list[list[int]]:
     """The token ids of each question with its reply, the last of those that the model reads at once."""
-    return [[*text.prompt_ids(question), *reply.token_ids][-text.max_length :] for question, reply in said]
+    return [[*opening, *reply][-text.max_length :] for opening, reply in as_pairs(text, said)]
 
 
 def finite(values: Tensor) -> bool:

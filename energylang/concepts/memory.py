@@ -82,7 +82,7 @@ def memory_edit(
     whole = answer(value, query, transposed=transposed)
     if dose is None and strength is not None:
         dose = strength * float(torch.linalg.vector_norm(weight)) / whole.norm
-    dose, within = dose_within(ws, layer, weight, whole, damage, dose)
+    dose, within = dose_within(ws, layer, weight, whole, damage, DOSES if dose is None else (dose,))
     factors = whole.scaled(dose)
     proposal = Proposal(factors, dose * value, None, "memory", ())
     plan = Plan(
@@ -135,19 +135,20 @@ def dose_within(
     weight: Tensor,
     whole: LowRank,
     damage: float,
-    only: float | None,
-    doses: Sequence[float] = DOSES,
+    doses: Sequence[float],
+    *,
+    whole_first: bool = False,
 ) -> tuple[float, tuple[bool, str]]:
-    """The largest dose that keeps within the damage, by bisection (harm grows with the dose), and the verdict; the
-    smallest one, and why not, where none does."""
+    """The largest dose that keeps within the damage, by bisection (harm grows with the dose; ``whole_first`` tries
+    the largest before), and the verdict; the smallest one, and why not, where none does."""
     faces = Faces(ws, layer, weight)
-    doses = doses if only is None else (only,)
     low, high = -1, len(doses)
+    middle = high - 1 if whole_first else (low + high) // 2
     while high - low > 1:  # doses[low] keeps within, doses[high] does not
-        middle = (low + high) // 2
         edited = whole.scaled(doses[middle]).added_to(weight)
         good = finite(edited) and faces.worst(Change(weights={layer: edited}), damage)[1] <= damage
         low, high = (middle, high) if good else (low, middle)
+        middle = (low + high) // 2
     if low >= 0:
         return doses[low], (True, "within the damage budget")
     edited = whole.scaled(doses[0]).added_to(weight)

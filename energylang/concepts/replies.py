@@ -41,6 +41,11 @@ def _drawn(ws: Workspace, count: int, tokens: int, which: str) -> list[tuple[str
     return list(zip(questions, made, strict=True))
 
 
+def as_pairs(text: TextModel, said: Sequence[tuple[str, Sample]]) -> list[tuple[list[int], list[int]]]:
+    """(opening, reply), token ids, of each question and what was said to it. Empty replies are left out."""
+    return [(text.prompt_ids(question), list(reply.token_ids)) for question, reply in said if reply.token_ids]
+
+
 def as_replies(text: TextModel, said: Sequence[str]) -> list[tuple[list[int], list[int]]]:
     """(opening, reply), token ids: each text as a reply to another neutral prompt of choosing (in a plain-text model on
     its own). Own replies are drawn from the front of the prompts, these from the back. Empty texts are left out."""

@@ -136,9 +136,8 @@ def rewriting(
     whole = answer(value, query, transposed=transposed)
     if dose is None and strength is not None:
         dose = strength * float(torch.linalg.vector_norm(weight)) / whole.norm
-    made, within = dose_within(ws, layer, weight, whole, damage, 1.0 if dose is None else dose)
-    if dose is None and not within[0]:
-        made, within = dose_within(ws, layer, weight, whole, damage, None, DOSES)
+    doses = DOSES if dose is None else (dose,)
+    made, within = dose_within(ws, layer, weight, whole, damage, doses, whole_first=True)
     proposal = Proposal(whole.scaled(made), made * value, None, "memory", ())
     plan = Plan(
         "rewrite",

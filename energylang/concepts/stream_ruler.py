@@ -27,7 +27,7 @@ from energylang.workspace.history import Concept
 from energylang.workspace.workspace import Workspace
 
 from .effects import LIKELIER, Heard
-from .replies import own_replies
+from .replies import as_pairs, own_replies
 
 _TEXTS = 16  # of a concept, whose probability is read; as many own replies
 _TURNS = 3  # texts of a concept that the model is made to have said
@@ -46,11 +46,7 @@ class StreamRuler:
         said = [text.encode(each) for each in concept.texts[:_TEXTS]]
         self.texts = Behind(text, layer, [(opening, reply) for reply in said for opening in asked])
         own = own_replies(ws, _TEXTS, sizes.reply, "measuring")
-        self.own = Behind(
-            text,
-            layer,
-            [(text.prompt_ids(question), reply.token_ids) for question, reply in own if reply.token_ids],
-        )
+        self.own = Behind(text, layer, as_pairs(text, own))
         self.heard = _Recogniser(ws, concept, self.prompts) if self.prompts else None
 
     def read(self, change: Change) -> Heard:

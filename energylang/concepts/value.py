@@ -20,7 +20,7 @@ from energylang.workspace.workspace import Workspace, counted
 
 from .descent import Optimiser
 from .faces import own_halves
-from .replies import as_replies
+from .replies import as_pairs, as_replies
 
 STEPS, RATE, BEGIN = 9, 0.35, 0.8
 _TEXTS, _CONTRASTS, _OWN = 12, 8, 8  # texts of the concept, contrasts, and own replies
@@ -36,7 +36,7 @@ def best_value(
     transposed = ws.model.header.transposed
     said = as_replies(text, concept.texts[:_TEXTS])
     plain = as_replies(text, concept.contrasts[:_CONTRASTS])
-    own = [(text.prompt_ids(question), list(reply.token_ids)) for question, reply in own_halves(ws)[0][:_OWN]]
+    own = as_pairs(text, own_halves(ws)[0][:_OWN])
     examples = RepliesFrom.of(text, layer, [*said, *plain, *own])
     groups = [len(said), len(plain), len(own)]
     base = Change(weights={layer: weight})

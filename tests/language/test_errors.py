@@ -24,6 +24,7 @@ from energylang.ops import TABLE
 from energylang.render.diagnostics import columns, render_diagnostics
 from energylang.signature import types as t
 from energylang.signature.declaration import Op, Param
+from tests.statements import home
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -132,16 +133,8 @@ def command(op: Op, /, **instead: str | None) -> str:
     )
 
 
-OF_STREAMS = ("fit", "rewrite")
-"""Operations that landscapes have no use for."""
-
 OPS = list(TABLE.values())
 PARAMS = [(op, param) for op in OPS for param in op.params]
-
-
-def home(op: Op) -> str:
-    """A model that has what the operation needs."""
-    return "smollm2" if op.name in OF_STREAMS else "tiny"
 
 
 def _name(item: object) -> str | None:
