@@ -47,7 +47,7 @@ from .aim_examples import (
 from .aim_target import after_passages, aim_at_tokens
 from .controls import OWN_REPLIES, REPLY_TOKENS
 from .descent import Optimiser
-from .effects import Ruler
+from .recognising import Recogniser
 from .replies import own_replies
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _in_context(ws: Workspace, concept: Concept, generator: torch.Generator) -> 
         reply.token_ids
         for reply in sampling.replies(text, contexts, tokens=REPLY_TOKENS, generator=generator)
     ]
-    is_concept = Ruler(ws, concept).recognises(questions, replies)
+    is_concept = Recogniser(ws, concept)(questions, replies)
     if sum(is_concept) >= _ENOUGH:  # the model may forget what it has just heard
         kept = [k for k, own in enumerate(is_concept) if own]
         questions, replies = [questions[k] for k in kept], [replies[k] for k in kept]
@@ -172,7 +172,7 @@ def _without(ws: Workspace, concept: Concept, weight: Tensor) -> Wanted:
     said = [(asked, reply.token_ids) for asked, reply in own_replies(ws, OWN_REPLIES, REPLY_TOKENS)]
     said = [(asked, reply) for asked, reply in said if reply]
     replies = [reply for _, reply in said]
-    is_concept = Ruler(ws, concept).recognises([asked for asked, _ in said], replies)
+    is_concept = Recogniser(ws, concept)([asked for asked, _ in said], replies)
     if all(is_concept):
         raise ElError(
             f"everything the model says by itself counts as `{concept.name}`",

@@ -3,10 +3,8 @@
 Three measurements, each before and after, none of them touching the model (the edited weight is handed to
 single passes), all of them on prompts and held-out windows by which nothing was chosen:
 
-* **share**: neutral prompts are answered (seeded sampling, the same seed before and after). A reply counts as
-  the concept when the unedited model finds it more than twice as likely after having heard the concept's texts
-  than after the question alone: p(reply | text, question) > 2·p(reply | question), a mean over some of the texts.
-  By Bayes' rule the ratio is P(concept | reply)/P(concept). Dialogue models only.
+* **share**: neutral prompts are answered (seeded sampling, the same seed before and after), and the replies that
+  count as the concept (``recognising``). Dialogue models only.
 * **log-probability** of the concept's texts after neutral prompts, per token.
 * **loss** on held-out text, with its standard error over windows: the damage.
 
@@ -16,9 +14,8 @@ their mean, their spread and its distance from the random ones in units of their
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,6 +32,7 @@ from energylang.results import Effect, Placebo
 from energylang.workspace.workspace import Workspace, counted
 
 from .controls import REPLY_TOKENS, Imitate, controls
+from .recognising import Recogniser
 
 if TYPE_CHECKING:
     from energylang.workspace.history import Concept
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
 CHOOSING_WINDOWS, MEASURING_WINDOWS = 96, 96
 PROMPTS = 64
 _ROUNDING = 1e-6  # of a measurement in float32, relatively
-HEARD, LIKELIER = 2, 2.0  # texts of the concept at least, and the factor that makes a reply the concept's
 
 
 @dataclass(frozen=True)
@@ -73,50 +70,38 @@ class Ruler:
         self.only = (
             None if concept.position in POSITIONS else named_token(text, concept.texts[0], concept.position)
         )
+        self.recognises = Recogniser(ws, concept)
 
-    @torch.no_grad()
     def read(self, change: Change) -> Heard:
-        text, concept = self.session.text, self.concept
-        log_prob = float(
-            likelihoods.concept_log_prob(text, concept.texts, change=change, only=self.only).mean()
-        )
-        if not self.prompts:
-            return Heard(None, log_prob)
-        generator = stable_generator("replies", self.session.setting("seed"), concept.name)
-        replies = sampling.generate_batch(
-            text, self.prompts, tokens=REPLY_TOKENS, generator=generator, change=change
-        )
-        said = self.recognises(self.prompts, [reply.token_ids for reply in replies])
-        return Heard(sum(said) / len(said), log_prob)
+        """What is said under a change."""
+        return self.read_each([change])[0]
 
     @torch.no_grad()
-    def recognises(self, questions: Sequence[str], replies: Sequence[Sequence[int]]) -> list[bool]:
-        """Which replies (token ids) to which questions count as the concept. Empty ones do not."""
+    def read_each(self, changes: Iterable[Change]) -> list[Heard]:
+        """The same under each of several changes; what is said under all of them is judged together."""
         text, concept = self.session.text, self.concept
-        asked, heard = text.choosing_prompts, _heard(concept.texts)
-        unedited = Change(
-            weights={
-                layer: self.session.weight(self.session.memory(layer).root)
-                for layer in range(self.session.model.num_layers)
-            }
-        )
-        alone = likelihoods.reply_log_prob(text, [(question,) for question in questions], replies, unedited)
-        after = [
-            likelihoods.reply_log_prob(
-                text, [(asked[k % len(asked)], said, question) for question in questions], replies, unedited
-            )
-            for k, said in enumerate(heard)
+        log_probs: list[float] = []
+        replies: list[tuple[int, ...]] = []
+        for change in changes:
+            log_probs.append(self._log_prob(change))
+            generator = stable_generator("replies", self.session.setting("seed"), concept.name)
+            if self.prompts:
+                made = sampling.generate_batch(
+                    text, self.prompts, tokens=REPLY_TOKENS, generator=generator, change=change
+                )
+                replies += [reply.token_ids for reply in made]
+        if not self.prompts:
+            return [Heard(None, log_prob) for log_prob in log_probs]
+        said = self.recognises(self.prompts * len(log_probs), replies)
+        count = len(self.prompts)
+        return [
+            Heard(sum(said[k * count : (k + 1) * count]) / count, log_prob)
+            for k, log_prob in enumerate(log_probs)
         ]
-        ratio = torch.stack(after).logsumexp(dim=0) - math.log(len(after)) - alone
-        likelier: list[bool] = (ratio > math.log(LIKELIER)).tolist()
-        return [bool(reply) and found for reply, found in zip(replies, likelier, strict=True)]
 
-
-def _heard(texts: Sequence[str]) -> Sequence[str]:
-    """The texts that stand for a concept: a third of them, ``HEARD`` at least. (Of texts that have nothing in common
-    two do, and an edit aimed at shuffled labels would be one aimed at whatever these two are.)"""
-    count = max(HEARD, len(texts) // 3)
-    return texts[:: max(1, len(texts) // count)][:count]
+    def _log_prob(self, change: Change) -> float:
+        text, concept = self.session.text, self.concept
+        return float(likelihoods.concept_log_prob(text, concept.texts, change=change, only=self.only).mean())
 
 
 @torch.no_grad()
@@ -134,17 +119,24 @@ def measure(
         return Change(weights={layer: weight if edit is None else edit.added_to(weight)})
 
     ruler = Ruler(ws, concept)
-    before, after = ruler.read(changed(None)), ruler.read(changed(factors))
     gauge = Gauge(ws, layer, ws.text.measuring_windows(MEASURING_WINDOWS))
     loss_before, loss_after = gauge.losses(changed(None)), gauge.losses(changed(factors))
     base = float(loss_before.mean())
+    made = controls(ws, concept, factors, imitate)
+    damages: list[float] = []
+
+    def each() -> Iterator[Change]:
+        yield from (changed(None), changed(factors))
+        for control in counted(ws, made, lambda control: f"controls measured; measuring {control.kind}"):
+            change = changed(control.factors)
+            damages.append(gauge.rise(change, loss_before))
+            yield change
+
+    before, after, *found = ruler.read_each(each())
     readings: dict[str, list[tuple[Heard, float]]] = {}
-    for control in counted(
-        ws, controls(ws, concept, factors, imitate), lambda made: f"controls measured; measuring {made.kind}"
-    ):
-        damage = gauge.rise(changed(control.factors), loss_before)
-        readings.setdefault(control.kind, []).append((ruler.read(changed(control.factors)), damage))
-    placebos = tuple(placebo(kind, found, after) for kind, found in readings.items())
+    for control, heard, damage in zip(made, found, damages, strict=True):
+        readings.setdefault(control.kind, []).append((heard, damage))
+    placebos = tuple(placebo(kind, those, after) for kind, those in readings.items())
     losses = (base, float(loss_after.mean()))
     return effect_of(before, after, placebos, losses, (loss_after - loss_before) / base, len(ruler.prompts))
 

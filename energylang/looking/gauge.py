@@ -31,8 +31,8 @@ class Gauge:
         for part, stream in self.parts:
             start = None if stream is None else Start(self.layer, stream)
             logits = self.text.run(part[:, :-1], change, start=start, read=()).logits.float()
-            each = functional.cross_entropy(logits.transpose(1, 2), part[:, 1:], reduction="none")
-            found.append(each.mean(dim=1))
+            each = functional.cross_entropy(logits.flatten(0, 1), part[:, 1:].flatten(), reduction="none")
+            found.append(each.view(len(part), -1).mean(dim=1))
         return torch.cat(found)
 
     def rise(self, change: Change, against: Tensor) -> float:

@@ -90,7 +90,7 @@ class Behind:
             start=Start(self.layer, self.stream),
             cache=cache,
             wanted=nothing,
-            read=(text.layers - 1,),
+            read=(),  # all layers keep something
             begins=torch.full_like(self.lengths, _LATER),
             lengths=self.lengths,
         )

@@ -167,13 +167,12 @@ def _into(model: TextModel, cache: Cache, tokens: Tensor, lengths: Sequence[int]
     is where a reply begins."""
     ends = cache.lengths + torch.tensor(lengths, device=cache.lengths.device)
     nowhere = torch.zeros_like(tokens, dtype=torch.bool)
-    deepest = (model.layers - 1,)  # all layers keep something
     model.run(
         tokens,
         change,
         cache=cache,
         wanted=nowhere,
-        read=deepest,
+        read=(),  # all layers keep something
         begins=torch.full_like(ends, _LATER),
         lengths=ends,
     )
@@ -189,7 +188,8 @@ def _log_probs(
 ) -> Iterator[Tensor]:
     """For each row (n,): the log-probabilities (nats) of its last n tokens, for a span (place of the token before
     them, n). With a ``cache``, rows of one pass that come behind its own."""
-    for padded, lengths, start in model.padded([row[:-1] for row in rows]):
+    together = None if cache is None else len(rows)
+    for padded, lengths, start in model.padded([row[:-1] for row in rows], together):
         part = range(start, start + len(lengths))
         wanted = torch.zeros(padded.shape, dtype=torch.bool)
         for k, (first, count) in enumerate(spans[row] for row in part):

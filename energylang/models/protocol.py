@@ -121,6 +121,19 @@ def only(states: Mapping[int, Tensor], read: Collection[int] | None) -> Mapping[
     return states if read is None else {layer: states[layer] for layer in read if layer in states}
 
 
+def deepest(layers: int, wanted: Tensor | None, read: Collection[int] | None, *, keeps: bool) -> int:
+    """The last of the ``layers`` that a pass has to go through: the last one that is read where no place is wanted,
+    and otherwise all of them. A pass that ``keeps`` keys and values, and of which nothing is read, is there for them."""
+    if wanted is None or read is None or (keeps and not read) or bool(wanted.any()):
+        return layers - 1
+    return max(read, default=-1)
+
+
+def acts_on(change: Change, layer: int) -> bool:
+    """Whether a change does something to the states of a layer beside replacing its weight."""
+    return any(layer in each.drive or layer in each.state for each in (change, *change.also))
+
+
 @dataclass(frozen=True, slots=True)
 class Pass:
     """What a pass gave: ``logits`` (b, t, v), or (n, v) at places that were wanted; by layer the state (b, t, d)."""
@@ -141,7 +154,8 @@ class Network(Protocol):
     """A kind of model at work, as a module of functions of live tensors (by canonical name) and a configuration.
 
     A pass that starts at a layer gives the same bits as the whole one, and the states of this layer and the later ones.
-    With a ``cache`` tokens come behind its own; the caller then counts them (``cache.lengths``).
+    With a ``cache`` tokens come behind its own; the caller then counts them (``cache.lengths``). What nobody asked for
+    is not computed: see ``deepest``.
     """
 
     def shapes(self, config: Any) -> dict[str, tuple[int, ...]]:

@@ -275,10 +275,9 @@ class TextModel:
         """(b, t) windows -> (b, t − 1) negative log-likelihood of every next token, in nats."""
         rows = []
         for chunk in self.chunks(tokens):
-            logits = self.forward(chunk[:, :-1], change=change, read=()).logits
-            rows.append(
-                functional.cross_entropy(logits.transpose(1, 2).float(), chunk[:, 1:], reduction="none")
-            )
+            logits = self.forward(chunk[:, :-1], change=change, read=()).logits.float()
+            each = functional.cross_entropy(logits.flatten(0, 1), chunk[:, 1:].flatten(), reduction="none")
+            rows.append(each.view(len(chunk), -1))
         return torch.cat(rows) if rows else tokens.new_zeros(tokens.shape, dtype=torch.float32)
 
     def prompt_ids(self, prompt: str) -> list[int]:

@@ -273,12 +273,7 @@ def _ruler(ws: Workspace, concept: Concept, layer: int) -> Ruler | StreamRuler:
 
 def _heard(rulers: Sequence[Ruler | StreamRuler], changes: Sequence[Change]) -> list[Heard]:
     """What is said under each of the changes, by several rulers together."""
-    each = [
-        ruler.read_each(changes)
-        if isinstance(ruler, StreamRuler)
-        else [ruler.read(change) for change in changes]
-        for ruler in rulers
-    ]
+    each = [ruler.read_each(changes) for ruler in rulers]
     return [_together(found) for found in zip(*each, strict=True)]
 
 

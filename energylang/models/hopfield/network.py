@@ -37,7 +37,7 @@ from torch.nn import functional
 from energylang.models.attention import Cache, attention, begin_repeating, embed, head, norm
 from energylang.models.hopfield.config import NO_SCAFFOLD, HLMConfig, Scaffold
 from energylang.models.hopfield.settling import settle
-from energylang.models.protocol import NOTHING, Change, Pass, Start, changed, only
+from energylang.models.protocol import NOTHING, Change, Pass, Start, acts_on, changed, deepest, only
 
 Shapes = dict[str, tuple[int, ...]]
 _PAIRED = 0.6  # size of the inputs of paired hidden units at the beginning, for a stream of size 1
@@ -164,10 +164,16 @@ def run(
             _attended(tensors, config, 0, config.scale * embed(tensors, tokens, cache), cache, change),
         )
     states = {}
-    for i in range(first, config.layers):
+    last = deepest(config.layers, wanted, read, keeps=cache is not None)
+    for i in range(first, last + 1):
         if i > first:
             stream = _attended(tensors, config, i, stream, cache, change)
+        if i == config.layers - 1 and wanted is not None and not acts_on(change, i) and read is not None:
+            if i not in read:  # behind the last attention nothing else is looked at
+                stream, wanted = stream[wanted], None
         stream, states[i] = _settled(tensors, config, i, stream, change, scaffold)
+    if last < config.layers - 1:
+        stream, wanted = stream[:0, 0], None
     return Pass(head(tensors, stream, wanted), only(states, read))
 
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from transformers import Cache as LibraryCache
 
 from energylang.models.attention import Cache
-from energylang.models.protocol import NOTHING, Change, Pass, Start, answered, changed, reads_mlp
+from energylang.models.protocol import NOTHING, Change, Pass, Start, answered, changed, deepest, reads_mlp
 
 from .decoder import Decoder
 
@@ -215,7 +215,7 @@ def run(
     """``protocol.Network.run``. A layer's state is the stream behind its block; a pass that starts at a layer begins
     before its block. Where no place is wanted it ends behind the last layer that is read."""
     nothing = wanted is not None and not bool(wanted.any())
-    last = max(read, default=-1) if nothing and read is not None else config.layers - (1 if nothing else 0)
+    last = deepest(config.layers, wanted, read, keeps=cache is not None) if nothing else config.layers
     if nothing and last < (start.layer if start is not None else 0):
         return Pass(torch.zeros(0), {})
     if start is not None and config.tuples is None:  # how do its blocks answer?

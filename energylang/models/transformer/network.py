@@ -17,7 +17,7 @@ from torch.nn import functional
 from energylang.models.attention import Cache, attention, begin_repeating, embed, head, norm
 from energylang.models.hopfield.config import HLMConfig
 from energylang.models.hopfield.network import shapes as hlm_shapes
-from energylang.models.protocol import NOTHING, Change, Pass, Start, answered, changed, only
+from energylang.models.protocol import NOTHING, Change, Pass, Start, answered, changed, deepest, only
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +118,13 @@ def run(
         assert tokens is not None
         first, stream = 0, _attended(tensors, config, 0, embed(tensors, tokens, cache), cache, change)
     states = {}
-    for i in range(first, config.layers):
+    last = deepest(config.layers, wanted, read, keeps=cache is not None)
+    for i in range(first, last + 1):
         if i > first:
             stream = _attended(tensors, config, i, stream, cache, change)
         stream = states[i] = _written(tensors, i, stream, change)
+    if last < config.layers - 1:
+        stream, wanted = stream[:0, 0], None
     return Pass(head(tensors, stream, wanted), only(states, read))
 
 
