@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from energylang.models.protocol import Change, Start
 from energylang.workspace.workspace import Workspace
 
 ELSEWHERE = 24  # windows where nothing shall change
 _REMEMBERED = 1 << 25  # numbers
+_AT_ONCE = 1024  # positions of a pass
 
 
 @dataclass(frozen=True)
@@ -43,34 +45,54 @@ def stream_of(ws: Workspace, layer: int, tokens: Tensor) -> Tensor:
     return torch.cat([ws.text.entering(part[:, :-1], layer) for part in ws.text.chunks(tokens)])
 
 
-def prepared(ws: Workspace, layer: int, found: Examples) -> tuple[Tensor, Tensor, Tensor]:
-    """Stream (n, t, m), targets (n, t) and counts (n, t) of examples. Where the rest of the model does not look
-    back, only the positions that count, as rows of length one."""
-    stream, targets = stream_of(ws, layer, found.tokens), found.tokens[:, 1:]
-    if ws.text.looks_back_from(layer):
-        return stream, targets, found.counts
-    live = found.counts > 0
-    return stream[live][:, None], targets[live][:, None], found.counts[live][:, None]
+def prepared(ws: Workspace, layer: int, found: Examples) -> tuple[Start, Tensor, Tensor]:
+    """Where passes of examples begin (n, t, ·), their targets (n, t) and counts (n, t). Where the rest of the model
+    does not look back, only the positions that count, as rows of length one."""
+    stream, targets, counts = stream_of(ws, layer, found.tokens), found.tokens[:, 1:], found.counts
+    if not ws.text.looks_back_from(layer):
+        live = found.counts > 0
+        stream, targets, counts = stream[live][:, None], targets[live][:, None], found.counts[live][:, None]
+    return starting(ws, layer, stream), targets, counts
+
+
+@torch.no_grad()
+def starting(ws: Workspace, layer: int, stream: Tensor) -> Start:
+    """Where passes of a stream (n, t, m) begin: all that the descent does not change, computed once."""
+    return ws.text.starting(layer, stream)
 
 
 def logs_at(ws: Workspace, layer: int, stream: Tensor, change: Change) -> Tensor:
     """(n, t, v): log-probabilities of the next token at every place of a stream (n, t, m)."""
-    return ws.text.run(None, change, start=Start(layer, stream)).logits.float().log_softmax(dim=2)
+    return logits_at(ws, Start(layer, stream), change).log_softmax(dim=2)
 
 
-def remembered(ws: Workspace, layer: int, stream: Tensor, change: Change) -> Callable[[Tensor], Tensor]:
-    """Log-probabilities (k, t, v) at k rows of a stream (n, t, m) under a change that stays: computed once if they
-    fit into memory."""
+def logits_at(ws: Workspace, start: Start, change: Change) -> Tensor:
+    """(n, t, v): the logits of the next token at every place from which a pass starts."""
+    return ws.text.run(None, change, start=start, read=()).logits.float()
+
+
+def remembered(ws: Workspace, start: Start, change: Change) -> Callable[[Tensor], Tensor]:
+    """Log-probabilities (k, t, v) at k rows of a start under a change that stays: computed once if they fit into
+    memory."""
 
     @torch.no_grad()
     def logs(pick: Tensor) -> Tensor:
-        return logs_at(ws, layer, stream[pick], change)
+        return logits_at(ws, start[pick], change).log_softmax(dim=2)
 
+    stream = start.stream
     rows, size = torch.arange(len(stream), device=stream.device), ws.text.tokenizer.size
     if stream.shape[0] * stream.shape[1] * size > _REMEMBERED:
         return logs
-    whole = torch.cat([logs(part) for part in ws.text.chunks(rows)])
+    whole = torch.cat([logs(part) for part in torch.split(rows, max(1, _AT_ONCE // stream.shape[1]))])
     return lambda pick: whole[pick]
+
+
+def away_from(logs: Tensor, logits: Tensor) -> Tensor:
+    """(n, t): KL(p ‖ q) of p (n, t, v), given by its logarithms, and q by its logits (n, t, v), but for the entropy of
+    p, which no change of q reaches."""
+    return functional.cross_entropy(
+        logits.flatten(0, 1), logs.exp().flatten(0, 1), reduction="none"
+    ).view(logits.shape[:2])
 
 
 def chosen_logs(logs: Tensor, tokens: Tensor) -> Tensor:

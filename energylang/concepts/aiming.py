@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from energylang.errors import ElError
 from energylang.landscape.draws import stable_generator
@@ -37,11 +38,13 @@ from energylang.workspace.workspace import Workspace, counted
 from .aim_examples import (
     ELSEWHERE,
     Examples,
+    away_from,
     elsewhere,
-    logs_at,
+    logits_at,
     prepared,
     remembered,
     rows_of,
+    starting,
     stream_of,
 )
 from .aim_target import after_passages, aim_at_tokens
@@ -95,17 +98,16 @@ def _value(
     layer = concept.layer
     wanted = _without(ws, concept, weight) if away else _said_in_context(ws, concept, generator)
     kept, _, kept_counts = prepared(ws, layer, _manners(ws, generator))
-    kept_batch = max(1, KEPT_BATCH * len(kept) // KEPT_ROWS)
-    unedited = remembered(ws, layer, kept, Change(weights={layer: weight}))
+    kept_batch = max(1, KEPT_BATCH * len(kept_counts) // KEPT_ROWS)
+    unedited = remembered(ws, kept, Change(weights={layer: weight}))
     left = torch.zeros(len(query), device=weight.device, requires_grad=True)
     descent = Optimiser([left], VALUE_RATE)
     steps = REMOVAL_STEPS if away else VALUE_STEPS
     for step in counted(ws, range(steps), "steps of the descent"):
-        edited = Change(weights={layer: weight + torch.outer(left, query)})
+        edited = Change(weights={layer: weight}, edits={layer: (left[:, None], query[:, None])})
         loss = wanted(edited, generator)
-        rest = torch.randperm(len(kept), generator=generator)[:kept_batch].to(weight.device)
-        before, after = unedited(rest), logs_at(ws, layer, kept[rest], edited)
-        drift = (before.exp() * (before - after)).sum(dim=2)
+        rest = torch.randperm(len(kept_counts), generator=generator)[:kept_batch].to(weight.device)
+        drift = away_from(unedited(rest), logits_at(ws, kept[rest], edited))
         loss = loss + (drift * kept_counts[rest]).sum() / kept_counts[rest].sum()
         descent.rate = VALUE_RATE * (1 - step / steps)  # towards zero: no batch has the last word
         descent.step(loss)
@@ -115,13 +117,14 @@ def _value(
 def _said_in_context(ws: Workspace, concept: Concept, generator: torch.Generator) -> Wanted:
     """What is asked of an installation: minus the likelihood of replies that are the concept."""
     layer = concept.layer
-    stream, targets, counts = prepared(ws, layer, _in_context(ws, concept, generator))
-    batch = max(1, VALUE_BATCH * len(stream) // _REPLIES)
+    start, targets, counts = prepared(ws, layer, _in_context(ws, concept, generator))
+    batch = max(1, VALUE_BATCH * len(counts) // _REPLIES)
 
     def wanted(edited: Change, draw: torch.Generator) -> Tensor:
-        pick = torch.randperm(len(stream), generator=draw)[:batch].to(stream.device)
-        chosen = logs_at(ws, layer, stream[pick], edited).gather(2, targets[pick][..., None])[..., 0]
-        return -(chosen * counts[pick]).sum() / counts[pick].sum()
+        pick = torch.randperm(len(counts), generator=draw)[:batch].to(counts.device)
+        logits = logits_at(ws, start[pick], edited)
+        missed = functional.cross_entropy(logits.flatten(0, 1), targets[pick].flatten(), reduction="none")
+        return (missed * counts[pick].flatten()).sum() / counts[pick].sum()
 
     return wanted
 
@@ -195,15 +198,16 @@ def _without(ws: Workspace, concept: Concept, weight: Tensor) -> Wanted:
         index = torch.full(counts.shape, -1, device=counts.device)
         index[live] = torch.arange(int(live.sum()), device=counts.device)
         stream, places, counts, decides = (x[live][:, None] for x in (stream, places, counts, decides))
-    unedited = remembered(ws, layer, stream, Change(weights={layer: weight}))
+    start = starting(ws, layer, stream)
+    unedited = remembered(ws, start, Change(weights={layer: weight}))
 
     def wanted(edited: Change, draw: torch.Generator) -> Tensor:
-        pick = torch.randperm(len(said), generator=draw)[:VALUE_BATCH].to(stream.device)
+        pick = torch.randperm(len(said), generator=draw)[:VALUE_BATCH].to(counts.device)
         if index is not None:
             pick = index[pick][index[pick] >= 0]
         with torch.no_grad():
             goal = (unedited(pick) + wishes[places[pick]]).log_softmax(dim=2)
-        far = (goal.exp() * (goal - logs_at(ws, layer, stream[pick], edited))).sum(dim=2)
+        far = away_from(goal, logits_at(ws, start[pick], edited))
         deciding, later = decides[pick], counts[pick] - decides[pick]
         return DECISION * (far * deciding).sum() / deciding.sum() + (
             far * later

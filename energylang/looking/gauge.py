@@ -20,16 +20,18 @@ class Gauge:
         self.text, self.layer = ws.text, layer
         with torch.no_grad():
             self.parts = [
-                (part, self.text.entering(part[:, :-1], layer) if layer >= 0 else None)
+                (part, self._begin(part[:, :-1]) if layer >= 0 else None)
                 for part in self.text.chunks(windows)
             ]
+
+    def _begin(self, tokens: Tensor) -> Start:
+        return self.text.starting(self.layer, self.text.entering(tokens, self.layer))
 
     @torch.no_grad()
     def losses(self, change: Change) -> Tensor:
         """(n,): the mean loss per token of every window, in nats."""
         found = []
-        for part, stream in self.parts:
-            start = None if stream is None else Start(self.layer, stream)
+        for part, start in self.parts:
             logits = self.text.run(part[:, :-1], change, start=start, read=()).logits.float()
             each = functional.cross_entropy(logits.flatten(0, 1), part[:, 1:].flatten(), reduction="none")
             found.append(each.view(len(part), -1).mean(dim=1))

@@ -34,6 +34,8 @@ class Change:
     """A change of one forward pass that leaves the model alone. Keys are numbers of layers.
 
     ``weights``: a tensor used instead of the layer's live weight (gradients flow through it).
+    ``edits``: (left, right), both (d, r), of a change left @ right.T of a landscape's weight that is to be found:
+    gradients flow to it at the price of a product of rank r.
     ``drive``: a (d,) vector, or (b, 1, d) one for each row, added to what drives the layer's state (in a residual
     stream: to the stream itself).
     ``state``: a function of the layer's state (b, t, d) whose result is read instead of it.
@@ -49,6 +51,7 @@ class Change:
     """
 
     weights: Mapping[int, Tensor] = field(default_factory=dict)
+    edits: Mapping[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     drive: Mapping[int, Tensor] = field(default_factory=dict)
     state: Mapping[int, Callable[[Tensor], Tensor]] = field(default_factory=dict)
     neurons: Mapping[int, Callable[[Tensor], Tensor]] = field(default_factory=dict)
@@ -129,6 +132,11 @@ def deepest(layers: int, wanted: Tensor | None, read: Collection[int] | None, *,
     return max(read, default=-1)
 
 
+def of_weights(change: Change) -> bool:
+    """Whether a change replaces weights and does nothing else, so that rows of the same tokens come to the same."""
+    return change == Change(weights=change.weights)
+
+
 def acts_on(change: Change, layer: int) -> bool:
     """Whether a change does something to the states of a layer beside replacing its weight."""
     return any(layer in each.drive or layer in each.state for each in (change, *change.also))
@@ -144,10 +152,16 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a pass begins that leaves out what lies below a layer: the stream (b, t, m) that enters it."""
+    """Where a pass begins that leaves out what lies below a layer: the stream (b, t, m) that enters it, and where it is
+    known what that makes of the layer's ``drive`` (b, t, d) (networks that have a ``driven``)."""
 
     layer: int
     stream: Tensor
+    drive: Tensor | None = None
+
+    def __getitem__(self, rows: Any) -> Start:
+        """The same for some of the rows."""
+        return Start(self.layer, self.stream[rows], None if self.drive is None else self.drive[rows])
 
 
 class Network(Protocol):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from energylang.errors import LandscapeError
 from energylang.models.attention import Cache
-from energylang.models.protocol import NOTHING, Change, Pass, Readable, Sample, Start, of_rows
+from energylang.models.protocol import NOTHING, Change, Pass, Readable, Sample, Start, of_rows, of_weights
 from energylang.models.text import TextModel, check_finite
 
 _TOGETHER = 4  # batches of rows that are sampled together
@@ -307,7 +307,17 @@ def _read(
     begins: Tensor,
 ) -> tuple[Cache, Pass]:
     """Pass prompts of unequal lengths: the cache, with room for ``tokens`` more, and what the pass gave at the last
-    token of each."""
+    token of each. Prompts that are the same are read once."""
+    if of_weights(change):
+        keys = [(tuple(row), begin) for row, begin in zip(rows, begins.tolist(), strict=True)]
+        place = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        if len(place) < len(rows):
+            again = torch.tensor([place[key] for key in keys], device=model.device)
+            first = torch.tensor([begin for _, begin in place])
+            cache, found = _read(model, [list(row) for row, _ in place], change, tokens, layers, first)
+            cache.keep(again)
+            states = {layer: state[again] for layer, state in found.states.items()}
+            return cache, Pass(found.logits[again], states)
     longest = max(len(row) for row in rows)
     cache = Cache.empty(len(rows), min(model.max_length, longest + tokens), model.device)
     padded, lengths, _ = next(model.padded(rows, len(rows)))

@@ -258,6 +258,13 @@ class TextModel:
             return self.network.entering(self.live, self.config, tokens, layer, cache)
         return self.network.entering(self.live, self.config, tokens, layer, cache, change)
 
+    def starting(self, layer: int, stream: Tensor) -> Start:
+        """Where passes from a layer on begin, for the stream (b, t, m) that enters it, with all that does not depend on
+        the layer's weight."""
+        driven = getattr(self.network, "driven", None)
+        drive = None if driven is None else driven(self.live, self.config, layer, stream)
+        return Start(layer, stream, drive)
+
     def looks_back_from(self, layer: int) -> bool:
         """Whether any attention comes after a layer. Where none does, positions do not touch each other from the
         layer on, and a pass from it may take them one by one."""

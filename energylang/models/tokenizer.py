@@ -22,6 +22,7 @@ from typing import Protocol
 from energylang.errors import CheckpointError, CorpusError
 
 UNKNOWN = "<unk>"
+_SHORT, _REMEMBERED = 400, 4096  # characters of a part of a text, and so many of them
 MAX_WORDS = 16384
 MAX_PIECES = 65536
 MAX_SPECIALS = 64
@@ -174,6 +175,7 @@ class Tokenizer:
         self._ids = {s: i for i, s in enumerate(self.specials)}
         choice = "|".join(map(re.escape, sorted(self.specials, key=len, reverse=True)))
         self._split = re.compile(f"({choice})") if choice else None
+        self._known: dict[str, tuple[int, ...]] = {}  # short parts: the turns of conversations come again and again
 
     @property
     def kind(self) -> str:
@@ -197,8 +199,18 @@ class Tokenizer:
             if part in self._ids:
                 ids.append(self._ids[part])
             elif part:
-                ids.extend(shift + i for i in self.codec.encode(part))
+                ids.extend(self._encoded(part, shift))
         return ids
+
+    def _encoded(self, part: str, shift: int) -> Sequence[int]:
+        found = self._known.get(part)
+        if found is None:
+            found = tuple(shift + i for i in self.codec.encode(part))
+            if len(part) <= _SHORT:
+                if len(self._known) >= _REMEMBERED:
+                    self._known.pop(next(iter(self._known)), None)
+                self._known[part] = found
+        return found
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ``ids``. Raises ``IndexError`` for an id outside the vocabulary."""

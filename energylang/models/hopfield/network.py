@@ -170,8 +170,11 @@ def run(
             stream = _attended(tensors, config, i, stream, cache, change)
         if i == config.layers - 1 and wanted is not None and not acts_on(change, i) and read is not None:
             if i not in read:  # behind the last attention nothing else is looked at
+                if start is not None and i == first:
+                    start = start[wanted]
                 stream, wanted = stream[wanted], None
-        stream, states[i] = _settled(tensors, config, i, stream, change, scaffold)
+        drive = start.drive if start is not None and i == first else None
+        stream, states[i] = _settled(tensors, config, i, stream, change, scaffold, drive)
     if last < config.layers - 1:
         stream, wanted = stream[:0, 0], None
     return Pass(head(tensors, stream, wanted), only(states, read))
@@ -191,6 +194,17 @@ def entering(
         stream, _ = _settled(tensors, config, i, stream, NOTHING)
         stream = _attended(tensors, config, i + 1, stream, cache)
     return stream
+
+
+def driven(tensors: Mapping[str, Tensor], config: HLMConfig, i: int, stream: Tensor) -> Tensor:
+    """(…, d): what the stream (…, m) that enters block i's Hopfield layer makes of its drive."""
+    name = f"blocks.{i}.hopfield"
+    normed = norm(tensors, f"blocks.{i}.norm2", stream)
+    if config.hidden:
+        inner = functional.linear(normed, tensors[f"{name}.hidden.weight"], tensors[f"{name}.hidden.bias"])
+        normed = functional.gelu(inner)
+    drive = functional.linear(normed, tensors[f"{name}.input.weight"], tensors[f"{name}.input.bias"])
+    return drive.to(stream.dtype)  # float32 also under autocast
 
 
 def looks_back_from(config: HLMConfig, layer: int) -> bool:
@@ -226,18 +240,16 @@ def _settled(
     stream: Tensor,
     change: Change,
     scaffold: Scaffold = NO_SCAFFOLD,
+    drive: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The stream (b, t, m) behind block i's Hopfield layer, and its settled state (b, t, d)."""
+    """The stream (b, t, m) behind block i's Hopfield layer, and its settled state (b, t, d); its drive (b, t, d) may be
+    known."""
     name = f"blocks.{i}.hopfield"
-    normed = norm(tensors, f"blocks.{i}.norm2", stream)
-    if config.hidden:
-        inner = functional.linear(normed, tensors[f"{name}.hidden.weight"], tensors[f"{name}.hidden.bias"])
-        normed = functional.gelu(inner)
-    drive = functional.linear(normed, tensors[f"{name}.input.weight"], tensors[f"{name}.input.bias"])
-    drive = drive.to(stream.dtype)  # float32 also under autocast
+    if drive is None:
+        drive = driven(tensors, config, i, stream)
     drive = changed(change, "drive", i, drive)
     weight = change.weights.get(i, tensors[f"{name}.W"])
-    state = settle(weight, tensors[f"{name}.log_beta"], drive, config, scaffold)
+    state = settle(weight, tensors[f"{name}.log_beta"], drive, config, scaffold, change.edits.get(i))
     state = changed(change, "state", i, state)
     read = functional.linear(state, tensors[f"{name}.output.weight"])
     around = scaffold.around if is_bottleneck(config, i) else 1.0

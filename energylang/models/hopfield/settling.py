@@ -25,10 +25,13 @@ def settle(
     drive: Tensor,
     config: HLMConfig,
     scaffold: Scaffold = NO_SCAFFOLD,
+    edit: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """x_K (…, d) for a drive u (…, d)."""
+    """x_K (…, d) for a drive u (…, d). An ``edit``, left and right (d, r), is one of the weight that is not added."""
     truncate = scaffold.truncate
     beta = log_beta.reshape(()).exp()
+    if edit is not None and not torch.is_grad_enabled():
+        weight, edit = torch.addmm(weight, edit[0], edit[1].T), None
     if not torch.is_grad_enabled() and not scaffold.held and weight.dtype == drive.dtype == torch.float32:
         return _in_blocks(weight, float(beta), drive, config)
     state = torch.tanh(beta * drive)
@@ -37,7 +40,10 @@ def settle(
         with torch.set_grad_enabled(
             torch.is_grad_enabled() and (not truncate or k >= config.steps - truncate)
         ):
-            field = functional.linear(interaction(state, config.degree), weight).to(drive.dtype)
+            moved = interaction(state, config.degree)
+            field = functional.linear(moved, weight).to(drive.dtype)
+            if edit is not None:
+                field = field + (moved @ edit[1]) @ edit[0].T
             field = field + push * drive if push else field
             state = torch.lerp(state, torch.tanh(beta * field), config.tau)
     return state
