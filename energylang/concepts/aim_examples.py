@@ -90,9 +90,9 @@ def remembered(ws: Workspace, start: Start, change: Change) -> Callable[[Tensor]
 def away_from(logs: Tensor, logits: Tensor) -> Tensor:
     """(n, t): KL(p ‖ q) of p (n, t, v), given by its logarithms, and q by its logits (n, t, v), but for the entropy of
     p, which no change of q reaches."""
-    return functional.cross_entropy(
-        logits.flatten(0, 1), logs.exp().flatten(0, 1), reduction="none"
-    ).view(logits.shape[:2])
+    return functional.cross_entropy(logits.flatten(0, 1), logs.exp().flatten(0, 1), reduction="none").view(
+        logits.shape[:2]
+    )
 
 
 def chosen_logs(logs: Tensor, tokens: Tensor) -> Tensor:

@@ -125,8 +125,8 @@ def only(states: Mapping[int, Tensor], read: Collection[int] | None) -> Mapping[
 
 
 def deepest(layers: int, wanted: Tensor | None, read: Collection[int] | None, *, keeps: bool) -> int:
-    """The last of the ``layers`` that a pass has to go through: the last one that is read where no place is wanted,
-    and otherwise all of them. A pass that ``keeps`` keys and values, and of which nothing is read, is there for them."""
+    """The last of the ``layers`` that a pass has to go through: the last one that is read where no place is wanted, and
+    otherwise all of them. A pass that ``keeps`` keys and values, and of which nothing is read, is there for these."""
     if wanted is None or read is None or (keeps and not read) or bool(wanted.any()):
         return layers - 1
     return max(read, default=-1)

@@ -175,7 +175,9 @@ class Tokenizer:
         self._ids = {s: i for i, s in enumerate(self.specials)}
         choice = "|".join(map(re.escape, sorted(self.specials, key=len, reverse=True)))
         self._split = re.compile(f"({choice})") if choice else None
-        self._known: dict[str, tuple[int, ...]] = {}  # short parts: the turns of conversations come again and again
+        self._known: dict[
+            str, tuple[int, ...]
+        ] = {}  # short parts: the turns of conversations come again and again
 
     @property
     def kind(self) -> str:

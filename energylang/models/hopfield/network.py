@@ -168,16 +168,21 @@ def run(
     for i in range(first, last + 1):
         if i > first:
             stream = _attended(tensors, config, i, stream, cache, change)
-        if i == config.layers - 1 and wanted is not None and not acts_on(change, i) and read is not None:
-            if i not in read:  # behind the last attention nothing else is looked at
-                if start is not None and i == first:
-                    start = start[wanted]
-                stream, wanted = stream[wanted], None
+        if i == config.layers - 1 and wanted is not None and _unseen(i, change, read):
+            if start is not None and i == first:
+                start = start[wanted]
+            stream, wanted = stream[wanted], None
         drive = start.drive if start is not None and i == first else None
         stream, states[i] = _settled(tensors, config, i, stream, change, scaffold, drive)
     if last < config.layers - 1:
         stream, wanted = stream[:0, 0], None
     return Pass(head(tensors, stream, wanted), only(states, read))
+
+
+def _unseen(i: int, change: Change, read: Collection[int] | None) -> bool:
+    """Whether nobody asks for the states of block i, nor acts on them: behind the last attention, a place whose
+    prediction is not wanted need not settle then."""
+    return read is not None and i not in read and not acts_on(change, i)
 
 
 def entering(
