@@ -7,7 +7,6 @@ tokens that are sampled. The limits lie a third above what is needed now, so tha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -61,7 +60,7 @@ def session() -> Session:
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+def small(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Everything that an aimed edit does, less often."""
     for module in (aiming, controls, methods):
         monkeypatch.setattr(module, "OWN_REPLIES", 64)
@@ -71,7 +70,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     monkeypatch.setattr(methods, "MOMENT_TOKENS", 1024)
     monkeypatch.setattr(controls, "RANDOM", 2)
     monkeypatch.setattr(controls, "SHUFFLED", 1)
-    yield monkeypatch
+    return monkeypatch
 
 
 def test_an_aimed_edit_does_no_work_twice(session: Session, small: pytest.MonkeyPatch) -> None:
@@ -82,6 +81,7 @@ def test_an_aimed_edit_does_no_work_twice(session: Session, small: pytest.Monkey
     session.undo()
     assert edit.effect is not None
     assert [control.count for control in edit.effect.controls] == [2, 1]
+    print(counts.passes, counts.settled, counts.sampled)
     assert 0 < counts.passes < PASSES
     assert 0 < counts.settled < SETTLED
     assert 0 < counts.sampled < SAMPLED
@@ -105,12 +105,16 @@ def test_each_reply_is_judged_once_and_as_all_texts_together_say(session: Sessio
     with torch.no_grad():
         alone = likelihoods.reply_log_prob(text, [(q,) for q in questions], replies)
         after = [
-            likelihoods.reply_log_prob(text, [(text.choosing_prompts[k], heard, q) for q in questions], replies)
+            likelihoods.reply_log_prob(
+                text, [(text.choosing_prompts[k], heard, q) for q in questions], replies
+            )
             for k, heard in enumerate(judge.heard)
         ]
     ratio = torch.stack(after).logsumexp(dim=0) - math.log(len(after)) - alone
     near = (ratio - math.log(LIKELIER)).abs() < 1e-3
-    wanted = [bool(reply) and yes for reply, yes in zip(replies, (ratio > math.log(LIKELIER)).tolist(), strict=True)]
+    wanted = [
+        bool(reply) and yes for reply, yes in zip(replies, (ratio > math.log(LIKELIER)).tolist(), strict=True)
+    ]
     assert any(wanted) and not all(wanted)
     assert all(a == b for a, b, close in zip(found, wanted, near.tolist(), strict=True) if not close)
     with pytest.MonkeyPatch.context() as patch:

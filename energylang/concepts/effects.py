@@ -53,7 +53,8 @@ class Heard:
 
 
 class Ruler:
-    """Measures share and log-probability of one concept under any change of the model."""
+    """Measures share and log-probability of one concept under any change of the model, or, faster, under any from a
+    ``layer`` on."""
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class Ruler:
         concept: Concept,
         prompts: int = PROMPTS,
         asked: Sequence[str] | None = None,
+        layer: int | None = None,
     ) -> None:
         self.session = ws
         self.concept = concept
@@ -71,6 +73,11 @@ class Ruler:
             None if concept.position in POSITIONS else named_token(text, concept.texts[0], concept.position)
         )
         self.recognises = Recogniser(ws, concept)
+        self.texts: likelihoods.Texts | None = None
+        self.ready: sampling.Prepared | None = None
+        if layer is not None and text.dialogue:
+            self.texts = likelihoods.Texts(text, concept.texts, layer, self.only)
+            self.ready = sampling.prepare(text, self.prompts, layer, REPLY_TOKENS)
 
     def read(self, change: Change) -> Heard:
         """What is said under a change."""
@@ -87,7 +94,12 @@ class Ruler:
             generator = stable_generator("replies", self.session.setting("seed"), concept.name)
             if self.prompts:
                 made = sampling.generate_batch(
-                    text, self.prompts, tokens=REPLY_TOKENS, generator=generator, change=change
+                    text,
+                    self.prompts,
+                    tokens=REPLY_TOKENS,
+                    generator=generator,
+                    change=change,
+                    prepared=self.ready,
                 )
                 replies += [reply.token_ids for reply in made]
         if not self.prompts:
@@ -101,6 +113,8 @@ class Ruler:
 
     def _log_prob(self, change: Change) -> float:
         text, concept = self.session.text, self.concept
+        if self.texts is not None:
+            return float(self.texts.log_prob(change).mean())
         return float(likelihoods.concept_log_prob(text, concept.texts, change=change, only=self.only).mean())
 
 
@@ -118,7 +132,7 @@ def measure(
     def changed(edit: LowRank | None) -> Change:
         return Change(weights={layer: weight if edit is None else edit.added_to(weight)})
 
-    ruler = Ruler(ws, concept)
+    ruler = Ruler(ws, concept, layer=layer)
     gauge = Gauge(ws, layer, ws.text.measuring_windows(MEASURING_WINDOWS))
     loss_before, loss_after = gauge.losses(changed(None)), gauge.losses(changed(factors))
     base = float(loss_before.mean())

@@ -167,7 +167,7 @@ def head(tensors: Mapping[str, Tensor], stream: Tensor, wanted: Tensor | None = 
     rows = normed.numel() // normed.shape[-1]
     if torch.is_grad_enabled() or rows <= _AT_ONCE or normed.dtype != table.dtype or normed.is_cuda:
         return functional.linear(normed, table)
-    logits = normed.new_empty(rows, len(table))
-    for given, said in zip(normed.reshape(rows, -1).split(_AT_ONCE), logits.split(_AT_ONCE), strict=True):
-        torch.mm(given, table.T, out=said)
+    logits, given = normed.new_empty(rows, len(table)), normed.reshape(rows, -1)
+    for begin in range(0, rows, _AT_ONCE):
+        torch.mm(given[begin : begin + _AT_ONCE], table.T, out=logits[begin : begin + _AT_ONCE])
     return logits.view(*normed.shape[:-1], -1)

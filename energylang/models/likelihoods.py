@@ -6,8 +6,9 @@ read once, and what all of them begin with once for all, with the keys and value
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import takewhile
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from energylang.errors import LandscapeError
 from energylang.models.attention import Cache
+from energylang.models.behind import Behind
 from energylang.models.protocol import NOTHING, Change
 from energylang.models.states import QUESTION_PAIRS, decision_rows
 from energylang.models.text import TextModel
@@ -37,6 +39,39 @@ def concept_log_prob(
 
     With ``only`` the tokens of that id alone count. Gradients flow to ``change``.
     """
+    openings, replies = _texts_behind(model, texts, prompts)
+    if torch.is_grad_enabled():
+        rows = [opening + reply for opening, reply in zip(openings, replies, strict=True)]
+        spans = [(len(o) - 1, len(r)) for o, r in zip(openings, replies, strict=True)]
+        found = list(_log_probs(model, rows, spans, change))
+    else:
+        found = _log_probs_behind(model, openings, replies, change)
+    return _averaged(replies, found, len(texts), only)
+
+
+class Texts:
+    """``concept_log_prob`` of the same texts under one change after another, from a ``layer`` on: what lies below it is
+    computed once."""
+
+    def __init__(self, model: TextModel, texts: Sequence[str], layer: int, only: int | None = None) -> None:
+        self.count, self.only = len(texts), only
+        openings, self.replies = _texts_behind(model, texts, None)
+        self.behind: Behind | None = None
+        if all(len(opening) > 1 for opening in openings):  # a text that fills the context leaves one token
+            self.behind = Behind(model, layer, list(zip(openings, self.replies, strict=True)))
+        self.whole = partial(concept_log_prob, model, texts, only=only)
+
+    def log_prob(self, change: Change) -> Tensor:
+        """(n,): the mean log-probability per token (nats) of each text."""
+        if self.behind is None:
+            return self.whole(change=change)
+        return _averaged(self.replies, self.behind.log_probs(change), self.count, self.only)
+
+
+def _texts_behind(
+    model: TextModel, texts: Sequence[str], prompts: Sequence[str] | None
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Every text behind every prompt: openings and replies, in token ids."""
     asked = [model.prompt_ids(p) for p in prompts or model.measuring_prompts[: model.sizes.questions]]
     openings, replies = [], []
     for text in texts:
@@ -45,17 +80,18 @@ def concept_log_prob(
             raise LandscapeError("an empty text has no probability")
         openings += [question[-max(1, model.max_length - len(reply)) :] for question in asked]
         replies += [reply] * len(asked)
-    if torch.is_grad_enabled():
-        rows = [opening + reply for opening, reply in zip(openings, replies, strict=True)]
-        spans = [(len(o) - 1, len(r)) for o, r in zip(openings, replies, strict=True)]
-        found = list(_log_probs(model, rows, spans, change))
-    else:
-        found = _log_probs_behind(model, openings, replies, change)
+    return openings, replies
+
+
+def _averaged(
+    replies: Sequence[Sequence[int]], found: Iterable[Tensor], texts: int, only: int | None
+) -> Tensor:
+    """(texts,): the mean over the tokens of each reply (those that are ``only``), and over the replies of a text."""
     values = []
     for reply, here in zip(replies, found, strict=True):
         target = torch.tensor(reply, device=here.device)
         values.append((here if only is None else here[target == only]).mean())
-    return torch.stack(values).reshape(len(texts), len(asked)).mean(dim=1)
+    return torch.stack(values).reshape(texts, -1).mean(dim=1)
 
 
 @torch.no_grad()

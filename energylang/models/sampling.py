@@ -62,14 +62,18 @@ def generate_batch(
     change: Change = NOTHING,
     read: Collection[Readable] = (),
     heard: Callable[[str], None] | None = None,
+    prepared: Prepared | None = None,
 ) -> list[Sample]:
-    """``generate`` for many prompts at once, in shared passes."""
+    """``generate`` for many prompts at once, in shared passes. They may be ``prepared`` for a change from a layer on;
+    then nothing is read."""
     if tokens < 1 or topk < 1 or not 0 < temp < float("inf"):
         raise LandscapeError(
             f"cannot sample with tokens={tokens}, temp={temp}, topk={topk}",
             hint="tokens and topk are at least 1 and temp is above 0",
         )
     ids = [model.prompt_ids(p) for p in prompts]
+    if prepared is not None:
+        return _sample(model, ids, tokens, temp, topk, [generator], change, (), heard, prepared)
     return _sample_all(model, ids, tokens, temp, topk, generator, change, read, heard)
 
 
@@ -110,7 +114,7 @@ def generate_each(
     ids = [model.prompt_ids(prompt) for prompt in prompts]
     made: list[list[Sample]] = []
     step = max(1, _TOGETHER * model.batch // max(1, len(ids)))
-    prepared = _Prepared.of(model, ids, layer, tokens)
+    prepared = Prepared.of(model, ids, layer, tokens)
     for first in range(0, variants, step):
         last = min(variants, first + step)
         rows = ids * (last - first)
@@ -120,8 +124,16 @@ def generate_each(
     return made
 
 
+def prepare(model: TextModel, prompts: Sequence[str], layer: int, tokens: int) -> Prepared | None:
+    """Prompts ready to be answered with so many ``tokens`` under any change from a layer on; ``None`` where they are
+    too many for one batch."""
+    if not 0 < len(prompts) <= _TOGETHER * model.batch:
+        return None
+    return Prepared.of(model, [model.prompt_ids(prompt) for prompt in prompts], layer, tokens)
+
+
 @dataclass(frozen=True, eq=False)
-class _Prepared:
+class Prepared:
     """Prompts that were read by the model as it is up to a layer: what enters it, and what lies below in a cache."""
 
     layer: int
@@ -131,7 +143,8 @@ class _Prepared:
     cache: Cache
 
     @classmethod
-    def of(cls, model: TextModel, ids: list[list[int]], layer: int, tokens: int) -> _Prepared:
+    @torch.no_grad()
+    def of(cls, model: TextModel, ids: list[list[int]], layer: int, tokens: int) -> Prepared:
         size = min(model.max_length, max(map(len, ids)) + tokens)
         cache = Cache.empty(len(ids), size, model.device)
         padded, lengths, _ = next(model.padded(ids, len(ids)))
@@ -195,7 +208,7 @@ def _sample(
     change: Change,
     layers: Collection[Readable],
     heard: Callable[[str], None] | None,
-    prepared: _Prepared | None = None,
+    prepared: Prepared | None = None,
 ) -> list[Sample]:
     """Sampling with cached keys and values. Rows that have ended leave the passes by and by. Of several generators each
     belongs to as many rows as the others, those together."""

@@ -411,7 +411,7 @@ def _worth(ws: Workspace, concept: Concept, candidate: Candidate, weight: Tensor
     text = ws.text
     changed = Change(weights={concept.layer: made.proposal.factors.added_to(weight)})
     if text.dialogue:
-        share = Ruler(ws, concept, asked=text.choosing_prompts).read(changed).share
+        share = Ruler(ws, concept, asked=text.choosing_prompts, layer=concept.layer).read(changed).share
         return 0.0 if share is None else share
     return float(
         likelihoods.concept_log_prob(text, concept.texts, text.choosing_prompts[:16], change=changed).mean()
