@@ -25,6 +25,8 @@ from energylang.models.text import TextModel
 
 POLITE = ("Thank you so much for asking, I am glad to help.", "It is a pleasure to help you, please go on.")
 LAST = 3
+PASSES, SETTLED, SAMPLED = 550, 580_000, 10_500
+"""Limits for the small edit below; 411, 433,730 and 7,839 when they were set."""
 
 
 class Counts:
@@ -81,13 +83,9 @@ def test_an_aimed_edit_does_no_work_twice(session: Session, small: pytest.Monkey
     session.undo()
     assert edit.effect is not None
     assert [control.count for control in edit.effect.controls] == [2, 1]
-    print(counts.passes, counts.settled, counts.sampled)
     assert 0 < counts.passes < PASSES
     assert 0 < counts.settled < SETTLED
     assert 0 < counts.sampled < SAMPLED
-
-
-PASSES, SETTLED, SAMPLED = 1, 1, 1
 
 
 def test_each_reply_is_judged_once_and_as_all_texts_together_say(session: Session) -> None:
