@@ -11,7 +11,7 @@ from rich.console import Console
 from transformers import AutoModelForCausalLM
 
 from energylang.checker import check
-from energylang.concepts.faces import Faces, own_halves, window_halves
+from energylang.concepts.faces import MEASURED, SAID, Faces, own_halves, window_halves
 from energylang.concepts.halves import halves
 from energylang.concepts.memory import key_of, moment_of
 from energylang.concepts.replies import own_replies
@@ -225,6 +225,20 @@ def test_an_edit_is_told_by_diff_and_replayed(session: Session) -> None:
     assert found.edits == 1 and found.rank == 1 and found.norm == pytest.approx(made.norm, rel=1e-3)
     session.run('apply L1\nrecord "done.json"')
     assert session.run('replay "done.json"').identical
+
+
+def test_replies_that_are_to_stay_and_those_where_a_concept_is_said_answer_different_prompts(
+    session: Session,
+) -> None:
+    text = session.text
+    kept = set(text.kept_prompts)
+    assert kept.isdisjoint(text.spoken_prompts) and kept.isdisjoint(text.measuring_prompts)
+    assert set(text.spoken_prompts).isdisjoint(text.measuring_prompts)
+    parts = [*own_halves(session, "kept"), own_replies(session, MEASURED, SAID, "kept, measuring")]
+    asked = [{question for question, _ in part} for part in parts]
+    assert all(asked) and set.union(*asked) <= kept
+    for k, one in enumerate(asked):
+        assert all(one.isdisjoint(other) for other in asked[:k])
 
 
 def test_own_replies_are_of_several_kinds_and_none_is_measured_by(session: Session) -> None:
