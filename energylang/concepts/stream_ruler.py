@@ -31,13 +31,9 @@ from energylang.models.protocol import Change
 from energylang.workspace.history import Concept
 from energylang.workspace.workspace import Workspace
 
-<<<<<<< HEAD
 from .effects import Heard
-from .recognising import LIKELIER
-=======
-from .effects import LIKELIER, Heard
 from .faces import MEASURED, SAID
->>>>>>> main
+from .recognising import LIKELIER
 from .replies import as_pairs, own_replies
 
 _TEXTS = 16  # of a concept, whose probability is read; as many own replies

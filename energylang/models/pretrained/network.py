@@ -22,11 +22,17 @@ from torch import Tensor, nn
 from transformers import Cache as LibraryCache
 
 from energylang.models.attention import Cache
-<<<<<<< HEAD
-from energylang.models.protocol import NOTHING, Change, Pass, Start, answered, changed, deepest, reads_mlp
-=======
-from energylang.models.protocol import NOTHING, Change, Pass, Start, answered, changed, reads_mlp, written
->>>>>>> main
+from energylang.models.protocol import (
+    NOTHING,
+    Change,
+    Pass,
+    Start,
+    answered,
+    changed,
+    deepest,
+    reads_mlp,
+    written,
+)
 
 from .decoder import Decoder
 
