@@ -125,7 +125,8 @@ class Names:
             self._block(node.body, [*scopes, inner])
         elif isinstance(node, ast.Row):
             self._expression(node.value, scopes)
-            self._use(node.name, node.name_span, scopes)
+            if node.name is not None:
+                self._use(node.name, node.name_span, scopes)
         elif isinstance(node, ast.Quiet):  # no block of its own: what it makes stays
             for inside in node.body:
                 self._statement(inside, scopes)
@@ -161,6 +162,12 @@ class Names:
             inner: Scope = {}
             self._make(inner, item.name, item, item.name_span)
             self._expression((item.item, item.condition), [*scopes, inner])
+        elif isinstance(item, ast.Sweep):
+            inside: Scope = {}
+            for axis in item.axes:
+                self._expression(axis.items, [*scopes, inside])
+                self._make(inside, axis.name, axis, axis.name_span)
+            self._block(item.body, [*scopes, inside])
         elif isinstance(item, ast.Name):
             if id(item) not in self._words and not self._use(item.name, item.span, scopes):
                 self._call(item.name, item.span)

@@ -18,10 +18,11 @@ from .build import SyntaxProblem
 
 INVISIBLE = ("_NL", "_INDENT", "_DEDENT", "$END")
 
-_HEADS = ("if", "elif", "else", "for", "def", "attempt", "with")
+_HEADS = ("if", "elif", "else", "for", "sweep", "def", "attempt", "with")
 _FORMS = {
     "let": "`let` needs a name and a value: `let s = survey L0`",
     "for": "`for` needs a name and what to go through: `for l in layers:`",
+    "sweep": "`sweep` needs names and what each goes through: `sweep seed in 0..4, l in layers:`",
     "def": "a procedure is written `def check(l: Layer, ratio: Float = 2%):`",
     "import": "`import` needs the name of a module: `import audit`",
     "print": "`print` needs something to print",

@@ -40,6 +40,7 @@ from energylang.signature.declaration import LACKS, NOT_FITTED, Effect, FromSett
 from energylang.signature.settings import AUTO, DEFAULTS, MAX_THREADS
 from energylang.signature.values import BasinRef
 
+from .apart import moment
 from .execution import NO_SOLUTION, check_numbers, current_task, outcome, with_layer_of, with_threads
 from .history import LayerState, MeasuredBy, State, Timeline, TreeNode, without
 from .layered import at_their_layers
@@ -279,6 +280,20 @@ class Workspace:
             except BaseException:
                 self._return_to(mark)
                 raise
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """As if another session began where this one stands: at the end nothing that happened inside is left, the
+        numbers of basins, the places in the history and the ledger included."""
+        with self._held():
+            mark, kept = self._mark(), moment(self.timeline)
+            ledger, self.ledger = self.ledger, Ledger(list(self.ledger.entries), self.ledger.script)
+            try:
+                yield
+            finally:
+                self.ledger = ledger
+                self._return_to(mark)
+                kept.put_back()
 
     @contextmanager
     def scoped(

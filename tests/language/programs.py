@@ -84,6 +84,9 @@ def expressions(draw: st.DrawFn, depth: int, *, quotes: bool = True) -> str:
         return f"{operand()}[{part()}]"
     if form == 7:
         return f"[{gap}{part()}, {part()}{gap}]"
+    if form == 9:
+        axes = ", ".join(f"{draw(names)} in {draw(expressions(1))}" for _ in range(draw(st.integers(1, 2))))
+        return f"{draw(st.sampled_from(('', 'let x = ', 'x = ')))}sweep {axes}:{body()}"
     if form == 8:
         return f"({draw(commands(depth - 1, quotes=quotes))})"
     if form == 9:
@@ -120,7 +123,8 @@ def simple(draw: st.DrawFn) -> tuple[str, bool]:
     name = draw(names)
     form = draw(st.integers(0, 12))
     if form == 10:
-        return f"row {name} a={draw(expressions(2))} c={draw(expressions(1))}", False
+        table = draw(st.sampled_from((name + " ", "")))
+        return f"row {table}a={draw(expressions(2))} c={draw(expressions(1))}", False
     if form == 11:
         lines = "".join(
             draw(st.lists(st.sampled_from(("\n", "  a # b\n", "\n   {x:>4} ", '"', "(")), max_size=4))
@@ -160,7 +164,7 @@ def blocks(draw: st.DrawFn, depth: int, indentation: str) -> str:
 def statements(draw: st.DrawFn, depth: int, indentation: str) -> str:
     """A statement with the end of its line."""
     comment = draw(st.sampled_from(("", "", "  # c", " #")))
-    form = draw(st.integers(0, 8 if depth > 0 else 3))
+    form = draw(st.integers(0, 9 if depth > 0 else 3))
     if form <= 3:
         first, ends = draw(simple())
         while not ends and draw(st.integers(0, 4)) == 0:
