@@ -206,8 +206,9 @@ def _with_row(walk: Walk, node: ast.Row, table: t.TableOf, kind: t.Type) -> t.Ta
 def _row_of_the_cell(walk: Walk, node: ast.Row, kind: t.Type) -> None:
     """``row a=1``: a row of the sweep around it, or of the script."""
     if not walk.swept:
-        walk.problems.add("EL212", "a `row` without a table belongs to a sweep or to the script, not to a procedure",
-                          node.name_span, help="`return` the values, and write the `row` where they arrive")  # fmt: skip
+        walk.problems.add("EL212", "a `row` without a table stands in a sweep or the script, in no procedure",
+                          node.name_span,
+                          help="`return` the values, and write the `row` where they arrive")  # fmt: skip
         return
     swept = walk.swept[-1]
     twice = set(dict(swept.columns)) & set(kind.fields if isinstance(kind, t.RecordOf) else ())
@@ -224,7 +225,7 @@ def _ends_with_the_cell(walk: Walk, home: Scope, name: str, span: Span) -> bool:
     if swept is None or swept.node is None or home.level >= swept.level:
         return False
     walk.problems.add(
-        "EL216", f"each cell starts from the state before the sweep: what is assigned to `{name}` here ends with the cell",
+        "EL216", f"each cell starts from the state before the sweep: what `{name}` becomes here ends with the cell",
         span, help=f"`let {name} = …` makes a variable of the cell; `row {name}=…` puts a value into the sweep's table",
     )  # fmt: skip
     return True
@@ -234,10 +235,11 @@ def sweep(walk: Walk, node: ast.Sweep) -> t.Type:
     """``sweep a in xs, b in ys:``: a loop within a loop, whose block starts from the state before the sweep."""
     loops = walk.loops_of_sweeps.get(id(node))
     if loops is None:
-        loops, body = [], (ast.Cell(node.span, node),)
+        loops = []
+        body: ast.Statement = ast.Cell(node.span, node)
         for axis in reversed(node.axes):
-            body = (ast.For(node.span, axis.name, axis.name_span, axis.items, body),)
-            loops.insert(0, body[0])
+            body = ast.For(node.span, axis.name, axis.name_span, axis.items, (body,))
+            loops.insert(0, body)
         walk.loops_of_sweeps[id(node)] = loops
     _same_name_twice(walk, node)
     before = walk.model

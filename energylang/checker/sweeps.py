@@ -1,7 +1,7 @@
 """What the cells of a sweep give, as columns of its table.
 
 A sweep is checked as loops within each other whose innermost block is walked from the state before the sweep every
-time (``program``). Its columns are its variables, and then those of its ``row``s, or of the value with which a cell ends.
+time (``program``). Its columns are its variables, and those of its ``row``s, or of the value that a cell ends with.
 """
 
 from __future__ import annotations

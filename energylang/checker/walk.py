@@ -47,8 +47,8 @@ class Passes:
 
 @dataclass
 class Swept:
-    """A sweep whose cells are being walked (``node`` None: the script, whose rows stand outside of any): the types of its
-    variables' columns, and those of the rows so far. Variables of scopes below ``level`` are not the cell's own."""
+    """A sweep whose cells are being walked (``node`` None: the script, whose rows stand outside of any): the types of
+    its variables' columns, and those of the rows so far. Variables of scopes below ``level`` are not the cell's own."""
 
     node: ast.Sweep | None = None
     level: int = 0

@@ -361,8 +361,8 @@ class Quiet(Statement):
 
 @dataclass(frozen=True)
 class Row(Statement):
-    """``row table name=value …``, ``row table record``: the table is the one before with a row more. Without a ``name`` it
-    is a row of the sweep around it, or of the script."""
+    """``row table name=value …``, ``row table record``: the table is the one before with a row more. Without a ``name``
+    it is a row of the sweep around it, or of the script."""
 
     name: str | None
     name_span: Span

@@ -155,7 +155,7 @@ class TreeBuilder:
             return ast.Row(node.span, None, node.name_span, node.arguments[0])
         if len(node.arguments) != 2 or node.keywords or not isinstance(node.arguments[0], ast.Name):
             _fail("EL102", "`row` takes a table and the values of a row", node.span,
-                  "`row t strength=s share=x`, or `row t {strength: s, share: x}`; in a sweep without the table")  # fmt: skip
+                  "`row t strength=s share=x`, or `row t {strength: s, share: x}`; in a sweep without `t`")  # fmt: skip
         name, value = node.arguments[0], node.arguments[1]
         return ast.Row(node.span, name.name, name.span, value)
 

@@ -1,8 +1,8 @@
 """What a session looked like at a moment, the parts that undo never touches included: which numbers basins were given,
 which places the history has, what was learnt of every weight's basins.
 
-``Workspace.apart`` puts all of it back, so that what happens inside leaves nothing at all: two cells of a sweep find the
-same session, down to the number of the next basin, whichever of them is run first.
+``Workspace.apart`` puts all of it back, so that what happens inside leaves nothing at all: two cells of a sweep find
+the same session, down to the number of the next basin, whichever of them is run first.
 """
 
 from __future__ import annotations

@@ -84,9 +84,6 @@ def expressions(draw: st.DrawFn, depth: int, *, quotes: bool = True) -> str:
         return f"{operand()}[{part()}]"
     if form == 7:
         return f"[{gap}{part()}, {part()}{gap}]"
-    if form == 9:
-        axes = ", ".join(f"{draw(names)} in {draw(expressions(1))}" for _ in range(draw(st.integers(1, 2))))
-        return f"{draw(st.sampled_from(('', 'let x = ', 'x = ')))}sweep {axes}:{body()}"
     if form == 8:
         return f"({draw(commands(depth - 1, quotes=quotes))})"
     if form == 9:
@@ -191,8 +188,11 @@ def statements(draw: st.DrawFn, depth: int, indentation: str) -> str:
         return f"for {draw(names)} in {test}:{body()}"
     if form == 7:
         return f"quiet:{body()}"
+    if form == 9:
+        axes = ", ".join(f"{draw(names)} in {draw(expressions(1))}" for _ in range(draw(st.integers(1, 2))))
+        return f"{draw(st.sampled_from(('', 'let x = ', 'x = ')))}sweep {axes}:{body()}"
     if form == 8:
-        items = draw(st.sampled_from((test, "read x.csv", "survey L0 inits=3")))
+        items = draw(st.sampled_from((test, "read x.csv ", "survey L0 inits=3")))
         return f"for {draw(names)}, {draw(names)} in {items}:{body()}"
     parameters = draw(st.sampled_from(("", "a", "l: Layer, ratio: Float = 2%", "x = (1 + 2), y: Int")))
     return f"def {draw(names)}({parameters}):{body()}"

@@ -208,10 +208,17 @@ class Writer:
         first, second, self.names = f"one{self.names}", f"two{self.names}", self.names + 1
         self.locked |= {first, second}
         outside = {name for kind in (*TYPES, "Table") for name in self.known(kind)}
-        held, self.locked = self.locked, self.locked | (set() if self.random.random() < self.wild else outside)
+        held, self.locked = (
+            self.locked,
+            self.locked | (set() if self.random.random() < self.wild else outside),
+        )
         body = self.block(max(depth, 1), **{first: "Int", second: "Layer"})
         self.locked = held
-        end = f"    row {self.cells()}" if rows else f"    {self.value(self.pick('Int', 'Record', 'Survey'), 1)}"
+        end = (
+            f"    row {self.cells()}"
+            if rows
+            else f"    {self.value(self.pick('Int', 'Record', 'Survey'), 1)}"
+        )
         head = f"sweep {first} in 0..1, {second} in {self.pick('layers', '[L0]')}:"
         return [f"let {self.new('Table')} = {head}" if rows else head, *body, end]
 
