@@ -19,6 +19,7 @@ from lark import Token
 from energylang.diagnostics.source import Source, Span
 
 from . import ast
+from .rows import gives_rows
 from .texts import TextProblem, multi_line, pieces
 
 # Names for the builtins that the grammar's rules ``list``, ``int`` and ``float`` hide inside of the class.
@@ -50,20 +51,6 @@ class SyntaxProblem(Exception):
 
 def _fail(code: str, message: str, span: Span, help: str = "") -> NoReturn:
     raise SyntaxProblem(code, message, span, help)
-
-
-def _gives_rows(body: tuple[ast.Statement, ...]) -> bool:
-    """Is there a ``row`` of the sweep in its block? Those of a sweep within it are of that one."""
-    pending: list[object] = [body]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, tuple):
-            pending += item
-        elif isinstance(item, ast.Row) and item.name is None:
-            return True
-        elif isinstance(item, ast.Statement):
-            pending += vars(item).values()
-    return False
 
 
 class TreeBuilder:
@@ -226,7 +213,7 @@ class TreeBuilder:
 
     def sweep(self, children: Children) -> ast.Sweep:
         keyword, *axes, body = children
-        return ast.Sweep(self.span(keyword, body[-1]), tuple(axes), body, _gives_rows(body))
+        return ast.Sweep(self.span(keyword, body[-1]), tuple(axes), body, gives_rows(body))
 
     def axis(self, children: Children) -> ast.Axis:
         name, items = children

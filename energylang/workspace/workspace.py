@@ -89,7 +89,7 @@ class Workspace:
     ``base`` is the folder from which relative paths are seen (``None``: the working directory). Operations run with
     ``threads`` torch threads, whatever torch is set to. ``table`` holds the operations that records may name.
     ``variables`` and ``procedures`` are those of scripts; ``watcher`` hears how far a long operation is,
-    ``listener`` every piece of text as the model says it.
+    ``listener`` every piece of text as the model says it; ``loader`` is where models come from.
 
     It may be shared between threads: operations, transactions, scopes and scripts run one after the other, each as a
     whole, and whoever comes second waits (``lock``). A second asyncio task of the same thread cannot wait: within
@@ -118,6 +118,7 @@ class Workspace:
         self.procedures: dict[str, Any] = {}
         self.watcher: Callable[[int, int, str], None] | None = None
         self.listener: Callable[[str], None] | None = None
+        self.loader: Callable[..., Model] = checkpoint.load
         self.counting: tuple[int, int, str] | None = (
             None  # what the watcher heard last of the outermost count
         )

@@ -1,0 +1,94 @@
+"""Cells onto processes.
+
+One process: one cell after the other, here. Several: joblib's own (loky), each of which keeps its model; where one of
+them dies, a new one takes what it had not finished. A Dask scheduler (``tcp://…``): joblib's backend for it; cells of a
+worker that is lost go to another by themselves. All of them give what a cell gave as soon as it did, in no order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from energylang.errors import ElError
+
+from .cells import Done
+from .worker import Task, run
+
+MAX_LOSSES = 3
+"""So many processes may die in a row without a cell being finished; then those that are left have failed."""
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def one_thread() -> None:
+    """Let the libraries that calculate, which are not imported yet, use one thread in this process and its children."""
+    for name in THREADS:
+        os.environ[name] = "1"
+
+
+def here(tasks: Sequence[Task]) -> Iterator[Done]:
+    """One after the other, in this process."""
+    yield from map(run, tasks)
+
+
+def in_processes(tasks: Sequence[Task], jobs: int) -> Iterator[Done]:
+    """In so many processes of this machine."""
+    from joblib import Parallel, delayed, parallel_config
+    from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    left = {task.cell.name: task for task in tasks}
+    losses = 0
+    try:
+        while left:
+            try:
+                with parallel_config(backend="loky", n_jobs=min(jobs, len(left)), inner_max_num_threads=1):
+                    parallel = Parallel(
+                        return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
+                    )
+                    for done in parallel(delayed(run)(task) for task in list(left.values())):
+                        del left[done.name]
+                        losses = 0
+                        yield done
+            except TerminatedWorkerError:
+                losses += 1
+                if losses < MAX_LOSSES:
+                    continue
+                said = f"its process died {MAX_LOSSES} times: killed, or out of memory"
+                for name in left:
+                    yield Done(name, error=said, code="EL502")
+                return
+    finally:
+        get_reusable_executor().shutdown(wait=False, kill_workers=True)
+
+
+def on_scheduler(tasks: Sequence[Task], address: str) -> Iterator[Done]:
+    """On the workers of a Dask scheduler. Raises ``ElError`` where it cannot be reached, or has no worker."""
+    from joblib import Parallel, delayed, parallel_config
+
+    client = _client(address)
+    try:
+        with parallel_config(backend="dask", client=client, wait_for_workers_timeout=60):
+            parallel = Parallel(
+                n_jobs=-1, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
+            )
+            yield from parallel(delayed(run)(task) for task in tasks)
+    except TimeoutError:
+        raise ElError(f"the scheduler at {address} has no workers", code="EL502",
+                      hint=f"dask worker {address} --nthreads 1") from None  # fmt: skip
+    finally:
+        client.close()
+
+
+def _client(address: str) -> Any:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ElError("--on tcp://… needs Dask's distributed library", code="EL500",
+                      hint="pip install 'energylang[dask]', here and where the workers are") from None  # fmt: skip
+    try:
+        return Client(address, timeout=20, set_as_default=False)  # type: ignore[no-untyped-call]  # as it has it
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ElError(f"there is no Dask scheduler at {address}: {error}", code="EL502",
+                      hint="`dask scheduler` starts one and says its address") from None  # fmt: skip
