@@ -96,6 +96,8 @@ def sweep(chosen: argparse.Namespace) -> int:
     try:
         plan = planned(source, chosen.settings)
     except Unchecked as error:
+        if error.setting:
+            print(f"with --set {error.setting}:", file=sys.stderr)
         report(error.diagnostics)
         return WRONG
     except ElError as error:

@@ -74,11 +74,12 @@ class Plan:
 
 
 class Unchecked(Exception):
-    """A script, or a value, with which it does not check."""
+    """A script that does not check, or (``setting``) does not with that value."""
 
-    def __init__(self, diagnostics: list[Diagnostic]) -> None:
+    def __init__(self, diagnostics: list[Diagnostic], setting: str = "") -> None:
         super().__init__("\n".join(item.message for item in diagnostics))
         self.diagnostics = diagnostics
+        self.setting = setting
 
 
 def planned(source: Source, settings: Sequence[str]) -> Plan:
@@ -168,14 +169,7 @@ def _values(name: str, text: str, kind: t.Type) -> list[Value]:
 
 def _unquoted(word: str) -> str:
     if len(word) > 1 and word[0] == word[-1] == '"':
-        program, problems = parser().parse(Source(f"let x = {word}\n"))
-        value = (
-            program.statements[0].value
-            if not problems and isinstance(program.statements[0], ast.Let)
-            else None
-        )
-        if isinstance(value, ast.Text) and value.constant is not None:
-            return value.constant
+        return re.sub(r"\\(.)", r"\1", word[1:-1])
     return word
 
 
@@ -244,15 +238,17 @@ def _fits(
 ) -> None:
     """Raise where the script does not check with these values, of which the one of ``name`` is looked at."""
     checked = check(Source(_written(source, lets, values), source.name, source.base))
-    if not checked.ok:
-        raise Unchecked([item for item in checked.diagnostics if item.is_error])
-    had = before.types.get(id(lets[name]), t.ANY)
-    has = checked.types.get(id(_parameters(checked)[name]), t.ANY)
+    made = _parameters(checked).get(name)
+    had, has = (item.types.get(id(node), t.ANY) for item, node in ((before, lets[name]), (checked, made)))
     if t.join(had, has) is None:
         raise ElError(
-            f"`{name}` is {had} in {source.name}, and {values[name].written} is {has}", code="EL201",
+            f"`{name}` is {had} in {source.name}, and {values[name].written} is {has}",
+            code="EL201",
             hint="a parameter keeps its type; the script's own value says which",
-        )  # fmt: skip
+        )
+    if not checked.ok:
+        wrong = [item for item in checked.diagnostics if item.is_error]
+        raise Unchecked(wrong, f"{name}={values[name].written}")
 
 
 def _around(checked: Checked) -> str:

@@ -8,7 +8,9 @@ worker that is lost go to another by themselves. All of them give what a cell ga
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
+from threading import Thread
 from typing import Any
 
 from energylang.errors import ElError
@@ -18,6 +20,8 @@ from .worker import Task, run
 
 MAX_LOSSES = 3
 """So many processes may die in a row without a cell being finished; then those that are left have failed."""
+PATIENCE = 20.0  # seconds for a scheduler to answer
+GRACE = 1.0  # seconds for which a process may outlive its parent
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -25,6 +29,23 @@ def one_thread() -> None:
     """Let the libraries that calculate, which are not imported yet, use one thread in this process and its children."""
     for name in THREADS:
         os.environ[name] = "1"
+
+
+def run_for(parent: int, task: Task) -> Done:
+    """Run a cell in a process that ends when its parent is no more: nobody would take what it gives."""
+    if not _watched:
+        _watched.append(Thread(target=_end_with, args=(parent,), daemon=True))
+        _watched[0].start()
+    return run(task)
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(GRACE)
+    os._exit(1)
+
+
+_watched: list[Thread] = []
 
 
 def here(tasks: Sequence[Task]) -> Iterator[Done]:
@@ -47,7 +68,7 @@ def in_processes(tasks: Sequence[Task], jobs: int) -> Iterator[Done]:
                     parallel = Parallel(
                         return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
                     )
-                    for done in parallel(delayed(run)(task) for task in list(left.values())):
+                    for done in parallel(delayed(run_for)(os.getpid(), task) for task in list(left.values())):
                         del left[done.name]
                         losses = 0
                         yield done
@@ -88,7 +109,7 @@ def _client(address: str) -> Any:
         raise ElError("--on tcp://… needs Dask's distributed library", code="EL500",
                       hint="pip install 'energylang[dask]', here and where the workers are") from None  # fmt: skip
     try:
-        return Client(address, timeout=20, set_as_default=False)  # type: ignore[no-untyped-call]  # as it has it
+        return Client(address, timeout=PATIENCE, set_as_default=False)  # type: ignore[no-untyped-call]  # as it has it
     except (OSError, TimeoutError, ValueError) as error:
         raise ElError(f"there is no Dask scheduler at {address}: {error}", code="EL502",
                       hint="`dask scheduler` starts one and says its address") from None  # fmt: skip

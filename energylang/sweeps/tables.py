@@ -79,17 +79,38 @@ def summarised(
         name for name in others if name in by or any(isinstance(item, str) for item in table.column(name))
     ]
     keys = (*(name for name in parameters if name not in over), *texts)
-    groups: dict[tuple[Any, ...], list[results.Record]] = {}
-    for row in table.records:
-        groups.setdefault(tuple(row[name] for name in keys), []).append(row)
-    failures = ERROR in table.columns
+    conditions = [name for name in parameters if name not in over]
+    groups = _grouped(table, keys, conditions)
     rows = []
-    for key, members in groups.items():
-        good = [row for row in members if not failures or row[ERROR] is None]
+    for key, (good, failed) in groups.items():
         numbers = [item for name in measures for item in _mean_and_spread([row[name] for row in good])]
-        rows.append((*key, len(good), *numbers, *([len(members) - len(good)] if failures else [])))
+        rows.append((*key, len(good), *numbers, *([failed] if ERROR in table.columns else [])))
     columns = (*keys, N, *(f"{name}_{what}" for name in measures for what in ("mean", "std")))
-    return Summary(keys, measures, results.Table((*columns, *((FAILED,) if failures else ())), tuple(rows)))
+    last = (FAILED,) if ERROR in table.columns else ()
+    return Summary(keys, measures, results.Table((*columns, *last), tuple(rows)))
+
+
+def _grouped(
+    table: results.Table, keys: Sequence[str], conditions: Sequence[str]
+) -> dict[tuple[Any, ...], tuple[list[results.Record], int]]:
+    """The rows that agree in the keys, and how many cells failed there, in the order of the sweep. A cell that failed
+    has no texts: it counts wherever its parameters are those of the others."""
+    order: dict[tuple[Any, ...], int] = {}
+    found: dict[tuple[Any, ...], tuple[list[results.Record], int]] = {}
+    failed: list[results.Record] = []
+    for row in table.records:
+        order.setdefault(tuple(row[name] for name in conditions), len(order))
+        if row.get(ERROR) is None:
+            found.setdefault(tuple(row[name] for name in keys), ([], 0))[0].append(row)
+        else:
+            failed.append(row)
+    for row in failed:
+        place = tuple(row[name] for name in conditions)
+        alike = [key for key in found if key[: len(place)] == place] or [tuple(row[name] for name in keys)]
+        for key in alike:
+            good, count = found.get(key, ([], 0))
+            found[key] = good, count + 1
+    return dict(sorted(found.items(), key=lambda item: order[item[0][: len(conditions)]]))
 
 
 def _measured(column: Sequence[Any]) -> bool:
