@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -487,3 +489,22 @@ def test_where_no_scheduler_listens_that_is_said(
 def test_a_worker_of_another_version_does_not_calculate() -> None:
     cell = Cell(0, "x", {}, "1\n", "")
     assert "this worker has energylang" in worker.run(Task(cell, "x.el", None, "0.0.0")).error
+
+
+# ------------------------------------------------------------------------------------------------ docs
+
+
+def test_the_commands_of_the_page(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """docs/howto/sweeps.md: the second sweep runs the cells that are new, and its table is the one that is shown."""
+    page = (Path(__file__).parents[1] / "docs" / "howto" / "sweeps.md").read_text(encoding="utf-8")
+    shown = re.search(r'^```el title="strength.el"\n(.*?)^```', page, flags=re.DOTALL | re.MULTILINE)
+    commands = re.search(r"^```sh\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    table = re.search(r"^```text\n(  strength .*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    assert shown and commands and table
+    Path("strength.el").write_text(shown[1], encoding="utf-8")
+    for line in commands[1].splitlines():
+        capsys.readouterr()
+        assert main(shlex.split(line.removeprefix("el ").replace("--jobs 2", ""))) == 0
+    told = capsys.readouterr()
+    assert "6 of 10 cells are finished already" in told.err
+    assert told.out.startswith(table[1].rstrip() + "\n")
