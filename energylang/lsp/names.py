@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Literal
 
 from energylang.checker import Checked
-from energylang.checker.scope import Given, Procedure
+from energylang.checker.scope import Call, Given, Procedure, SeedOf
 from energylang.diagnostics.source import Span
 from energylang.ops.spelling import operation_named
 from energylang.syntax import ast
@@ -57,7 +57,7 @@ class Names:
             for _, call in script.calls
             for name, argument in call.arguments.items()
             if isinstance(argument, Given) and name in call.places
-        }
+        } | {id(word) for node, call in script.calls for word in _seed_words(node, call)}
         self._parameters: dict[str, Scope] = {}
         for procedure in self.checked.procedures.values():
             self._declare(procedure)
@@ -205,3 +205,13 @@ class Names:
     def _call(self, name: str, span: Span) -> None:
         if name in self.procedures:
             self.procedures[name].used.append(span)
+
+
+def _seed_words(node: ast.Command | ast.Name, call: Call) -> list[ast.Expr]:
+    """The word in ``seed 42`` (and the first one in ``seed seed``), which is no variable's name."""
+    written = node.arguments if isinstance(node, ast.Command) else ()
+    numbers = [item.number for item in call.arguments.values() if isinstance(item, SeedOf)]
+    return [
+        word for word, number in zip(written, written[1:], strict=False)
+        if isinstance(word, ast.Name) and word.name == "seed" and any(number is item for item in numbers)
+    ]  # fmt: skip
