@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 from energylang.checker import Checked
@@ -212,6 +213,6 @@ def _seed_words(node: ast.Command | ast.Name, call: Call) -> list[ast.Expr]:
     written = node.arguments if isinstance(node, ast.Command) else ()
     numbers = [item.number for item in call.arguments.values() if isinstance(item, SeedOf)]
     return [
-        word for word, number in zip(written, written[1:], strict=False)
+        word for word, number in pairwise(written)
         if isinstance(word, ast.Name) and word.name == "seed" and any(number is item for item in numbers)
     ]  # fmt: skip
