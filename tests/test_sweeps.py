@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shlex
@@ -473,6 +474,16 @@ def test_a_dask_worker_is_killed(
     workers[0].kill()
     assert sweep.wait(120) == 0, (tmp_path / "sweep.log").read_text()
     assert same(folder, whole)
+
+
+def test_what_processes_give_comes_in_order() -> None:
+    from energylang.sweeps.spread import in_order
+
+    items = [9.0, 4.0, 1.0, 0.0]
+    assert list(in_order(math.sqrt, items, 2)) == list(in_order(math.sqrt, items, 1)) == [3.0, 2.0, 1.0, 0.0]
+    found = in_order(math.sqrt, [4.0, -1.0, 9.0], 2)
+    with pytest.raises(ValueError, match=r"math domain|nonnegative"):
+        list(found)
 
 
 def test_where_no_scheduler_listens_that_is_said(

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 from energylang.errors import ElError
 
 from .cells import Done
 from .worker import Task, run
 
+T = TypeVar("T")
+R = TypeVar("R")
 MAX_LOSSES = 3
 """So many processes may die in a row without a cell being finished; then those that are left have failed."""
 PATIENCE = 20.0  # seconds for a scheduler to answer
@@ -82,6 +84,18 @@ def in_processes(tasks: Sequence[Task], jobs: int) -> Iterator[Done]:
                 return
     finally:
         get_reusable_executor().shutdown(wait=False, kill_workers=True)
+
+
+def in_order(work: Callable[[T], R], items: Sequence[T], jobs: int) -> Iterator[R]:
+    """What ``work`` gives for each of the items, in their order, from so many processes. An error in one of them is
+    raised where its turn is."""
+    if jobs == 1 or len(items) < 2:
+        yield from map(work, items)
+        return
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(backend="loky", n_jobs=min(jobs, len(items)), inner_max_num_threads=1):
+        yield from Parallel(return_as="generator", batch_size=1)(delayed(work)(item) for item in items)
 
 
 def on_scheduler(tasks: Sequence[Task], address: str) -> Iterator[Done]:
