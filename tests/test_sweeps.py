@@ -217,6 +217,21 @@ def test_cells_of_another_script_are_not_mixed_in(
     assert cells_of(tmp_path / "out").keys() == before.keys() and cells_of(tmp_path / "out") != before
 
 
+def test_cells_of_a_later_format_are_refused(
+    script: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from energylang.files.storage import json_bytes, sealed
+
+    call = command(script, tmp_path / "out", settings=("seed=0",))
+    assert main(call) == 0
+    (name,) = (name for name in cells_of(tmp_path / "out") if not name.endswith(".record.json"))
+    place = tmp_path / "out" / "cells" / name
+    later = json_bytes(sealed({"format": "energylang cell", "version": 2}))
+    place.write_bytes(later)
+    assert main(call) == 1 and place.read_bytes() == later
+    assert "another version of this format: 2" in capsys.readouterr().err
+
+
 FAILING = """\
 let seed = 0
 let x = 1

@@ -22,6 +22,7 @@ from energylang.files.storage import check_writable, json_bytes, read_json, seal
 from .plan import Cell, Plan
 
 FORMAT = "energylang cell"
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,20 @@ class Folder:
         return self.path / "cells" / f"{cell.name}.json"
 
     def found(self, cell: Cell) -> dict[str, Any] | None:
-        """What is written of a cell; ``None`` where nothing is, or it is damaged, or of something else."""
+        """What is written of a cell; ``None`` where nothing is, or it is damaged, or of something else.
+        Raises ``ElError`` for what another version wrote."""
         try:
             data = read_json(self.place(cell))
         except (OSError, ValueError):
             return None
-        right = (
-            isinstance(data, dict) and data.get("format") == FORMAT and "sha256" in data and seal_holds(data)
-        )
-        return data if right else None
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            return None
+        if "sha256" not in data or not seal_holds(data):
+            return None
+        if data["version"] != VERSION:
+            raise ElError(f"{self.place(cell)} is of another version of this format: {data['version']}", code="EL504",
+                          hint="name another folder with -o")  # fmt: skip
+        return data
 
     def finished(self, cell: Cell) -> dict[str, Any] | None:
         """The same for a cell of this very script that need not be run again."""
@@ -92,7 +98,7 @@ class Folder:
             write_atomic(target, content)
         document = {
             "format": FORMAT,
-            "version": 1,
+            "version": VERSION,
             "values": cell.values,
             "identity": cell.identity,
             "error": done.error,

@@ -103,6 +103,31 @@ def test_a_sweep_leaves_nothing_behind(tmp_path: Path) -> None:
     assert with_sweep.replay(str(tmp_path / "with.json")).identical
 
 
+def test_an_interrupted_cell_leaves_nothing_either() -> None:
+    session = Session()
+    session.run(START + "set beta 5.0\n")
+    before = (
+        session.state,
+        session.timeline.current,
+        dict(session.timeline.next_basin),
+        len(session.ledger.entries),
+    )
+    with pytest.raises(KeyboardInterrupt), session.apart():  # noqa: PT012
+        session.inject(0, 3, 0.3, force=True, reason="a test")
+        session.survey(0, inits=200)
+        session.undo(2)
+        raise KeyboardInterrupt
+    after = (
+        session.state,
+        session.timeline.current,
+        dict(session.timeline.next_basin),
+        len(session.ledger.entries),
+    )
+    assert after == before
+    assert list(session.timeline.nodes) == [0, 1]
+    assert session.timeline.root.children == [session.timeline.current]
+
+
 def test_cells_display_nothing_but_what_they_print() -> None:
     found = shown(START + 'sweep n in 0..1:\n    survey L0\n    print "cell {n}"\n    n\nrow a=1\nrow a=2\n')
     assert found[2:4] == ["cell 0", "cell 1"]
