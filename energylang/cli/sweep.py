@@ -103,6 +103,11 @@ def sweep(chosen: argparse.Namespace) -> int:
     except ElError as error:
         complain(error.code, error.message, error.hint)
         return WRONG
+    unknown = next((name for name in chosen.over or () if name not in plan.parameters), None)
+    if unknown is not None:
+        names = ", ".join(plan.parameters) or "nothing"
+        complain("EL207", f"--over {unknown} is not among what is set", f"there is {names}")
+        return WRONG
     folder = Folder(chosen.output)
     folder.prepare((CELLS, TABLE, PICTURE))
     strangers = folder.strangers(plan)

@@ -15,6 +15,7 @@ from shutil import which
 from typing import Any
 
 from .cells import Folder
+from .spread import one_thread
 from .worker import Task, run
 
 MINUTES = 24 * 60
@@ -32,6 +33,7 @@ def part_of(tasks: Sequence[Task], part: int, parts: int) -> list[Task]:
 
 def run_part(tasks: Sequence[Task], folder: Path) -> int:
     """Run cells and write them down as they finish; how many there were."""
+    one_thread()
     for task in tasks:
         Folder(folder).keep(task.cell, run(task))
     return len(tasks)
