@@ -75,7 +75,7 @@ def _bind(walk: Walk, command: ast.Command, op: Op) -> Call:
         if not arguments:
             break
         expr = arguments.pop(0)
-        if param.type == t.DIRECTION and _is_seed_word(walk, expr) and arguments:
+        if param.type == t.DIRECTION and arguments and _is_seed_word(walk, expr, arguments[0]):
             number = arguments.pop(0)
             expect(walk, number, t.INT, "the number of a seed")
             bound[param.name] = SeedOf(number)
@@ -117,8 +117,11 @@ def _stands_alone(walk: Walk, op: Op, arguments: list[ast.Expr]) -> bool:
     return kind in (t.BASIN, t.SURVEYED) or (t.unknown(kind) and len(arguments) == 1)
 
 
-def _is_seed_word(walk: Walk, expr: ast.Expr) -> bool:
-    return _bare(expr) == "seed" and walk.scope.find("seed") is None
+def _is_seed_word(walk: Walk, expr: ast.Expr, following: ast.Expr | None = None) -> bool:
+    """Is this the word in ``seed 42``? Where a variable is called so, too, it is in ``seed seed`` only."""
+    if _bare(expr) != "seed":
+        return False
+    return walk.scope.find("seed") is None or (following is not None and _bare(following) == "seed")
 
 
 def _bare(expr: ast.Expr) -> str | None:
@@ -387,7 +390,7 @@ def _bind_procedure(walk: Walk, command: ast.Command, procedure: Procedure) -> C
     for name, kind, _required in procedure.parameters:
         if arguments:
             places[name] = expr = arguments.pop(0)
-            if kind == t.DIRECTION and arguments and _is_seed_word(walk, expr):
+            if kind == t.DIRECTION and arguments and _is_seed_word(walk, expr, arguments[0]):
                 expr = arguments.pop(0)
                 expect(walk, expr, t.INT, "the number of a seed")
                 bound[name] = SeedOf(expr)

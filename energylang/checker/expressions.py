@@ -266,6 +266,11 @@ def _(walk: Walk, node: ast.Each) -> t.Type:
 
 
 @_type
+def _(walk: Walk, node: ast.Sweep) -> t.Type:
+    return walk.passes.sweep(walk, node)
+
+
+@_type
 def _(walk: Walk, node: ast.Record) -> t.Type:
     return t.record_of(tuple((entry.name, value_of(walk, entry.value)) for entry in node.entries))
 

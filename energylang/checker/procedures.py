@@ -205,6 +205,7 @@ def _walk(
     variables is afterwards as it was before."""
     outer = walk.scope, walk.returned, walk.exits, walk.depth, walk.calls
     outer_values, outer_places = walk.returned_values, walk.return_places
+    swept, walk.swept = walk.swept, []
     nesting, deepest, entered = walk.nesting, walk.deepest, walk.model
     globals_ = walk.scope.outermost()
     globals_.reads.append({})
@@ -239,6 +240,7 @@ def _walk(
         walk.arguments.pop()
         walk.call_spans.pop()
         walk.returned_values, walk.return_places = outer_values, outer_places
+        walk.swept = swept
         procedure.running = False
         reads, writes = globals_.reads.pop(), globals_.writes.pop()
         walk.scope, walk.returned, walk.exits, walk.depth, walk.calls = outer

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from energylang.diagnostics.source import Span
 from energylang.signature import types as t
 from energylang.signature.coerce import suggestion
 from energylang.signature.declaration import Effect, Op
@@ -30,7 +31,8 @@ from .known import argument_value, fleeting, known
 from .procedures import declare, enter
 from .rules import Rules
 from .scope import SOME_MODEL, UNREACHABLE, Call, ModelState, Scope
-from .walk import MAX_NESTING, Passes, Walk
+from .sweeps import axis_columns, ends_with, table_of_sweep
+from .walk import MAX_NESTING, Passes, Swept, Walk
 
 MAX_TURNS = 60
 MAX_LOOPS = 4
@@ -108,10 +110,11 @@ def check_statement(walk: Walk, node: ast.Statement) -> None:
 def _do(walk: Walk, node: ast.Do) -> None:
     if isinstance(node.command, ast.Command):
         bare = not node.command.arguments and not node.command.keywords
-        if not bare or walk.scope.find(node.command.name) is None:
-            command(walk, node.command)
+        variable = walk.scope.find(node.command.name) if bare else None
+        kind = command(walk, node.command) if variable is None else variable
     else:
-        type_of(walk, node.command)
+        kind = type_of(walk, node.command)
+    walk.ended = kind
 
 
 @_statement
@@ -140,6 +143,8 @@ def _let(walk: Walk, node: ast.Let) -> None:
             help=suggestion(node.name, walk.scope.names()) or f"define it with `let {node.name} = …`",
         )  # fmt: skip
         return
+    if _ends_with_the_cell(walk, home, node.name, node.name_span):
+        return
     if not home.assign(node.name, kind):
         walk.problems.add(
             "EL201", f"`{node.name}` is {home.variables[node.name]} and cannot become {kind}",
@@ -152,6 +157,9 @@ def _let(walk: Walk, node: ast.Let) -> None:
 def _row(walk: Walk, node: ast.Row) -> None:
     """``row t a=1``: the table gets another value, with a row more."""
     kind = value_of(walk, node.value)
+    if node.name is None:
+        _row_of_the_cell(walk, node, kind)
+        return
     home = walk.scope.written(node.name)
     if home is None:
         if node.name not in walk.lost:
@@ -166,11 +174,21 @@ def _row(walk: Walk, node: ast.Row) -> None:
             walk.problems.add("EL201", f"`{node.name}` is {table}, not a table", node.name_span,
                               help="a table begins empty: `let t = table`")  # fmt: skip
         return
+    if _ends_with_the_cell(walk, home, node.name, node.name_span):
+        return
+    grown = _with_row(walk, node, table, kind)
+    if grown is not None:
+        home.assign(node.name, grown)
+        learn(walk, walk.facts.with_value(home.level, node.name, None, assigned=True))
+
+
+def _with_row(walk: Walk, node: ast.Row, table: t.TableOf, kind: t.Type) -> t.TableOf | None:
+    """The type of a table with the row that the statement adds; ``None`` where it does not fit, and is reported."""
     if not isinstance(kind, t.RecordOf):
         if not t.unknown(kind):
             walk.problems.add("EL201", f"a row is a record, not {kind}", node.value.span,
                               help="`row t strength=s share=x`, or a record: {strength: s, share: x}")  # fmt: skip
-        return
+        return None
     for name, held in kind.entries or ():
         if isinstance(t.present(held), t.Record | t.TableOf) and t.present(held) != t.SURVEYED:
             fields = list(t.fields_of(t.present(held)) or ())[1:5]
@@ -181,9 +199,85 @@ def _row(walk: Walk, node: ast.Row) -> None:
         here, there = dict(kind.entries or ())[grown], dict(table.columns or ())[grown]
         walk.problems.add("EL201", f"the column `{grown}` holds {there}, and this is {here}", node.value.span,
                           help="a column has one type; give this value a column of its own")  # fmt: skip
+        return None
+    return grown
+
+
+def _row_of_the_cell(walk: Walk, node: ast.Row, kind: t.Type) -> None:
+    """``row a=1``: a row of the sweep around it, or of the script."""
+    if not walk.swept:
+        walk.problems.add("EL212", "a `row` without a table stands in a sweep or the script, in no procedure",
+                          node.name_span,
+                          help="`return` the values, and write the `row` where they arrive")  # fmt: skip
         return
-    home.assign(node.name, grown)
-    learn(walk, walk.facts.with_value(home.level, node.name, None, assigned=True))
+    swept = walk.swept[-1]
+    twice = set(dict(swept.columns)) & set(kind.fields if isinstance(kind, t.RecordOf) else ())
+    for name in sorted(twice):
+        walk.problems.add("EL209", f"the sweep has a column `{name}` already: its variable", node.value.span,
+                          help="a variable of the sweep is in every row; leave it out here")  # fmt: skip
+    grown = _with_row(walk, node, swept.kind, kind)
+    swept.kind = grown or swept.kind
+
+
+def _ends_with_the_cell(walk: Walk, home: Scope, name: str, span: Span) -> bool:
+    """EL216 for a variable from outside of the sweep that is assigned to in its block."""
+    swept = walk.swept[-1] if walk.swept else None
+    if swept is None or swept.node is None or home.level >= swept.level:
+        return False
+    walk.problems.add(
+        "EL216", f"each cell starts from the state before the sweep: what `{name}` becomes here ends with the cell",
+        span, help=f"`let {name} = …` makes a variable of the cell; `row {name}=…` puts a value into the sweep's table",
+    )  # fmt: skip
+    return True
+
+
+def sweep(walk: Walk, node: ast.Sweep) -> t.Type:
+    """``sweep a in xs, b in ys:``: a loop within a loop, whose block starts from the state before the sweep."""
+    loops = walk.loops_of_sweeps.get(id(node))
+    if loops is None:
+        loops = []
+        body: ast.Statement = ast.Cell(node.span, node)
+        for axis in reversed(node.axes):
+            body = ast.For(node.span, axis.name, axis.name_span, axis.items, (body,))
+            loops.insert(0, body)
+        walk.loops_of_sweeps[id(node)] = loops
+    _same_name_twice(walk, node)
+    before = walk.model
+    swept = Swept(node, walk.scope.level + 1)
+    walk.swept.append(swept)
+    try:
+        _for(walk, loops[0])
+    finally:
+        walk.swept.pop()
+    walk.model = before
+    for axis, loop in zip(node.axes, loops, strict=True):
+        walk.types[id(axis)] = walk.types.get(id(loop), t.ANY)
+    return table_of_sweep(swept)
+
+
+def _same_name_twice(walk: Walk, node: ast.Sweep) -> None:
+    seen: set[str] = set()
+    for axis in node.axes:
+        if axis.name in seen:
+            walk.problems.add("EL209", f"two variables of the sweep are called `{axis.name}`", axis.name_span)
+        seen.add(axis.name)
+
+
+@_statement
+def _cell(walk: Walk, node: ast.Cell) -> None:
+    """The block of a sweep, in one cell: it leaves nothing behind."""
+    swept, before, body = walk.swept[-1], walk.model, node.of.body
+    loops = walk.loops_of_sweeps[id(node.of)]
+    swept.columns = tuple(
+        column
+        for axis, loop in zip(node.of.axes, loops, strict=True)
+        for column in axis_columns(walk, axis, walk.types[id(loop)])
+    )
+    walk.ended = None
+    block(walk, body)
+    if not node.of.rows:
+        ends_with(walk, swept, walk.ended if isinstance(body[-1], ast.Do) else None, body[-1].span)
+    walk.model = before
 
 
 @_statement
@@ -460,6 +554,10 @@ def _def(walk: Walk, node: ast.Def) -> None:
 @_statement
 def _return(walk: Walk, node: ast.Return) -> None:
     kind = value_of(walk, node.value) if node.value is not None else t.NOTHING
+    if walk.swept and walk.swept[-1].node is not None:
+        walk.problems.add("EL212", "`return` cannot leave a sweep", node.span,
+                          help="end the cell with the value, and `return` behind the sweep")  # fmt: skip
+        return
     if walk.inside:
         walk.returned_values.append(known(walk, node.value) if node.value is not None else None)
         walk.exits.append(replace(walk.model, facts=walk.facts.to_level(0)))
@@ -501,4 +599,4 @@ def _can_be_undone(call: Call) -> bool:
     return bool(effects & (Effect.EDITS | Effect.CHANGES)) and not effects & (Effect.LOADS | Effect.TRAVELS)
 
 
-PASSES = Passes(type_of, command, enter, block_in, each)
+PASSES = Passes(type_of, command, enter, block_in, each, sweep)

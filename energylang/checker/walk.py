@@ -42,6 +42,18 @@ class Passes:
     enter: Callable[..., t.Type]
     block_in: Callable[[Walk, Scope, tuple[ast.Statement, ...]], None]
     each: Callable[[Walk, ast.Each], t.Type]
+    sweep: Callable[[Walk, ast.Sweep], t.Type]
+
+
+@dataclass
+class Swept:
+    """A sweep whose cells are being walked (``node`` None: the script, whose rows stand outside of any): the types of
+    its variables' columns, and those of the rows so far. Variables of scopes below ``level`` are not the cell's own."""
+
+    node: ast.Sweep | None = None
+    level: int = 0
+    columns: tuple[tuple[str, t.Type], ...] = ()
+    kind: t.TableOf = t.EMPTY_TABLE
 
 
 @dataclass
@@ -99,6 +111,9 @@ class Walk:
     loops_of_lists: dict[int, tuple[ast.For, ast.Let]] = field(
         default_factory=dict
     )  # what `[f(x) for x in xs]` does
+    swept: list[Swept] = field(default_factory=lambda: [Swept()])  # innermost last; none in a procedure
+    loops_of_sweeps: dict[int, list[ast.For]] = field(default_factory=dict)  # outermost first
+    ended: t.Type | None = None  # the type of the last value that stood alone
     gathered: dict[int, t.Type] = field(
         default_factory=dict
     )  # by the `let` in such a loop: the type of the items

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 
 LATER = {
+    "sweep": "run a script for every combination of values, on several processes or machines",
     "replay": "run a record again and compare digest by digest",
     "train": "train a language model from a text file",
     "report": "examine models and write down what was found",

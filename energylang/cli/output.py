@@ -107,6 +107,10 @@ FORMS = (
     ("if …: / elif …: / else:", "choose; `and`, `or`, `not`, `==`, `!=`, `<` …"),
     ("let t = table", "an empty table; `row t strength=s share=x` adds a row, `t` displays it"),
     ('print "{s.num_basins} {x:.2f}"', "a line of text; formats as in Python"),
+    (
+        "sweep seed in 0..4, l in layers:",
+        "each cell from the state before; a table of what they `row`, or end with",
+    ),
     ("quiet:", "results of the lines under it are not displayed"),
     ('attempt "name": / else:', "all of it, or nothing: what failed is undone; `error` says why"),
     ('require x > 3, "why not"', "stop, or fail the attempt, where it does not hold"),

@@ -3,7 +3,8 @@
     el report surgery MODEL [MODEL …] -o DIR [--concepts FILE.json] [--layer L3|auto] [--method aimed|redirect]
         [--damage 2%] [--replies 256] [--doses 0.25,0.5,0.75,1,1.25] [--seed 0] [--threads 1]
 
-    el report words MODEL [MODEL …] -o DIR --patterns FILE.json [--text FILE] [--layer L2] [--damage 1%] [--seed 0]
+    el report words MODEL [MODEL …] -o DIR --patterns FILE.json [--text FILE] [--layer L2] [--damage 1%]
+        [--seed 0] [--jobs 1]
 
 ``words`` is its counterpart for plain text and writes words.md and words.json; ``surgery`` writes surgery.md,
 surgery.json and surgery.svg into DIR. Both write after every model anew, so that an interruption loses no more than
@@ -22,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +98,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], 
         help="how much the loss may rise (default 1%%)",
     )
     _add_common(parser)
+    parser.add_argument(
+        "--jobs",
+        type=_threads,
+        default=1,
+        metavar="N",
+        help="models at a time, each in a process (default 1)",
+    )
     parser.set_defaults(run=words)
 
 
@@ -171,6 +180,7 @@ def words(args: argparse.Namespace) -> int:
     prepare(args.output, WORD_FILES)
 
     from energylang.studies.words import WordStudy, examine_words
+    from energylang.sweeps.spread import in_order
 
     layers = None if args.layer is None else (args.layer,)
     study = WordStudy(patterns, args.damage, layers, args.seed)
@@ -189,8 +199,11 @@ def words(args: argparse.Namespace) -> int:
         "models": [],
     }
     with _progress() as show:
-        for model in args.models:
-            result = examine_words(model, study, text=text, threads=args.threads, progress=show)
+        examine = partial(examine_words, study=study, text=text, threads=args.threads)
+        if args.jobs == 1:
+            examine = partial(examine, progress=show)
+        for model, result in zip(args.models, in_order(examine, args.models, args.jobs), strict=True):
+            show(f"{model} is done")
             found["models"].append(_finite(result))
             document = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
             for name, written in zip(WORD_FILES, (markdown(found), document), strict=True):

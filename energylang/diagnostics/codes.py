@@ -173,7 +173,8 @@ _ALL = (
     Code(
         "EL212",
         "misplaced statement",
-        "`return` belongs into a procedure; `def` and `import` stand at the outermost level.",
+        "`return` belongs into a procedure, and does not leave a sweep; a `row` without a table into a sweep or the "
+        "script; `def` and `import` stand at the outermost level.",
         wrong="return 3\n",
         right="def three():\n    return 3\nprint (three)\n",
     ),
@@ -199,6 +200,22 @@ _ALL = (
         "to be known which file that is. Names that are written out, or kept in variables and lists, are followed.",
         wrong='load "random:16"\nlet name = (info).model\nread "{name}.csv"\n',
         right='write [{a: 1}] "a.csv"\nlet name = "a"\nfor r in read "{name}.csv":\n    print r.a + 1\n',
+    ),
+    Code(
+        "EL216",
+        "what a cell of a sweep cannot leave behind",
+        "Every cell of a sweep runs in a session of its own, from the state before the sweep. What it changes ends "
+        "with it, a variable from outside included; what stays is its row in the sweep's table.",
+        wrong="let best = 0\nsweep n in 0..2:\n    best = n\n    row square=n * n\nprint best\n",
+        right="let t = sweep n in 0..2:\n    row square=n * n\nprint max(t.square)\n",
+    ),
+    Code(
+        "EL217",
+        "a sweep without a table",
+        "A sweep is a table with a row for what each cell gives: the values of its `row`s, or, where there is none, "
+        "the value with which its block ends.",
+        wrong='load "random:16"\nsweep l in layers:\n    let s = survey l\n    print s.num_basins\n',
+        right='load "random:16"\nsweep l in layers:\n    let s = survey l\n    row basins=s.num_basins\n',
     ),
     Code(
         "EL250",

@@ -76,16 +76,18 @@ def contained(folder: Path, *, overwrite: bool = False) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def set_aside() -> Iterator[None]:
+def set_aside() -> Iterator[dict[Path, Path]]:
     """Inside, nothing is written where it should be: it goes into a folder of its own that is gone at the end, and
-    is read from there."""
-    if _aside.get() is not None:
-        yield
+    is read from there. Gives where each file really lies; the folder itself lies under the empty path."""
+    known = _aside.get()
+    if known is not None:
+        yield known
         return
     with tempfile.TemporaryDirectory(prefix="energylang-") as folder:
-        token = _aside.set({Path(): Path(folder)})
+        aside = {Path(): Path(folder)}
+        token = _aside.set(aside)
         try:
-            yield
+            yield aside
         finally:
             _aside.reset(token)
 

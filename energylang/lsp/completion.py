@@ -18,7 +18,7 @@ from energylang.syntax.build import WHOLE
 from energylang.syntax.grammar import folder
 
 from .hover import layer_facts, line_of
-from .script import Script
+from .script import Script, sweep_in
 
 What = Literal[
     "operation",
@@ -97,6 +97,8 @@ def variables(script: Script, offset: int) -> dict[str, t.Type]:
         here: dict[str, t.Type] = {}
         if isinstance(level.head, ast.For) and level.head.name != WHOLE:
             here[level.head.name] = types.get(id(level.head), t.ANY)
+        if (sweep := sweep_in(level.head)) is not None:
+            here |= {axis.name: types.get(id(axis), t.ANY) for axis in sweep.axes}
         if isinstance(level.head, ast.Def):
             procedure = script.checked.procedures.get(level.head.name)
             here |= {name: kind for name, kind, _ in procedure.parameters} if procedure is not None else {}

@@ -16,7 +16,7 @@ from energylang.syntax.build import FUNCTIONS
 TEXTMATE = "editors/vscode/syntaxes/energy.tmLanguage.json"
 VIM = "editors/vim/syntax/energy.vim"
 
-_BLOCKS = "if elif else for in attempt with quiet return import pass require assert".split()
+_BLOCKS = "if elif else for in sweep attempt with quiet return import pass require assert".split()
 _CONSTANTS = ("true", "false")
 _LOGIC = ("and", "or", "not")
 _OTHERS = [word for word in KEYWORDS if word not in (*_BLOCKS, *_CONSTANTS, *_LOGIC)]

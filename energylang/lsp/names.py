@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 from energylang.checker import Checked
-from energylang.checker.scope import Given, Procedure
+from energylang.checker.scope import Call, Given, Procedure, SeedOf
 from energylang.diagnostics.source import Span
 from energylang.ops.spelling import operation_named
 from energylang.syntax import ast
@@ -57,7 +58,7 @@ class Names:
             for _, call in script.calls
             for name, argument in call.arguments.items()
             if isinstance(argument, Given) and name in call.places
-        }
+        } | {id(word) for node, call in script.calls for word in _seed_words(node, call)}
         self._parameters: dict[str, Scope] = {}
         for procedure in self.checked.procedures.values():
             self._declare(procedure)
@@ -125,7 +126,8 @@ class Names:
             self._block(node.body, [*scopes, inner])
         elif isinstance(node, ast.Row):
             self._expression(node.value, scopes)
-            self._use(node.name, node.name_span, scopes)
+            if node.name is not None:
+                self._use(node.name, node.name_span, scopes)
         elif isinstance(node, ast.Quiet):  # no block of its own: what it makes stays
             for inside in node.body:
                 self._statement(inside, scopes)
@@ -161,6 +163,12 @@ class Names:
             inner: Scope = {}
             self._make(inner, item.name, item, item.name_span)
             self._expression((item.item, item.condition), [*scopes, inner])
+        elif isinstance(item, ast.Sweep):
+            inside: Scope = {}
+            for axis in item.axes:
+                self._expression(axis.items, [*scopes, inside])
+                self._make(inside, axis.name, axis, axis.name_span)
+            self._block(item.body, [*scopes, inside])
         elif isinstance(item, ast.Name):
             if id(item) not in self._words and not self._use(item.name, item.span, scopes):
                 self._call(item.name, item.span)
@@ -198,3 +206,13 @@ class Names:
     def _call(self, name: str, span: Span) -> None:
         if name in self.procedures:
             self.procedures[name].used.append(span)
+
+
+def _seed_words(node: ast.Command | ast.Name, call: Call) -> list[ast.Expr]:
+    """The word in ``seed 42`` (and the first one in ``seed seed``), which is no variable's name."""
+    written = node.arguments if isinstance(node, ast.Command) else ()
+    numbers = [item.number for item in call.arguments.values() if isinstance(item, SeedOf)]
+    return [
+        word for word, number in pairwise(written)
+        if isinstance(word, ast.Name) and word.name == "seed" and any(number is item for item in numbers)
+    ]  # fmt: skip

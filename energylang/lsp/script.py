@@ -124,7 +124,14 @@ def blocks(node: ast.Statement) -> list[tuple[ast.Statement, ...]]:
         return [node.body, node.otherwise]
     if isinstance(node, ast.For | ast.With | ast.Def | ast.Quiet):
         return [node.body]
-    return []
+    sweep = sweep_in(node)
+    return [sweep.body] if sweep is not None else []
+
+
+def sweep_in(node: ast.Statement | None) -> ast.Sweep | None:
+    """The sweep that a statement displays or keeps."""
+    value = node.command if isinstance(node, ast.Do) else node.value if isinstance(node, ast.Let) else None
+    return value if isinstance(value, ast.Sweep) else None
 
 
 def nodes(item: object) -> Iterator[ast.Node]:

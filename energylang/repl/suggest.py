@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from energylang.session import Session
 
 KEYWORDS = (
-    "let print require assert attempt with quiet return import pass if elif else for in def and or not true false"
+    "let print require assert attempt with quiet sweep return import pass if elif else for in def and or not true false"
 ).split()
 SANDBOXES = ("random:256", "random:64x4", "planted:64x4", "planted:256x20")
 

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from .base import Result
+from .data import Line
 
 _SCALARS = (bool, int, float, str)
 _ONE_ROW = frozenset(
@@ -175,3 +176,21 @@ def as_table(result: Result) -> Table:
     name, columns = table_fields(type(result))
     rows = getattr(result, name) if name else (result,)
     return Table(columns, tuple(tuple(getattr(row, column) for column in columns) for row in rows))
+
+
+def lines_of(data: Table, x: str, y: str, by: str | None) -> tuple[tuple[Line, ...], int]:
+    """The lines of a plot of two columns, one for each value of a third, and how many rows have no number there."""
+    rows = [row for row in data.records if row[x] is not None and isinstance(row[y], int | float)]
+    numbers = all(_is_number(row[x]) for row in rows)
+    names = [] if numbers else list(dict.fromkeys(said(row[x]) for row in rows))
+    groups: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        place = float(row[x]) if numbers else float(names.index(said(row[x])))
+        groups.setdefault(said(row[by]) if by is not None else y, []).append((place, float(row[y])))
+    lines = tuple(
+        Line(name, tuple(a for a, _ in points), tuple(b for _, b in points), tuple(names))
+        for name, points in (
+            (name, sorted(points, key=lambda point: point[0])) for name, points in groups.items()
+        )
+    )
+    return lines, len(data.rows) - len(rows)

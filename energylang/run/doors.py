@@ -11,11 +11,21 @@ from energylang.checker.facts import ALL, Facts, Fit, Loss, Made, Past, Place, U
 from energylang.checker.scope import ModelState, type_of_value
 from energylang.diagnostics.source import Source
 from energylang.signature.values import BasinRef, ConceptName, Layer
+from energylang.syntax.rows import gives_rows
 from energylang.workspace.workspace import Workspace
 
 from .interpreter import Interpreter, ScriptError, Show
+from .rows import rows_of
 
-__all__ = ["ScriptError", "check_in", "model_state", "run_checked", "run_source", "run_text"]
+__all__ = [
+    "ScriptError",
+    "check_in",
+    "model_state",
+    "rows_of_checked",
+    "run_checked",
+    "run_source",
+    "run_text",
+]
 
 
 def model_state(session: Workspace) -> ModelState:
@@ -104,6 +114,20 @@ def run_checked(
         source = checked.program.span.source
         session.ledger.note_script(source.name, source.text)
         return Interpreter(session, checked, show, begin, keep_going=keep_going).run()
+
+
+def rows_of_checked(session: Workspace, checked: Checked, show: Show) -> list[results.Record]:
+    """Run a program that was checked for this session, as the cell of a sweep: the rows that it gives with ``row``, or
+    those of the value that it ends with. Raises ``ScriptError``."""
+    with session.lock:
+        session.procedures.update(checked.procedures)
+        source = checked.program.span.source
+        session.ledger.note_script(source.name, source.text)
+        interpreter = Interpreter(session, checked, show)
+        last = interpreter.run()
+        if gives_rows(checked.program.statements):
+            return interpreter.given[0]
+        return [] if last is None else rows_of(last)
 
 
 def run_text(session: Workspace, text: str, *, name: str = "<input>") -> Any:

@@ -36,6 +36,7 @@ from energylang.workspace.workspace import Workspace
 from .arithmetic import MAX_ITEMS, MAX_TEXT, arithmetic, bounded, compare, is_number, shown
 from .files import as_checked
 from .functions import calculated, items_of
+from .rows import ERROR, in_cell, rows_of, with_errors_last
 
 Show = Callable[[Any, ast.Statement, str], None]
 """Gets a value to display, its statement, and the statement's text with the values of variables filled in."""
@@ -89,6 +90,10 @@ class Interpreter:
         self.gathered: dict[int, tuple[ast.Statement, str, list[Record]]] = {}  # records that they display
         self.frames: list[Note] = []  # the procedures and loops around the statement, outermost first
         self.line = ""  # the last command, as it goes into the history
+        self.given: list[list[Record]] = [[]]  # rows of the script, and of the cells around the statement
+        self.failed: list[Diagnostic] = []  # why cells of sweeps failed
+        self.last_row: ast.Row | None = None
+        self.held = 0  # how many attempts and cells there are around the statement
 
     def display(self, value: Any, statement: ast.Statement, line: str) -> None:
         """Show a value, unless it stands in a ``quiet:`` block."""
@@ -115,17 +120,25 @@ class Interpreter:
     def run(self) -> Any:
         """Run every statement; the value of the last command that stands alone."""
         last = None
-        failures: list[Diagnostic] = []
-        for statement in self.checked.program.statements:
-            try:
-                last = self.outermost(statement)
-            except ScriptError as error:
-                if not self.keep_going:
-                    raise
-                failures += error.diagnostics
-        if failures:
-            raise ScriptError(failures, checked=True)
+        try:
+            for statement in self.checked.program.statements:
+                try:
+                    last = self.outermost(statement)
+                except ScriptError as error:
+                    self.failed += error.diagnostics
+                    if not self.keep_going:
+                        break
+        finally:
+            if self.given[0] and self.last_row is not None:
+                self.show(self.rows, self.last_row, "row")
+        if self.failed:
+            raise ScriptError(self.failed, checked=True)
         return last
+
+    @property
+    def rows(self) -> Table:
+        """What the script has given with ``row``, outside of sweeps."""
+        return table_of(self.given[0])
 
     def outermost(self, statement: ast.Statement) -> Any:
         """Run a statement of the script itself."""
@@ -167,6 +180,10 @@ class Interpreter:
     def _(self, node: ast.Do) -> Any:
         expr = node.command
         self.line = ""
+        if isinstance(expr, ast.Sweep):
+            found, whole = self.sweep(expr)
+            self.display(whole, node, _head(expr))
+            return found
         if isinstance(expr, ast.Command) and id(expr) not in self.calls:
             with self._at(expr.span):
                 value = self.variable(expr.name)
@@ -197,6 +214,16 @@ class Interpreter:
     @statement.register
     def _(self, node: ast.Row) -> None:
         values = self.value(node.value)
+        if node.name is None:
+            with self._at(node.span):
+                if not isinstance(values, Record):
+                    raise ElError(f"{type_name(values)} is no row of a table", code="EL201")
+                bounded([*self.given[-1][-1:], *values.values()])
+                if len(self.given[-1]) * len(values) > MAX_ITEMS:
+                    raise ElError(f"a table holds at most {MAX_ITEMS:,} cells", code="EL521")
+            self.given[-1].append(values)
+            self.last_row = node
+            return
         with self._at(node.span):
             table = self.variable(node.name)
             if not isinstance(table, Table) or not isinstance(values, Record):
@@ -282,6 +309,8 @@ class Interpreter:
         before = [(scope, dict(scope)) for scope in self.scopes]
         at = self.session.timeline.current
         returned: _Return | None = None
+        rows = len(self.given[-1])
+        self.held += 1
         try:
             with self.session.transaction():
                 try:
@@ -292,9 +321,9 @@ class Interpreter:
                     undone = self.session.timeline.current.depth - at.depth
                     raise
         except ScriptError as error:
-            for scope, values in before:
-                scope.clear()
-                scope.update(values)
+            _put_back(before)
+            del self.given[-1][rows:]
+            self.held -= 1
             item = error.diagnostics[0]
             said = item.message
             line = item.span.start_location()[0] if item.span is not None else 0
@@ -302,6 +331,10 @@ class Interpreter:
             self.display(Attempted(str(name), item.code, said, line, max(undone, 0)), node, head)
             self.block(node.otherwise, {"error": said})
             return
+        except BaseException:
+            self.held -= 1
+            raise
+        self.held -= 1
         if returned is not None:
             raise returned
 
@@ -333,6 +366,73 @@ class Interpreter:
     def _(self, node: ast.Import) -> None:
         for statement in self.checked.constants.get(id(node), ()):
             self.statement(statement)
+
+    # -- sweeps ----------------------------------------------------------------------------------------
+
+    def sweep(self, node: ast.Sweep) -> tuple[Table, Table]:
+        """Run every cell from the state before the sweep: the table of the cells that ended well, and the one in which
+        those that failed stand, too. Where some failed the run fails at its end; an ``attempt``, or the cell of a sweep
+        around this one, does at once."""
+        cells = list(self.cells(node.axes, {}))
+        good: list[Record] = []
+        all_of_them: list[Record] = []
+        failures: list[Diagnostic] = []
+        begin = self.begin
+        for number, values in enumerate(cells, 1):
+            self.begin = _counting(begin, f"cell {number} of {len(cells)}: ")
+            said = ", ".join(f"{name} = {_short(value)}" for name, value in values.items())
+            self.frames.append(Note(f"in the cell with {said}", node.axes[0].name_span))
+            try:
+                rows = [in_cell(values, row) for row in self.cell(node, values)]
+                good += rows
+                all_of_them += rows
+            except ScriptError as error:
+                failures += error.diagnostics
+                all_of_them.append(in_cell(values, {ERROR: error.diagnostics[0].message}))
+            finally:
+                self.begin = begin
+                self.frames.pop()
+            with self._at(node.span):
+                if len(all_of_them) * max(1, len(all_of_them[-1]) if all_of_them else 1) > MAX_ITEMS:
+                    raise ElError(f"a table holds at most {MAX_ITEMS:,} cells", code="EL521")
+        if failures and self.held:
+            raise ScriptError(failures, checked=True)
+        self.failed += failures
+        return table_of(good), with_errors_last(all_of_them)
+
+    def cells(self, axes: tuple[ast.Axis, ...], values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The values of the variables in every cell, the last one changing fastest."""
+        if not axes:
+            yield values
+            return
+        self.scopes.append(values)
+        try:
+            items = self.items(axes[0].items)
+        finally:
+            self.scopes.pop()
+        for item in items:
+            yield from self.cells(axes[1:], {**values, axes[0].name: item})
+
+    def cell(self, node: ast.Sweep, values: dict[str, Any]) -> list[Record]:
+        """The rows of one cell. The session and the variables are afterwards what they were before."""
+        scopes, frames = list(self.scopes), len(self.frames)
+        before = [(scope, dict(scope)) for scope in scopes]
+        hushed, rounds, last = self.hushed, self.rounds, None
+        self.hushed, self.rounds = True, 0
+        self.held += 1
+        self.given.append([])
+        self.scopes = [*scopes, dict(values)]
+        try:
+            with self.session.apart():
+                for statement in node.body:
+                    last = self.statement(statement)
+            return self.given[-1] if node.rows else rows_of(last)
+        finally:
+            self.given.pop()
+            self.held -= 1
+            self.hushed, self.rounds, self.scopes = hushed, rounds, scopes
+            del self.frames[frames:]
+            _put_back(before)
 
     # -- commands --------------------------------------------------------------------------------------
 
@@ -546,6 +646,13 @@ class Interpreter:
             return bounded(found)
 
     @value.register
+    def _(self, node: ast.Sweep) -> Table:
+        found, whole = self.sweep(node)
+        if whole != found:
+            self.display(whole, ast.Do(node.span, node), _head(node))
+        return found
+
+    @value.register
     def _(self, node: ast.Function) -> Any:
         values = [self.value(item) for item in node.arguments]
         named = {entry.name: self.value(entry.value) for entry in node.keywords}
@@ -709,6 +816,23 @@ class Interpreter:
 
 _WIDE = re.compile(r"(.?[<>^])?[-+ =]?#?0?(\d+)")
 _SEED = Param("seed", t.INT, "the number of a seed", minimum=0, maximum=2**63 - 1)
+
+
+def _put_back(scopes: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    """Give scopes the variables that they had."""
+    for scope, values in scopes:
+        scope.clear()
+        scope.update(values)
+
+
+def _head(node: ast.Sweep) -> str:
+    """The first line of a sweep, without its block."""
+    return "sweep " + ", ".join(" ".join(axis.span.text.split()) for axis in node.axes)
+
+
+def _counting(begin: Callable[[str], None], before: str) -> Callable[[str], None]:
+    """What hears of an operation, with something said before it."""
+    return lambda line: begin(before + line)
 
 
 def _short(value: Any) -> str:

@@ -264,6 +264,25 @@ class Statement(Node):
 
 
 @dataclass(frozen=True)
+class Axis(Node):
+    """``seed in 0..4``: a variable of a sweep, and the values that it takes."""
+
+    name: str
+    name_span: Span
+    items: Expr
+
+
+@dataclass(frozen=True)
+class Sweep(Expr):
+    """``sweep seed in 0..4, l in layers:`` with its block, which runs once for every cell, from the state before all of
+    them. Its value is the table of what the cells give: their ``row``s, or (``rows`` is false) what each ends with."""
+
+    axes: tuple[Axis, ...]
+    body: tuple[Statement, ...]
+    rows: bool
+
+
+@dataclass(frozen=True)
 class Do(Statement):
     """A command, or another expression, that stands alone: its result is displayed."""
 
@@ -342,11 +361,19 @@ class Quiet(Statement):
 
 @dataclass(frozen=True)
 class Row(Statement):
-    """``row table name=value …``, ``row table record``: the table is the one before with a row more."""
+    """``row table name=value …``, ``row table record``: the table is the one before with a row more. Without a ``name``
+    it is a row of the sweep around it, or of the script."""
 
-    name: str
+    name: str | None
     name_span: Span
     value: Expr  # a record
+
+
+@dataclass(frozen=True)
+class Cell(Statement):
+    """The block of a sweep in one of its cells: what the innermost of its loops does."""
+
+    of: Sweep
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from lark import Token
 from energylang.diagnostics.source import Source, Span
 
 from . import ast
+from .rows import gives_rows
 from .texts import TextProblem, multi_line, pieces
 
 # Names for the builtins that the grammar's rules ``list``, ``int`` and ``float`` hide inside of the class.
@@ -128,16 +129,20 @@ class TreeBuilder:
         return ast.Do(span, value)
 
     def row(self, children: Children) -> ast.Row:
-        keyword, name, *rest = children
+        keyword, *rest = children
+        table = rest.pop(0) if rest[0].type == "NAME" else None
         entries = tuple(self._entry(rest[i], rest[i + 1]) for i in range(0, len(rest), 2))
         values = ast.Record(self.span(rest[0], rest[-1]), entries)
-        return ast.Row(self.span(keyword, rest[-1]), self._name(name), self.token_span(name), values)
+        name = None if table is None else self._name(table)
+        return ast.Row(self.span(keyword, rest[-1]), name, self.token_span(table or keyword), values)
 
     def _row_of(self, node: ast.Command) -> ast.Row:
-        """``row t record``, which reads like a command."""
+        """``row t record`` and ``row record``, which read like commands."""
+        if len(node.arguments) == 1 and not node.keywords:
+            return ast.Row(node.span, None, node.name_span, node.arguments[0])
         if len(node.arguments) != 2 or node.keywords or not isinstance(node.arguments[0], ast.Name):
             _fail("EL102", "`row` takes a table and the values of a row", node.span,
-                  "`row t strength=s share=x`, or `row t {strength: s, share: x}`")  # fmt: skip
+                  "`row t strength=s share=x`, or `row t {strength: s, share: x}`; in a sweep without `t`")  # fmt: skip
         name, value = node.arguments[0], node.arguments[1]
         return ast.Row(node.span, name.name, name.span, value)
 
@@ -205,6 +210,20 @@ class TreeBuilder:
     def quiet(self, children: Children) -> ast.Quiet:
         keyword, body = children
         return ast.Quiet(self.span(keyword, body[-1]), body)
+
+    def sweep(self, children: Children) -> ast.Sweep:
+        keyword, *axes, body = children
+        return ast.Sweep(self.span(keyword, body[-1]), tuple(axes), body, gives_rows(body))
+
+    def axis(self, children: Children) -> ast.Axis:
+        name, items = children
+        return ast.Axis(self.span(name, items), self._name(name), self.token_span(name), items)
+
+    def swept(self, children: Exprs) -> ast.Do:
+        return ast.Do(children[0].span, children[0])
+
+    swept_let = let
+    swept_again = assign
 
     def def_(self, children: Children) -> ast.Def:
         keyword, name, _open, *parameters, _close, body = children

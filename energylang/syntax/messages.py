@@ -18,10 +18,11 @@ from .build import SyntaxProblem
 
 INVISIBLE = ("_NL", "_INDENT", "_DEDENT", "$END")
 
-_HEADS = ("if", "elif", "else", "for", "def", "attempt", "with")
+_HEADS = ("if", "elif", "else", "for", "sweep", "def", "attempt", "with")
 _FORMS = {
     "let": "`let` needs a name and a value: `let s = survey L0`",
     "for": "`for` needs a name and what to go through: `for l in layers:`",
+    "sweep": "`sweep` needs names and what each goes through: `sweep seed in 0..4, l in layers:`",
     "def": "a procedure is written `def check(l: Layer, ratio: Float = 2%):`",
     "import": "`import` needs the name of a module: `import audit`",
     "print": "`print` needs something to print",
@@ -82,8 +83,8 @@ class Stop:
 
     @property
     def keyword(self) -> str:
-        """The first word of the line."""
-        first = re.match(r"\s*([\w-]+)", self.before)
+        """The first word of the line; that of the sweep where one is kept (``let t = sweep …``)."""
+        first = re.match(r"\s*(?:(?:let\s+)?[\w-]+\s*=\s*(?=sweep\b))?([\w-]+)", self.before)
         return first[1] if first else ""
 
 
@@ -246,6 +247,8 @@ def _unexpected_token(stop: Stop) -> Diagnostic:
     if word in ("elif", "else"):
         return Diagnostic("EL102", f"this `{word}` belongs to no `if`" + (" or `attempt`" if word == "else" else ""),
                           span, help="align it with the line it belongs to")  # fmt: skip
+    if stop.kind == "COMMA" and keyword == "sweep" and stop.opening is None:
+        return unexpected(_FORMS["sweep"])
     if "COLON" in stop.expected and keyword in _HEADS and stop.opening is None:
         name = re.search(r"(?<![\w.@])[^\W\d][\w-]*$", before.rstrip())
         command = f"{name[0]} {word}" if name and name[0] not in _WORDS else ""
@@ -262,9 +265,11 @@ def _unexpected_token(stop: Stop) -> Diagnostic:
             return unexpected("`attempt:` tries, and undoes what failed; `else:` is for then")
         if keyword in ("if", "elif"):
             return unexpected(f"`{keyword}` needs a condition before its `:`")
-        if keyword in ("for", "def", "with"):
+        if keyword in ("for", "sweep", "def", "with"):
             return unexpected(_FORMS[keyword])
-        return unexpected("blocks begin after `if`, `elif`, `else`, `for`, `def`, `attempt` and `with`")
+        return unexpected(
+            "blocks begin after `if`, `elif`, `else`, `for`, `sweep`, `def`, `attempt` and `with`"
+        )
     if stop.kind == "COMMA" and before.rstrip().endswith((",", "[", "(")):
         return Diagnostic("EL102", "a value is missing before this `,`", span)
     if _open_hole(before):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from energylang import results
 from energylang.concepts.captured import capture, describe
@@ -12,7 +11,6 @@ from energylang.errors import ElError
 from energylang.files.examples import examples
 from energylang.files.storage import located, permitted, write_atomic
 from energylang.files.tables import encoded, read_table
-from energylang.results.table import said
 from energylang.signature.coerce import suggestion
 from energylang.workspace.workspace import Workspace
 
@@ -80,7 +78,7 @@ def plot(
                 code="EL500",
                 hint=suggestion(name, data.columns) or f"its columns: {', '.join(data.columns)}",
             )
-    found = results.Plot(x, y, by, *_lines(data, x, y, by), save)
+    found = results.Plot(x, y, by, *results.lines_of(data, x, y, by), save)
     if not found.lines:
         raise ElError(f"there is nothing to plot: `{y}` holds no number", code="EL500")
     if target is not None:
@@ -95,27 +93,6 @@ def _put(target: Path, content: bytes) -> None:
     except OSError as error:
         raise ElError(f"cannot make the folder of {target}: {error.strerror}", code="EL504") from None
     write_atomic(target, content)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _lines(data: results.Table, x: str, y: str, by: str | None) -> tuple[tuple[results.Line, ...], int]:
-    rows = [row for row in data.records if row[x] is not None and isinstance(row[y], int | float)]
-    numbers = all(_is_number(row[x]) for row in rows)
-    names = [] if numbers else list(dict.fromkeys(said(row[x]) for row in rows))
-    groups: dict[str, list[tuple[float, float]]] = {}
-    for row in rows:
-        place = float(row[x]) if numbers else float(names.index(said(row[x])))
-        groups.setdefault(said(row[by]) if by is not None else y, []).append((place, float(row[y])))
-    lines = tuple(
-        results.Line(name, tuple(a for a, _ in points), tuple(b for _, b in points), tuple(names))
-        for name, points in (
-            (name, sorted(points, key=lambda point: point[0])) for name, points in groups.items()
-        )
-    )
-    return lines, len(data.rows) - len(rows)
 
 
 def _draw(found: results.Plot, target: Path) -> None:

@@ -25,7 +25,7 @@ from energylang.workspace.workspace import Workspace, check_layer
 def load(ws: Workspace, model: str, session: bool) -> results.Info:
     """Load a model and begin anew with it, or (``session``) where the session in its file stood; on an error the
     workspace keeps the model it had."""
-    found = checkpoint.load(model, base=ws.base, watch=ws.watcher)
+    found = ws.loader(model, base=ws.base, watch=ws.watcher)
     tensors, about = whole.taken_from(found)
     if session and found.header.kind == PRETRAINED:
         tensors, about = whole.beside(Path(str(found.metadata["folder"])))

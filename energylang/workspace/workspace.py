@@ -40,6 +40,7 @@ from energylang.signature.declaration import LACKS, NOT_FITTED, Effect, FromSett
 from energylang.signature.settings import AUTO, DEFAULTS, MAX_THREADS
 from energylang.signature.values import BasinRef
 
+from .apart import moment
 from .execution import NO_SOLUTION, check_numbers, current_task, outcome, with_layer_of, with_threads
 from .history import LayerState, MeasuredBy, State, Timeline, TreeNode, without
 from .layered import at_their_layers
@@ -88,7 +89,7 @@ class Workspace:
     ``base`` is the folder from which relative paths are seen (``None``: the working directory). Operations run with
     ``threads`` torch threads, whatever torch is set to. ``table`` holds the operations that records may name.
     ``variables`` and ``procedures`` are those of scripts; ``watcher`` hears how far a long operation is,
-    ``listener`` every piece of text as the model says it.
+    ``listener`` every piece of text as the model says it; ``loader`` is where models come from.
 
     It may be shared between threads: operations, transactions, scopes and scripts run one after the other, each as a
     whole, and whoever comes second waits (``lock``). A second asyncio task of the same thread cannot wait: within
@@ -117,6 +118,7 @@ class Workspace:
         self.procedures: dict[str, Any] = {}
         self.watcher: Callable[[int, int, str], None] | None = None
         self.listener: Callable[[str], None] | None = None
+        self.loader: Callable[..., Model] = checkpoint.load
         self.counting: tuple[int, int, str] | None = (
             None  # what the watcher heard last of the outermost count
         )
@@ -279,6 +281,20 @@ class Workspace:
             except BaseException:
                 self._return_to(mark)
                 raise
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """As if another session began where this one stands: at the end nothing that happened inside is left, the
+        numbers of basins, the places in the history and the ledger included."""
+        with self._held():
+            mark, kept = self._mark(), moment(self.timeline)
+            ledger, self.ledger = self.ledger, Ledger(list(self.ledger.entries), self.ledger.script)
+            try:
+                yield
+            finally:
+                self.ledger = ledger
+                self._return_to(mark)
+                kept.put_back()
 
     @contextmanager
     def scoped(

@@ -47,7 +47,10 @@ def dump(node: Any) -> str:
         case ast.Within():
             return f"({dump(node.value)} {'not in' if node.negated else 'in'} {dump(node.items)})"
         case ast.Row():
-            return f"(row {node.name} {dump(node.value)})"
+            return f"(row {node.name + ' ' if node.name else ''}{dump(node.value)})"
+        case ast.Sweep():
+            axes = " ".join(f"{axis.name} {dump(axis.items)}" for axis in node.axes)
+            return f"[sweep {axes} {{{dump(node.body)}}}{'' if node.rows else ' end'}]"
         case ast.Quiet():
             return f"(quiet {{{dump(node.body)}}})"
         case ast.LayerRef():

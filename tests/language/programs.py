@@ -120,7 +120,8 @@ def simple(draw: st.DrawFn) -> tuple[str, bool]:
     name = draw(names)
     form = draw(st.integers(0, 12))
     if form == 10:
-        return f"row {name} a={draw(expressions(2))} c={draw(expressions(1))}", False
+        table = draw(st.sampled_from((name + " ", "")))
+        return f"row {table}a={draw(expressions(2))} c={draw(expressions(1))}", False
     if form == 11:
         lines = "".join(
             draw(st.lists(st.sampled_from(("\n", "  a # b\n", "\n   {x:>4} ", '"', "(")), max_size=4))
@@ -160,7 +161,7 @@ def blocks(draw: st.DrawFn, depth: int, indentation: str) -> str:
 def statements(draw: st.DrawFn, depth: int, indentation: str) -> str:
     """A statement with the end of its line."""
     comment = draw(st.sampled_from(("", "", "  # c", " #")))
-    form = draw(st.integers(0, 8 if depth > 0 else 3))
+    form = draw(st.integers(0, 9 if depth > 0 else 3))
     if form <= 3:
         first, ends = draw(simple())
         while not ends and draw(st.integers(0, 4)) == 0:
@@ -187,8 +188,11 @@ def statements(draw: st.DrawFn, depth: int, indentation: str) -> str:
         return f"for {draw(names)} in {test}:{body()}"
     if form == 7:
         return f"quiet:{body()}"
+    if form == 9:
+        axes = ", ".join(f"{draw(names)} in {draw(expressions(1))}" for _ in range(draw(st.integers(1, 2))))
+        return f"{draw(st.sampled_from(('', 'let x = ', 'x = ')))}sweep {axes}:{body()}"
     if form == 8:
-        items = draw(st.sampled_from((test, "read x.csv", "survey L0 inits=3")))
+        items = draw(st.sampled_from((test, "read x.csv ", "survey L0 inits=3")))
         return f"for {draw(names)}, {draw(names)} in {items}:{body()}"
     parameters = draw(st.sampled_from(("", "a", "l: Layer, ratio: Float = 2%", "x = (1 + 2), y: Int")))
     return f"def {draw(names)}({parameters}):{body()}"

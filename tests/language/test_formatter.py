@@ -63,6 +63,10 @@ FORMS = {
         'let r={ a : 1,"b c":[ x**2 for x in xs if x in ys ] }\nprint max( r.a ,2 ) . upper ( )\n'.replace(" . upper ( )", ""),
         'let r = {a: 1, "b c": [x ** 2 for x in xs if x in ys]}\nprint max(r.a, 2)\n'.replace("let r =", "let r ="),
     ),
+    "sweeps": (
+        "let t =  sweep  seed in 0 .. 4 ,l in  layers :  # all\n  row  a=1 +  2\nsweep n in [1,2]: n *  n\n",
+        "let t = sweep seed in 0..4, l in layers:  # all\n    row a=1 + 2\nsweep n in [1, 2]: n * n\n",
+    ),
     "rows": ("quiet :\n  row  t a=1+2   b= x.upper( )\n".replace("b= x", "b=x"), "quiet:\n    row t a=1 + 2 b=x.upper()\n"),
     "concepts at layers": ("capture l @{ name }  Thank you\nverify polite@L2\n", "capture l @{name} Thank you\nverify polite@L2\n"),
     "long texts": ('if true:\n  let a = """\n     x # y\n  """   # z\n', 'if true:\n    let a = """\n     x # y\n  """  # z\n'),

@@ -137,12 +137,13 @@ def is_sound(seed: int, wild: float) -> None:
         session.run(script)
     except ScriptError as error:
         STATISTICS["failed"] += 1
-        (item,) = error.diagnostics
-        report = f"{render_diagnostics([item])}\n{script}"
-        assert error.checked, report
-        assert item.code >= "EL500", report
-        assert "no checkpoint" not in item.message, report  # all of them are named in the text
-        assert not used_after_removal(session, item, script), report
+        assert error.checked, script
+        assert error.diagnostics
+        for item in error.diagnostics:  # of several cells of a sweep
+            report = f"{render_diagnostics([item])}\n{script}"
+            assert item.code >= "EL500", report
+            assert "no checkpoint" not in item.message, report  # all of them are named in the text
+            assert not used_after_removal(session, item, script), report
 
 
 def used_after_removal(session: Session, item: Diagnostic, script: str) -> bool:
@@ -151,8 +152,8 @@ def used_after_removal(session: Session, item: Diagnostic, script: str) -> bool:
     lost = re.match(r"(L\d+\.B\d+) was lost in edit (\d+)", item.message)
     if lost is None:
         return False
-    edit = next(entry for entry in session.history().entries if entry.id == int(lost[2]))
-    if lost[1] not in item.span.text if item.span is not None else True:
+    edit = next((entry for entry in session.history().entries if entry.id == int(lost[2])), None)
+    if edit is None or lost[1] not in item.span.text if item.span is not None else True:
         return False
     by_number = edit.statement.startswith("remove") and lost[1] in edit.statement and edit.statement in script
     return by_number and not re.search(r"remove [^L]", script)

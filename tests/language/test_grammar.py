@@ -548,6 +548,17 @@ let größe = "naïve {größe} 🙂"
         "(quiet {(do <survey L0>)}) (quiet {(do <survey L1>)})",
     ),
     (
+        "sweep",
+        "sweep seed in 0..4, l in layers:\n    row a=seed\nlet t = sweep n in [1, 2]: n * n\n",
+        "(do [sweep seed (0 .. 4) l layers {(row {a: seed})}]) (let t [sweep n [1 2] {(do (n * n))} end])",
+    ),
+    (
+        "sweep is a name elsewhere; rows of a sweep in a sweep are of that one",
+        "let sweep = 1\nsweep = sweep + 1\nt = sweep a in xs:\n    sweep b in ys: row {c: a}\n    f a\n",
+        "(let sweep 1) (set sweep (sweep + 1)) "
+        "(set t [sweep a xs {(do [sweep b ys {(row {c: a})}]) (do <f a>)} end])",
+    ),
+    (
         "two names in a loop",
         "for a, b in zip(xs, ys):\n    print a\n",
         "(for _item zip(xs, ys) {(let a _item#0/2) (let b _item#1/2) (print a)})",
@@ -643,6 +654,8 @@ def test_spans_are_exact(text: str) -> None:
 
 def _stands_for_another(node: ast.Node) -> bool:
     """What `for a, b in …` and `row t a=1` are made of has no text of its own."""
+    if isinstance(node, ast.Sweep | ast.Axis):
+        return True  # what is in it is looked at
     if isinstance(node, ast.For | ast.Name):
         return node.name == WHOLE
     if isinstance(node, ast.Let):

@@ -11,13 +11,15 @@ from types import ModuleType
 
 import pytest
 
-HEAVY = ("torch", "numpy", "safetensors", "tokenizers")
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ("torch", "numpy", "safetensors", "tokenizers", "joblib", "distributed", "submitit")
 
 SCRIPTS = {
     "random": 'load random:64x3\nsurvey L2\nlet s = survey L0\nprint "{s.num_basins}"\n',
     "planted": "load planted:64x4\ninject L0 42\nimport audit\naudit-layers\n",
     "tiny": 'load "tiny"\ncapture L1 polite Thank you\ngenerate "Hello"\n',
     "file": "load model.safetensors\nsurvey L0\n",
+    "sweep": "load planted:64x4\nlet t = sweep seed in 0..4, l in layers:\n    survey l seed=seed\nrow n=len(t)\n",
     "wrong": "load random:64\nsurvey L9\nlet = 3\n",
 }
 
@@ -35,7 +37,8 @@ def loaded(call: str, folder: Path) -> tuple[int, list[str]]:
     """The exit code of a call, and which heavy modules it left in memory."""
     done = subprocess.run(
         [sys.executable, "-c", WATCH.format(call=call, heavy=set(HEAVY))],
-        capture_output=True, text=True, cwd=folder, timeout=600, env={**os.environ, "PYTHONPATH": ""}, check=False,
+        capture_output=True, text=True, cwd=folder, timeout=600, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     lines = [line for line in done.stdout.splitlines() if line.startswith("HEAVY")]
     assert len(lines) == 1, done.stderr
@@ -61,7 +64,16 @@ def test_checking_leaves_heavy_modules_alone(name: str, model: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "call", ["__import__('energylang') and 0", "main(['explain', 'EL302'])", "main(['ops'])"]
+    "call",
+    [
+        "__import__('energylang') and 0",
+        "main(['explain', 'EL302'])",
+        "main(['ops'])",
+        "main(['completion', 'bash'])",
+        "main(['sweep', 'no.el', '-o', 'x']) - 2",
+        "__import__('energylang.sweeps.plan') and 0",
+        "__import__('energylang.lsp.server') and 0",
+    ],
 )
 def test_help_leaves_heavy_modules_alone(call: str, tmp_path: Path) -> None:
     assert loaded(call, tmp_path) == (0, [])

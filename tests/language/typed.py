@@ -142,7 +142,7 @@ class Writer:
 
     def newer(self, depth: int) -> list[str]:
         """Tables, records, what is quiet, and loops that take their items apart."""
-        form = self.random.randrange(9)
+        form = self.random.randrange(11)
         if form == 0:
             kind = self.pick("Int", "Float", "Record")
             value = self.value(kind, 1)
@@ -196,10 +196,31 @@ class Writer:
             if fields and not re.match(r"[xv\w-]+$", what):
                 return [*lines, f'for it in read "{path}":', '    print "{it}"']
             return lines
+        if form >= 9:
+            return self.sweep(depth, rows=form == 9)
         if form == 7:
             axes = f"x={self.pick('a', 'c', 'l')} y={self.pick('a', 'b')} by={self.pick('c', 'l')}"
             return [f"plot ({self.value('Table', 1)}) {axes}"]
         return [f"again {self.random.randrange(1, 5)}"]
+
+    def sweep(self, depth: int, *, rows: bool) -> list[str]:
+        """A sweep; what its cells make ends with them, and what they give is a table."""
+        first, second, self.names = f"one{self.names}", f"two{self.names}", self.names + 1
+        self.locked |= {first, second}
+        outside = {name for kind in (*TYPES, "Table") for name in self.known(kind)}
+        held, self.locked = (
+            self.locked,
+            self.locked | (set() if self.random.random() < self.wild else outside),
+        )
+        body = self.block(max(depth, 1), **{first: "Int", second: "Layer"})
+        self.locked = held
+        end = (
+            f"    row {self.cells()}"
+            if rows
+            else f"    {self.value(self.pick('Int', 'Record', 'Survey'), 1)}"
+        )
+        head = f"sweep {first} in 0..1, {second} in {self.pick('layers', '[L0]')}:"
+        return [f"let {self.new('Table')} = {head}" if rows else head, *body, end]
 
     def cells(self) -> str:
         return " ".join(f"{name}={self.value(kind, 1)}" for name, kind in COLUMNS.items())
