@@ -207,3 +207,14 @@ def test_a_survey_finds_what_it_finds_by_the_matrix(weight: Callable[..., Tensor
     large = theirs.population >= 3
     assert float(best[large].min()) > 0.999
     assert abs(len(ours) - len(theirs)) <= 2
+
+
+@pytest.mark.parametrize("dim", [256, 512, 1024])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_how_a_weight_lies_in_memory_changes_nothing(dim: int, dtype: torch.dtype) -> None:
+    weight = torch.randn(dim, dim, generator=stable_generator("lie", dim)).to(dtype)
+    landscape = Landscape(weight, 7.0)
+    assert landscape.pull.factors is None
+    for rows in (1, 7, 64, 130):
+        y = torch.randn(rows, dim, generator=stable_generator("y", rows)).to(dtype)
+        assert torch.allclose(landscape.pull(y), by_the_matrix(landscape).pull(y), rtol=1e-5, atol=1e-3)
