@@ -59,24 +59,25 @@ def main() -> None:
     )
     parts = [
         "# Benchmarks\n",
-        "Written by `python benchmarks/run.py`; one thread, one process, interleaved with the published package "
-        "(qriton-hlm) where that has the operation, medians of processor time. Load of the machine moves both columns.\n",
+        "Written by `python benchmarks/run.py`; one thread, one process, interleaved with the published "
+        "package (qriton-hlm) where that has the operation, medians of processor time. Load of the machine moves both "
+        "columns.\n",
         f"Machine: {machine()}. Load average before {before:.1f}, after {os.getloadavg()[0]:.1f}: times are those of a "
         "busy machine where it exceeds 1.\n",
         "![ratios](benchmarks.svg)\n",
         "## Surveys (200 random starts)\n",
         "In brackets: how many of the states reported as basins are attractors (polished, they stay within cosine 0.95 "
         "and attract; each counted once). The rest are states that pass slowly.\n",
-        "Operations: those of all matrix products that were made (settling, polishing, stability); their rate: how many "
-        "in a second of the whole survey, as a share of the rate of one (200, d) × (d, d) product alone.\n",
-        "The layers of the bundled model, `tiny`: trained, of full rank, with hundreds of basins each (a survey of a "
-        "text model settles its tokens as well; here it is random starts alone, on both sides).\n",
+        "Operations: those of all matrix products that were made (settling, polishing, stability); their rate: how "
+        "many in a second of the whole survey, as a share of the rate of one (200, d) × (d, d) product alone.\n",
+        "The layers of the bundled model, `tiny`: trained, of full rank, with hundreds of basins each (a survey of "
+        "a text model settles its tokens as well; here it is random starts alone, on both sides).\n",
         table(SURVEY, trained),
-        "Hebbian landscapes of d/32 patterns with symmetric noise of a tenth of the weight's norm. No direction is free, "
-        "and every product is made in full.\n",
+        "Hebbian landscapes of d/32 patterns with symmetric noise of a tenth of the weight's norm. No direction is "
+        "free, and every product is made in full.\n",
         table(SURVEY, full_rows),
-        "Planted landscapes of d/32 patterns with unequal entries: of low rank up to the rounding of float32, which the "
-        "engine finds, proves and uses (d ≥ 128). It makes a fraction of the operations.\n",
+        "Planted landscapes of d/32 patterns with unequal entries: of low rank up to the rounding of float32, which "
+        "the engine finds, proves and uses (d ≥ 128). It makes a fraction of the operations.\n",
         table(SURVEY, inexact_rows),
         "Hebbian landscapes of d/32 sign patterns, which float32 holds exactly where d is a power of two.\n",
         table(SURVEY, exact_rows),

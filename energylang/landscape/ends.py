@@ -5,9 +5,9 @@ is less: the largest magnitude ρ, and whether the lowest eigenvalue λ lies abo
 
 1. A matrix A·B (A orthonormal, of few columns) has the eigenvalues of the small matrix B·A, and 0.
 2. For every other, *Lanczos* with full reorthogonalisation from a fixed random vector gives projections whose ends move
-   outwards. ρ is known when the end of larger magnitude has a residual of at most 1e-7·ρ (the value itself is then right
-   to its square over the gap) and the other end, residual included, is smaller. An end below −t·ρ proves that the
-   matrix is not definite, because projections never reach beyond the spectrum.
+   outwards. ρ is known when the end of larger magnitude has a residual of at most 1e-7·ρ (the value itself is then
+   right to its square over the gap) and the other end, residual included, is smaller. An end below −t·ρ proves that
+   the matrix is not definite, because projections never reach beyond the spectrum.
 3. Otherwise a Cholesky factorisation of the matrix plus t·ρ·I decides: it exists where λ > −t·ρ.
 4. Where the ends lie too dense for some dozen steps, or d is small, all eigenvalues are calculated.
 
