@@ -21,7 +21,7 @@ import speed
 import torch
 from plot import bars
 
-SURVEY = ("d", "basins ours / theirs (attractors)", "ours", "theirs", "ratio", "products")
+SURVEY = ("d", "basins ours / theirs (attractors)", "ours", "theirs", "ratio", "10⁹ operations", "their rate")
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -49,30 +49,38 @@ def main() -> None:
     before = os.getloadavg()[0]
     rounds = 3 if options.quick else options.rounds
     dimensions = (64, 128, 256) if options.quick else (64, 128, 256, 512, 1024)
-    survey_rows, ratios = speed.surveys(rounds, dimensions, speed.planted)
-    full_rows, full = speed.surveys(rounds, dimensions[2:], speed.full_rank)
+    trained, ratios = speed.surveys(rounds, "trained", speed.trained())
+    full_rows, full = speed.surveys(rounds, "full rank", speed.cases(speed.full_rank, dimensions[2:]))
+    inexact_rows, inexact = speed.surveys(rounds, "planted", speed.cases(speed.inexact, dimensions[1:]))
+    exact_rows, exact = speed.surveys(rounds, "Hebbian", speed.cases(speed.hebbian, dimensions))
     edit_rows, more = speed.edits(3 if options.quick else max(3, rounds - 2))
     causal_rows, scans = speed.causal_scans(
         1 if options.quick else max(1, rounds // 3), (20, 40) if options.quick else (20, 40, 100, 200)
     )
     parts = [
         "# Benchmarks\n",
-        "Written by `python benchmarks/run.py`; one thread, one process, interleaved with the published package "
-        "(qriton-hlm) where that has the operation, medians. Load of the machine moves both columns.\n",
+        "Written by `python benchmarks/run.py`; one thread, one process, interleaved with the published "
+        "package (qriton-hlm) where that has the operation, medians of processor time. Load of the machine moves both "
+        "columns.\n",
         f"Machine: {machine()}. Load average before {before:.1f}, after {os.getloadavg()[0]:.1f}: times are those of a "
         "busy machine where it exceeds 1.\n",
         "![ratios](benchmarks.svg)\n",
         "## Surveys (200 random starts)\n",
         "In brackets: how many of the states reported as basins are attractors (polished, they stay within cosine 0.95 "
         "and attract; each counted once). The rest are states that pass slowly.\n",
-        "Planted (Hebbian) landscapes of d/32 patterns. Their weight is of low rank, which the engine finds, proves "
-        "and uses (d ≥ 128): it makes a fraction of the operations. Products: all matrix products that were made "
-        "(settling, polishing, stability), in operations per second, as a share of the rate of one (200, d) × (d, d) "
-        "product.\n",
-        table(SURVEY, survey_rows),
-        "The same with symmetric noise of a tenth of the weight's norm. Such a weight is of full rank, as those of "
-        "trained layers are, and every product is made in full.\n",
+        "Operations: those of all matrix products that were made (settling, polishing, stability); their rate: how "
+        "many in a second of the whole survey, as a share of the rate of one (200, d) × (d, d) product alone.\n",
+        "The layers of the bundled model, `tiny`: trained, of full rank, with hundreds of basins each (a survey of "
+        "a text model settles its tokens as well; here it is random starts alone, on both sides).\n",
+        table(SURVEY, trained),
+        "Hebbian landscapes of d/32 patterns with symmetric noise of a tenth of the weight's norm. No direction is "
+        "free, and every product is made in full.\n",
         table(SURVEY, full_rows),
+        "Planted landscapes of d/32 patterns with unequal entries: of low rank up to the rounding of float32, which "
+        "the engine finds, proves and uses (d ≥ 128). It makes a fraction of the operations.\n",
+        table(SURVEY, inexact_rows),
+        "Hebbian landscapes of d/32 sign patterns, which float32 holds exactly where d is a power of two.\n",
+        table(SURVEY, exact_rows),
         "## Edits (d = 256, 20 planted patterns)\n",
         table(("operation", "ours", "theirs", "ratio"), edit_rows),
         "## Causal scans (d = 256)\n",
@@ -96,7 +104,7 @@ def main() -> None:
     if not options.quick:
         (ROOT / "docs" / "benchmarks.md").write_text(page, encoding="utf-8")
         (ROOT / "docs" / "benchmarks.svg").write_text(
-            bars({**ratios, **full, **more, **scans}), encoding="utf-8"
+            bars({**ratios, **full, **inexact, **exact, **more, **scans}), encoding="utf-8"
         )
 
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 
 from energylang import Session
 
-MODELS = ("planted:64x4", "random:256", "random:1024")
+MODELS = ("planted:64x4", "random:256", "random:1024", "random:4096")
 
 
 def _calculate() -> None:

@@ -138,6 +138,8 @@ def test_memory_is_asked_for_before_it_is_taken(tmp_path: Path, monkeypatch: pyt
         load(str(path))
     with pytest.raises(ElError, match=r"1,000,000 starts of dimension 64 do not fit"):
         Session("random:64").survey(0, inits=1_000_000)
+    with pytest.raises(ElError, match=r"surveys of 2 layers do not fit: it needs about .* GiB of memory"):
+        Session("random:64x2").survey_all(inits=1_000_000)
 
 
 # --------------------------------------------------------------------------- nothing runs, nothing is written

@@ -271,6 +271,18 @@ def test_whoever_watches_hears_how_many_steps_are_done():
     assert heard == [(k, 3, "layers") for k in range(3)] + [(k, 2, "seeds") for k in range(2)]
 
 
+def test_large_surveys_say_how_much_memory_they_take_before_they_take_it(monkeypatch):
+    monkeypatch.setattr("energylang.work.observe._WORTH_SAYING", 2**10)
+    session, heard = Session("random:24x3"), []
+    session.watcher = lambda done, total, what: heard.append((done, total, what))
+    session.survey_all(inits=10)
+    first = heard[0][2]
+    assert first.startswith("layers, in about ") and first.endswith(" KiB more of memory")
+    ready, ends, states = 3 * 24 * 24 * 4, 3 * 24 * 24 * 8, 10 * 24 * 4 * (3 + 6)
+    assert float(first.split()[3]) == pytest.approx((ready + ends + states) / 1024, rel=1e-3)
+    assert heard == [(k, 3, first) for k in range(3)]
+
+
 def test_a_watcher_that_stops_leaves_no_trace():
     session = Session("random:24x3")
 

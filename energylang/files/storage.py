@@ -198,7 +198,7 @@ def read_bytes(path: str | Path, most: int, *, growth: int = 1) -> bytes:
             check_memory(size * growth, path)
             data = file.read(most + 1)  # a file may grow while it is read
         if size > most or len(data) > most:
-            raise OSError(errno.EFBIG, f"it is larger than {_size(most)}", str(path))
+            raise OSError(errno.EFBIG, f"it is larger than {in_units(most)}", str(path))
     return data
 
 
@@ -236,7 +236,7 @@ def check_memory(need: int, path: str | Path) -> None:
         return
     free = free_memory()
     if free is not None and need > free:
-        why = f"it needs about {_size(need)} of memory, and {_size(free)} are free"
+        why = f"it needs about {in_units(need)} of memory, and {in_units(free)} are free"
         raise OSError(errno.ENOMEM, why, str(path))
 
 
@@ -259,7 +259,8 @@ def free_memory() -> int | None:
     return max(0, min(found)) if found else None
 
 
-def _size(count: int) -> str:
+def in_units(count: int) -> str:
+    """A number of bytes as one says it: ``1.5 GiB``."""
     for name, unit in (("GiB", 2**30), ("MiB", MIB), ("KiB", 2**10)):
         if count >= unit:
             return f"{count / unit:,.4g} {name}"

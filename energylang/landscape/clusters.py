@@ -5,8 +5,9 @@ no earlier leader becomes a leader; every other row joins its first leader. The 
 lexicographically first maximal independent set of the similarity graph, so it is found in rounds (a row leads when
 no undecided earlier row is similar to it), each a few operations on one Gram matrix: there is no loop over pairs or
 rows, and the number of rounds is the depth of the longest chain of such dependencies (a handful in practice). The
-first few dozen leaders are taken one by one, which is cheaper. Rows come in blocks, each compared with the leaders
-so far and with itself, so that a million states need no Gram matrix of a million columns; the result is the same.
+first few dozen leaders are taken one by one, which is cheaper, after those that are near to nobody. Rows come in
+blocks, each compared with the leaders so far and with itself, so that a million states need no Gram matrix of a million
+columns; the result is the same.
 
 ``best_matching``: the one-to-one matching of maximal total similarity among the allowed pairs (Hungarian
 method, O(n²m)). Pairs whose two ends allow only each other are matched at once; the exact method runs on
@@ -85,7 +86,8 @@ def _leaders_of_block(near: Tensor) -> tuple[Tensor, Tensor]:
     near = near | near.T
     near.fill_diagonal_(True)
     undecided = torch.ones(near.shape[0], dtype=torch.bool, device=near.device)
-    leader = torch.zeros_like(undecided)
+    leader = near.sum(1) == 1  # near to nobody else
+    undecided &= ~leader
     if near.device.type == "cpu" and near.shape[0]:
         _one_after_another(near.numpy(), undecided.numpy(), leader.numpy())
     earlier = near.tril(-1) if bool(undecided.any()) else near

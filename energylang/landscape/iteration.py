@@ -30,7 +30,7 @@ from energylang.landscape.lowrank import Grid, LowRank, stacked
 from energylang.landscape.unrecorded import unrecorded
 
 _CACHED = 2**17  # numbers of one buffer that stay in a core's cache
-_LEAST_ROWS = 128  # of a block
+_LEAST_ROWS = 256  # of a block: the weight is read once for all of them
 _WORTH = 2**11  # idle numbers for which moving the rest pays (measured)
 _FEW = 64  # candidates of a block up to which a mask is cheaper than factors for every row (measured)
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from energylang.errors import LandscapeError
+from energylang.landscape.ends import ends
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.product import Pull
 
@@ -104,26 +105,27 @@ class Landscape:
         return self.asymmetry < SYMMETRIC_BELOW
 
     @cached_property
-    def _spectrum(self) -> Tensor:
-        """The eigenvalues of the symmetric part, ascending, float64 (d,)."""
+    def _ends(self) -> tuple[float, bool]:
+        """Of the symmetric part: the largest magnitude of an eigenvalue, and whether none is negative."""
         weight = self.weight.detach().double()
-        values: Tensor = torch.linalg.eigvalsh((weight + weight.T) / 2)
-        return values
+        factors = self.pull.factors
+        if factors is not None:
+            factors = factors[0], factors[1].double() / self.beta
+        return ends(
+            (weight + weight.T).mul_(0.5), max(1e-6, self.dim * torch.finfo(self.weight.dtype).eps), factors
+        )
 
-    @cached_property
+    @property
     def definite(self) -> bool:
         """Whether W is symmetric and positive semi-definite up to rounding (d·eps relative, at least
         1e-6). The energy then never rises, whatever the step size."""
-        if not self.symmetric:
-            return False
-        tolerance = max(1e-6, self.dim * torch.finfo(self.weight.dtype).eps)
-        return float(self._spectrum[0]) >= -tolerance * float(self._spectrum.abs().max())
+        return self.symmetric and self._ends[1]
 
     @cached_property
     def spectral_norm(self) -> float:
         """``‖W‖₂``, the largest singular value."""
         if self.symmetric:
-            return float(self._spectrum.abs().max())
+            return self._ends[0]
         return float(torch.linalg.matrix_norm(self.weight.detach().double(), ord=2))
 
     @cached_property

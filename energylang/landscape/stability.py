@@ -15,7 +15,8 @@ which is symmetric when W is.
 2. A short power iteration from a fixed random vector turns the start towards the leading eigenvectors.
 3. A Krylov space of dimension m ≤ 32 is built for all states at once (Lanczos for symmetric W, Arnoldi with
    reorthogonalisation otherwise) and S is projected on it: a small matrix H per state.
-4. Symmetric W: the two ends of H's spectrum; a state whose ends no longer move needs no larger space.
+4. Symmetric W: the two ends of H's spectrum, of which the lower counts only where it is far below −2(1−τ)/τ = −18; a
+   state whose end no longer moves needs no larger space.
    Otherwise ρ((1−τ)·I + τ·H) = lim ‖H^(2^j)‖^(1/2^j) (Gelfand), by repeated squaring with rescaling: no
    eigenvalue solver, and complex leading pairs need no special care.
 
@@ -37,6 +38,7 @@ _KRYLOV = 32
 _WARM_UP = 1  # times three
 _STAGES = (5, 9, 14, 22, 32)
 _CLOSE = 2e-4
+_MAY_COUNT = 1.5  # by how much the lower end may still fall
 _SMALL = 0.5  # eigenvalues are known absolutely where they are small
 _SQUARINGS = 16
 _LOW = 32  # a rank up to which eigenvalues of small matrices take no longer than a Krylov space (measured)
@@ -108,8 +110,8 @@ def _lanczos(g: Tensor, pull: Pull, v: Tensor) -> tuple[Tensor, Tensor]:
     """Smallest and largest eigenvalue of the symmetric S, from tridiagonal projections by the three-term
     recurrence → two (k,) float64. Lost orthogonality only repeats eigenvalues, which leaves the ends alone.
 
-    The ends of a projection move outwards as it grows. A row whose ends moved by less than 2e-4 of the larger
-    one over the last third of the steps is done early.
+    The ends of a projection move outwards as it grows. A row whose upper end moved by less than 2e-4 of itself over the
+    last third of the steps is done early, if the lower one did too or is far from deciding ρ((1−τ)·I + τ·S).
     """
     k = v.shape[0]
     low = torch.zeros(k, dtype=torch.float64, device=v.device)
@@ -129,9 +131,11 @@ def _lanczos(g: Tensor, pull: Pull, v: Tensor) -> tuple[Tensor, Tensor]:
             small.diagonal(-1, 1, 2).copy_(torch.stack(beside, 1))  # eigvalsh reads the lower triangle
             ends = torch.linalg.eigvalsh(small)
             bottom, top = ends[:, 0], ends[:, -1]
-            change = torch.maximum((bottom - low[index]).abs(), (top - high[index]).abs())
+            change, fell = (top - high[index]).abs(), (bottom - low[index]).abs()
             low[index], high[index] = bottom, top
-            going = change > _CLOSE * torch.maximum(bottom.abs(), top.abs()).clamp_min(_SMALL)
+            counts = _MAY_COUNT * bottom.abs() > top + 2.0 * (1.0 - TAU[1]) / TAU[1]
+            change = torch.where(counts, torch.maximum(change, fell), change)
+            going = change > _CLOSE * top.abs().clamp_min(_SMALL)
             keep = going.nonzero().squeeze(1)
             if keep.numel() == 0:
                 break

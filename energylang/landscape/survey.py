@@ -37,6 +37,8 @@ from energylang.landscape.unrecorded import unrecorded
 
 __all__ = ["BasinSet", "Radii", "mirrors", "radii", "return_rate", "stability", "survey"]
 
+_ONE_POINT = 1.0 - 1e-6  # cosine of polished states from which they are one fixed point
+
 
 @dataclass(frozen=True, eq=False)
 class BasinSet:
@@ -200,9 +202,10 @@ def _resting_points(
         )
 
     points = one_by_one(points, left)
-    radii, attracts = spectrum(landscape, points.states)
-    points = points._replace(stability=radii, attracts=attracts)
-    return one_by_one(points, ~attracts & ~points.kicked)
+    which, once = leaders(points.states, _ONE_POINT)
+    radii, attracts = spectrum(landscape, points.states[once])
+    points = points._replace(stability=radii[which], attracts=attracts[which])
+    return one_by_one(points, ~points.attracts & ~points.kicked)
 
 
 def mirrors(centres: Tensor, merge_cosine: float) -> Tensor:

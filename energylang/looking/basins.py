@@ -26,7 +26,7 @@ from energylang.landscape.stability import spectrum
 from energylang.landscape.survey import BasinSet, mirrors, survey
 from energylang.signature.values import BasinRef, ConceptName, Seed
 from energylang.workspace.named import fresh_registry, keep_registry, state_of
-from energylang.workspace.workspace import Workspace
+from energylang.workspace.workspace import RECENT_LANDSCAPES, Workspace
 
 from .tokens import Reading, gathered, has_tokens, heldout, placed, staged_states
 
@@ -38,6 +38,7 @@ MOST_DOUBLINGS, MOST_STARTS = 6, 1_000_000
 """How far `survey until=` goes: 64 times the first starts, at most a million."""
 
 _COPIES = 6  # of the starts, alive at once in a survey
+_DOUBLES = 3  # copies of a weight in double precision, alive at once
 TRIALS = 32
 
 
@@ -186,6 +187,21 @@ def check_room(count: int, landscape: Landscape) -> None:
             code="EL502",
             hint="fewer starts need less",
         ) from None
+
+
+def room_of_surveys(ws: Workspace, layers: Sequence[int], inits: int) -> int:
+    """Bytes that surveys of layers take beyond the model's own: the weights of the latest, made ready to be multiplied
+    with; one in double precision and its symmetric part, while the ends of its spectrum are looked for; the starts of
+    one; and every basin that may be found. An estimate from the dimensions: nothing is made for it."""
+    item = int(getattr(torch, str(ws.setting("dtype"))).itemsize)
+    dims = sorted((ws.model.dims[layer] for layer in layers), reverse=True)
+    ready = sum(dim * dim * item for dim in dims[:RECENT_LANDSCAPES])
+    found = sum(inits * dim * item for dim in dims)
+    return (
+        ready
+        + found
+        + max((_DOUBLES * 8 * dim * dim + _COPIES * inits * dim * item for dim in dims), default=0)
+    )
 
 
 def installed_centres(ws: Workspace, layer: int) -> list[Tensor]:

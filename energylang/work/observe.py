@@ -13,7 +13,7 @@ from torch import Tensor
 
 from energylang import results
 from energylang.errors import ElError
-from energylang.files.storage import located, write_atomic
+from energylang.files.storage import check_memory, in_units, located, write_atomic
 from energylang.landscape.clusters import cosine_rows
 from energylang.landscape.lineage import KnownBasin
 from energylang.landscape.lowrank import LowRank
@@ -31,6 +31,7 @@ from energylang.looking.basins import (
     random_starts,
     resurveyed,
     returns,
+    room_of_surveys,
 )
 from energylang.looking.maps import mapped
 from energylang.signature.values import BasinRef, ConceptName, Seed
@@ -38,6 +39,8 @@ from energylang.trial.fate import fate
 from energylang.workspace.named import node_at, seen_from
 from energylang.workspace.versions import Version
 from energylang.workspace.workspace import Workspace, counted
+
+_WORTH_SAYING = 2**28  # bytes of memory that surveys take
 
 
 def survey(
@@ -185,7 +188,17 @@ def _rows(ws: Workspace, layer: int, found: BasinSet, seen: Surveyed) -> tuple[r
 def survey_all(ws: Workspace, inits: int, seed: int) -> results.SurveyAll:
     started = time.perf_counter()
     among = [layer for layer in range(ws.model.num_layers) if ws.has_landscape(layer)]
-    layers = tuple(_survey(ws, layer, inits, seed) for layer in counted(ws, among, "layers"))
+    need = room_of_surveys(ws, among, inits)
+    try:
+        check_memory(need, "the surveys")
+    except OSError as error:
+        raise ElError(
+            f"surveys of {len(among)} layers do not fit: {error.strerror}",
+            code="EL502",
+            hint="survey fewer layers, or with fewer starts",
+        ) from None
+    what = f"layers, in about {in_units(need)} more of memory" if need >= _WORTH_SAYING else "layers"
+    layers = tuple(_survey(ws, layer, inits, seed) for layer in counted(ws, among, what))
     return results.SurveyAll(
         num_layers=len(layers),
         num_basins=sum(layer.num_basins for layer in layers),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -22,6 +24,14 @@ def of_rank(dim: int, rank: int, seed: int = 0, *, symmetric: bool = True) -> Te
     drawn = torch.sign(torch.randn(rank, dim, generator=generator))
     other = drawn if symmetric else torch.sign(torch.randn(rank, dim, generator=generator))
     return drawn.T @ other / dim
+
+
+def rounded(dim: int, rank: int, seed: int = 0, *, symmetric: bool = True) -> Tensor:
+    """A weight of low rank up to rounding, calculated in float32 from patterns in float64 that are no signs."""
+    generator = stable_generator("rounded", dim, rank, seed)
+    drawn, other = torch.randn(2, rank, dim, generator=generator, dtype=torch.float64)
+    drawn = (torch.sign(drawn) * (0.7 + 0.3 * torch.sin(drawn) ** 2)).float()
+    return drawn.T @ (drawn if symmetric else torch.sign(other).float()) / dim
 
 
 def by_the_matrix(landscape: Landscape) -> Landscape:
@@ -53,6 +63,46 @@ def test_factors_are_the_matrix_or_there_are_none(
     gap = torch.linalg.matrix_norm(first.double() @ second.double() - matrix.double())
     assert float(gap) <= 2e-6 * float(torch.linalg.matrix_norm(matrix.double()))
     assert torch.equal(first, low_rank(matrix)[0])  # type: ignore[index]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    dim=st.sampled_from([128, 150, 200, 256, 333]),
+    rank=st.integers(1, 24),
+    seed=st.integers(0, 99),
+    noise=st.sampled_from([0.0, 0.5, 2.0, 3.0, 3.5, 4.5, 6.0, 30.0]),
+    symmetric=st.booleans(),
+)
+def test_a_weight_is_taken_exactly_where_the_best_factors_are_within_the_limit(
+    dim: int, rank: int, seed: int, noise: float, symmetric: bool
+) -> None:
+    unit = 2.0**-24
+    matrix = rounded(dim, rank, seed, symmetric=symmetric).double()
+    if noise:  # of so many units of the norm, in every direction, beyond what rounding leaves
+        drawn = torch.randn(dim, dim, generator=stable_generator("beside", seed), dtype=torch.float64)
+        matrix += noise * unit * torch.linalg.matrix_norm(matrix) * drawn / torch.linalg.matrix_norm(drawn)
+    matrix = matrix.float()
+    found = low_rank(matrix)
+    width = dim // 4 if found is None else found[0].shape[1]
+    energies = torch.linalg.svdvals(matrix.double()).square()
+    left = [float((energies[kept:].sum() / energies.sum()).sqrt()) / unit for kept in (rank, width)]
+    if left[0] < 3.9 and rank + 16 <= dim // 4 - 4:
+        assert found is not None
+    if left[1] > 4.0:
+        assert found is None
+    if found is not None:
+        gap = torch.linalg.matrix_norm(found[0].double() @ found[1].double() - matrix.double())
+        assert float(gap) <= 4.5 * unit * float(
+            energies.sum().sqrt()
+        )  # the limit, and rounding of the factors
+        assert torch.equal(found[0], low_rank(matrix)[0])  # type: ignore[index]
+
+
+def test_the_second_look_takes_what_a_sketch_alone_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = rounded(768, 128)
+    assert low_rank(matrix) is not None
+    monkeypatch.setattr("energylang.landscape.product._PASSES", 1)
+    assert low_rank(matrix) is None
 
 
 def test_large_matrices_are_proven_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,9 +139,10 @@ def test_no_factors_where_they_would_not_help() -> None:
     assert low_rank(of_rank(256, 100)) is None
 
 
+@pytest.mark.parametrize("weight", [of_rank, rounded])
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_states_settle_and_polish_as_by_the_matrix(symmetric: bool) -> None:
-    landscape = Landscape(of_rank(192, 6, symmetric=symmetric), 7.0)
+def test_states_settle_and_polish_as_by_the_matrix(symmetric: bool, weight: Callable[..., Tensor]) -> None:
+    landscape = Landscape(weight(192, 6, symmetric=symmetric), 7.0)
     plain = by_the_matrix(landscape)
     assert landscape.pull.factors is not None and plain.pull.factors is None
     begin = starts(120, 192, stable_generator("begin"), landscape.weight)
@@ -146,11 +197,24 @@ def test_stability_by_small_matrices_is_that_of_the_jacobian(symmetric: bool) ->
         assert bool(attracts[k]) == (damped < 1.0)
 
 
-def test_a_survey_finds_what_it_finds_by_the_matrix() -> None:
-    landscape = Landscape(of_rank(192, 6), 7.0)
-    begin = starts(200, 192, stable_generator("begin"), landscape.weight)
+@pytest.mark.parametrize(("weight", "dim"), [(of_rank, 192), (rounded, 192), (rounded, 250)])
+def test_a_survey_finds_what_it_finds_by_the_matrix(weight: Callable[..., Tensor], dim: int) -> None:
+    landscape = Landscape(weight(dim, 6), 7.0)
+    assert landscape.pull.factors is not None
+    begin = starts(200, dim, stable_generator("begin"), landscape.weight)
     ours, theirs = survey(landscape, begin), survey(by_the_matrix(landscape), begin)
     best = torch.stack([cosine_rows(ours.centres, centre) for centre in theirs.centres]).amax(1)
     large = theirs.population >= 3
     assert float(best[large].min()) > 0.999
     assert abs(len(ours) - len(theirs)) <= 2
+
+
+@pytest.mark.parametrize("dim", [256, 512, 1024])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_how_a_weight_lies_in_memory_changes_nothing(dim: int, dtype: torch.dtype) -> None:
+    weight = torch.randn(dim, dim, generator=stable_generator("lie", dim)).to(dtype)
+    landscape = Landscape(weight, 7.0)
+    assert landscape.pull.factors is None
+    for rows in (1, 7, 64, 130):
+        y = torch.randn(rows, dim, generator=stable_generator("y", rows)).to(dtype)
+        assert torch.allclose(landscape.pull(y), by_the_matrix(landscape).pull(y), rtol=1e-5, atol=1e-3)
