@@ -71,9 +71,7 @@ def _method(op: Op) -> Callable[..., Any]:
 
     method.__name__ = op.method
     method.__qualname__ = f"Session.{op.method}"
-    lines = [op.summary, ""] + ([op.details, ""] if op.details else [])
-    lines += [f"    {param.name}: {param.help}" for param in op.params]
-    method.__doc__ = "\n".join([*lines, "", f"Returns ``energylang.results.{op.result.__name__}``."])
+    method.__doc__ = _described(op)
     parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
     for param in op.params:
         kind = (
@@ -82,8 +80,19 @@ def _method(op: Op) -> Callable[..., Any]:
         default = inspect.Parameter.empty if param.required else param.default
         parameters.append(inspect.Parameter(param.name, kind, default=default))
     parameters.sort(key=lambda p: (p.kind, p.default is not inspect.Parameter.empty and p.name != "self"))
-    method.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    method.__signature__ = inspect.Signature(parameters, return_annotation=op.result)  # type: ignore[attr-defined]
     return method
+
+
+def _described(op: Op) -> str:
+    """The docstring of an operation's method, in Google's style."""
+    lines = [op.summary] + (["", op.details] if op.details else [])
+    if op.params:
+        lines += ["", "Args:"]
+    for param in op.params:
+        allowed = f" ({param.range_text()})" if param.range_text() else ""
+        lines.append(f"    {param.name} ({param.type}): {param.help}{allowed}")
+    return "\n".join([*lines, "", "Returns:", f"    ``energylang.results.{op.result.__name__}``"])
 
 
 def _no_layer(word: str) -> bool:

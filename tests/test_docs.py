@@ -5,47 +5,172 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from energylang import Session
+from energylang.cli import main
+from energylang.cli.output import Recorder
+from energylang.diagnostics.source import Source
 from energylang.models.text import Sizes
+from energylang.render.document import document_schema
+from energylang.render.markdown import reference_pages
+from energylang.run.doors import check_in, run_checked
 from tests.real import need_smollm2
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PROGRAMS = ["tutorial.md", *sorted(f"howto/{page.name}" for page in (DOCS / "howto").glob("*.md"))]
 PAGES = [*sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("*.md"))]
+WRITTEN = {
+    "docs/operations.md": "tests/test_operations.py runs the examples of the table that it is written from",
+    "docs/codes.md": "tests/language/test_codes.py runs the scripts of the table that it is written from",
+    "docs/grammar.md": "it is the grammar",
+}
+"""Pages that are written by ``dev.py docs``, and what runs what they show."""
+RUN = ("el", "python", "sh")
+SLOW = (
+    "README.md",
+    "docs/howto/checkpoint.md",
+    "docs/howto/concept.md",
+    "docs/howto/fit.md",
+    "docs/howto/tables.md",
+    "docs/howto/your-own-model.md",
+    "docs/index.md",
+    "docs/notebook.md",
+    "docs/tutorial.md",
+)
+NOT_RUN = 99
+"""How many blocks say that they are not run. A block more must say why, and be counted here."""
 
 
-def blocks(text: str) -> list[tuple[str, str, str]]:
-    """The fenced blocks of a page: language, the file that it shows (or nothing), and content."""
-    return re.findall(r'^```(\w+)(?: title="([\w.-]+)")?\n(.*?)^```', text, flags=re.DOTALL | re.MULTILINE)
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, the file that it shows (or nothing), its content, and what the comment before it
+    says: the exit code with which it ends, or why it is not run."""
+
+    language: str
+    file: str
+    text: str
+    code: int
+    reason: str
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", PROGRAMS)
-def test_the_programs_of_a_page_run_one_after_the_other(
-    page: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+def blocks(page: Path) -> list[Block]:
+    found = re.findall(
+        r"^(?:<!-- (?:exit code (\d)|not run: (.+?)) -->\n)?```(\w*)(?: title=\"([\w.-]+)\")?\n(.*?)^```$",
+        page.read_text(encoding="utf-8"),
+        flags=re.DOTALL | re.MULTILINE,
+    )
+    return [
+        Block(language, file, text, int(code or 0), reason) for code, reason, language, file, text in found
+    ]
+
+
+def named(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+PROGRAMS = [
+    page
+    for page in PAGES
+    if named(page) not in WRITTEN and any(b.language in RUN and not b.reason for b in blocks(page))
+]
+
+
+class Reader:
+    """Who types in what a page shows, from top to bottom: one session, one Python, one folder, one shell."""
+
+    def __init__(self, page: Path, folder: Path) -> None:
+        self.page = named(page)
+        self.folder = folder
+        self.session = Session()
+        self.names: dict[str, object] = {"__name__": "page"}
+        self.recorder = Recorder(json=True)
+
+    def el(self, block: Block) -> None:
+        checked = check_in(self.session, Source(block.text, self.page, self.session.base))
+        assert checked.ok, (block.text, checked.diagnostics)
+        run_checked(self.session, checked, self.recorder.show, kept=self.recorder.keep)
+
+    def python(self, block: Block) -> None:
+        if not block.text.startswith("%"):
+            exec(compile(block.text, self.page, "exec"), self.names)
+            return
+        pytest.importorskip("IPython", reason="notebooks need IPython: pip install 'energylang[notebook]'")
+        from IPython.testing.globalipapp import start_ipython
+
+        start_ipython().run_cell(block.text).raise_error()
+
+    def sh(self, block: Block) -> None:
+        """``el`` in this process, where it needs no shell and sets this process no limits; else a shell."""
+        lines = [shlex.split(line, comments=True) for line in block.text.splitlines()]
+        if all(words[0] == "el" and words[1] != "run" and ">" not in words for words in lines if words):
+            assert max(main(words[1:]) for words in lines if words) == block.code
+            return
+        tools = self.folder / ".bin"
+        tools.mkdir(exist_ok=True)
+        for name, command in (("el", "-m energylang"), ("python", "")):
+            (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
+            (tools / name).chmod(0o755)
+        done = subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", block.text],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={
+                **os.environ,
+                "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+                "HOME": str(self.folder),
+                "PYTHONPATH": str(ROOT),
+            },
+        )
+        assert done.returncode == block.code, done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=pytest.mark.slow) if named(p) in SLOW else p for p in PROGRAMS],
+    ids=named,
+)
+def test_the_programs_of_a_page_run_from_top_to_bottom(
+    page: Path, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    text = (DOCS / page).read_text(encoding="utf-8")
-    if "load smollm2\n" in text:
+    """And what they display is as ``el schema`` says."""
+    shown = blocks(page)
+    if any("load smollm2\n" in block.text for block in shown):
         need_smollm2()
         from energylang.models.pretrained import loading
 
         # That they run is the question here, not how well a thing is measured.
         monkeypatch.setattr(loading, "SIZES", Sizes(questions=1, prompts=2, reply=4, windows=2, own=8))
-    session, known = Session(), {"__name__": "page"}
-    for language, file, program in blocks(text):
-        if file:
-            Path(file).write_text(program, encoding="utf-8")
-        elif language == "el":
-            session.run(program, name=page)
-        elif language == "python":
-            exec(compile(program, page, "exec"), known)
+    if any("el completion" in block.text for block in shown):
+        pytest.importorskip("shtab", reason="completion needs shtab: pip install 'energylang[completion]'")
+    reader = Reader(page, in_tmp)
+    for block in shown:
+        if block.reason:
+            continue
+        if block.file:
+            Path(block.file).write_text(block.text, encoding="utf-8")
+        elif block.language in RUN:
+            getattr(reader, block.language)(block)
+    document = {"script": reader.page, "ok": True, "results": reader.recorder.items, "diagnostics": []}
+    jsonschema.validate(document, document_schema())
+
+
+def test_what_is_not_run_says_why_and_is_counted():
+    silent = [(named(page), b) for page in PAGES if named(page) not in WRITTEN for b in blocks(page) if b.reason]
+    assert all(block.language in RUN and len(block.reason) > 10 for _, block in silent)
+    assert len(silent) == NOT_RUN, [f"{page}: {block.reason}" for page, block in silent]
+    assert {name for name in WRITTEN} <= {f"docs/{name}" for name in reference_pages()}
+    fences = sum(page.read_text(encoding="utf-8").count("\n```") for page in PAGES)
+    assert fences == 2 * sum(len(blocks(page)) for page in PAGES), "a block that is not seen"
 
 
 def anchors(page: Path) -> set[str]:

@@ -35,6 +35,7 @@ LATER = {
     "report": "examine models and write down what was found",
     "get": "fetch a pretrained model once",
     "lsp": "the language server, for editors",
+    "schema": "the JSON schema of what --json writes",
     "completion": "what a shell needs to complete these commands",
 }
 """Commands with a module of their own, and what the list of commands says of them."""
@@ -190,7 +191,14 @@ def _run_source(
         recorder.items = items
         session.watcher = recorder.count
         try:
-            run_checked(session, checked, recorder.show, recorder.begin, keep_going=chosen.keep_going)
+            run_checked(
+                session,
+                checked,
+                recorder.show,
+                recorder.begin,
+                keep_going=chosen.keep_going,
+                kept=recorder.keep,
+            )
         except ScriptError as error:
             return error.diagnostics, FAILED
     return checked.diagnostics, OK

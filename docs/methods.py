@@ -1,0 +1,46 @@
+"""An extension of griffe, which reads sources for the Python page: it adds the methods that no source has.
+
+``Session`` gets a method for every operation when it is imported. Here their signatures and docstrings are taken from
+the class as it is in Python.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import griffe
+
+_KINDS = {
+    inspect.Parameter.POSITIONAL_OR_KEYWORD: griffe.ParameterKind.positional_or_keyword,
+    inspect.Parameter.KEYWORD_ONLY: griffe.ParameterKind.keyword_only,
+}
+
+
+class Operations(griffe.Extension):
+    """Every operation as a method of ``Session``."""
+
+    def on_class_members(self, *, cls: griffe.Class, **_: Any) -> None:
+        if cls.path != "energylang.session.Session":
+            return
+        from energylang.ops import TABLE
+        from energylang.session import Session
+
+        for op in TABLE.values():
+            found = getattr(Session, op.method)
+            signature = inspect.signature(found)
+            parameters = [
+                griffe.Parameter(
+                    p.name,
+                    kind=_KINDS[p.kind],
+                    default=None if p.default is inspect.Parameter.empty else repr(p.default),
+                )
+                for p in signature.parameters.values()
+            ]
+            method = griffe.Function(
+                op.method,
+                parameters=griffe.Parameters(*parameters),
+                returns=f"{signature.return_annotation.__name__}",
+                docstring=griffe.Docstring(found.__doc__),
+            )
+            cls.set_member(op.method, method)
