@@ -65,7 +65,7 @@ def main() -> None:
         "## Surveys (200 random starts)\n",
         "In brackets: how many of the states reported as basins are attractors (polished, they stay within cosine 0.95 "
         "and attract; each counted once). The rest are states that pass slowly.\n",
-        "Planted (Hebbian) landscapes of d/32 patterns. Their weight is of low rank, which the engine finds, proves "
+        "Planted (Hebbian) landscapes of d/32 patterns. Their weight is of low rank, which the engine finds, checks "
         "and uses (d ≥ 128): it makes a fraction of the operations. Products: all matrix products that were made "
         "(settling, polishing, stability), in operations per second, as a share of the rate of one (200, d) × (d, d) "
         "product.\n",

@@ -165,7 +165,9 @@ def test_the_programs_of_a_page_run_from_top_to_bottom(
 
 
 def test_what_is_not_run_says_why_and_is_counted():
-    silent = [(named(page), b) for page in PAGES if named(page) not in WRITTEN for b in blocks(page) if b.reason]
+    silent = [
+        (named(page), b) for page in PAGES if named(page) not in WRITTEN for b in blocks(page) if b.reason
+    ]
     assert all(block.language in RUN and len(block.reason) > 10 for _, block in silent)
     assert len(silent) == NOT_RUN, [f"{page}: {block.reason}" for page, block in silent]
     assert {name for name in WRITTEN} <= {f"docs/{name}" for name in reference_pages()}

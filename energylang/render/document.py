@@ -24,7 +24,10 @@ VALUES: dict[str, dict[str, Any]] = {
     "List": {"type": "array"},
     "Record": {"type": "object"},
     "Nothing": {"type": "null"},
-    REFERENCE: {"type": "string", "description": "A layer, basin, concept, neuron, head or seed, as it is written."},
+    REFERENCE: {
+        "type": "string",
+        "description": "A layer, basin, concept, neuron, head or seed, as it is written.",
+    },
 }
 """The types of what is displayed and is no result of an operation, each with its schema."""
 
@@ -148,7 +151,10 @@ def _entry(name: str, needed: dict[str, Any], optional: dict[str, Any] | None = 
     always = {
         "file": _TEXT,
         "line": _POSITIVE,
-        "statement": {"type": "string", "description": "With the values of variables in their places, where it is a command."},
+        "statement": {
+            "type": "string",
+            "description": "With the values of variables in their places, where it is a command.",
+        },
         "type": {"const": name},
     }
     return {

@@ -88,4 +88,3 @@ def kinds() -> dict[str, type[Result]]:
             found[cls.__name__] = cls
         waiting += cls.__subclasses__()
     return dict(sorted(found.items()))
-
