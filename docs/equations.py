@@ -1,6 +1,7 @@
 """A hook of mkdocs: equations are typeset when the site is built, as MathML, which browsers show without scripts.
 
-In the pages they are LaTeX between ``$``, as GitHub reads it; ``pymdownx.arithmatex`` finds them and this replaces them.
+In the pages they are LaTeX between ``$``, as GitHub reads it. ``pymdownx.arithmatex`` finds them, and this replaces
+them.
 """
 
 from __future__ import annotations

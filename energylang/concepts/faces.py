@@ -26,7 +26,7 @@ from energylang.workspace.workspace import Workspace
 
 from .replies import as_pairs, own_replies
 
-OWN, SAID = 80, 20  # own replies that are drawn, and their tokens
+SAID = 20  # tokens of an own reply
 _JUDGED, _WINDOWS = 16, 8  # replies, and windows of each text, by which a dose is judged
 _KEPT = 24  # windows of each text that the second moment is made of
 
@@ -34,7 +34,7 @@ _KEPT = 24  # windows of each text that the second moment is made of
 def own_halves(ws: Workspace) -> tuple[list[tuple[str, Sample]], list[tuple[str, Sample]]]:
     """The model's own replies to choosing prompts and to prompts of other kinds: those that the second moment is made
     of, and those by which a dose is judged. They answer different prompts, where there are enough."""
-    said = [pair for pair in own_replies(ws, OWN, SAID, "several kinds") if pair[1].token_ids]
+    said = [pair for pair in own_replies(ws, ws.text.sizes.kept, SAID, "several kinds") if pair[1].token_ids]
     return said[_JUDGED:] or said, said[:_JUDGED]
 
 

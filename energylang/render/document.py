@@ -1,8 +1,8 @@
 """What ``el run --json`` writes: one document with an entry for every value, and the schema of both.
 
-An entry says where it comes from (``file``, ``line``, ``statement``) and of which ``type`` it is: the name of a kind of
-result, of another value of the language, or ``Printed``. A result that a variable is given has the variable's name under
-``let``.
+An entry says where it comes from (``file``, ``line``, ``statement``) and of which ``type`` it is: the name of a kind
+of result, of another value of the language, or ``Printed``. A result that a variable is given has the variable's name
+under ``let``.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def document_schema() -> dict[str, Any]:
     return {
         "$schema": DRAFT,
         "title": "el run --json",
-        "description": "What a script displayed, printed and gave to variables, in that order, and what was wrong with it.",
+        "description": "What a script displayed, printed and gave to variables, in its order, and what was wrong.",
         "type": "object",
         "required": ["script", "ok", "results", "diagnostics"],
         "additionalProperties": False,

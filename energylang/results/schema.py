@@ -1,7 +1,7 @@
 """The JSON schema (draft 2020-12) of every kind of result, made from the annotations of its class.
 
-What ``to_dict`` writes has every field of the class, in its order; a text for a text, ``null`` where the annotation says
-``None``. So a schema says no more and no less than the class does, and cannot fall behind it.
+What ``to_dict`` writes has every field of the class, in its order; a text for a text, ``null`` where the annotation
+says ``None``. So a schema says no more and no less than the class does, and cannot fall behind it.
 """
 
 from __future__ import annotations
