@@ -52,7 +52,10 @@ class Recorder:
             self.items.append(displayed(value, statement, line))
 
     def keep(self, value: Result, statement: ast.Let) -> None:
-        """A result that a variable was given: nothing on a screen, an entry of the document."""
+        """A result that a variable was given: nothing on a screen, an entry of the document. The empty table that
+        ``let t = table`` begins with is none."""
+        if isinstance(value, Table) and not value.columns:
+            return
         if self.json and not (self.quiet and not isinstance(value, Table)):
             self.items.append(kept(value, statement))
 
