@@ -1,7 +1,7 @@
 """An extension of griffe, which reads sources for the Python page: it adds the methods that no source has.
 
-``Session`` gets a method for every operation when it is imported. Here their signatures and docstrings are taken from
-the class as it is in Python.
+``Session`` gets a method for every operation when it is imported. Here they come from the declarations, as there, and
+PyTorch is not needed.
 """
 
 from __future__ import annotations
@@ -24,11 +24,10 @@ class Operations(griffe.Extension):
         if cls.path != "energylang.session.Session":
             return
         from energylang.ops import TABLE
-        from energylang.session import Session
+        from energylang.signature.python import python_docstring, python_signature
 
         for op in TABLE.values():
-            found = getattr(Session, op.method)
-            signature = inspect.signature(found)
+            signature = python_signature(op)
             parameters = [
                 griffe.Parameter(
                     p.name,
@@ -40,7 +39,7 @@ class Operations(griffe.Extension):
             method = griffe.Function(
                 op.method,
                 parameters=griffe.Parameters(*parameters),
-                returns=f"{signature.return_annotation.__name__}",
-                docstring=griffe.Docstring(found.__doc__),
+                returns=op.result.__name__,
+                docstring=griffe.Docstring(python_docstring(op)),
             )
             cls.set_member(op.method, method)

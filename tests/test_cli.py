@@ -19,7 +19,7 @@ from energylang.ops import TABLE
 from energylang.render.document import document_schema
 from energylang.render.terminal import PLAIN_WIDTH, Screen, make_console
 from energylang.results import Verdict
-from energylang.results.schema import kinds, result_schema
+from energylang.results.schema import described, kinds, result_schema
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -167,6 +167,7 @@ def test_a_schema_for_every_kind_of_result(capsys):
     listed = capsys.readouterr().out.split()
     assert {op.result.__name__ for op in TABLE.values()} <= {*listed, "Result"}
     for kind in kinds().values():
+        assert described(kind), f"{kind.__name__} does not say what it is"
         jsonschema.Draft202012Validator.check_schema(result_schema(kind))
 
 

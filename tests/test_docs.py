@@ -15,7 +15,9 @@ import pytest
 
 from energylang import Session
 from energylang.cli import main
+from energylang.ops import TABLE
 from energylang.render.markdown import reference_pages
+from energylang.results.schema import kinds
 from tests import documents
 from tests.real import has_smollm2, little_is_read_of_smollm2
 
@@ -202,8 +204,8 @@ def test_every_page_is_in_the_navigation():
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    importlib.util.find_spec("mkdocs") is None or importlib.util.find_spec("material") is None,
-    reason="the site needs mkdocs-material: pip install 'energylang[docs]'",
+    any(importlib.util.find_spec(name) is None for name in ("material", "mkdocstrings", "latex2mathml")),
+    reason="the site needs pip install 'energylang[docs]'",
 )
 def test_the_site_builds_without_a_warning(tmp_path: Path):
     done = subprocess.run(
@@ -215,4 +217,11 @@ def test_the_site_builds_without_a_warning(tmp_path: Path):
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
     )
     assert done.returncode == 0 and "WARNING" not in done.stderr, done.stderr
-    assert (tmp_path / "site" / "operations.html").is_file()
+    site = {page.name: page.read_text(encoding="utf-8") for page in (tmp_path / "site").rglob("*.html")}
+    assert site["theory.html"].count("<math ") > 100 and "arithmatex" not in "".join(site.values())
+    for name, page in site.items():
+        assert not re.search(r'(?:src|<link[^>]* href)="(?:https?:)?//', page), f"{name} needs a network"
+    for op in TABLE.values():
+        assert f'id="energylang.session.Session.{op.method}"' in site["python.html"]
+    for kind in kinds().values():
+        assert f'id="{kind.__module__}.{kind.__name__}"' in site["results.html"]
