@@ -90,7 +90,7 @@ def _parser(word: str | None) -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="check a script, then run it")
     run.add_argument("script", help="a .el file; - reads from standard input")
     run.add_argument("--model", help="load this model first")
-    run.add_argument("--json", action="store_true", help="print the results as JSON")
+    run.add_argument("--json", action="store_true", help="print the results as JSON (see el schema)")
     run.add_argument(
         "--quiet",
         "-q",
