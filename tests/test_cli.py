@@ -157,6 +157,13 @@ def test_schema_prints_a_schema(words: list[str], capsys):
     assert schema["title"] == (told.get(words[-1], words[-1]) if words else "el run --json")
 
 
+def test_info_and_replay_write_one_result(in_tmp: Path, capsys):
+    run(capsys, "run", script(in_tmp, 'load planted:32x2\nrecord "r.json"\n'))
+    for name, words in {"info": ("planted:32x2",), "replay": ("r.json",)}.items():
+        found = json.loads(run(capsys, name, *words, "--json")[1])
+        jsonschema.validate(found, result_schema(TABLE[name].result))
+
+
 def test_schema_of_nothing_known(capsys):
     assert main(["schema", "Surve"]) == 2
     assert "did you mean `Survey`?" in capsys.readouterr().err
