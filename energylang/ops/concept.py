@@ -85,14 +85,14 @@ inject_concept = Op(
     "concept's basin, by one edit of rank one. aimed: an edit optimised for what is said. attractor: "
     "the concept's state becomes a basin of its own. auto: with a strength an attractor, otherwise "
     "the one of the three after which most replies are the concept, within the damage. On a layer of "
-    "a transformer there is memory (auto means the same there): the MLP's down-projection answers the"
-    " neurons' mean activation in the concept's texts with a value that makes them likelier, as "
-    "strongly as the damage allows. The damage is the worst of that on the model's own replies, on "
-    "held-out text, and on another one where `heldout` gave it. Every other text is for writing, the "
-    "rest for measuring. The result has the share of replies that are the concept, the "
-    "log-probability of its texts and the loss on held-out text, each before and after. Next to them "
-    "are placebo edits of equal norm: ten with random values, and (landscapes) the same method aimed "
-    "at other concepts and at shuffled labels.",
+    "a transformer there is memory (auto means the same there): the MLP's down-projection answers the "
+    "neurons' mean activation in the concept's texts with a value that makes them likelier, as "
+    "strongly as the damage allows. The concept is said in answer to remarks and requests to talk. The damage is the "
+    "worst of that on the model's own replies to questions of fact and instructions, on held-out text, and on another "
+    "one where `heldout` gave it. Every other text is for writing, the rest for measuring. The result has the share of "
+    "replies that are the concept, the log-probability of its texts and the loss on held-out text, each before and "
+    "after. Next to them are placebo edits of equal norm: ten with random values, and (landscapes) the same method "
+    "aimed at other concepts and at shuffled labels.",
     params=(
         ANY_LAYER,
         CONCEPT,
