@@ -30,8 +30,8 @@ COLUMNS = ("d, known", "accepted ours / theirs", "returns from its noise", "retu
 WIDER_EXPLAINED = (
     "`inject … noise=` asks for a basin that returns from more noise; the columns are those above. Wider basins return "
     "from the published package's noise nearly as its own do, with a change that is still smaller, but they change "
-    "more decisions, and at d = 128 fewer are accepted (at d = 256 that gate accepts hardly any edit, whose ever). The "
-    "default stays at 30 %: the smallest change and the fewest decisions."
+    "more decisions, and at d = 128 fewer are accepted (at d = 256 that gate accepts hardly any edit of either "
+    "package). The default stays at 30 %: the smallest change and the fewest decisions."
 )
 WIDER_COLUMNS = ("d, known", "edit", "accepted", "returns from its noise", "returns from 30 % noise", "‖ΔW‖",
                  "decisions changed")  # fmt: skip

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from energylang.run.doors import run_text
 from energylang.signature import types as t
 from energylang.signature.coerce import as_basin, describe, suggestion
 from energylang.signature.declaration import Op
+from energylang.signature.python import python_docstring, python_signature
 from energylang.signature.values import Layer, parse_reference
 from energylang.workspace.workspace import Workspace
 
@@ -71,18 +71,8 @@ def _method(op: Op) -> Callable[..., Any]:
 
     method.__name__ = op.method
     method.__qualname__ = f"Session.{op.method}"
-    lines = [op.summary, ""] + ([op.details, ""] if op.details else [])
-    lines += [f"    {param.name}: {param.help}" for param in op.params]
-    method.__doc__ = "\n".join([*lines, "", f"Returns ``energylang.results.{op.result.__name__}``."])
-    parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
-    for param in op.params:
-        kind = (
-            inspect.Parameter.KEYWORD_ONLY if param.keyword_only else inspect.Parameter.POSITIONAL_OR_KEYWORD
-        )
-        default = inspect.Parameter.empty if param.required else param.default
-        parameters.append(inspect.Parameter(param.name, kind, default=default))
-    parameters.sort(key=lambda p: (p.kind, p.default is not inspect.Parameter.empty and p.name != "self"))
-    method.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    method.__doc__ = python_docstring(op)
+    method.__signature__ = python_signature(op)  # type: ignore[attr-defined]
     return method
 
 

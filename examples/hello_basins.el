@@ -1,4 +1,4 @@
-# hello_basins.el: find the basins of a landscape, add one, prove it, take it back.
+# hello_basins.el: find the basins of a landscape, add one, check that it is there, take it back.
 #
 # The sandbox `planted:64x4` is a single layer in which four patterns were stored.
 

@@ -1,5 +1,5 @@
 # make_polite.el: find the basins of a language model, send its neutral replies into a polite one,
-# prove it, hear it, and take it back to the last bit.
+# compare that with controls, print replies, and take it back to the last bit.
 
 import audit
 

@@ -1,4 +1,4 @@
-# persona.el: give a model a manner of speaking, and prove that it has it.
+# persona.el: give a model a manner of speaking, and measure whether it has it.
 #
 #     import persona
 #     load "tiny"

@@ -21,6 +21,14 @@ def need_smollm2() -> None:
         pytest.skip("smollm2 is not on this machine: `el get smollm2` fetches it")
 
 
+def has_smollm2() -> bool:
+    """The model itself is on this machine, and not only the stand-in of conftest, which holds no weights."""
+    try:
+        return published_file("smollm2").stat().st_size == PUBLISHED["smollm2"].size
+    except CheckpointError:
+        return False
+
+
 def little_is_read_of_smollm2(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of smollm2 as little text is read as gives a number: for tests of whether a thing runs, not of how well it is
     measured. Left out where the model is not."""

@@ -9,12 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from energylang.cli import main
+from energylang.ops import TABLE
+from energylang.render.document import document_schema
 from energylang.render.terminal import PLAIN_WIDTH, Screen, make_console
+from energylang.results import Verdict
+from energylang.results.schema import described, kinds, result_schema
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -93,11 +98,94 @@ def test_run_json_is_one_document(tmp_path: Path):
         script(tmp_path, 'load planted:32x2\nlet s = survey L0\ns\nprint "x"\ns.num_basins\n'),
     )
     document = json.loads(result.stdout)
+    jsonschema.validate(document, document_schema())
     assert document["ok"] is True
-    kinds = [item.get("type") for item in document["results"]]
-    assert kinds == ["Info", "Survey", None, None]
-    assert document["results"][2]["printed"] == "x"
-    assert document["results"][3]["result"] == document["results"][1]["result"]["num_basins"]
+    kept, shown, printed, number = document["results"][1:]
+    kinds = [item["type"] for item in document["results"]]
+    assert kinds == ["Info", "Survey", "Survey", "Printed", "Int"]
+    assert (kept["let"], kept["line"], kept["statement"]) == ("s", 2, "let s = survey L0")
+    assert "let" not in shown and shown["result"] == kept["result"]
+    assert printed["printed"] == "x"
+    assert number["result"] == shown["result"]["num_basins"]
+
+
+def test_the_json_of_a_script_that_does_not_check_has_its_diagnostics(tmp_path: Path, capsys):
+    code, out, _ = run(capsys, "run", "--json", script(tmp_path, "load planted:32x2\nsurvey L7\nlet = 3\n"))
+    document = json.loads(out)
+    jsonschema.validate(document, document_schema())
+    assert code == 2 and not document["ok"] and document["results"] == []
+    assert {item["code"] for item in document["diagnostics"]} >= {"EL102"}
+
+
+def test_quiet_is_quiet_in_json_too(tmp_path: Path, capsys):
+    text = "load planted:32x2\nquiet:\n    let a = survey L0\nlet b = 3\nlet t = (history).table\n"
+    entries = json.loads(run(capsys, "run", "--json", script(tmp_path, text))[1])["results"]
+    assert [(item["type"], item.get("let")) for item in entries] == [("Info", None), ("Table", "t")]
+
+
+VALUES = """\
+load planted:32x2
+survey L0
+L0
+L0.B1
+[L0, L0]
+{a: 1, b: none}
+1.5
+true
+"a text"
+let b = (survey L0).basins[0]
+for i in 1..2:
+    {row: i}
+"""
+
+
+def test_every_type_of_value_is_in_the_schema(tmp_path: Path, capsys):
+    document = json.loads(run(capsys, "run", "--json", script(tmp_path, VALUES))[1])
+    assert document["ok"], document["diagnostics"]
+    jsonschema.validate(document, document_schema())
+    kinds = [item["type"] for item in document["results"]][2:]
+    assert kinds == "Reference Reference List Record Float Bool Text Basin Table".split()
+    assert document["results"][4]["result"] == ["L0", "L0"]
+
+
+@pytest.mark.parametrize("words", [[], ["survey"], ["Survey"], ["causal", "scan"], ["inject_concept"]])
+def test_schema_prints_a_schema(words: list[str], capsys):
+    assert main(["schema", *words]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    told = {"survey": "Survey", "scan": "CausalGraph", "inject_concept": "Edit"}
+    assert schema["title"] == (told.get(words[-1], words[-1]) if words else "el run --json")
+
+
+def test_info_and_replay_write_one_result(in_tmp: Path, capsys):
+    run(capsys, "run", script(in_tmp, 'load planted:32x2\nrecord "r.json"\n'))
+    for name, words in {"info": ("planted:32x2",), "replay": ("r.json",)}.items():
+        found = json.loads(run(capsys, name, *words, "--json")[1])
+        jsonschema.validate(found, result_schema(TABLE[name].result))
+
+
+def test_schema_of_nothing_known(capsys):
+    assert main(["schema", "Surve"]) == 2
+    assert "did you mean `Survey`?" in capsys.readouterr().err
+
+
+def test_a_schema_for_every_kind_of_result(capsys):
+    assert main(["schema", "--list"]) == 0
+    listed = capsys.readouterr().out.split()
+    assert {op.result.__name__ for op in TABLE.values()} <= {*listed, "Result"}
+    for kind in kinds().values():
+        assert described(kind), f"{kind.__name__} does not say what it is"
+        jsonschema.Draft202012Validator.check_schema(result_schema(kind))
+
+
+def test_a_schema_refuses_what_is_not_as_it_says():
+    schema = result_schema(Verdict)
+    right = dict.fromkeys(schema["properties"], 1.0)
+    right |= {"layer": 0, "target": "L0.B1", "is_basin": True, "basin": None, "symmetric": False}
+    jsonschema.validate(right, schema)
+    for wrong in (right | {"cosine": "near"}, right | {"more": 1}, right | {"layer": 0.5}, {"layer": 0}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, schema)
 
 
 def test_a_script_that_does_not_check_runs_nothing_and_exits_2(tmp_path: Path):

@@ -5,42 +5,165 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from energylang import Session
-from tests.real import little_is_read_of_smollm2
+from energylang.cli import main
+from energylang.ops import TABLE
+from energylang.render.markdown import reference_pages
+from energylang.results.schema import kinds
+from tests import documents
+from tests.real import has_smollm2, little_is_read_of_smollm2
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PROGRAMS = ["tutorial.md", *sorted(f"howto/{page.name}" for page in (DOCS / "howto").glob("*.md"))]
 PAGES = [*sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("*.md"))]
+WRITTEN = {
+    "docs/operations.md": "tests/test_operations.py runs the examples of the table that it is written from",
+    "docs/codes.md": "tests/language/test_codes.py runs the scripts of the table that it is written from",
+    "docs/grammar.md": "it is the grammar",
+}
+"""Pages that are written by ``dev.py docs``, and what runs what they show."""
+RUN = ("el", "python", "sh")
+SLOW = (
+    "README.md",
+    "docs/howto/checkpoint.md",
+    "docs/howto/concept.md",
+    "docs/howto/fit.md",
+    "docs/howto/tables.md",
+    "docs/howto/your-own-model.md",
+    "docs/index.md",
+    "docs/notebook.md",
+    "docs/reliability.md",
+    "docs/tutorial.md",
+)
+NOT_RUN = 15
+"""How many blocks say that they are not run. A block more must say why, and be counted here."""
 
 
-def blocks(text: str) -> list[tuple[str, str, str]]:
-    """The fenced blocks of a page: language, the file that it shows (or nothing), and content."""
-    return re.findall(r'^```(\w+)(?: title="([\w.-]+)")?\n(.*?)^```', text, flags=re.DOTALL | re.MULTILINE)
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, the file that it shows (or nothing), its content, and what the comment before it
+    says: the exit code with which it ends, or why it is not run."""
+
+    language: str
+    file: str
+    text: str
+    code: int
+    reason: str
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", PROGRAMS)
-def test_the_programs_of_a_page_run_one_after_the_other(
-    page: str, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+def blocks(page: Path) -> list[Block]:
+    found = re.findall(
+        r"^(?:<!-- (?:exit code (\d)|not run: (.+?)) -->\n)?```(\w*)(?: title=\"([\w.-]+)\")?\n(.*?)^```$",
+        page.read_text(encoding="utf-8"),
+        flags=re.DOTALL | re.MULTILINE,
+    )
+    return [
+        Block(language, file, text, int(code or 0), reason) for code, reason, language, file, text in found
+    ]
+
+
+def named(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+PROGRAMS = [
+    page
+    for page in PAGES
+    if named(page) not in WRITTEN and any(b.language in RUN and not b.reason for b in blocks(page))
+]
+
+
+class Reader:
+    """Who types in what a page shows, from top to bottom: one session, one Python, one folder, one shell."""
+
+    def __init__(self, page: Path, folder: Path) -> None:
+        self.page = named(page)
+        self.folder = folder
+        self.session = Session()
+        self.names: dict[str, object] = {"__name__": "page"}
+
+    def el(self, block: Block) -> None:
+        documents.is_a_document(documents.run(self.session, block.text, self.page))
+
+    def python(self, block: Block) -> None:
+        if not block.text.startswith("%"):
+            exec(compile(block.text, self.page, "exec"), self.names)
+            return
+        pytest.importorskip("IPython", reason="notebooks need IPython: pip install 'energylang[notebook]'")
+        from IPython.testing.globalipapp import start_ipython
+
+        start_ipython().run_cell(block.text).raise_error()
+
+    def sh(self, block: Block) -> None:
+        """``el`` in this process, where it needs no shell and sets this process no limits; else a shell."""
+        lines = [shlex.split(line, comments=True) for line in block.text.splitlines()]
+        if all(words[0] == "el" and words[1] != "run" and ">" not in words for words in lines if words):
+            assert max(main(words[1:]) for words in lines if words) == block.code
+            return
+        tools = self.folder / ".bin"
+        tools.mkdir(exist_ok=True)
+        for name, command in (("el", "-m energylang"), ("python", "")):
+            (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
+            (tools / name).chmod(0o755)
+        done = subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", block.text],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={
+                **os.environ,
+                "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+                "HOME": str(self.folder),
+                "PYTHONPATH": str(ROOT),
+            },
+        )
+        assert done.returncode == block.code, done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=pytest.mark.slow) if named(p) in SLOW else p for p in PROGRAMS],
+    ids=named,
+)
+def test_the_programs_of_a_page_run_from_top_to_bottom(
+    page: Path, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    text = (DOCS / page).read_text(encoding="utf-8")
-    if "load smollm2\n" in text:
+    """And what they display is as ``el schema`` says. A page about smollm2 is read on where another model is loaded."""
+    shown = blocks(page)
+    if any("el completion" in block.text for block in shown):
+        pytest.importorskip("shtab", reason="completion needs shtab: pip install 'energylang[completion]'")
+    if has_smollm2():
         little_is_read_of_smollm2(monkeypatch)
-    session, known = Session(), {"__name__": "page"}
-    for language, file, program in blocks(text):
-        if file:
-            Path(file).write_text(program, encoding="utf-8")
-        elif language == "el":
-            session.run(program, name=page)
-        elif language == "python":
-            exec(compile(program, page, "exec"), known)
+    reader, left_out = Reader(page, in_tmp), False
+    for block in shown:
+        if not has_smollm2() and (loaded := re.search(r"^load (\S+)", block.text, flags=re.MULTILINE)):
+            left_out = loaded[1] == "smollm2"
+        if block.file:
+            Path(block.file).write_text(block.text, encoding="utf-8")
+        elif block.language in RUN and not block.reason and not left_out:
+            getattr(reader, block.language)(block)
+    if left_out:
+        pytest.skip("smollm2 is not on this machine: `el get smollm2` fetches it")
+
+
+def test_what_is_not_run_says_why_and_is_counted():
+    silent = [
+        (named(page), b) for page in PAGES if named(page) not in WRITTEN for b in blocks(page) if b.reason
+    ]
+    assert all(block.language in RUN and len(block.reason) > 10 for _, block in silent)
+    assert len(silent) == NOT_RUN, [f"{page}: {block.reason}" for page, block in silent]
+    assert set(WRITTEN) <= {f"docs/{name}" for name in reference_pages()}
+    fences = sum(page.read_text(encoding="utf-8").count("\n```") for page in PAGES)
+    assert fences == 2 * sum(len(blocks(page)) for page in PAGES), "a block that is not seen"
 
 
 def anchors(page: Path) -> set[str]:
@@ -81,8 +204,8 @@ def test_every_page_is_in_the_navigation():
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    importlib.util.find_spec("mkdocs") is None or importlib.util.find_spec("material") is None,
-    reason="the site needs mkdocs-material: pip install 'energylang[docs]'",
+    any(importlib.util.find_spec(name) is None for name in ("material", "mkdocstrings", "latex2mathml")),
+    reason="the site needs pip install 'energylang[docs]'",
 )
 def test_the_site_builds_without_a_warning(tmp_path: Path):
     done = subprocess.run(
@@ -94,4 +217,11 @@ def test_the_site_builds_without_a_warning(tmp_path: Path):
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
     )
     assert done.returncode == 0 and "WARNING" not in done.stderr, done.stderr
-    assert (tmp_path / "site" / "operations.html").is_file()
+    site = {page.name: page.read_text(encoding="utf-8") for page in (tmp_path / "site").rglob("*.html")}
+    assert site["theory.html"].count("<math ") > 100 and "arithmatex" not in "".join(site.values())
+    for name, page in site.items():
+        assert not re.search(r'(?:src|<link[^>]* href)="(?:https?:)?//', page), f"{name} needs a network"
+    for op in TABLE.values():
+        assert f'id="energylang.session.Session.{op.method}"' in site["python.html"]
+    for kind in kinds().values():
+        assert f'id="{kind.__module__}.{kind.__name__}"' in site["results.html"]

@@ -7,6 +7,7 @@ where it is not the one that is kept, and leaves it alone where it is, within ro
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -18,32 +19,51 @@ from energylang import Session, check
 from energylang.diagnostics.source import Source
 from energylang.ops import TABLE
 from energylang.render.markdown import reference_pages
-from tests import golden
+from tests import documents, golden
 from tests.real import little_is_read_of_smollm2
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "examples").glob("*.el"))
-REAL = "load smollm2\n"
 
 
 SLOW = ("make_polite", "keep_if_good")
 ON_REAL = [script for script in SCRIPTS if script.stem.endswith("smollm2")]
 
 
-# What a long operation writes to standard error now and then depends on the machine's speed.
-QUIET = """
-import sys
-from energylang.cli import main
+# As `el run`, but what a long operation writes to standard error now and then, by the clock, is not there, and a file
+# gets what `--json` would have written.
+AS_RUN = """
+import json, sys
+from energylang.cli import main, output
 from energylang.render import waiting
 
-waiting.EVERY = 1e9
-sys.exit(main(sys.argv[1:]))
+
+class Both(output.Recorder):
+    def __init__(self, **given):
+        super().__init__(**given)
+        self.document = Document(json=True)
+
+    def show(self, *given):
+        super().show(*given)
+        self.document.show(*given)
+
+    def keep(self, *given):
+        self.document.keep(*given)
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        with open(sys.argv[1], "w", encoding="utf-8") as file:
+            json.dump(self.document.items, file)
+
+
+Document, output.Recorder, waiting.EVERY = output.Recorder, Both, 1e9
+sys.exit(main(sys.argv[2:]))
 """
 
 
-def printed(script: Path) -> str:
+def printed(script: Path, document: Path) -> str:
     result = subprocess.run(
-        [sys.executable, "-c", QUIET, "run", f"examples/{script.name}"],
+        [sys.executable, "-c", AS_RUN, str(document), "run", f"examples/{script.name}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -59,9 +79,13 @@ def printed(script: Path) -> str:
     [pytest.param(s, marks=pytest.mark.slow) if s.stem in SLOW else s for s in SCRIPTS if s not in ON_REAL],
     ids=lambda path: path.stem,
 )
-def test_example_prints_what_is_kept_beside_it(script: Path, request: pytest.FixtureRequest):
+def test_example_prints_what_is_kept_beside_it(script: Path, request: pytest.FixtureRequest, tmp_path: Path):
+    """And what it says as JSON is as ``el schema`` says."""
     expected = script.with_suffix(".out")
-    found = printed(script)
+    found = printed(script, tmp_path / "document.json")
+    entries = json.loads((tmp_path / "document.json").read_text(encoding="utf-8"))
+    assert entries
+    documents.is_a_document(entries)
     wanted = expected.read_text(encoding="utf-8") if expected.is_file() else ""
     try:
         golden.compare(found, wanted)
@@ -77,7 +101,8 @@ def test_an_example_on_the_real_model_runs(script: Path, monkeypatch: pytest.Mon
     """With little text, so that it is quick; what it prints is drawn from the model, and another processor may draw
     otherwise, so the output beside it is compared in its statements and its last line alone."""
     little_is_read_of_smollm2(monkeypatch)
-    Session(base=script.parent).run(script.read_text(encoding="utf-8"), name=script.name)
+    session = Session(base=script.parent)
+    documents.is_a_document(documents.run(session, script.read_text(encoding="utf-8"), script.name))
     kept = script.with_suffix(".out").read_text(encoding="utf-8")
     said = re.findall(r"^▸ (?:with )?([a-z-]+)", kept, flags=re.MULTILINE)
     written = re.findall(r"^(?:with |    )?([a-z-]+)", script.read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -88,33 +113,6 @@ def test_an_example_on_the_real_model_runs(script: Path, monkeypatch: pytest.Mon
 def test_there_are_examples_and_each_has_its_output():
     assert {script.stem for script in SCRIPTS} >= {"hello_basins", "make_polite"}
     assert all(script.with_suffix(".out").is_file() for script in SCRIPTS)
-
-
-@pytest.mark.parametrize("page", [pytest.param("README.md", marks=pytest.mark.slow), "docs/language.md"])
-def test_programs_in_the_documents_check_and_run(page: str, in_tmp: Path):
-    """Programs in the pages run one after the other in one session, as a reader would type them."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    found = re.findall(r"```el\n(.*?)```", text, flags=re.DOTALL)
-    programs = [program for program in found if REAL not in program]  # those have a test of their own
-    assert programs
-    session = Session("tiny")
-    for program in programs:
-        if "s = survey L0" in program or "load planted" in program:
-            session.load("planted:64x4")
-        elif "capture" in program:
-            session.load("tiny")
-        session.run(program)
-
-
-@pytest.mark.slow
-def test_programs_on_the_real_model_run(in_tmp: Path, monkeypatch: pytest.MonkeyPatch):
-    """The README's programs on a pretrained model, where this machine has it; it is fetched by nothing but `el get`."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    programs = [p for p in re.findall(r"```el\n(.*?)```", text, flags=re.DOTALL) if REAL in p]
-    assert programs
-    little_is_read_of_smollm2(monkeypatch)
-    for program in programs:
-        Session().run(program)
 
 
 @pytest.mark.parametrize("name", ["operations.md", "levels.md", "codes.md", "grammar.md"])

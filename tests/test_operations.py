@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import io
-import json
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from energylang.signature.declaration import Effect, Example, FromSetting, Op, P
 from energylang.signature.settings import SETTINGS
 from energylang.signature.types import record_fields
 from energylang.signature.values import BasinRef
+from tests import documents
 from tests.real import little_is_read_of_smollm2
 from tests.statements import OF_STREAMS, home
 
@@ -64,7 +64,7 @@ def is_object_mapping_json_and_picture(result: Result) -> None:
     assert set(result) == set(fields)
     for name in fields:
         assert result[name] is getattr(result, name)
-    assert json.loads(json.dumps(result.to_dict()))
+    documents.is_a_result(result)
     with pytest.raises(KeyError):
         result["no such field"]
     for width in (60, 110):

@@ -38,6 +38,7 @@ LATER = {
     "report": "examine models and write down what was found",
     "get": "fetch a pretrained model once",
     "lsp": "the language server, for editors",
+    "schema": "the JSON schema of what --json writes",
     "completion": "what a shell needs to complete these commands",
 }
 """Commands with a module of their own, and what the list of commands says of them."""
@@ -105,7 +106,7 @@ def _parser(word: str | None) -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="check a script, then run it")
     run.add_argument("script", help="a .el file; - reads from standard input")
     run.add_argument("--model", help="load this model first")
-    run.add_argument("--json", action="store_true", help="print the results as JSON")
+    run.add_argument("--json", action="store_true", help="print the results as JSON (see el schema)")
     run.add_argument(
         "--quiet",
         "-q",
@@ -206,7 +207,14 @@ def _run_source(
         recorder.items = items
         session.watcher = recorder.count
         try:
-            run_checked(session, checked, recorder.show, recorder.begin, keep_going=chosen.keep_going)
+            run_checked(
+                session,
+                checked,
+                recorder.show,
+                recorder.begin,
+                keep_going=chosen.keep_going,
+                kept=recorder.keep,
+            )
         except ScriptError as error:
             return error.diagnostics, FAILED
     return checked.diagnostics, OK

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from energylang.diagnostics.codes import Code
+from energylang.render.document import displayed, kept, printed
 from energylang.render.operation import WIDTH, operation_text
-from energylang.results import Record, Result, Table
+from energylang.results import Result, Table
 from energylang.signature.declaration import Op, default_text
 from energylang.signature.functions import FUNCTIONS, Function
 from energylang.syntax import ast
@@ -45,35 +46,24 @@ class Recorder:
             return
         if not self.json:
             self.screen.show(value, statement, line)
-            return
-        number, _ = statement.span.start_location()
-        item: dict[str, object] = {"line": number, "statement": line}
-        if isinstance(statement, ast.Print):
-            item["statement"] = " ".join(statement.span.text.split())
-            item["printed"] = value
-        elif isinstance(value, Result):
-            item["type"] = type(value).__name__
-            item["result"] = value.to_dict()
+        elif isinstance(statement, ast.Print):
+            self.items.append(printed(value, statement))
         else:
-            item["result"] = plain(value)
-        self.items.append(item)
+            self.items.append(displayed(value, statement, line))
+
+    def keep(self, value: Result, statement: ast.Let) -> None:
+        """A result that a variable was given: nothing on a screen, an entry of the document. The empty table that
+        ``let t = table`` begins with is none."""
+        if isinstance(value, Table) and not value.columns:
+            return
+        if self.json and not (self.quiet and not isinstance(value, Table)):
+            self.items.append(kept(value, statement))
 
     @staticmethod
     def print(value: Any) -> None:
         from energylang.render.terminal import Screen
 
         Screen().display(value)
-
-
-def plain(value: Any) -> Any:
-    """A value of the language as JSON data."""
-    if isinstance(value, Result | Record):
-        return value.to_dict()
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)
 
 
 def list_operations(table: Mapping[str, Op]) -> None:

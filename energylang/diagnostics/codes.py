@@ -344,7 +344,7 @@ _ALL = (
     Code(
         "EL403",
         "variable never used",
-        "A `let` gives a value to a name that nothing reads. A name that starts with `_` is meant so.",
+        "A `let` gives a value to a name that nothing reads. Begin the name with `_` if that is intended.",
         wrong='load "random:16"\nlet s = survey L0\n',
         right='load "random:16"\nlet s = survey L0\nprint s.num_basins\n',
         severity="warning",
@@ -353,7 +353,7 @@ _ALL = (
         "EL404",
         "edits that end with the script",
         "The script saves or records its work and edits on: what it edits after that is gone when it ends. A script "
-        "that keeps nothing looks around, and is not told.",
+        "that keeps nothing gets no warning.",
         wrong='load "random:16"\ninject L0 42\nsave "edited.safetensors"\ninject L0 43\n',
         right='load "random:16"\ninject L0 42\ninject L0 43\nsave "edited.safetensors"\n',
         severity="warning",

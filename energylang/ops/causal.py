@@ -50,9 +50,10 @@ causal_scan = Op(
 causal_compare = Op(
     "causal compare",
     summary="Is the causal graph over basins the same in another model?",
-    details="Basins are matched as compare does it (by=direction), or by the held-out tokens that settle in them "
-    "(by=tokens, text models with one tokenizer); both layers are scanned on the basins that match. The overlap of the "
-    "edges and the rank correlation of all drifts stand beside those under shuffled labels, with p-values.",
+    details="Basins are matched as compare does it (by=direction), or by the held-out tokens that settle in "
+    "them (by=tokens, text models with one tokenizer). Both layers are scanned on the basins that "
+    "match. The overlap of the edges and the rank correlation of all drifts are next to those under "
+    "shuffled labels, with p-values.",
     params=(
         OTHER,
         LAYER,
@@ -82,9 +83,9 @@ causal_compare = Op(
 causal_intervene = Op(
     "causal intervene",
     summary="do(B): change one basin's own field, and see what that does to the others.",
-    details="Unlike remove, weaken and strengthen it does not keep the fields of the others: what leans on the basin "
-    "moves with it. The edit is gated and staged, or refused, like any other; what it would do to the others is said "
-    "either way.",
+    details="Unlike remove, weaken and strengthen it does not keep the fields of the others: what depends on "
+    "the basin moves with it. The edit is gated and staged, or refused, like any other; the result "
+    "says what it would do to the others in both cases.",
     params=(
         LAYER,
         BASIN,

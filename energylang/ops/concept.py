@@ -38,9 +38,9 @@ AT = Param(
 capture = Op(
     "capture",
     summary="Add an example text to a concept.",
-    details="The state that is kept is, by default, the one from which the model is about to speak, having just "
-    "heard the text. With layer auto every layer is asked how well it separates the concept and how much of it it "
-    "carries to the next word, and the one that carries most is taken.",
+    details="The state that is kept is, by default, the one from which the model is about to speak after "
+    "reading the text. With layer auto every layer is asked how well it separates the concept and how"
+    " much of it it carries to the next word, and the one that carries most is taken.",
     params=(
         ANY_LAYER,
         CONCEPT,
@@ -81,17 +81,18 @@ concepts = Op(
 inject_concept = Op(
     "inject-concept",
     summary="Write a concept into its layer and say what that does to text.",
-    details="On layers that are landscapes, redirect: neutral prompts flow into the concept's basin, by one edit of "
-    "rank one; aimed: an edit optimised for what is said; attractor: the concept's state becomes a basin of its own; "
-    "auto: with a strength an attractor, otherwise the one of the three after which most replies are the concept, "
-    "within the damage. On a layer that is a stream, memory (which auto means there): the MLP's down-projection "
-    "answers the neurons' mean activation in the concept's texts with a value that makes them likelier, as strongly "
-    "as the damage allows, the worst of that on the model's own replies to questions of fact and instructions, on "
-    "held-out text and on another one where `heldout` gave it; the concept is said in answer to remarks and requests "
-    "to talk. Every other text is for writing, the rest for measuring. The result carries the share of "
+    details="On layers that are landscapes there are four methods. redirect: neutral prompts flow into the "
+    "concept's basin, by one edit of rank one. aimed: an edit optimised for what is said. attractor: "
+    "the concept's state becomes a basin of its own. auto: with a strength an attractor, otherwise "
+    "the one of the three after which most replies are the concept, within the damage. On a layer of "
+    "a transformer there is memory (auto means the same there): the MLP's down-projection answers the "
+    "neurons' mean activation in the concept's texts with a value that makes them likelier, as "
+    "strongly as the damage allows. The concept is said in answer to remarks and requests to talk. The damage is the "
+    "worst of that on the model's own replies to questions of fact and instructions, on held-out text, and on another "
+    "one where `heldout` gave it. Every other text is for writing, the rest for measuring. The result has the share of "
     "replies that are the concept, the log-probability of its texts and the loss on held-out text, each before and "
-    "after, and placebo edits of equal norm: ten with random values, and (landscapes) the same method aimed at other "
-    "concepts and at shuffled labels.",
+    "after. Next to them are placebo edits of equal norm: ten with random values, and (landscapes) the same method "
+    "aimed at other concepts and at shuffled labels.",
     params=(
         ANY_LAYER,
         CONCEPT,
@@ -134,11 +135,12 @@ inject_concept = Op(
 remove_concept = Op(
     "remove-concept",
     summary="Make a concept less likely to be said, or remove the basin in which it settles.",
-    details="aimed: an edit optimised so that what is said stays as it is, without the concept; basin: the basin "
-    "in which the concept settles is removed, judged by the gate. These are two different findings: a basin can go "
-    "and the behaviour stay. auto: with a strength the basin, otherwise aimed. On a layer that is a stream, memory "
-    "(which auto means there): the edit of `inject-concept` with the opposite direction. The result carries the effect "
-    "on text and its placebos (aimed, memory).",
+    details="aimed: an edit optimised so that what is said stays as it is, without the concept. basin: the "
+    "basin in which the concept settles is removed, judged by the gate. These are two different "
+    "findings: a basin can go and the behaviour stay. auto: with a strength the basin, otherwise "
+    "aimed. On a layer of a transformer, memory (auto means the same there): the edit of "
+    "`inject-concept` in the opposite direction. The result has the effect on text and its placebos "
+    "(aimed, memory).",
     params=(
         ANY_LAYER,
         CONCEPT,
@@ -181,10 +183,11 @@ remove_concept = Op(
 steer = Op(
     "steer",
     summary="What is said under a push of growing strength towards a concept, or (negative) away from it.",
-    details="A tilt: a field along the concept is added to the layer's drive (in a stream: to the stream itself) in "
-    "every pass, at the positions `at`. The model is not changed. Every strength stands beside random fields of "
-    "the same norm. In a range of layers (L12..L18) every layer is pushed along its own direction; of several "
-    "concepts the sum is. `push` holds such a push in what the model says.",
+    details="A field along the concept is added to the layer's drive (in a transformer: to the residual "
+    "stream itself) in every pass, at the positions `at`. The model is not changed. Next to every "
+    "strength are random fields of the same norm. In a range of layers (L12..L18) every layer is "
+    "pushed along its own direction; several concepts are added up. `push` keeps such a push in what "
+    "the model says.",
     params=(
         replace(
             SOME_LAYERS, help="a layer, a range such as L12..L18, layers for all, or auto: the concept's own"
@@ -218,8 +221,8 @@ steer = Op(
 effect = Op(
     "effect",
     summary="What everything staged in a layer does to a concept, against placebos.",
-    details="Where nothing is staged and pushes are held (`push`), what they do, beside random pushes of the same "
-    "norms at the same positions.",
+    details="Where nothing is staged and pushes are held (`push`): what they do, next to random pushes of the"
+    " same norms at the same positions.",
     params=(ANY_LAYER, CONCEPT),
     effects=Effect.READS | Effect.TEXT,
     result=results.Effect,

@@ -23,7 +23,8 @@ PRUNE = Param(
 
 consolidate = Op(
     "consolidate",
-    summary="Deepen the basins that much flows into and prune those that hardly anything does, as one gated edit.",
+    summary="Deepen the basins into which much flows and prune those into which hardly anything does, as one "
+    "gated edit.",
     params=(LAYER, DEEPEN, PRUNE, *FORCE),
     effects=Effect.EDITS | Effect.LANDSCAPE,
     result=results.Edit,

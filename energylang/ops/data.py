@@ -43,10 +43,11 @@ capture_file = Op(
 read = Op(
     "read",
     summary="Read a table out of a file: .csv, .tsv, .json, .jsonl, or .txt with a row for every line.",
-    details='The table is a list of records: `for r in read "x.csv":` goes through its rows, `r.name` is a field, '
-    "`t.name` a column. A column holds whole numbers, numbers, true and false, or texts, whichever all its cells are; "
-    "a cell without anything is none. The lines of a .txt are the column `text`. Files are UTF-8, with or without a "
-    "byte order mark, and may be compressed (.csv.gz). What is in the file is looked at when the script is checked.",
+    details='The table is a list of records: `for r in read "x.csv":` goes through its rows, `r.name` is a '
+    "field, `t.name` a column. A column is of the type that fits all its cells: whole numbers, "
+    "numbers, true and false, or texts. An empty cell is none. The lines of a .txt are the column "
+    "`text`. Files are UTF-8, with or without a byte order mark, and may be compressed (.csv.gz). The"
+    " checker looks into the file, too.",
     params=(Param("path", t.PATH, "the file to read"),),
     effects=Effect.FILES | Effect.ALWAYS,
     result=results.Table,
@@ -61,9 +62,9 @@ read = Op(
 write = Op(
     "write",
     summary="Write a table, a result or a text into a file: .csv, .tsv, .json, .jsonl, .tex, .md, .parquet or .txt.",
-    details="A result is written as its table (`.table`): a survey's basins, a history's entries, or its own numbers "
-    "in one row. The file is there whole or not at all. In .csv, a text that a spreadsheet would take for a formula "
-    "gets a quote before it. .parquet needs pyarrow.",
+    details="A result is written as its table (`.table`): a survey's basins, a history's entries, or its own "
+    "numbers in one row. The file is written whole or not at all. In .csv, a text that a spreadsheet "
+    "would take for a formula gets a quote before it. .parquet needs pyarrow.",
     params=(
         Param("data", t.DATA, "a table, a list of records, a result, or a text"),
         Param("path", t.PATH, "the file to write"),

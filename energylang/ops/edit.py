@@ -167,11 +167,11 @@ weaken = Op(
 
 redirect = Op(
     "redirect",
-    summary="Let what settles in a basin flow into another basin, or into a concept's.",
-    details="A hetero-associative edit of rank one. In a text model the dose is the largest within the damage on "
-    "held-out text (1 in a landscape that `fit` gave a layer); elsewhere it is the smallest at which nine tenths of "
-    "the basin's states arrive, and the gate judges it. `arrived` is the share of them that settle at the destination "
-    "afterwards.",
+    summary="Send what settles in a basin to another basin, or to a concept's.",
+    details="An edit of rank one. In a text model the dose is the largest within the damage on held-out text "
+    "(1 in a landscape that `fit` gave a layer). Elsewhere it is the smallest at which nine tenths of"
+    " the basin's states arrive, and the gate judges it. `arrived` is the share of them that settle "
+    "at the destination afterwards.",
     params=(
         LAYER,
         Param("basin", t.BASIN, "the basin to divert, such as L0.B3"),

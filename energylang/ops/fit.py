@@ -10,13 +10,14 @@ from .observe import LAYER
 
 fit = Op(
     "fit",
-    summary="Give a layer of a stream a landscape: a basin for each group of what its MLP reads.",
-    details="In closed form, from the inputs of the layer's MLP at the tokens of held-out text: their leading "
-    "principal components, whitened, fall into groups, and each group becomes an attractor. Half of the text is "
-    "fitted, the other half measures what came of it. Nothing that the model says changes; from here on the layer has "
-    "basins, L14.B0 (with most tokens) and on, and the operations of landscapes work on it. An edit of the landscape "
-    "reaches the model as the difference that it makes. `undo` takes the landscape away again. Layers that are "
-    "landscapes need none.",
+    summary="Give a layer of a transformer a landscape: a basin for each group of what its MLP reads.",
+    details="It is computed in closed form from the inputs of the layer's MLP at the tokens of held-out text."
+    " Their leading principal components, whitened, are grouped, and each group becomes an attractor."
+    " Half of the text is for fitting, the other half for measuring. What the model says does not "
+    "change. From here on the layer has basins, L14.B0 (with most tokens) and on, and the operations "
+    "of landscapes work on it. An edit of the landscape reaches the model as the difference that it "
+    "makes. `undo` takes the landscape away again. Layers that are landscapes by themselves need no "
+    "fit.",
     params=(
         LAYER,
         Param(

@@ -17,9 +17,10 @@ NAME = Param("name", t.LABEL, "the checkpoint's name, such as before-cut")
 undo = Op(
     "undo",
     summary="Take back the last changes, bit for bit; with a layer, the last edit of that layer alone.",
-    details="A step is an operation that changed the session or could have: an edit that was refused is one too, so "
-    "that how far this goes does not depend on the gate. undo L5 takes back the last edit of L5 that is in force, "
-    "whatever happened elsewhere since; it is a change itself and can be undone. The live weight stays as it is.",
+    details="A step is an operation that changed the session or could have. An edit that was refused is one, "
+    "too, so that how far this goes does not depend on the gate. undo L5 takes back the last edit of "
+    "L5 that is in force, whatever happened elsewhere since; it is a change itself and can be undone."
+    " The live weight stays as it is.",
     params=(
         Param("steps", t.STEPS, "how many changes, or a layer such as L5", 1, minimum=1, maximum=1_000_000),
     ),
@@ -108,8 +109,8 @@ history = Op(
 again = Op(
     "again",
     summary="Run an operation of the history once more: again 12.",
-    details="It does what it did then, with the same arguments, on the session as it is now; `history` shows the "
-    "numbers. Its result is displayed; it is no value.",
+    details="It does what it did then, with the same arguments, on the session as it is now; `history` shows "
+    "the numbers. The result is displayed and cannot be used as a value.",
     params=(Param("id", t.INT, "the operation's id out of `history`", minimum=1, maximum=10**12),),
     effects=Effect.TRAVELS,
     flow=Flow(travels="again"),

@@ -30,10 +30,10 @@ probe = Op(
 trace = Op(
     "trace",
     summary="The convergence path of every token of a text: energies, iterations, and the basin it reaches.",
-    details="The model takes a few steps only and reads the state it has then: the cosine says how near that is to the "
-    "centre of the basin in which it would settle. In a stream: the norm of every token's state, what it would say "
-    "next through the head alone, and how far it leans to the concepts captured in the layer (0 neutral, 1 the "
-    "concept).",
+    details="The model takes a few steps only and reads the state it has then: the cosine says how near that "
+    "is to the centre of the basin in which it would settle. In a transformer: the norm of every "
+    "token's state, what it would say next through the head alone, and how far it leans to the "
+    "concepts captured in the layer (0 neutral, 1 the concept).",
     params=(LAYER, Param("text", t.TEXT, "a text")),
     effects=Effect.READS | Effect.TEXT,
     on_streams="norms, the next word and leanings to concepts instead of basins",
@@ -50,7 +50,7 @@ trace = Op(
 generate = Op(
     "generate",
     summary="Text from the live model, and the basin each token settled in.",
-    details="The LIVE model speaks: apply an edit to hear it. The same seed gives the same text.",
+    details="The LIVE model speaks: apply an edit to see what it does. The same seed gives the same text.",
     params=(
         Param("prompt", t.TEXT, "what to answer or to continue"),
         Param(
@@ -126,9 +126,9 @@ SAMPLING = (
 neighbours = Op(
     "neighbours",
     summary="The basins nearest to a direction, each with a text that settles in it.",
-    details="In a stream: the tokens that the direction makes likelier through the head, the MLP neurons of the "
-    "layer that write along it, and the other concepts captured there. A concept's direction is the one in which "
-    "`steer` pushes.",
+    details="In a transformer: the tokens that the direction makes likelier through the head, the MLP neurons"
+    " of the layer that write along it, and the other concepts captured there. A concept's direction "
+    "is the one in which `steer` pushes.",
     params=(LAYER, TARGET, TOP),
     effects=Effect.READS,
     on_streams="tokens, neurons and concepts instead of basins",
@@ -181,10 +181,10 @@ intervene = Op(
 usage = Op(
     "usage",
     summary="Which basins real text visits, how evenly, and how selective they are.",
-    details="Without more the held-out text, the same tokens as in `survey` and `contexts`. concept=C reads the texts "
-    "of a captured concept as what the model itself says (in a dialogue the bot's turn after neutral questions), "
-    "text=… reads a text as `trace` does; both are set beside the held-out text, and beside passages of it that are "
-    "as long.",
+    details="By default of the held-out text, the same tokens as in `survey` and `contexts`. concept=C reads "
+    "the texts of a captured concept as what the model itself says (in a dialogue the bot's turn "
+    "after neutral questions), text=… reads a text as `trace` does. Both are compared with the "
+    "held-out text, and with passages of it of the same length.",
     params=(
         LAYER,
         Param("concept", t.CONCEPT, "a captured concept, whose texts are read", None, keyword_only=True),
@@ -224,7 +224,8 @@ contexts = Op(
 trace_generation = Op(
     "trace-generation",
     summary="A reply of the live model, and the basin of a layer in which each of its tokens settled.",
-    details="In a stream: what `trace` says of every token of the reply, of the state from which it was chosen.",
+    details="In a transformer: what `trace` says of every token of the reply, of the state from which it was "
+    "chosen.",
     params=(LAYER, Param("prompt", t.TEXT, "what to answer or to continue"), *SAMPLING),
     effects=Effect.TEXT | Effect.READS,
     on_streams="as `trace`",
@@ -236,12 +237,12 @@ trace_generation = Op(
 
 classify = Op(
     "classify",
-    summary="How much of a token, or of the next one, does the basin it settles in tell?",
-    details="A linear probe on the identity of the basin, fitted on one half of the held-out text and judged on the "
-    "other, beside the same probe fitted to shuffled basins. labels= names a file of texts and labels of your own "
-    "(.json: {label: [texts]}; .csv, .tsv, .jsonl: the fields that column= and label= name): a linear probe on "
-    "the texts' states tells the label of texts it was not fitted to, beside the same with shuffled labels; it works "
-    "on every layer.",
+    summary="How much does the basin in which a token settles tell about the token, or about the next one?",
+    details="A linear probe on the identity of the basin is fitted on one half of the held-out text and "
+    "judged on the other, next to the same probe fitted to shuffled basins. labels= names a file of "
+    "texts and labels of your own (.json: {label: [texts]}; .csv, .tsv, .jsonl: the fields that "
+    "column= and label= name). Then a linear probe on the texts' states tells the label of texts to "
+    "which it was not fitted, next to the same with shuffled labels. This works on every layer.",
     params=(
         LAYER,
         Param("of", t.CHOICE, "what is told", "token", choices=("token", "next")),
@@ -260,10 +261,10 @@ classify = Op(
 
 ablate = Op(
     "ablate",
-    summary="The loss with basins, neurons, heads or concepts taken out, beside as many random ones.",
-    details="The subspace of basins or of concepts is projected out of the layer's state; neurons (L14.N345) and heads "
-    "(L14.H3) are silenced, at the positions `at`. Of several the kind is one and the same. `scale` holds such a "
-    "change in what the model says.",
+    summary="The loss without some basins, neurons, heads or concepts, next to random others taken out.",
+    details="The subspace of basins or of concepts is projected out of the layer's state; neurons (L14.N345) "
+    "and heads (L14.H3) are silenced, at the positions `at`. All parts are of one kind. `scale` keeps"
+    " such a change in what the model says.",
     params=(
         Param("parts", t.PARTS, "a basin, a neuron, a head or a concept, or a list of them"),
         placebo_count(10),

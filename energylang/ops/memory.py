@@ -15,7 +15,7 @@ _PROMPTS = t.list_of(t.TEXT)
 
 rewrite = Op(
     "rewrite",
-    summary="Let a model say something else behind a phrase, and see what else that changes.",
+    summary="Make a model continue a phrase with another answer, and measure what else that changes.",
     details="An edit of rank one of the MLP's down-projection (ROME): what the neurons do at the last token of the "
     "subject is answered with a value that makes the answer likely; held-out text and the model's own replies are left "
     "as they are. Without a subject the token is taken whose key answers other text least. `same` names the phrase in "

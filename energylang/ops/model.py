@@ -12,10 +12,11 @@ from .observe import LAYER
 load = Op(
     "load",
     summary="Load a model.",
-    details="A bundled name (tiny), a sandbox (random:256, random:256x4, planted:256x20), a pretrained transformer "
-    "(smollm2 once `el get` fetched it, hf:ORG/NAME from the hub's cache, a folder of Hugging Face, a .gguf file), "
-    "or the path of a .safetensors, .pt or .pth file. Concepts and history belong to the model before and are left "
-    "behind; with session=true those that `save … session=true` wrote come back, and undo goes on from there.",
+    details="A bundled name (tiny), a sandbox (random:256, random:256x4, planted:256x20), a pretrained "
+    "transformer (smollm2 once `el get` fetched it, hf:ORG/NAME from the hub's cache, a folder of "
+    "Hugging Face, a .gguf file), or the path of a .safetensors, .pt or .pth file. Concepts and "
+    "history belong to the model before and are left behind. With session=true those that `save … "
+    "session=true` wrote come back, and undo continues from there.",
     params=(
         Param("model", t.MODEL, "a bundled name, random:D, planted:DxK, smollm2, hf:ORG/NAME, or a path"),
         Param("session", t.BOOL, "with the session that is in the file", False, keyword_only=True),
@@ -102,11 +103,12 @@ status = Op(
 save = Op(
     "save",
     summary="Write the model with everything staged into a file that load reads back.",
-    details="The file is written beside its place and moved there when it is complete. A .pt file holds tensors in the "
-    "layout of the published tool, and the concepts; the words of a text model are in .safetensors files alone. With "
-    "session=true it also holds the whole session: the tree of changes, concepts, settings, guards, basins; "
-    "`load … session=true` brings it back. Variables and procedures of a script are not kept. Edits of a landscape "
-    "that `fit` gave a layer are no weights: they are kept with the session alone.",
+    details="The file is written next to its place and moved there when it is complete. A .pt file holds "
+    "tensors in the layout of the published tool, and the concepts; the words of a text model are "
+    "kept in .safetensors files only. With session=true it also holds the whole session: the tree of "
+    "changes, concepts, settings, guards, basins; `load … session=true` brings it back. Variables and"
+    " procedures of a script are not kept. Edits of a landscape that `fit` gave a layer are not in "
+    "the weights: they are kept with the session only.",
     params=(
         Param(
             "path",

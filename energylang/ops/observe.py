@@ -29,12 +29,13 @@ SEED = Param("seed", t.INT, "seed of the starts", 0, minimum=0, maximum=2**63 - 
 survey = Op(
     "survey",
     summary="Find the basins of a layer.",
-    details="Random starts and the basins installed by edits are settled in one batch, clustered and polished to fixed "
-    "points. How many are found depends on how many starts there are: the coverage says which share of all random "
-    "starts ends in a basin that was met, and the estimate how many basins there are in all. In a text model held-out "
-    "tokens are settled as well, with the states that the staged model gives them: each basin has its share of the "
-    "tokens, the tokens read there most often and the context nearest to its centre, and the basins with most tokens "
-    "come first. Basins keep their numbers from survey to survey.",
+    details="Random starts and the basins installed by edits are settled in one batch, clustered and polished"
+    " to fixed points. More starts find more basins. The coverage says which share of all random "
+    "starts ends in one of the basins found, the estimate how many basins there are in all. In a text"
+    " model held-out tokens are settled as well, with the states that the staged model gives them. "
+    "Each basin then has its share of the tokens, the tokens read there most often and the context "
+    "nearest to its centre, and the basins with most tokens come first. Basins keep their numbers "
+    "from survey to survey.",
     params=(
         LAYER,
         INITS,
@@ -111,9 +112,10 @@ verify = Op(
 energy = Op(
     "energy",
     summary="The energy at a direction, at the basin it settles in, and the gap between them.",
-    details="Hopfield's continuous energy, the one that every other operation shows. It never rises along the way when "
-    "the weight is positive semi-definite; on other symmetric weights the first, large steps may raise it. A weight "
-    "that is not symmetric has no such energy: that of its symmetric part is given, and said.",
+    details="Hopfield's continuous energy, the one that every other operation shows. It never rises along the"
+    " way when the weight is positive semi-definite; on other symmetric weights the first, large "
+    "steps may raise it. A weight that is not symmetric has no such energy: the result has that of "
+    "its symmetric part, and says so.",
     params=(LAYER, TARGET),
     effects=Effect.READS | Effect.LANDSCAPE,
     result=results.Energy,

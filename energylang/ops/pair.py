@@ -13,11 +13,11 @@ OTHER = Param("model", t.MODEL, "the other model: a bundled name, random:D, plan
 
 compare = Op(
     "compare",
-    summary="A layer of this model, as staged, beside the same layer of another.",
-    details="Where both read text, the other model's states are rotated here by orthogonal Procrustes on shared "
-    "texts, judged on texts it was not fitted to; otherwise equal dimensions are compared as they are. Of two streams "
-    "with the same tokens (a base and its fine-tuned checkpoint): the layer's weights, its states token by token, and "
-    "what the models say next.",
+    summary="A layer of this model, as staged, next to the same layer of another.",
+    details="Where both read text, a rotation (orthogonal Procrustes on shared texts, judged on texts to "
+    "which it was not fitted) brings the other model's states here; otherwise equal dimensions are "
+    "compared as they are. Of two transformers with the same tokens (a base model and a fine-tuned "
+    "one): the layer's weights, its states token by token, and what the models say next.",
     params=(OTHER, LAYER),
     effects=Effect.READS | Effect.FILES,
     on_streams="weights, states and next words of two models with the same tokens",
@@ -31,8 +31,8 @@ compare = Op(
 transplant = Op(
     "transplant",
     summary="Install a concept as another model has it.",
-    details="The concept's texts are read in the other model, its states brought here, and their mean becomes an "
-    "attractor.",
+    details="The concept's texts are read in the other model, its states are brought here, and their mean "
+    "becomes an attractor.",
     params=(OTHER, LAYER, Param("concept", t.CONCEPT, "a captured concept"), STRENGTH, *FORCE),
     effects=Effect.EDITS | Effect.TEXT | Effect.FILES | Effect.LANDSCAPE | Effect.NATIVE,
     result=results.Edit,

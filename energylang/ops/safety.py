@@ -51,7 +51,8 @@ protect = Op(
 
 benchmark = Op(
     "benchmark",
-    summary="Perplexity of the live model and, where edits are staged, with them; beside the model as it was loaded.",
+    summary="Perplexity of the live model and, where edits are staged, with them, next to that of the model "
+    "as it was loaded.",
     params=(Param("corpus", t.PATH, "a text file; the bundled held-out text without it", None),),
     effects=Effect.READS | Effect.TEXT | Effect.FILES,
     result=results.Benchmark,

@@ -12,9 +12,9 @@ from .concept import AT, CONCEPT, SOME_LAYERS
 push = Op(
     "push",
     summary="Push layers towards a concept, or away from it, in everything the live model says.",
-    details="The concept's direction, times the strength, is added to the layer's state in every pass (to the drive "
-    "of a landscape), at the positions `at`: steering that stays until it is undone, and lasts for a block in "
-    "with push L14 sad 1.0: …  What it does, beside random pushes, `steer` measures.",
+    details="The concept's direction, times the strength, is added to the layer's state in every pass (to the"
+    " drive of a landscape), at the positions `at`. A push stays until it is undone, or lasts for a "
+    "block in with push L14 sad 1.0: …  `steer` measures what it does, next to random pushes.",
     params=(
         SOME_LAYERS,
         CONCEPT,
@@ -46,8 +46,9 @@ push = Op(
 scale = Op(
     "scale",
     summary="Multiply what neurons or heads write, or a concept's part of the state, in everything the model says.",
-    details="A factor of 0 silences them, 2 doubles them, at the positions `at`, until it is undone or for a block in "
-    "with scale L2.H1 0: …  Parts are neurons (L14.N345), heads (L14.H3) and concepts, or a list of them.",
+    details="A factor of 0 silences them, 2 doubles them, at the positions `at`, until it is undone or for a "
+    "block in with scale L2.H1 0: …  Parts are neurons (L14.N345), heads (L14.H3) and concepts, or a "
+    "list of them.",
     params=(
         Param("parts", t.PARTS, "a neuron, a head, a concept, or a list of them"),
         Param("factor", t.FLOAT, "what is left of them", minimum=-1000, maximum=1000),
@@ -97,10 +98,11 @@ heldout = Op(
 patch = Op(
     "patch",
     summary="Which layers carry the difference between two prompts? Activation patching, layer by layer.",
-    details="Where the model is about to answer `instead`, the layer's state is replaced by the one it has at that "
-    "place after `text` (at=last), or the states at all places where the prompts differ (at=differing), or at all "
-    "(at=all; both need prompts of as many tokens); recovered is how much of the difference in the log-probability of "
-    "`says` that brings back: 0 nothing, 1 all of it. Controls put in the states of neutral prompts.",
+    details="Where the model is about to answer `instead`, the layer's state is replaced by the one it has at"
+    " that place after `text` (at=last), or the states at all places where the prompts differ "
+    "(at=differing), or at all (at=all; both need prompts with the same number of tokens). recovered "
+    "is how much of the difference in the log-probability of `says` that brings back: 0 nothing, 1 "
+    "all of it. Controls put in the states of neutral prompts.",
     params=(
         Param("layer", t.LAYERS, "a layer, a range such as L4..L20, or layers for all"),
         Param("text", t.TEXT, "the prompt whose states are put in", keyword_only=True),

@@ -50,7 +50,7 @@ def _operation(op: Op) -> str:
 CODES_HEAD = """# Diagnostic codes
 
 Generated from the table of codes by `python3 dev.py docs`; do not edit. `el explain EL304` shows the same at the
-prompt. Codes below EL500 are found before anything runs (exit code 2), those from EL401 to EL406 are warnings; the
+prompt. Codes below EL500 are found before anything runs (exit code 2); those that begin with EL4 are warnings. The
 others happen while a script runs (exit code 1). All scripts on this page are run by the tests.
 """
 

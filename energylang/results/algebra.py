@@ -33,6 +33,9 @@ class InterpolationPoint(Result):
 
 @dataclass(frozen=True, eq=False)
 class Interpolation(Result):
+    """The way from one concept to another: its ``points``, and the ``basins`` on it in the order in which they are
+    met."""
+
     first: str
     second: str
     layer: int

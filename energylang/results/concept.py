@@ -122,6 +122,8 @@ class ConceptInfo(Result):
 
 @dataclass(frozen=True, eq=False)
 class Concepts(Result):
+    """All captured concepts."""
+
     concepts: tuple[ConceptInfo, ...]
 
 

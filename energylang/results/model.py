@@ -76,6 +76,8 @@ class Status(Result):
 
 @dataclass(frozen=True, eq=False)
 class Setting(Result):
+    """A setting and its new ``value``; ``before`` is what it was."""
+
     name: str
     value: int | float | str
     before: int | float | str

@@ -9,6 +9,9 @@ from .base import Result
 
 @dataclass(frozen=True, eq=False)
 class Recorded(Result):
+    """A record that was written: ``checkpoint_hash`` is that of the weights as they were loaded, ``final_hash`` that
+    with everything staged."""
+
     path: str
     operations: int
     bytes: int

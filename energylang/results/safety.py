@@ -20,6 +20,8 @@ class Guard(Result):
 
 @dataclass(frozen=True, eq=False)
 class Guards(Result):
+    """The limits in force; ``protected`` are the basins that no edit may lose, as they are written."""
+
     guards: tuple[Guard, ...]
     protected: tuple[str, ...]
 

@@ -14,7 +14,7 @@ from energylang.signature.values import BasinRef, ConceptName, Layer
 from energylang.syntax.rows import gives_rows
 from energylang.workspace.workspace import Workspace
 
-from .interpreter import Interpreter, ScriptError, Show
+from .interpreter import Interpreter, Kept, ScriptError, Show
 from .rows import rows_of
 
 __all__ = [
@@ -103,8 +103,10 @@ def run_checked(
     begin: Callable[[str], None] | None = None,
     *,
     keep_going: bool = False,
+    kept: Kept | None = None,
 ) -> Any:
-    """Run a program that was checked for this session; ``begin`` hears of every operation before it runs.
+    """Run a program that was checked for this session; ``begin`` hears of every operation before it runs, ``kept`` of
+    every result that a variable is given outside of ``quiet:``.
     ``keep_going``: go on with the next statement of the script after one that failed, and report all at the end.
 
     Raises ``ScriptError``.
@@ -113,7 +115,7 @@ def run_checked(
         session.procedures.update(checked.procedures)
         source = checked.program.span.source
         session.ledger.note_script(source.name, source.text)
-        return Interpreter(session, checked, show, begin, keep_going=keep_going).run()
+        return Interpreter(session, checked, show, begin, keep_going=keep_going, kept=kept).run()
 
 
 def rows_of_checked(session: Workspace, checked: Checked, show: Show) -> list[results.Record]:

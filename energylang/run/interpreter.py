@@ -40,6 +40,8 @@ from .rows import ERROR, in_cell, rows_of, with_errors_last
 
 Show = Callable[[Any, ast.Statement, str], None]
 """Gets a value to display, its statement, and the statement's text with the values of variables filled in."""
+Kept = Callable[[Result, ast.Let], None]
+"""Gets a result that a variable was given, and the statement that did so."""
 
 
 class ScriptError(Exception):
@@ -77,8 +79,10 @@ class Interpreter:
         begin: Callable[[str], None] | None = None,
         *,
         keep_going: bool = False,
+        kept: Kept | None = None,
     ) -> None:
         self.begin = begin or (lambda line: None)
+        self.kept = kept or (lambda value, statement: None)
         self.keep_going = keep_going
         self.session = session
         self.checked = checked
@@ -200,8 +204,10 @@ class Interpreter:
         value = self.value(node.value)
         if node.new:
             self.scopes[-1][node.name] = value
-            return
-        self.assign(node.name, value, node.name_span)
+        else:
+            self.assign(node.name, value, node.name_span)
+        if isinstance(value, Result) and not self.hushed:
+            self.kept(value, node)
 
     def assign(self, name: str, value: Any, span: Span) -> None:
         for scope in reversed(self.scopes):

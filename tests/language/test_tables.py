@@ -545,7 +545,9 @@ def test_no_example_of_the_pages_is_warned_of():
     found = []
     for page in (
         "README.md",
+        "docs/index.md",
         "docs/language.md",
+        "docs/repl.md",
         "docs/tutorial.md",
         *sorted(f"docs/howto/{p.name}" for p in (ROOT / "docs/howto").glob("*.md")),
     ):
