@@ -110,6 +110,9 @@ class FromSetting:
 
     name: str
 
+    def __repr__(self) -> str:
+        return f"<setting {self.name}>"
+
 
 @dataclass(frozen=True)
 class Param:
