@@ -47,7 +47,7 @@ NAME = "session"
 #: The session that the magics of a shell used last, and the shells that were told that it has no name there.
 _LAST: WeakKeyDictionary[InteractiveShell, Session] = WeakKeyDictionary()
 _TOLD: WeakSet[InteractiveShell] = WeakSet()
-#: By shell, the variables of scripts that were handed to Python, as they were then; and names that stayed the notebook's.
+#: By shell, the variables of scripts that were handed to Python, as they were then; and names that stayed Python's.
 _SHARED: WeakKeyDictionary[InteractiveShell, dict[str, Any]] = WeakKeyDictionary()
 _KEPT: WeakKeyDictionary[InteractiveShell, set[str]] = WeakKeyDictionary()
 

@@ -1,5 +1,5 @@
-"""What a notebook says of an error that Python code has caused: the message that a script would get, and the line of the
-notebook that it is about, in place of a traceback through this package.
+"""What a notebook says of an error that Python code has caused: the message that a script would get, and the line of
+the notebook that it is about, in place of a traceback through this package.
 
 Only a shell that asks for it (IPython) shows errors so. A program's traceback is what it always was.
 """

@@ -1,4 +1,4 @@
-"""What figures are made of: nothing from elsewhere, a still picture beside each, one palette, names that can be read."""
+"""What figures are made of: nothing from elsewhere, a still picture beside each, one palette, names one can read."""
 
 from __future__ import annotations
 
