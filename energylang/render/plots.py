@@ -690,8 +690,13 @@ def comparison_figure(
     """What was measured beside its controls: for each row the mean of every column's values, with their standard
     deviation (one value: none)."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    several = any(len(values) > 1 for row in rows.values() for values in row.values())
     figure = empty(
-        title, x, "", note="mean ± standard deviation", height=170 + 44 * len(rows) + 14 * len(columns)
+        title,
+        x,
+        "",
+        note="mean ± standard deviation" if several else "",
+        height=170 + 44 * len(rows) + 14 * len(columns),
     )
     for number, column in enumerate(columns):
         colour = KINDS[number % len(KINDS)]
