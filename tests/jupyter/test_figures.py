@@ -73,6 +73,7 @@ def test_every_figure_has_a_still_picture_and_no_script(pictures: dict[str, nb.P
         assert set(found) == {PLOTLY, "image/png", "text/plain"}, name
         assert base64.b64decode(found["image/png"]).startswith(b"\x89PNG\r\n"), name
         text = json.dumps(found, allow_nan=False)
+        assert ("frames" in found[PLOTLY]) is (name == "landscape")
         assert "<script" not in text and "http" not in text and len(text) < 200_000, name
 
 
