@@ -31,7 +31,7 @@ _LARGEST_BASINS = 40
 _STRONGEST_EDGES = 40
 _NAMED = 24
 """Of a map at most so many basins have their names beside them, those that hold most."""
-_TITLE, _NOTE, _AXIS, _HOVER, _ROW = 44, 56, 40, 52, 22
+_TITLE, _NOTE, _AXIS, _HOVER, _ROW = 38, 56, 32, 52, 22
 """Letters to a line."""
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "star")
 NOT_MET = "not met by a survey of the present weight"
@@ -696,7 +696,7 @@ def comparison_figure(
         x,
         "",
         note="mean ± standard deviation" if several else "",
-        height=170 + 44 * len(rows) + 14 * len(columns),
+        height=170 + 50 * len(rows) + 14 * len(columns),
     )
     for number, column in enumerate(columns):
         colour = KINDS[number % len(KINDS)]

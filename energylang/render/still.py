@@ -141,6 +141,8 @@ def _draw(drawn: Any, traces: Sequence[Mapping[str, Any]], layout: Mapping[str, 
 
 
 def _axes(axes: Any, layout: Mapping[str, Any], traces: Sequence[Mapping[str, Any]]) -> None:
+    from matplotlib.ticker import ScalarFormatter
+
     across, up = layout.get("xaxis", {}), layout.get("yaxis", {})
     axes.set_axisbelow(True)
     if across.get("showgrid", True):
@@ -155,6 +157,7 @@ def _axes(axes: Any, layout: Mapping[str, Any], traces: Sequence[Mapping[str, An
         axes.set_ylim(*up["range"])
     if across.get("type") == "log":
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(ScalarFormatter())
     if up.get("tickvals") is not None:
         axes.set_yticks(up["tickvals"], ["\n".join(plain(text)) for text in up["ticktext"]])
     if across.get("visible") is False and up.get("visible") is False:
@@ -175,7 +178,7 @@ def _key(trace: Mapping[str, Any]) -> Any:
     if trace.get("fill"):
         return Patch(facecolor=_colour(trace["fillcolor"]))
     marker, mode = trace.get("marker", {}), trace.get("mode", "lines")
-    colour = marker.get("color", INK)
+    colour = marker.get("color", trace.get("line", {}).get("color", INK))
     if isinstance(colour, list | tuple):
         colour = GREY
     symbol = marker.get("symbol", "circle") if "markers" in mode else None
@@ -206,7 +209,8 @@ def _scatter(drawn: Any, axes: Any, trace: Mapping[str, Any]) -> None:
         colour = trace.get("marker", {}).get("color", INK)
         axes.errorbar(xs, ys, fmt="none", ecolor=colour, elinewidth=1.2, capsize=2, **spread)
     if "markers" in mode:
-        _markers(drawn, axes, xs, ys, trace["marker"], opacity)
+        line = trace.get("line", {}).get("color", INK)
+        _markers(drawn, axes, xs, ys, {"color": line, **trace.get("marker", {})}, opacity)
     if "text" in mode:
         _texts(axes, trace, xs, ys)
 
