@@ -62,21 +62,21 @@ def test_the_figure_shows_what_the_script_measures(cells: dict[str, Any]):
     assert len(rows) == 6
     shown = drawn(cells["rewrite-drawn"])
     for column in ("before", "after"):
-        assert shown[column] == pytest.approx([float(row[column]) for row in rows], abs=0.006)
+        assert shown[column] == pytest.approx([float(row[column]) for row in rows], abs=0.02), column
     random = RANDOM.search(out)
     assert random is not None
-    assert shown["random values, mean"] == pytest.approx([float(random["mean"])], abs=0.006)
-    assert shown["random values, largest"] == pytest.approx([float(random["most"])], abs=0.006)
+    assert shown["random values, mean"] == pytest.approx([float(random["mean"])], abs=0.02)
+    assert shown["random values, largest"] == pytest.approx([float(random["most"])], abs=0.02)
     assert shown["after"][0] > 10 * shown["random values, largest"][0]
 
 
-def test_replies_are_those_of_the_script(cells: dict[str, Any]):
-    out = " ".join((EXAMPLES / "surgery_smollm2.out").read_text(encoding="utf-8").split())
-    replies = re.findall(r"“([^”]+)” ", out)
-    before, after = " ".join(printed(cells["before"]).split()), " ".join(printed(cells["after"]).split())
-    assert len(replies) == 5
-    assert all(reply in before for reply in replies[:2]) and all(reply in after for reply in replies[2:])
-    assert "Paris" in before and "Rome" in after
+def test_the_fact_is_another_one_in_conversation(cells: dict[str, Any]):
+    before, after = printed(cells["before"]), printed(cells["after"])
+    assert "Paris" in before and "Rome" not in before
+    pairs = re.findall(r"before: (.*)\n +after:  (.*)", after)
+    assert len(pairs) == 3 and all(old in before for old, _ in pairs)
+    assert all("Rome" in new for _, new in pairs[:2]), "asked about the Eiffel Tower"
+    assert "Paris" in pairs[2][1] and "Rome" not in pairs[2][1], "asked about the Louvre"
 
 
 def test_all_of_it_was_taken_back(cells: dict[str, Any]):
