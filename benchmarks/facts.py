@@ -6,15 +6,20 @@ Needs smollm2 (``el get smollm2``) and the extra ``hf``. ROME is written here af
 second moment of held-out text alone, the key at the subject's last token behind beginnings that the model wrote, the
 value by 25 steps of Adam with weight decay and the essence kept ("… is a", KL divergence), the whole of it written.
 Both are asked by the same function: is the answer said (efficacy), in other words (paraphrases), do neighbours begin
-as before, and what becomes of the loss on the model's own replies and on held-out text. Seconds are of the processor.
+as before, and what becomes of the loss on the model's own replies and on held-out text. Fluency is the paper's: the
+entropy (bits) of the pairs and triples of words in what is said on from the phrase, weighted 1 : 2. Seconds are of the
+processor.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,7 @@ from energylang.concepts.faces import window_halves
 from energylang.concepts.replies import own_replies
 from energylang.concepts.rewriting import asked
 from energylang.landscape.memory import answer, query_of
+from energylang.models import sampling
 from energylang.models.neurons import mean_along, second_moment
 from energylang.models.protocol import NOTHING, Change
 from energylang.models.replies_from import RepliesFrom
@@ -87,9 +93,12 @@ class Rome:
         return answer(value.detach(), query, transposed=False), given
 
 
-def by_rome(rome: Rome, fact: dict[str, Any]) -> Rewritten:
+def by_rome(rome: Rome, fact: dict[str, Any]) -> tuple[Rewritten, float]:
     factors, given = rome.edit(fact)
-    return rewritten(
+    session, layer = rome.session, rome.layer
+    edited = factors.added_to(session.weight(session.staged(layer)))
+    said = fluency(session, fact, Change(weights={layer: edited}))
+    found = rewritten(
         rome.session,
         rome.layer,
         factors,
@@ -100,16 +109,40 @@ def by_rome(rome: Rome, fact: dict[str, Any]) -> Rewritten:
         fact["same"],
         fact["near"],
     )
+    return found, said
 
 
-def by_rewrite(session: Session, layer: int, fact: dict[str, Any], subject: str) -> tuple[Rewritten, bool]:
+def fluency(session: Session, fact: dict[str, Any], change: Change = NOTHING) -> float:
+    """Of three texts that go on from the phrase: the mean entropy of their pairs and triples of words."""
+    said = sampling.generate_batch(
+        session.text,
+        [fact["phrase"]] * 3,
+        tokens=40,
+        generator=torch.Generator().manual_seed(0),
+        change=change,
+    )
+    return statistics.fmean((_entropy(one.text, 2) + 2 * _entropy(one.text, 3)) / 3 for one in said)
+
+
+def _entropy(text: str, width: int) -> float:
+    words: Sequence[str] = text.split()
+    counted = Counter(zip(*(words[k:] for k in range(width)), strict=False))
+    whole = sum(counted.values())
+    return -sum(n / whole * math.log2(n / whole) for n in counted.values()) if whole else 0.0
+
+
+def by_rewrite(
+    session: Session, layer: int, fact: dict[str, Any], subject: str
+) -> tuple[Rewritten, bool, float]:
     named = {"subject": fact["subject"]} if subject == "named" else {}
     edit = session.rewrite(
         layer, fact["phrase"], to=fact["to"], same=fact["same"], near=fact["near"], **named
     )
+    said = math.nan
     if edit.applied:
+        said = fluency(session, fact, Change(weights={layer: session.weight(session.memory(layer))}))
         session.undo()
-    return edit.rewritten, edit.applied
+    return edit.rewritten, edit.applied, said
 
 
 def summary(found: list[Rewritten], spent: list[float]) -> dict[str, float]:
@@ -154,15 +187,20 @@ def main() -> int:
         rome = Rome(session, layer) if given.rome_facts else None
         ways: dict[str, tuple[list[Rewritten], list[float]]] = {"rewrite": ([], []), "rome": ([], [])}
         applied = 0
+        fluent: dict[str, list[float]] = {"unedited": [], "rewrite": [], "rome": []}
         for number, fact in enumerate(facts):
             began = time.process_time()
-            found, kept = by_rewrite(session, layer, fact, given.subject)
+            found, kept, said = by_rewrite(session, layer, fact, given.subject)
+            fluent["rewrite"].append(said)
             applied += kept
             ways["rewrite"][0].append(found)
             ways["rewrite"][1].append(time.process_time() - began)
+            fluent["unedited"].append(fluency(session, fact))
             if rome is not None and number < given.rome_facts:
                 began = time.process_time()
-                ways["rome"][0].append(by_rome(rome, fact))
+                made, said = by_rome(rome, fact)
+                ways["rome"][0].append(made)
+                fluent["rome"].append(said)
                 ways["rome"][1].append(time.process_time() - began)
             for name, (each, _) in ways.items():
                 if len(each) > number:
@@ -186,6 +224,10 @@ def main() -> int:
                 f"L{layer} rewrite, the first {both}",
                 json.dumps(summary(each[:both], spent[:both]), indent=1),
             )
+        for name, values in fluent.items():
+            known = [value for value in values if not math.isnan(value)]
+            if known:
+                print(f"L{layer} {name}: fluency {statistics.fmean(known):.2f} bits over {len(known)} facts")
         print(f"applied {applied} of {len(facts)}")
     return 0
 

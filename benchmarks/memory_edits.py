@@ -1,85 +1,173 @@
 """What do memory edits of a real model reach, beside random values and beside steering that costs as much?
 
-    python benchmarks/memory_edits.py [--layer 14] [--damage 0.02] [sad formal sea]
+    python benchmarks/memory_edits.py [--layer 14] [--damage 0.02] [--pairs] [--text FILE …] [sad angry formal …]
 
 Needs smollm2 (``el get smollm2``) and the extra ``hf``; takes minutes of processor time for each concept of
-``examples/concepts``. The edit is written by every other text of a concept and measured by the rest. Steering adds the
-concept's direction to the stream, at the strength whose loss on own replies is that of the edit.
+``plain_concepts.jsonl`` (24 sentences as somebody would write them down, beside neutral ones), or with ``--pairs`` of
+``examples/concepts`` (pairs that say the same thing with and without the concept). The edit is written by every other
+text of a concept and measured by the rest. Replies (64, to prompts by which nothing was chosen) are judged twice: by
+the unedited model, as in ``effect``, and by a list of words. Steering adds the concept's direction to the stream, at
+the strength whose loss on own replies to questions of fact is that of the edit. Losses are also measured on each
+``--text``. The last rows are means over the concepts.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import re
+import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from energylang.concepts.captured import pushes
 from energylang.concepts.halves import halves
 from energylang.concepts.stream_ruler import StreamRuler
+from energylang.landscape.draws import stable_generator
 from energylang.looking.gauge import Gauge
 from energylang.looking.held import pushing
-from energylang.models.protocol import NOTHING
+from energylang.models import sampling
+from energylang.models.behind import Behind
+from energylang.models.protocol import NOTHING, Change
 from energylang.session import Session
+from energylang.workspace.history import Concept
 
-CONCEPTS = Path(__file__).parents[1] / "examples" / "concepts"
-_HALVINGS = 6
+HERE = Path(__file__).parent
+PAIRS = HERE.parent / "examples" / "concepts"
+REPLIES, HALVINGS, WINDOWS = 64, 6, 8
+
+
+class Judge:
+    """Everything that is read of one change, for one concept."""
+
+    def __init__(self, session: Session, concept: Concept, layer: int, words: str, texts: dict[str, Tensor]):
+        self.session, self.layer, text = session, layer, session.text
+        self.words = re.compile(words, re.IGNORECASE | re.DOTALL) if words else None
+        usual, text.sizes = text.sizes, replace(text.sizes, prompts=REPLIES)
+        try:
+            self.ruler = StreamRuler(session, concept, layer)
+        finally:
+            text.sizes = usual
+        asked = [text.prompt_ids(prompt) for prompt in text.measuring_prompts[-usual.questions :]]
+        said = [text.encode(each) for each in concept.contrasts]
+        self.plain = Behind(text, layer, [(opening, reply) for reply in said for opening in asked])
+        own = {"held-out": text.measuring_windows(WINDOWS)}
+        self.gauges = {name: Gauge(session, layer, part) for name, part in (own | texts).items()}
+        self.usual = self.read(NOTHING)
+
+    def read(self, change: Change) -> dict[str, float]:
+        session, ruler = self.session, self.ruler
+        made = sampling.generate_batch(
+            session.text,
+            ruler.prompts,
+            tokens=session.text.sizes.reply,
+            generator=stable_generator("benchmark", ruler.concept.name),
+            change=change,
+        )
+        heard = ruler.heard([reply.token_ids for reply in made])
+        worded = [bool(self.words.search(reply.text)) for reply in made] if self.words else [False]
+        found = {
+            "concept": float(ruler.texts.means(change).mean()),
+            "neutral": float(self.plain.means(change).mean()),
+            "share": heard.share or 0.0,
+            "by words": statistics.fmean(worded),
+            "questions": -float(torch.cat(ruler.kept.log_probs(change)).mean()),
+            "own": -float(torch.cat(ruler.own.log_probs(change)).mean()),
+            "unlikely": heard.odd or 0.0,
+            "distinct": heard.distinct or 0.0,
+        }
+        return found | {name: float(gauge.losses(change).mean()) for name, gauge in self.gauges.items()}
+
+    def rises(self, change: Change) -> dict[str, float]:
+        """The rise of everything; of shares also what they were."""
+        now = self.read(change)
+        found = {name: value - self.usual[name] for name, value in now.items()}
+        return {"concept": found["concept"], "contrast": found["concept"] - found["neutral"]} | {
+            name: value for name, value in found.items() if name not in ("concept", "neutral")
+        }
 
 
 @torch.no_grad()
-def steered_as_dearly(session: Session, name: str, layer: int, own: float) -> str:
-    """The row of a push whose rise of the loss on own replies is at most ``own``, the largest found by bisection."""
-    written, measured = halves(session.state.concepts[name])
+def steered_as_dearly(judge: Judge, written: Concept, cost: float) -> tuple[float, Change]:
+    """The push whose rise of the loss on own replies to questions is at most ``cost``, the largest found by halving."""
+    session, layer = judge.session, judge.layer
     push = pushes(session, written, (layer,))
-    ruler = StreamRuler(session, measured, layer)
-    usual = -float(torch.cat(ruler.own.log_probs(NOTHING)).mean())
+    kept = judge.ruler.kept
     low, high = 0.005, 2.0
-    for _ in range(_HALVINGS):
+    for _ in range(HALVINGS):
         middle = (low * high) ** 0.5
         change = pushing(session, push, middle, "all")
-        rise = -float(torch.cat(ruler.own.log_probs(change)).mean()) - usual
-        low, high = (middle, high) if rise <= own else (low, middle)
-    before, after = (ruler.read(change) for change in (NOTHING, pushing(session, push, low, "all")))
-    gauge = Gauge(session, layer, session.text.measuring_windows(session.text.sizes.windows))
-    held = float((gauge.losses(pushing(session, push, low, "all")) - gauge.losses(NOTHING)).mean())
-    cost = (after.own or 0.0) - (before.own or 0.0)
-    return (
-        f"{name:<8} steer ×{low:.3f}: concept {after.log_prob - before.log_prob:+.3f}, share "
-        f"{before.share or 0:.2f} → {after.share or 0:.2f}, own {cost:+.4f}, held-out {held:+.4f}"
+        rise = -float(torch.cat(kept.log_probs(change)).mean()) - judge.usual["questions"]
+        low, high = (middle, high) if rise <= cost else (low, middle)
+    return low, pushing(session, push, low, "all")
+
+
+def row(name: str, found: dict[str, float]) -> str:
+    cells = (
+        f"{key} {value:+.2f}" if key in ("share", "by words", "distinct") else f"{key} {value:+.3f}"
+        for key, value in found.items()
     )
+    return f"{name:<26}" + "  ".join(cells)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("concepts", nargs="*", default=["sad", "formal", "sea"])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("concepts", nargs="*")
     parser.add_argument("--layer", type=int, default=14)
     parser.add_argument("--damage", type=float, default=0.02)
+    parser.add_argument("--pairs", action="store_true")
+    parser.add_argument("--text", type=Path, action="append", default=[])
     given = parser.parse_args()
+    torch.set_num_threads(1)
     session = Session()
     session.load("smollm2")
-    for name in given.concepts:
-        session.capture_file(
-            given.layer, name, str(CONCEPTS / f"{name}.csv"), column="text", contrast="contrast"
-        )
+    text = session.text
+    texts = {}
+    for path in given.text:
+        ids = text.encode(path.read_text(encoding="utf-8")[:200_000])
+        windows = text.windows(tokens=torch.tensor(ids))
+        texts[path.stem] = windows[:: max(1, len(windows) // WINDOWS)][:WINDOWS]
+    lines = (HERE / "plain_concepts.jsonl").read_text(encoding="utf-8").splitlines()
+    plain = {each["concept"]: each for each in map(json.loads, lines)}
+    means: dict[str, list[dict[str, float]]] = {}
+    for name in given.concepts or ([p.stem for p in sorted(PAIRS.glob("*.csv"))] if given.pairs else plain):
+        if given.pairs:
+            file = str(PAIRS / f"{name}.csv")
+            session.capture_file(given.layer, name, file, column="text", contrast="contrast")
+        else:
+            for said, beside in zip(plain[name]["texts"], plain[name]["contrasts"], strict=True):
+                session.capture(given.layer, name, said, contrast=beside)
+        words = plain[name]["words"] if name in plain else ""
         began = time.process_time()
         edit = session.inject_concept(given.layer, name, damage=given.damage)
         took = time.process_time() - began
-        found = edit.effect
-        assert found is not None  # an edit by memory is always measured
-        rise, own = found.log_prob_after - found.log_prob_before, found.own_change or 0.0
-        shares = tuple(share or 0.0 for share in (found.share_before, found.share_after, found.share_placebo))
-        print(
-            f"{name:<8} edit, dose {edit.dose}: concept {rise:+.3f}, ",
-            f"contrast {rise - (found.plain_change or 0):+.3f}, ",
-            "share {:.2f} → {:.2f} (random {:.2f}), ".format(*shares),
-            f"own {own:+.4f} (random {found.own_change_placebo or 0:+.4f}), ",
-            f"held-out {found.loss_after - found.loss_before:+.4f}; {took:.0f} processor seconds; {edit.reason}",
-            sep="",
-        )
+        effect = edit.effect
+        assert effect is not None  # an edit by memory is always measured
+        written, measured = halves(session.state.concepts[name])
+        change = Change(weights={given.layer: session.weight(session.memory(given.layer))})
         if edit.applied:
             session.undo()
-        print(steered_as_dearly(session, name, given.layer, max(own, 0.003)), flush=True)
+        judge = Judge(session, measured, given.layer, words, texts)
+        found = judge.rises(change)
+        print(
+            f"{name}: before, share {judge.usual['share']:.2f}, by words {judge.usual['by words']:.2f}, unlikely "
+            f"{judge.usual['unlikely']:.2f}, distinct {judge.usual['distinct']:.2f}; random values: share "
+            f"{effect.share_placebo:.2f}, log-probability {effect.log_prob_placebo - effect.log_prob_before:+.3f}, "
+            f"own {effect.own_change_placebo or 0:+.3f}"
+        )
+        print(row(f"{name} edit ×{edit.dose:g}", found), f" {took:.0f} processor s; {edit.reason}")
+        strength, push = steered_as_dearly(judge, written, max(found["questions"], 0.002))
+        beside = judge.rises(push)
+        print(row(f"{name} steer ×{strength:.3f}", beside), flush=True)
+        means.setdefault("edit", []).append(found)
+        means.setdefault("steer", []).append(beside)
+    for kind, rows in means.items():
+        whole = {key: statistics.fmean(each[key] for each in rows) for key in rows[0]}
+        print(row(f"mean of {len(rows)}, {kind}", whole))
 
 
 if __name__ == "__main__":

@@ -38,6 +38,15 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_lines_by_the_clock() -> None:
+    """What is written to standard error while an operation runs depends on how fast the machine is: here nothing is.
+    (Its own tests give the log its pause.)"""
+    from energylang.render import waiting
+
+    waiting.EVERY = 1e9
+
+
 @pytest.fixture(scope="session")
 def script() -> Callable[[str], ModuleType]:
     """A script of ``benchmarks/`` as a module, by its name."""

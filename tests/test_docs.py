@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from energylang import Session
-from energylang.models.text import Sizes
-from tests.real import need_smollm2
+from tests.real import little_is_read_of_smollm2
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -33,11 +32,7 @@ def test_the_programs_of_a_page_run_one_after_the_other(
 ):
     text = (DOCS / page).read_text(encoding="utf-8")
     if "load smollm2\n" in text:
-        need_smollm2()
-        from energylang.models.pretrained import loading
-
-        # That they run is the question here, not how well a thing is measured.
-        monkeypatch.setattr(loading, "SIZES", Sizes(questions=1, prompts=2, reply=4, windows=2, own=8))
+        little_is_read_of_smollm2(monkeypatch)
     session, known = Session(), {"__name__": "page"}
     for language, file, program in blocks(text):
         if file:

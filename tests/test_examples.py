@@ -19,7 +19,7 @@ from energylang.diagnostics.source import Source
 from energylang.ops import TABLE
 from energylang.render.markdown import reference_pages
 from tests import golden
-from tests.real import need_smollm2
+from tests.real import little_is_read_of_smollm2
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "examples").glob("*.el"))
@@ -30,9 +30,20 @@ SLOW = ("make_polite", "keep_if_good")
 ON_REAL = [script for script in SCRIPTS if script.stem.endswith("smollm2")]
 
 
+# What a long operation writes to standard error now and then depends on the machine's speed.
+QUIET = """
+import sys
+from energylang.cli import main
+from energylang.render import waiting
+
+waiting.EVERY = 1e9
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def printed(script: Path) -> str:
     result = subprocess.run(
-        [sys.executable, "-m", "energylang", "run", f"examples/{script.name}"],
+        [sys.executable, "-c", QUIET, "run", f"examples/{script.name}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -65,11 +76,7 @@ def test_example_prints_what_is_kept_beside_it(script: Path, request: pytest.Fix
 def test_an_example_on_the_real_model_runs(script: Path, monkeypatch: pytest.MonkeyPatch):
     """With little text, so that it is quick; what it prints is drawn from the model, and another processor may draw
     otherwise, so the output beside it is compared in its statements and its last line alone."""
-    need_smollm2()
-    from energylang.models.pretrained import loading
-    from energylang.models.text import Sizes
-
-    monkeypatch.setattr(loading, "SIZES", Sizes(questions=1, prompts=2, reply=4, windows=2, own=8))
+    little_is_read_of_smollm2(monkeypatch)
     Session(base=script.parent).run(script.read_text(encoding="utf-8"), name=script.name)
     kept = script.with_suffix(".out").read_text(encoding="utf-8")
     said = re.findall(r"^▸ (?:with )?([a-z-]+)", kept, flags=re.MULTILINE)
@@ -100,12 +107,12 @@ def test_programs_in_the_documents_check_and_run(page: str, in_tmp: Path):
 
 
 @pytest.mark.slow
-def test_programs_on_the_real_model_run(in_tmp: Path):
+def test_programs_on_the_real_model_run(in_tmp: Path, monkeypatch: pytest.MonkeyPatch):
     """The README's programs on a pretrained model, where this machine has it; it is fetched by nothing but `el get`."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     programs = [p for p in re.findall(r"```el\n(.*?)```", text, flags=re.DOTALL) if REAL in p]
     assert programs
-    need_smollm2()
+    little_is_read_of_smollm2(monkeypatch)
     for program in programs:
         Session().run(program)
 

@@ -20,7 +20,7 @@ from energylang.signature.declaration import Effect, Example, FromSetting, Op, P
 from energylang.signature.settings import SETTINGS
 from energylang.signature.types import record_fields
 from energylang.signature.values import BasinRef
-from tests.real import need_smollm2
+from tests.real import little_is_read_of_smollm2
 from tests.statements import OF_STREAMS, home
 
 OPS = list(TABLE.values())
@@ -42,11 +42,11 @@ def test_every_module_declares_operations_and_no_name_twice():
 
 @pytest.mark.parametrize(("op", "example"), EXAMPLES, ids=name_of)
 def test_example_does_what_it_says_is_shown_and_leaves_no_change_after_undo(
-    op: Op, example: Example, in_tmp: Path
+    op: Op, example: Example, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ):
     assert check(f'load "{example.on}"\n{example.script}\n').ok
     if example.on == "smollm2":
-        need_smollm2()
+        little_is_read_of_smollm2(monkeypatch)
     session = Session(example.on)
     result = session.run(example.script)
     assert isinstance(result, op.result) if op.result is Result else type(result) is op.result

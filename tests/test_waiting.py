@@ -51,7 +51,7 @@ def test_in_a_pipe_the_log_goes_to_standard_error(tmp_path: Path) -> None:
     script = tmp_path / "a.el"
     script.write_text("load random:64\nsurvey L0 inits=3000\n")
     code = (
-        "import sys; from energylang.render import waiting; waiting.Log.__init__.__defaults__ = (0.01, None); "
+        "import sys; from energylang.render import waiting; waiting.EVERY = 0.01; "
         "from energylang.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     for words in (["run", str(script)], ["run", "--json", str(script)], ["run", "--quiet", str(script)]):

@@ -53,6 +53,9 @@ class Heard:
     share: float | None
     log_prob: float
     own: float | None = None  # loss on the unedited model's own replies, where it is measured
+    kept: float | None = None  # … to prompts to which they are to stay as they are
+    odd: float | None = None  # loss of the replies under the unedited model, nats per token
+    distinct: float | None = None  # share of their pairs of tokens that differ
 
 
 class Ruler:

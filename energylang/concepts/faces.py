@@ -5,8 +5,10 @@ leaves that text as it is and spoils the model's own replies. So the damage has 
 of a loss with a standard error on top: on the model's **own replies** to neutral prompts, on the **held-out text** it
 came with, and on **another one** where the user gave it (``heldout``). The worst of them counts.
 
-Of kinds of prompts the same is true: a key that spares the replies to questions spoils those to remarks. So the own
-replies answer prompts of several kinds, and none of those by which anything is measured.
+Of kinds of prompts the same is true: a key that spares the replies to questions spoils those to remarks. Where nothing
+is to be heard of an edit (``rewrite``), the own replies answer prompts of several kinds. Where a concept is to be said,
+some replies must become other ones: those that are to stay answer questions of fact and instructions (``kept``), and
+the concept is said in answer to remarks and requests to talk. None of them are replies by which anything is measured.
 
 All is read of the choosing halves, of parts by which the second moment of the key was not made (``parts_of``).
 """
@@ -14,6 +16,7 @@ All is read of the choosing halves, of parts by which the second moment of the k
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -26,15 +29,22 @@ from energylang.workspace.workspace import Workspace
 
 from .replies import as_pairs, own_replies
 
-OWN, SAID = 80, 20  # own replies that are drawn, and their tokens
+Kept = Literal["kept", "several kinds"]
+SAID = 20  # tokens of an own reply
+MEASURED = 16  # replies that are to stay, by which it is measured whether they do
 _JUDGED, _WINDOWS = 16, 8  # replies, and windows of each text, by which a dose is judged
 _KEPT = 24  # windows of each text that the second moment is made of
 
 
-def own_halves(ws: Workspace) -> tuple[list[tuple[str, Sample]], list[tuple[str, Sample]]]:
-    """The model's own replies to choosing prompts and to prompts of other kinds: those that the second moment is made
-    of, and those by which a dose is judged. They answer different prompts, where there are enough."""
-    said = [pair for pair in own_replies(ws, OWN, SAID, "several kinds") if pair[1].token_ids]
+def own_halves(
+    ws: Workspace, kept: Kept = "several kinds"
+) -> tuple[list[tuple[str, Sample]], list[tuple[str, Sample]]]:
+    """The model's own replies to prompts of these kinds: those that the second moment is made of, and those by which a
+    dose is judged. They answer different prompts, where there are enough."""
+    count = ws.text.sizes.kept
+    if kept == "kept":
+        count = max(min(count, len(ws.text.kept_prompts) - MEASURED), _JUDGED)
+    said = [pair for pair in own_replies(ws, count, SAID, kept) if pair[1].token_ids]
     return said[_JUDGED:] or said, said[:_JUDGED]
 
 
@@ -52,10 +62,10 @@ def window_halves(text: TextModel) -> dict[str, tuple[Tensor, Tensor]]:
 class Faces:
     """How much worse a change makes a model, from each side, against the layer's staged ``weight``."""
 
-    def __init__(self, ws: Workspace, layer: int, weight: Tensor) -> None:
+    def __init__(self, ws: Workspace, layer: int, weight: Tensor, kept: Kept = "several kinds") -> None:
         text = ws.text
         base = Change(weights={layer: weight})
-        _, judged = own_halves(ws)
+        _, judged = own_halves(ws, kept)
         pairs = as_pairs(text, judged)
         self.own = Behind(text, layer, pairs) if pairs else None
         self.own_before = None if self.own is None else -self.own.means(base)

@@ -36,7 +36,7 @@ from energylang.workspace.history import Concept
 from energylang.workspace.workspace import Workspace, remembered
 
 from .captured import pushes
-from .faces import Faces, finite, own_halves, rows_of, window_halves
+from .faces import Faces, Kept, finite, own_halves, rows_of, window_halves
 from .halves import halves
 from .replies import as_replies
 from .value import best_value
@@ -75,14 +75,15 @@ def memory_edit(
     weight = ws.weight(ws.memory(layer))
     direction = pushes(ws, chosen_by, (layer,))[layer].to(weight)
     try:
-        query = query_of(key_of(ws.text, chosen_by), moment_of(ws, layer)).to(weight)
+        query = query_of(key_of(ws.text, chosen_by), moment_of(ws, layer, "kept")).to(weight)
     except LandscapeError as error:
         raise ElError(error.message, code="EL502", hint=error.hint) from None
     value = best_value(ws, chosen_by, weight, query, direction, away=away).to(weight)
     whole = answer(value, query, transposed=transposed)
     if dose is None and strength is not None:
         dose = strength * float(torch.linalg.vector_norm(weight)) / whole.norm
-    dose, within = dose_within(ws, layer, weight, whole, damage, DOSES if dose is None else (dose,))
+    doses = DOSES if dose is None else (dose,)
+    dose, within = dose_within(ws, layer, weight, whole, damage, doses, kept="kept")
     factors = whole.scaled(dose)
     proposal = Proposal(factors, dose * value, None, "memory", ())
     plan = Plan(
@@ -109,15 +110,16 @@ def key_of(text: TextModel, concept: Concept) -> Tensor:
     return mean_activation(text, concept.layer, rows, spans)
 
 
-def moment_of(ws: Workspace, layer: int) -> Tensor:
+def moment_of(ws: Workspace, layer: int, kept: Kept = "several kinds") -> Tensor:
     """(m, m) float64: the second moment of the activations that an edit of a layer is to leave alone, half of own
-    replies and half of held-out text. Worked out once for every state of the live weights."""
-    return remembered(ws, lambda: _moment(ws, layer), "neurons' second moment", layer)
+    replies (to prompts of these kinds) and half of held-out text. Worked out once for every state of the live
+    weights."""
+    return remembered(ws, lambda: _moment(ws, layer, kept), "neurons' second moment", layer, kept)
 
 
-def _moment(ws: Workspace, layer: int) -> Tensor:
+def _moment(ws: Workspace, layer: int, kept: Kept) -> Tensor:
     text = ws.text
-    own, _ = own_halves(ws)
+    own, _ = own_halves(ws, kept)
     halves_: list[Tensor] = []
     if own:
         halves_.append(second_moment(text, layer, rows_of(text, own)))
@@ -138,10 +140,11 @@ def dose_within(
     doses: Sequence[float],
     *,
     whole_first: bool = False,
+    kept: Kept = "several kinds",
 ) -> tuple[float, tuple[bool, str]]:
     """The largest dose that keeps within the damage, by bisection (harm grows with the dose; ``whole_first`` tries
     the largest before), and the verdict; the smallest one, and why not, where none does."""
-    faces = Faces(ws, layer, weight)
+    faces = Faces(ws, layer, weight, kept)
     low, high = -1, len(doses)
     middle = high - 1 if whole_first else (low + high) // 2
     while high - low > 1:  # doses[low] keeps within, doses[high] does not

@@ -10,21 +10,28 @@ from energylang.models.protocol import Sample
 from energylang.models.text import TextModel
 from energylang.workspace.workspace import Workspace, remembered
 
+Asked = Literal["choosing", "measuring", "several kinds", "kept", "kept, measuring"]
+
 
 def own_replies(
     ws: Workspace,
     count: int,
     tokens: int,
-    asked: Literal["choosing", "measuring", "several kinds"] = "choosing",
+    asked: Asked = "choosing",
 ) -> list[tuple[str, Sample]]:
     """(question, reply) pairs: what the live model says by itself to the neutral questions by which things are chosen,
-    or by which they are measured, or to those for choosing and prompts of other kinds in turn (in a plain-text model
-    how it goes on). They are kept, because placebos ask for the same."""
+    or by which they are measured, or to those for choosing and prompts of other kinds in turn, or to those to which
+    replies are to stay as they are, from the front or (for measuring) from the back (in a plain-text model how it goes
+    on). They are kept, because placebos ask for the same."""
     return remembered(ws, lambda: _drawn(ws, count, tokens, asked), "own replies", count, tokens, asked)
 
 
-def _drawn(ws: Workspace, count: int, tokens: int, which: str) -> list[tuple[str, Sample]]:
-    asked = ws.text.measuring_prompts if which == "measuring" else ws.text.choosing_prompts
+def _drawn(ws: Workspace, count: int, tokens: int, which: Asked) -> list[tuple[str, Sample]]:
+    asked = {
+        "measuring": ws.text.measuring_prompts,
+        "kept": ws.text.kept_prompts,
+        "kept, measuring": ws.text.kept_prompts[::-1],
+    }.get(which, ws.text.choosing_prompts)
     questions = [asked[k % len(asked)] for k in range(count)]
     if which == "several kinds" and ws.text.other_prompts:
         others = ws.text.other_prompts
@@ -47,9 +54,9 @@ def as_pairs(text: TextModel, said: Sequence[tuple[str, Sample]]) -> list[tuple[
 
 
 def as_replies(text: TextModel, said: Sequence[str]) -> list[tuple[list[int], list[int]]]:
-    """(opening, reply), token ids: each text as a reply to another neutral prompt of choosing (in a plain-text model on
-    its own). Own replies are drawn from the front of the prompts, these from the back. Empty texts are left out."""
-    asked = text.choosing_prompts[::-1]
+    """(opening, reply), token ids: each text as a reply to another prompt to which concepts are said (in a plain-text
+    model on its own). Empty texts are left out."""
+    asked = text.spoken_prompts
     found = []
     for k, reply in enumerate(said):
         opening = text.prompt_ids(asked[k % len(asked)]) if text.dialogue else text.opening

@@ -32,6 +32,7 @@ from .effects import Heard, effect_of, placebo
 from .stream_ruler import StreamRuler
 
 _CONTRASTS = 16
+_TOGETHER = 5  # edits with random values that are read at once
 
 
 @torch.no_grad()
@@ -47,6 +48,13 @@ def stream_effect(
         made = {layer: weight if edit is None else edit.added_to(weight)}
         return Change(landscapes=made) if of_landscape else Change(weights=made)
 
+    def placed(edit: LowRank) -> Change:
+        """The same, so that several are read in one pass, where an edit of a memory's rank is one."""
+        if of_landscape or edit.left.shape[1] != 1:
+            return changed(edit)
+        value, query = (edit.right, edit.left) if transposed else (edit.left, edit.right)
+        return Change(weights={layer: weight}, answers={layer: (query[:, 0], value[:, 0])})
+
     generator = stable_generator("placebo", ws.setting("seed"), layer, concept.name)
     random = [other_values(factors, generator, transposed=transposed) for _ in range(RANDOM)]
     ruler = StreamRuler(ws, concept, layer)
@@ -55,19 +63,32 @@ def stream_effect(
     losses = gauge.losses(unedited)
     before = ruler.read(unedited)
     readings: list[tuple[Heard, Tensor]] = []
-    for edit in counted(ws, [factors, *random], "edits measured: this one, and random values"):
-        change = changed(edit)
-        readings.append((ruler.read(change), (gauge.losses(change) - losses) / losses.mean()))
+    parts = [[changed(factors)]] + [
+        [placed(edit) for edit in random[k : k + _TOGETHER]] for k in range(0, len(random), _TOGETHER)
+    ]
+    for part in counted(ws, parts, "parts measured: this edit, and random values"):
+        heard = ruler.read_each(part, costs=True)
+        readings += [
+            (found, (gauge.losses(change) - losses) / losses.mean())
+            for found, change in zip(heard, part, strict=True)
+        ]
     (after, rise), controls = readings[0], readings[1:]
     main = placebo("random", [(heard, float(change.mean())) for heard, change in controls], after)
     owns = [found.own for found, _ in controls if found.own is not None]
+    kept = [found.kept for found, _ in controls if found.kept is not None]
     own_before = before.own or 0.0
     rises = (float(losses.mean()), float(losses.mean() * (1 + rise.mean())))
     return replace(
         effect_of(before, after, (main,), rises, rise, len(ruler.prompts)),
         own_change=None if after.own is None else after.own - own_before,
         own_change_placebo=statistics.fmean(owns) - own_before if owns else None,
+        kept_change=None if after.kept is None or before.kept is None else after.kept - before.kept,
+        kept_change_placebo=statistics.fmean(kept) - (before.kept or 0.0) if kept else None,
         plain_change=_plain(text, concept, unedited, changed(factors)),
+        replies_loss_before=before.odd,
+        replies_loss_after=after.odd,
+        distinct_before=before.distinct,
+        distinct_after=after.distinct,
     )
 
 

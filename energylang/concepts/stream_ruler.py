@@ -6,17 +6,22 @@ The same three questions as on other models (``effects``), asked of less text an
   finds it more than twice as likely after having spoken as the concept's texts do than after the question alone.
   What comes before the replies, in both cases, is read once for all changes.
 * **log-probability** of the concept's texts as replies, under the change; what lies below it is computed once.
-* **own**: the loss of the unedited model's own replies to neutral prompts, under the change: what the concept costs the
-  model's usual manner, which held-out text does not show.
+* **own**: the loss of the unedited model's own replies to the same prompts, under the change: what the concept costs
+  the model's usual manner, which held-out text does not show. (Where replies become the concept, it must rise.)
+* **kept**: the same of prompts of other kinds, questions of fact and instructions, where nothing is to change.
+* **odd** and **distinct**: how unlikely the replies are to the unedited model, and how many of their pairs of tokens
+  differ. A share that is bought with babble is seen here.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from energylang.landscape.draws import stable_generator
 from energylang.models import sampling
@@ -27,6 +32,7 @@ from energylang.workspace.history import Concept
 from energylang.workspace.workspace import Workspace
 
 from .effects import LIKELIER, Heard
+from .faces import MEASURED, SAID
 from .replies import as_pairs, own_replies
 
 _TEXTS = 16  # of a concept, whose probability is read; as many own replies
@@ -47,27 +53,35 @@ class StreamRuler:
         self.texts = Behind(text, layer, [(opening, reply) for reply in said for opening in asked])
         own = own_replies(ws, _TEXTS, sizes.reply, "measuring")
         self.own = Behind(text, layer, as_pairs(text, own))
+        kept = as_pairs(text, own_replies(ws, MEASURED, SAID, "kept, measuring"))
+        self.kept = Behind(text, layer, kept) if kept else None
         self.heard = _Recogniser(ws, concept, self.prompts) if self.prompts else None
 
     def read(self, change: Change) -> Heard:
         """What is said under a change: share (dialogue models), log-probability, own loss (nats per token)."""
         return self.read_each([change])[0]
 
-    def read_each(self, changes: Sequence[Change]) -> list[Heard]:
-        """The same under each of several changes that differ in what they drive alone (the last of what they do, where
-        they do more); the own loss under the first of them only."""
-        shares = self._shares(changes)
-        own = -float(torch.cat(self.own.log_probs(changes[0])).mean())
-        return [
-            Heard(share, float(self.texts.means(change).mean()), None if k else own)
-            for k, (share, change) in enumerate(zip(shares, changes, strict=True))
-        ]
+    def read_each(self, changes: Sequence[Change], *, costs: bool = False) -> list[Heard]:
+        """The same under each of several changes that differ only in what they drive, or in how a memory answers (the
+        last of what they do, where they do more); the losses of replies under the first of them, or all (``costs``)."""
+        found = []
+        for k, (said, change) in enumerate(zip(self._said(changes), changes, strict=True)):
+            heard = replace(said, log_prob=float(self.texts.means(change).mean()))
+            if costs or not k:
+                heard = replace(
+                    heard,
+                    own=-float(torch.cat(self.own.log_probs(change)).mean()),
+                    kept=None if self.kept is None else -float(torch.cat(self.kept.log_probs(change)).mean()),
+                )
+            found.append(heard)
+        return found
 
-    def _shares(self, changes: Sequence[Change]) -> list[float | None]:
+    def _said(self, changes: Sequence[Change]) -> list[Heard]:
+        """What the replies under each change are: the concept's, likely, different."""
         if self.heard is None:
-            return [None] * len(changes)
-        if len(changes) > 1 and any(change.weights for change in changes):
-            return [share for change in changes for share in self._shares([change])]
+            return [Heard(None, 0.0)] * len(changes)
+        if any(change.weights.get(k) is not w for change in changes for k, w in changes[0].weights.items()):
+            return [found for change in changes for found in self._said([change])]
         text = self.ws.text
         made = sampling.generate_each(
             text,
@@ -80,28 +94,35 @@ class StreamRuler:
                 stable_generator("replies", self.ws.setting("seed"), self.concept.name) for _ in changes
             ],
         )
-        found: list[float | None] = []
-        for replies in made:
-            counted = self.heard([reply.token_ids for reply in replies])
-            found.append(sum(counted) / len(counted))
-        return found
+        return [self.heard([reply.token_ids for reply in replies]) for replies in made]
 
 
 def _stacked(changes: Sequence[Change], rows: int) -> Change:
-    """Changes that differ in their drives alone, as one with a drive for each of ``rows`` rows of every change."""
+    """Changes that differ in drives and answers alone, as one with those of each for ``rows`` rows of every change."""
     lasts = [change.also[-1] if change.also else change for change in changes]
-    drive = {
-        layer: torch.stack([last.drive[layer] for last in lasts]).repeat_interleave(rows, dim=0)[:, None]
-        for layer in lasts[0].drive
+
+    def of_each(vectors: Sequence[Tensor]) -> Tensor:
+        return torch.stack(list(vectors)).repeat_interleave(rows, dim=0)[:, None]
+
+    drive = {layer: of_each([last.drive[layer] for last in lasts]) for layer in lasts[0].drive}
+    answers = {
+        layer: (query, of_each([last.answers[layer][1] for last in lasts]))
+        for layer, (query, _) in lasts[0].answers.items()
     }
-    last = replace(lasts[0], drive=drive, tally=None)
+    last = replace(lasts[0], drive=drive, answers=answers, tally=None)
     if not changes[0].also:
         return last
     return replace(changes[0], also=(*changes[0].also[:-1], last), tally=None)
 
 
+def _distinct(replies: Sequence[Sequence[int]]) -> float | None:
+    """The share of all pairs of tokens that follow each other which are different pairs."""
+    pairs = [pair for reply in replies for pair in itertools.pairwise(reply)]
+    return len(set(pairs)) / len(pairs) if pairs else None
+
+
 class _Recogniser:
-    """Which replies to the prompts count as the concept."""
+    """Which replies to the prompts count as the concept, and how likely they are without it."""
 
     def __init__(self, ws: Workspace, concept: Concept, prompts: Sequence[str]) -> None:
         text = ws.text
@@ -119,14 +140,15 @@ class _Recogniser:
         room = text.sizes.reply + 1
         self.alone, self.after = (Openings(text, openings, room, unedited) for openings in contexts)
 
-    def __call__(self, replies: Sequence[Sequence[int]]) -> list[bool]:
+    def __call__(self, replies: Sequence[Sequence[int]]) -> Heard:
         rows = [k for k, reply in enumerate(replies) if reply]
         if not rows:
-            return [False] * len(replies)
+            return Heard(0.0, 0.0)
         said = [replies[k] for k in rows]
         after, alone = (
             torch.stack([each.sum() for each in read.log_probs(rows, said)])
             for read in (self.after, self.alone)
         )
-        likelier = dict(zip(rows, (after - alone > math.log(LIKELIER)).tolist(), strict=True))
-        return [likelier.get(k, False) for k in range(len(replies))]
+        likelier = int((after - alone > math.log(LIKELIER)).sum())
+        odd = -float(alone.sum()) / sum(map(len, said))
+        return Heard(likelier / len(replies), 0.0, odd=odd, distinct=_distinct(said))

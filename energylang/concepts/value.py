@@ -36,7 +36,7 @@ def best_value(
     transposed = ws.model.header.transposed
     said = as_replies(text, concept.texts[:_TEXTS])
     plain = as_replies(text, concept.contrasts[:_CONTRASTS])
-    own = as_pairs(text, own_halves(ws)[0][:_OWN])
+    own = as_pairs(text, own_halves(ws, "kept")[0][:_OWN])
     examples = RepliesFrom.of(text, layer, [*said, *plain, *own])
     groups = [len(said), len(plain), len(own)]
     base = Change(weights={layer: weight})

@@ -38,6 +38,8 @@ class Change:
     stream: to the stream itself).
     ``state``: a function of the layer's state (b, t, d) whose result is read instead of it.
     ``neurons``: a function of what the MLP's neurons answer (b, t, m), before it is written into the stream.
+    ``answers``: a query (m,) and a value (d,), or (b, 1, d) one for each row: what the MLP's neurons answer to the
+    query times the value is added to what they write (an edit ``v qᵀ`` of its weight that may differ from row to row).
     ``mlp``: a function of what the MLP reads (b, t, m) and answers (b, t, d), whose result is written instead.
     ``heads``: a function of what the attention heads read (b, t, heads, d / heads), before it is written.
     ``landscapes``: the weight (d, d) of a fitted landscape (see ``splice``) instead of the live one; ``basins``: a
@@ -53,6 +55,7 @@ class Change:
     state: Mapping[int, Callable[[Tensor], Tensor]] = field(default_factory=dict)
     neurons: Mapping[int, Callable[[Tensor], Tensor]] = field(default_factory=dict)
     heads: Mapping[int, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    answers: Mapping[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     mlp: Mapping[int, Callable[[Tensor, Tensor], Tensor]] = field(default_factory=dict)
     landscapes: Mapping[int, Tensor] = field(default_factory=dict)
     basins: Mapping[int, Callable[[Tensor], Tensor]] = field(default_factory=dict)
@@ -67,11 +70,14 @@ NOTHING = Change()
 
 def of_rows(change: Change, rows: Tensor) -> Change:
     """The change for some of the rows (k,) of a pass."""
-    drive = {
-        layer: push[rows.to(push.device)] if push.dim() == 3 else push for layer, push in change.drive.items()
-    }
+
+    def those(values: Tensor) -> Tensor:
+        return values[rows.to(values.device)] if values.dim() == 3 else values
+
+    drive = {layer: those(push) for layer, push in change.drive.items()}
+    answers = {layer: (query, those(values)) for layer, (query, values) in change.answers.items()}
     also = tuple(of_rows(each, rows) for each in change.also)
-    return replace(change, drive=drive, also=also)
+    return replace(change, drive=drive, answers=answers, also=also)
 
 
 def changed(change: Change, part: str, layer: int, before: Tensor) -> Tensor:
@@ -82,6 +88,15 @@ def changed(change: Change, part: str, layer: int, before: Tensor) -> Tensor:
             after = before + made.to(before) if part == "drive" else made(before)
             before = applied(each, before, after)
     return before
+
+
+def written(change: Change, layer: int, neurons: Tensor, said: Tensor) -> Tensor:
+    """What becomes of what a layer's ``neurons`` (b, t, m) write, which was ``said`` (b, t, d)."""
+    for each in (change, *change.also):
+        if layer in each.answers:
+            query, values = each.answers[layer]
+            said = applied(each, said, said + (neurons @ query.to(neurons))[..., None] * values.to(said))
+    return said
 
 
 def answered(change: Change, layer: int, given: Tensor, said: Tensor) -> Tensor:

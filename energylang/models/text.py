@@ -31,13 +31,15 @@ READ = 3072  # tokens by which basins are read, in whole windows
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """How much is read to measure something: ``questions`` before each text of a concept, ``prompts`` answered with
-    ``reply`` tokens at most, ``windows`` of held-out text, ``own`` replies that say how the model speaks by itself."""
+    ``reply`` tokens at most, ``windows`` of held-out text, ``own`` replies that say how the model speaks by itself,
+    and ``kept`` of them that an edit of the memory is to leave alone."""
 
     questions: int = 16
     prompts: int = 64
     reply: int = 24
     windows: int = 96
     own: int = 512
+    kept: int = 80
 
 
 class Vocabulary(Protocol):
@@ -60,6 +62,7 @@ class TextModel:
 
     ``heldout`` (n,) are tokens that no training step saw; ``neutral_prompts`` first turns (or, for plain text,
     passages) that favour no concept; ``other_prompts`` first turns of other kinds, by which nothing is measured;
+    ``kept_prompts`` such to which an edit is to leave the replies as they are (questions of fact, instructions);
     ``opening`` what every text begins with (a token for its beginning, where the model wants one). ``max_length`` is
     how many tokens it reads at once, ``window`` how many it is measured by; ``batch`` sequences share a pass, of at
     most ``room`` tokens with what pads them (the logits of many tokens and a large vocabulary take much memory).
@@ -80,6 +83,7 @@ class TextModel:
         dialogue: Dialogue | None = None,
         neutral_prompts: Sequence[str] = (),
         other_prompts: Sequence[str] = (),
+        kept_prompts: Sequence[str] = (),
         opening: Sequence[int] = (),
         window: int | None = None,
         batch: int = BATCH,
@@ -97,6 +101,7 @@ class TextModel:
         self.dialogue = dialogue
         self.neutral_prompts: tuple[str, ...] = tuple(neutral_prompts)
         self.other_prompts: tuple[str, ...] = tuple(other_prompts)
+        self._kept_prompts: tuple[str, ...] = tuple(kept_prompts)
         self.opening = list(opening)
         self.max_length: int = config.context
         self.window = min(window or self.max_length, self.max_length)
@@ -310,6 +315,17 @@ class TextModel:
         """Neutral prompts by which effects are measured (all of them where there are fewer than four)."""
         found = self.questions()
         return found[1::2] if len(found) >= 4 else found
+
+    @property
+    def spoken_prompts(self) -> tuple[str, ...]:
+        """Prompts to which a concept's texts are put as replies, where something is chosen by them: of other kinds than
+        those to which the replies are to stay as they are."""
+        return self.other_prompts or self.choosing_prompts[::-1]
+
+    @property
+    def kept_prompts(self) -> tuple[str, ...]:
+        """Prompts to which an edit of the memory is to leave the replies as they are."""
+        return self._kept_prompts or self.choosing_prompts
 
     def choosing_windows(self, limit: int | None = None) -> Tensor:
         """(n, context + 1) windows of the first half of the held-out text (all of a single window)."""

@@ -86,8 +86,9 @@ inject_concept = Op(
     "auto: with a strength an attractor, otherwise the one of the three after which most replies are the concept, "
     "within the damage. On a layer that is a stream, memory (which auto means there): the MLP's down-projection "
     "answers the neurons' mean activation in the concept's texts with a value that makes them likelier, as strongly "
-    "as the damage allows, the worst of that on the model's own replies, on held-out text and on another one where "
-    "`heldout` gave it; every other text is for writing, the rest for measuring. The result carries the share of "
+    "as the damage allows, the worst of that on the model's own replies to questions of fact and instructions, on "
+    "held-out text and on another one where `heldout` gave it; the concept is said in answer to remarks and requests "
+    "to talk. Every other text is for writing, the rest for measuring. The result carries the share of "
     "replies that are the concept, the log-probability of its texts and the loss on held-out text, each before and "
     "after, and placebo edits of equal norm: ten with random values, and (landscapes) the same method aimed at other "
     "concepts and at shuffled labels.",

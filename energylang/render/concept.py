@@ -64,6 +64,10 @@ def concepts(concepts: results.Concepts) -> RenderableType:
     return rows
 
 
+def _beside(placebo: float | None) -> str:
+    return "" if placebo is None else f"random values {placebo:+.3f}"
+
+
 @render.register
 def effect(effect: results.Effect) -> RenderableType:
     asked = f"  {effect.prompts} neutral prompts" if effect.prompts else ""
@@ -86,10 +90,27 @@ def effect(effect: results.Effect) -> RenderableType:
             "… its rise, and that of its contrasts", f"{rise:+.3f}", Text(f"{effect.plain_change:+.3f}")
         )
     if effect.own_change is not None:
-        beside = (
-            "" if effect.own_change_placebo is None else f"random values {effect.own_change_placebo:+.3f}"
+        rows.add_row(
+            "loss on its own replies here, nats",
+            _beside(effect.own_change_placebo),
+            f"{effect.own_change:+.3f}",
         )
-        rows.add_row("loss on its own replies, nats", beside, f"{effect.own_change:+.3f}")
+    if effect.kept_change is not None:
+        rows.add_row(
+            "loss on its own replies to questions, nats",
+            _beside(effect.kept_change_placebo),
+            Text(f"{effect.kept_change:+.3f}", style="bold"),
+        )
+    if effect.replies_loss_before is not None and effect.replies_loss_after is not None:
+        rows.add_row(
+            "what it says, its loss without the edit",
+            f"{effect.replies_loss_before:.2f}",
+            f"{effect.replies_loss_after:.2f}",
+        )
+    if effect.distinct_before is not None and effect.distinct_after is not None:
+        rows.add_row(
+            "different pairs of tokens in it", percent(effect.distinct_before), percent(effect.distinct_after)
+        )
     damage = f"damage {percents(effect.loss_change, effect.loss_change_error, 2, '+')}{asked}"
     parts: list[RenderableType] = [rows, Text(damage, style="dim")]
     with_share = effect.share_before is not None

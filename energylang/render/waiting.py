@@ -67,11 +67,12 @@ class Spinner:
 
 
 class Log:
-    """Lines on standard error (or ``stream``) about an operation that takes more than ``every`` seconds, and at longer
-    and longer pauses after that. One thread writes them for all operations of a run, from the first one on."""
+    """Lines on standard error (or ``stream``) about an operation that takes more than ``every`` seconds (``EVERY``
+    where it is not given), and at longer and longer pauses after that. One thread writes them for all operations of a
+    run, from the first one on."""
 
-    def __init__(self, every: float = EVERY, stream: TextIO | None = None) -> None:
-        self.every, self.stream = every, stream
+    def __init__(self, every: float | None = None, stream: TextIO | None = None) -> None:
+        self.every, self.stream = EVERY if every is None else every, stream
         self.running: Running | None = None
         self._over = threading.Event()
         self._thread: threading.Thread | None = None

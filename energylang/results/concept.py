@@ -40,9 +40,13 @@ class Effect(Result):
     the placebos' in units of their standard deviation. ``loss`` is on held-out text; ``loss_change`` is
     relative, ``loss_change_error`` its standard error.
 
-    Of a pretrained model (``None`` elsewhere): ``own_change`` is the rise of the loss on the model's own neutral
-    replies, in nats per token, ``own_change_placebo`` the placebos' mean; ``plain_change`` is the rise of the
+    Of a pretrained model (``None`` elsewhere): ``own_change`` is the rise of the loss on the unedited model's replies
+    to the prompts by which the share is measured, in nats per token (where the concept is said, something else no
+    longer is: with the share it rises); ``kept_change`` the same of its replies to questions of fact and instructions,
+    which are to stay as they are; ``…_placebo`` the placebos' means. ``plain_change`` is the rise of the
     log-probability of the concept's contrasts (None without them): the concept's own rise should be larger.
+    ``replies_loss`` is the loss, per token, that the unedited model has on the sampled replies, ``distinct`` the share
+    of their pairs of tokens that differ: babble shows in both.
     """
 
     share_before: float | None
@@ -64,7 +68,13 @@ class Effect(Result):
     prompts: int
     own_change: float | None = None
     own_change_placebo: float | None = None
+    kept_change: float | None = None
+    kept_change_placebo: float | None = None
     plain_change: float | None = None
+    replies_loss_before: float | None = None
+    replies_loss_after: float | None = None
+    distinct_before: float | None = None
+    distinct_after: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -164,6 +164,7 @@ def _text(model: Model, machine: network.Machine, folder: Path, about: About) ->
         dialogue=dialogue,
         neutral_prompts=[line for line in bundled("prompts.txt").splitlines() if line.strip()],
         other_prompts=[line for line in bundled("others.txt").splitlines() if line.strip()],
+        kept_prompts=[line for line in bundled("prompts.txt").splitlines() if line.strip()][::2],
         opening=[] if opening == [None] else opening,
         window=WINDOW,
         batch=_BATCH,

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from transformers import Cache as LibraryCache
 
 from energylang.models.attention import Cache
-from energylang.models.protocol import NOTHING, Change, Pass, Start, answered, changed, reads_mlp
+from energylang.models.protocol import NOTHING, Change, Pass, Start, answered, changed, reads_mlp, written
 
 from .decoder import Decoder
 
@@ -148,6 +148,10 @@ class Machine:
             if new is not shaped:
                 given = new.reshape(given.shape)
             said = inner(given, *args, **kwargs)
+            if kind == "neurons":
+                before = said.reshape(*self.now.places, said.shape[-1])
+                after = written(self.now.change, i, new, before)
+                said = said if after is before else after.reshape(said.shape)
             if kind == "neurons" and reads_mlp(self.now.change, i):
                 assert self.now.given is not None  # the MLP has read before it answers
                 before = said.reshape(*self.now.places, said.shape[-1])

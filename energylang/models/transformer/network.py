@@ -17,7 +17,7 @@ from torch.nn import functional
 from energylang.models.attention import Cache, attention, begin_repeating, embed, head, norm
 from energylang.models.hopfield.config import HLMConfig
 from energylang.models.hopfield.network import shapes as hlm_shapes
-from energylang.models.protocol import NOTHING, Change, Pass, Start, answered, changed, only
+from energylang.models.protocol import NOTHING, Change, Pass, Start, answered, changed, only, written
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +170,7 @@ def _written(tensors: Mapping[str, Tensor], i: int, stream: Tensor, change: Chan
     inner = functional.linear(normed, tensors[f"{name}.input.weight"], tensors[f"{name}.input.bias"])
     output = change.weights.get(i, tensors[f"{name}.output.weight"])
     inner = changed(change, "neurons", i, functional.gelu(inner))
-    said = answered(change, i, normed, functional.linear(inner, output))
+    said = written(change, i, inner, functional.linear(inner, output))
+    said = answered(change, i, normed, said)
     stream = changed(change, "drive", i, stream + said)
     return changed(change, "state", i, stream)

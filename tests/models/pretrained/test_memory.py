@@ -11,13 +11,13 @@ from rich.console import Console
 from transformers import AutoModelForCausalLM
 
 from energylang.checker import check
-from energylang.concepts.faces import Faces, own_halves, window_halves
+from energylang.concepts.faces import MEASURED, SAID, Faces, own_halves, window_halves
 from energylang.concepts.halves import halves
 from energylang.concepts.memory import key_of, moment_of
 from energylang.concepts.replies import own_replies
 from energylang.errors import ElError
 from energylang.models.neurons import mean_activation, second_moment
-from energylang.models.protocol import Change
+from energylang.models.protocol import Change, of_rows
 from energylang.render.gallery import render
 from energylang.results import Edit
 from energylang.run.interpreter import ScriptError
@@ -112,6 +112,24 @@ def test_the_edit_is_heard_as_if_it_were_added_to_the_stream(session: Session) -
     assert torch.allclose(session.text.forward(tokens, change=added).logits, as_weight, atol=2e-3)
 
 
+def test_an_edit_as_a_part_of_the_pass_is_the_edit_of_the_weight_row_by_row(session: Session) -> None:
+    tokens = torch.arange(3, 39).reshape(3, 12)
+    text, weight = session.text, session.weight(session.memory(1))
+    draws = torch.Generator().manual_seed(5)
+    query = torch.randn(session.model.header.neurons[1], generator=draws) / 8
+    values = torch.randn(3, 1, session.model.dims[1], generator=draws)
+    at_once = Change(answers={1: (query, values)})
+    found = text.forward(tokens, change=at_once).logits
+    for row, value in enumerate(values):
+        delta = value.T @ query[None]
+        edited = weight + (delta.T if session.model.header.transposed else delta)
+        alone = text.forward(tokens[row : row + 1], change=Change(weights={1: edited})).logits
+        assert torch.allclose(found[row], alone[0], atol=2e-3)
+        assert not torch.allclose(found[row], text.forward(tokens[row : row + 1]).logits[0], atol=2e-3)
+    fewer = of_rows(at_once, torch.tensor([2, 0]))
+    assert torch.allclose(text.forward(tokens[[2, 0]], change=fewer).logits, found[[2, 0]], atol=2e-3)
+
+
 def test_what_is_saved_the_library_loads_with_the_same_bits(session: Session, tmp_path: Path) -> None:
     edited(session, f"inject-concept L1 sad dose=1.0 method=memory {FORCED}")
     session.run('apply L1\nsave "out"')
@@ -124,6 +142,7 @@ def test_its_effect_stands_beside_random_values(session: Session) -> None:
     effect = made.effect
     assert effect is not None and effect.placebos == 10 and effect.controls[0].kind == "random"
     assert effect.own_change is not None and effect.own_change_placebo is not None
+    assert effect.kept_change is not None and effect.kept_change_placebo is not None
     assert effect.plain_change is not None and effect.log_prob_after > effect.log_prob_before
     assert [condition.at_least for condition in made.conditions] == [True, True]
     assert session.run("concepts").concepts[0].installed
@@ -206,6 +225,20 @@ def test_an_edit_is_told_by_diff_and_replayed(session: Session) -> None:
     assert found.edits == 1 and found.rank == 1 and found.norm == pytest.approx(made.norm, rel=1e-3)
     session.run('apply L1\nrecord "done.json"')
     assert session.run('replay "done.json"').identical
+
+
+def test_replies_that_are_to_stay_and_those_where_a_concept_is_said_answer_different_prompts(
+    session: Session,
+) -> None:
+    text = session.text
+    kept = set(text.kept_prompts)
+    assert kept.isdisjoint(text.spoken_prompts) and kept.isdisjoint(text.measuring_prompts)
+    assert set(text.spoken_prompts).isdisjoint(text.measuring_prompts)
+    parts = [*own_halves(session, "kept"), own_replies(session, MEASURED, SAID, "kept, measuring")]
+    asked = [{question for question, _ in part} for part in parts]
+    assert all(asked) and set.union(*asked) <= kept
+    for k, one in enumerate(asked):
+        assert all(one.isdisjoint(other) for other in asked[:k])
 
 
 def test_own_replies_are_of_several_kinds_and_none_is_measured_by(session: Session) -> None:
