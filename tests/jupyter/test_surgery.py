@@ -80,17 +80,8 @@ def test_the_fact_is_another_one_in_conversation(cells: dict[str, Any]):
 
 
 def test_all_of_it_was_taken_back(cells: dict[str, Any]):
-    first = re.search(r"weights ([0-9a-f]{12})", printed(cells["before"]))
-    last = re.search(r"all of it undone: weights ([0-9a-f]{12})", printed(cells["end"]))
-    assert first is not None and last is not None and first[1] == last[1]
     assert "the first hash again: True" in printed(cells["undo"])
     assert "the first replies again: True" in printed(cells["undo"])
     said = dict(line.split(":", 1) for line in printed(cells["save"]).splitlines() if ": " in line)
     assert said["transformers"].strip() == said["energylang"].strip() and "Rome" in said["transformers"]
     assert said["read back with the same hash"].strip() == "True"
-
-
-def test_what_is_claimed_of_the_concept_was_measured(cells: dict[str, Any]):
-    shown = drawn(cells["memory-drawn"])
-    formal, plain = shown["edit"]
-    assert formal > plain and formal > shown["random values, mean"][0] + 0.1
