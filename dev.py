@@ -44,7 +44,7 @@ USAGE = """usage: python3 dev.py COMMAND
   lint     ruff, mypy and the import rules
   format   format the code and sort the imports
   docs     write the reference pages in docs/ (operations, codes, grammar) and the syntax files in editors/
-  figures  draw the figures of the documentation anew (needs tmux and a browser)
+  figures  draw the figures of the documentation anew (needs tmux)
   site     build the documentation in out/site, strictly
   wheel    build the wheel, install it elsewhere, and run an example from there
 """

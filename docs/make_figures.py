@@ -1,7 +1,7 @@
 """Draw the figures of the documentation: ``python3 dev.py figures``, or parts of it: ``… terminal``, ``… plots``.
 
 ``terminal``: a prompt in tmux, driven by keys; the screen as SVG (rich). ``plots``: the six figures for notebooks, as
-PNG (kaleido, which needs a browser). Everything is seeded: the figures change with the bundled model alone.
+PNG (matplotlib). Everything is seeded: the figures change with the bundled model alone.
 """
 
 from __future__ import annotations
@@ -117,12 +117,7 @@ def plots() -> None:
     from energylang import jupyter as pictures
 
     def keep(picture: pictures.Picture, name: str) -> None:
-        from PIL import Image
-
-        path = FIGURES / f"{name}.png"
-        picture.figure.write_image(path, scale=1.5)
-        with Image.open(path) as image:  # plots have few colours: a palette makes the file a third as large
-            image.convert("RGB").quantize(128).save(path, optimize=True)
+        picture.save(FIGURES / f"{name}.png")
 
     surgeon = BasinSurgeon.from_checkpoint("tiny")
     before = surgeon.survey(layer=2)

@@ -9,6 +9,7 @@ path) and print it; any other exception is a defect of this package.
 from __future__ import annotations
 
 import re
+from importlib import import_module
 
 _LONGEST = 1500
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -34,6 +35,12 @@ class ElError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows in place of a traceback through this package. Only ``render`` knows how; it is found by
+        name, because errors know nothing of what shows them."""
+        lines: list[str] = import_module("energylang.render.raised").raised(self)
+        return lines
 
 
 def _printable(text: str) -> str:

@@ -344,3 +344,15 @@ def test_what_is_counted_inside_of_a_count_is_told_as_a_part_of_it():
         (0, 2, "others"),
     ]  # fmt: skip
     assert session.counting is None
+
+
+def test_the_text_may_stand_before_the_layer() -> None:
+    session = Session("tiny")
+    first, *others = (
+        session.trace_generation(3, "Hi", tokens=1),
+        session.trace_generation("Hi", layer=3, tokens=1),
+        session.trace_generation("Hi", 3, tokens=1),
+    )
+    assert all(found.to_dict(volatile=False) == first.to_dict(volatile=False) for found in others)
+    with pytest.raises(ElError, match="given twice"):
+        session.trace_generation(3, "Hi", layer=3)

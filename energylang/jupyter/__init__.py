@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .pictures import (
         Picture,
         plot_causal_graph,
+        plot_comparison,
         plot_diff,
         plot_dose_response,
         plot_survey,
@@ -25,6 +26,7 @@ __all__ = [
     "Picture",
     "load_ipython_extension",
     "plot_causal_graph",
+    "plot_comparison",
     "plot_diff",
     "plot_dose_response",
     "plot_survey",

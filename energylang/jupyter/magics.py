@@ -9,10 +9,17 @@ and dollars belong to the language: IPython puts no Python value in their place.
     %el survey L0; print "two"  several statements: each is displayed, and the last is the value
     found = %el survey L2       the same, as a Python value
     %%el                        a whole script; every result is displayed as it comes
+    %el let e = survey L2       a variable of both: ``e`` is the same in Python
+
+A name that the notebook uses already, or that Python has itself, stays the notebook's: that is said, once, and the
+script's variable is found in ``session.variables``.
 """
 
 from __future__ import annotations
 
+import builtins
+import keyword
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -24,6 +31,7 @@ from IPython.display import HTML, display
 from energylang.compat import BasinSurgeon
 from energylang.diagnostics.source import Source
 from energylang.errors import ElError
+from energylang.render.bundle import metadata, of_result
 from energylang.render.html import problems_to_html, to_html
 from energylang.repl.suggest import suggest
 from energylang.run.doors import ScriptError, check_in, run_checked
@@ -39,6 +47,9 @@ NAME = "session"
 #: The session that the magics of a shell used last, and the shells that were told that it has no name there.
 _LAST: WeakKeyDictionary[InteractiveShell, Session] = WeakKeyDictionary()
 _TOLD: WeakSet[InteractiveShell] = WeakSet()
+#: By shell, the variables of scripts that were handed to Python, as they were then; and names that stayed Python's.
+_SHARED: WeakKeyDictionary[InteractiveShell, dict[str, Any]] = WeakKeyDictionary()
+_KEPT: WeakKeyDictionary[InteractiveShell, set[str]] = WeakKeyDictionary()
 
 
 def session_of(shell: InteractiveShell) -> Session:
@@ -67,6 +78,23 @@ def session_of(shell: InteractiveShell) -> Session:
     return made
 
 
+def share(shell: InteractiveShell, variables: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    """Hand the variables that a script has set since ``before`` to Python, under their names, where these are free."""
+    space = shell.user_ns
+    shared, kept = _SHARED.setdefault(shell, {}), _KEPT.setdefault(shell, set())
+    for name, value in variables.items():
+        if name in before and before[name] is value:
+            continue
+        ours = name in shared and name in space and space[name] is shared[name]
+        if not ours and (name in space or hasattr(builtins, name) or keyword.iskeyword(name)):
+            if name not in kept:
+                print(f"`{name}` in Python stays what it is: session.variables[{name!r}] is the script's")
+                kept.add(name)
+            continue
+        kept.discard(name)
+        space[name] = shared[name] = value
+
+
 @magics_class
 class EnergyMagics(Magics):  # type: ignore[misc]
     """The magics of Energy Language."""
@@ -77,6 +105,7 @@ class EnergyMagics(Magics):  # type: ignore[misc]
         """Run Energy Language in the notebook's session: a line, or a cell with the line as its first."""
         session = session_of(self.shell)
         source = Source(line if cell is None else f"{line}\n{cell}", "<cell>", session.base)
+        before = dict(session.variables)
         try:
             checked = check_in(session, source)
             if not checked.ok:
@@ -90,6 +119,8 @@ class EnergyMagics(Magics):  # type: ignore[misc]
         except ScriptError as error:
             display(HTML(problems_to_html(error.diagnostics)))
             raise _Reported(str(error)) from None
+        finally:
+            share(self.shell, session.variables, before)
         return None
 
 
@@ -115,7 +146,15 @@ class _Reported(ElError):
 
 
 def _show(value: Any, statement: ast.Statement, line: str) -> None:
-    display(HTML(f'<div style="font-family:monospace;opacity:.65">▸ {_escaped(line)}</div>{to_html(value)}'))
+    head, figure = (
+        f'<div style="font-family:monospace;opacity:.65">▸ {_escaped(line)}</div>',
+        of_result(value),
+    )
+    if figure is None:
+        display(HTML(head + to_html(value)))
+    else:
+        display(HTML(head))
+        display(figure, raw=True, metadata=metadata())
 
 
 def _escaped(text: str) -> str:
@@ -171,6 +210,8 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     """``%unload_ext energylang``: the session stays."""
     _LAST.pop(shell, None)
     _TOLD.discard(shell)
+    _SHARED.pop(shell, None)
+    _KEPT.pop(shell, None)
     with suppress(AttributeError, ValueError):
         shell.Completer.custom_matchers.remove(complete)
     for kind in ("line", "cell"):

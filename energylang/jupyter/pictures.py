@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,61 +23,81 @@ if TYPE_CHECKING:
 class Picture:
     """A plotly figure (``figure``) that a notebook has shown already.
 
-    ``save("x.html")`` writes a page that needs no network; ``.png``, ``.svg`` and ``.pdf`` need kaleido and a browser.
+    ``save("x.html")`` writes a page that needs no network, ``.png``, ``.svg`` and ``.pdf`` a still picture, drawn by
+    matplotlib. ``clickable()`` is the figure as a widget: a click on a basin reads out its contexts.
     """
 
-    def __init__(self, figure: go.Figure) -> None:
+    def __init__(
+        self,
+        figure: go.Figure,
+        contexts: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self.figure = figure
+        self.contexts = dict(contexts or {})
 
     def __repr__(self) -> str:
-        return f"<Picture: {self.figure.layout.title.text}>"
+        from energylang.render.still import plain
+
+        return f"<Picture: {' '.join(plain((self.figure.layout.title.text or '').split('<br>')[0]))}>"
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the picture; the kind is told by the path's ending."""
+        from energylang.render import page, still
+
         target = Path(fspath(path)).expanduser()
-        kind = target.suffix.removeprefix(".")
-        if kind == "html":
-            data = self.figure.to_html(include_plotlyjs=True, full_html=True).encode("utf-8", "replace")
-        elif kind in ("png", "svg", "pdf"):
-            try:
-                data = self.figure.to_image(format=kind, scale=2 if kind == "png" else 1)
-            except (ImportError, ValueError, RuntimeError) as error:
+        kind = target.suffix.removeprefix(".").lower()
+        try:
+            if kind == "html":
+                data = page.page(self.figure, contexts=self.contexts)
+            elif kind in still.KINDS:
+                data = still.still(self.figure, kind)
+            else:
                 raise ElError(
-                    f"cannot draw {target.name}: {str(error).splitlines()[0]}",
+                    f"cannot draw into {target}",
                     code="EL504",
-                    hint="pip install kaleido, which needs a browser; .html needs neither",
-                ) from None
-        else:
-            raise ElError(f"cannot draw into {target}", code="EL504", hint="end the path in .html or .png")
+                    hint="end the path in .html, .png, .svg or .pdf",
+                )
+        except ImportError as error:
+            raise missing(error) from None
         write_atomic(target, data)
         return target
 
+    def clickable(self) -> Any:
+        """The figure as a widget, in which a click on a basin reads out its contexts; needs anywidget. Without it the
+        picture stays what it is, and that is said."""
+        try:
+            from .clicks import widget
+
+            return widget(self.figure, self.contexts)
+        except ImportError as error:
+            print(f"{error.name} is not installed, so a click does nothing: pip install 'energylang[widget]'")
+            return self
+
     def bundle(self) -> dict[str, Any]:
         """The picture in the forms among which a notebook chooses."""
-        return {
-            "application/vnd.plotly.v1+json": self.figure.to_plotly_json(),
-            "text/html": self.figure.to_html(include_plotlyjs="cdn", full_html=False),
-            "text/plain": repr(self),
-        }
+        from energylang.render.bundle import of_figure
+
+        return of_figure(self.figure)
 
     def _ipython_display_(self) -> None:
         """It has been shown when it was made."""
 
 
-def _shown(make: Callable[[], go.Figure]) -> Picture:
+def missing(error: ImportError) -> ElError:
+    return ElError(f"{error.name} is not installed", code="EL502", hint="pip install 'energylang[notebook]'")
+
+
+def _shown(make: Callable[[], go.Figure], contexts: Mapping[str, Sequence[str]] | None = None) -> Picture:
     try:
-        picture = Picture(make())
+        picture = Picture(make(), contexts)
+        if _in_notebook():
+            from IPython.display import display
+
+            from energylang.render.bundle import metadata
+
+            display(picture.bundle(), raw=True, metadata=metadata())
     except ImportError as error:
-        raise ElError(
-            f"{error.name} is not installed", code="EL502", hint="pip install 'energylang[notebook]'"
-        ) from None
-    if _in_notebook():
-        import json
-
-        from IPython.display import display
-        from plotly.utils import PlotlyJSONEncoder
-
-        display(json.loads(json.dumps(picture.bundle(), cls=PlotlyJSONEncoder)), raw=True)
+        raise missing(error) from None
     return picture
 
 
@@ -121,7 +141,14 @@ def visualise_landscape(
 
         return landscape_figure(found)
 
-    return _shown(make)
+    from energylang.render.plots import spoken
+
+    contexts = {
+        f"L{layer}.B{basin.id}": [spoken(context) for context in basin.contexts]
+        for basin in found.basins
+        if basin.contexts
+    }
+    return _shown(make, contexts)
 
 
 def visualise_trajectory(trajectories: Sequence[Any] | Any, layer: int | None = None) -> Picture:
@@ -138,6 +165,22 @@ def visualise_trajectory(trajectories: Sequence[Any] | Any, layer: int | None = 
         from energylang.render.plots import trajectory_figure
 
         return trajectory_figure(traces, controls)
+
+    return _shown(make)
+
+
+def plot_comparison(
+    rows: Mapping[str, Mapping[str, Sequence[float]]], title: str, x: str = "value", *, log: bool = False
+) -> Picture:
+    """What was measured beside its controls: ``{row: {column: values}}``, drawn as mean ± standard deviation over the
+    values of each; ``x`` says what they are, ``log`` gives the axis a logarithmic scale."""
+    if not rows or not all(len(values) for row in rows.values() for values in row.values()):
+        raise ElError("there is nothing to compare", code="EL201", hint="rows are {row: {column: [values]}}")
+
+    def make() -> go.Figure:
+        from energylang.render.plots import comparison_figure
+
+        return comparison_figure(rows, title, x, log=log)
 
     return _shown(make)
 

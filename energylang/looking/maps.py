@@ -19,6 +19,7 @@ from energylang.workspace.named import centre_of
 from energylang.workspace.workspace import Workspace
 
 from .basins import radii_of
+from .tokens import NOTHING_HELD, held_in
 
 if TYPE_CHECKING:
     from energylang.landscape.layer import Landscape
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 
 def overview(ws: Workspace, layer: int) -> results.LandscapeMap:
-    """The known basins on two principal components, without their radii (which take by far the longest)."""
-    return mapped(ws, layer, 2, "pca", radii=False)
+    """The known basins on two principal components, without what takes longer: their radii, and what settles there."""
+    return mapped(ws, layer, 2, "pca", radii=False, words=False)
 
 
 def reach(ws: Workspace, layer: int, basin: int) -> tuple[float, float, float | None, bool]:
@@ -35,7 +36,9 @@ def reach(ws: Workspace, layer: int, basin: int) -> tuple[float, float, float | 
     return radii_of(ws, layer, centre_of(ws, BasinRef(layer, basin))[None]).rows()[0]
 
 
-def mapped(ws: Workspace, layer: int, dims: int, method: str, *, radii: bool = True) -> results.LandscapeMap:
+def mapped(
+    ws: Workspace, layer: int, dims: int, method: str, *, radii: bool = True, words: bool = True
+) -> results.LandscapeMap:
     registry = known_basins(ws, layer)
     alive = registry.main()
     landscape = ws.landscape_of(layer)
@@ -54,6 +57,7 @@ def mapped(ws: Workspace, layer: int, dims: int, method: str, *, radii: bool = T
     ] * len(alive)
     if radii:
         far = radii_of(ws, layer, centres).rows()
+    held = held_in(ws, layer) if words else {}
     padded = torch.nn.functional.pad(places, (0, 3 - dims)).tolist()
     points = tuple(
         results.MapPoint(
@@ -66,6 +70,8 @@ def mapped(ws: Workspace, layer: int, dims: int, method: str, *, radii: bool = T
             *reached,
             current=registry.is_current(basin),
             tokens=basin.tokens,
+            top_tokens=held.get(basin.id, NOTHING_HELD).top_tokens,
+            context=next(iter(held.get(basin.id, NOTHING_HELD).contexts), None),
         )
         for basin, (x, y, z), energy, reached in zip(alive, padded, energies, far, strict=True)
     )

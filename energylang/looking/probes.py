@@ -11,11 +11,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from energylang import results
 from energylang.errors import ElError
 from energylang.landscape.draws import starts
 from energylang.landscape.dynamics import trajectory
@@ -30,20 +30,20 @@ from energylang.workspace.workspace import Workspace, check_layer
 
 from .basins import check_room
 from .maps import umap_places
-
-if TYPE_CHECKING:
-    pass
+from .tokens import NOTHING_HELD, held_in
 
 METHODS = ("pca", "umap")
 DRAWN = 60
 _STATES = 6  # of a way that UMAP embeds
+_CONTEXTS = 5  # of a basin
 
 
 @dataclass(frozen=True)
 class PlacedBasin:
     """A basin on the map; ``share`` of the probes ended in it. ``current``: the last survey of the present weight met
     it, or a probe did; ``is_new``: only a probe did, and its ``id`` is of this map alone; ``is_concept``: the
-    highlighted concept's own."""
+    highlighted concept's own. ``top_tokens`` of the held-out text are read there most often, the first of the
+    ``contexts`` is the most typical one (both empty in a model without text)."""
 
     id: int
     x: float
@@ -55,6 +55,8 @@ class PlacedBasin:
     probes: int = 0
     current: bool = True
     is_new: bool = False
+    top_tokens: tuple[results.TokenScore, ...] = ()
+    contexts: tuple[results.Context, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ def probe_map(
     held = observing.look(ws, layer, ConceptName(concept)).basin if concept is not None else None
     energies = lyapunov(landscape, centres).tolist()
     installed = set(ws.staged(layer).installed)
+    held_there = held_in(ws, layer, contexts=_CONTEXTS)
     spots = places[0].tolist()
     return ProbeMap(
         layer=layer,
@@ -150,6 +153,8 @@ def probe_map(
                 probes=counts.get(basin.id, 0),
                 current=basin.id in counts or registry.is_current(basin),
                 is_new=known.get(basin.id) is None,
+                top_tokens=held_there.get(basin.id, NOTHING_HELD).top_tokens,
+                contexts=held_there.get(basin.id, NOTHING_HELD).contexts,
             )
             for place, basin in enumerate(alive)
         ),

@@ -241,10 +241,10 @@ def named(found: Placed, ids: Sequence[int], centres: Tensor, states: Tensor) ->
 
 
 def contexts_in(
-    ws: Workspace, reading: Reading, basin: int | None = None
+    ws: Workspace, reading: Reading, basin: int | None = None, *, each: int = 1
 ) -> dict[int, list[results.Context]]:
-    """The visits of each basin (of one), those whose state is nearest to the centre first (ties: as they come in the
-    text); every context once."""
+    """The visits of each basin (all of them where it is one ``basin``, else the first ``each``), those whose state is
+    nearest to the centre first (ties: as they come in the text); every context once."""
     found: dict[int, dict[tuple[tuple[int, ...], int], tuple[float, int, int]]] = defaultdict(dict)
     at = 0
     for row, tokens in enumerate(reading.rows):
@@ -260,7 +260,7 @@ def contexts_in(
     for name, visits in found.items():
         best = sorted(visits.values(), key=lambda visit: (-visit[0], *visit[1:]))
         told: dict[str, results.Context] = {}
-        for cosine, row, column in best if basin is not None else best[:1]:
+        for cosine, row, column in best if basin is not None else best[:each]:
             context = _context(ws, reading.rows[row], column, cosine)
             told.setdefault(str(context), context)
         made[name] = list(told.values())
@@ -292,6 +292,32 @@ def meanings(
         return {}, {}
     most = {basin: read_most(ws, counts, SHOWN) for basin, counts in reading.held().items()}
     return most, {basin: found[0] for basin, found in contexts_in(ws, reading).items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What settles in a basin: the tokens that are read there most often, and its most typical contexts."""
+
+    top_tokens: tuple[results.TokenScore, ...] = ()
+    contexts: tuple[results.Context, ...] = ()
+
+
+NOTHING_HELD = Held()
+
+
+def held_in(ws: Workspace, layer: int, *, contexts: int = 1) -> dict[int, Held]:
+    """What settles in each known basin of a layer's staged landscape; nothing without held-out text. A look: no basin
+    gets a number by it."""
+    if not has_tokens(ws):
+        return {}
+    windows = heldout(ws)
+    found = placed(ws, layer, ws.staged(layer), staged_states(ws, windows, layer), register=False)
+    reading = Reading(windows.tolist(), found)
+    typical = contexts_in(ws, reading, each=contexts)
+    return {
+        basin: Held(read_most(ws, counts, SHOWN), tuple(typical.get(basin, ())))
+        for basin, counts in reading.held().items()
+    }
 
 
 def said_by(ws: Workspace, layer: int, state: Tensor) -> Tensor:

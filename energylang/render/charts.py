@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from energylang import results
+from energylang.diagnostics.visible import in_line
 
-from .plots import BLUE, GREEN, GREY, ORANGE, SKY, _figure
+from .page import page as page_of
+from .palette import KINDS
+from .plots import SYMBOLS, empty
+from .still import still
 
-COLOURS = (BLUE, ORANGE, GREEN, SKY, "#CC79A7", "#E69F00", GREY, "#000000")
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
 SHADES = ("cyan", "yellow", "green", "magenta", "blue", "red", "white")
-MARKS = ("o", "s", "D", "^", "v", "P", "X", "*")
 WIDTH, HEIGHT = 60, 14
+WIDE = 720  # pixels of a still picture
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 
@@ -79,44 +84,30 @@ def _joined(places: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
     return {(min(max(column, 0), 2 * WIDTH - 1), row) for column, row in found}
 
 
+def figure(found: results.Plot) -> go.Figure:
+    """A line, a marker and a colour for each value of ``by``; needs plotly."""
+    made = empty(
+        f"{in_line(found.y)} over {in_line(found.x)}", in_line(found.x), in_line(found.y), height=460
+    )
+    for number, line in enumerate(found.lines):
+        colour = KINDS[number % len(KINDS)]
+        made.add_scatter(
+            x=[line.at[int(x)] for x in line.x] if line.at else line.x,
+            y=line.y,
+            name=line.name if found.by is None else f"{found.by} {line.name}",
+            mode="lines+markers",
+            line={"color": colour, "width": 2},
+            marker={"color": colour, "symbol": SYMBOLS[number % len(SYMBOLS)], "size": 7},
+        )
+    made.update_layout(showlegend=found.by is not None)
+    return made
+
+
 def image(found: results.Plot, suffix: str) -> bytes:
-    """A picture as .svg, .png or .pdf; needs matplotlib."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
-    settings: Any = {"svg.hashsalt": "energylang", "svg.fonttype": "none", "font.size": 11,
-                "axes.spines.top": False, "axes.spines.right": False}  # fmt: skip
-    with plt.rc_context(settings):
-        figure, axes = plt.subplots(figsize=(6.4, 4.0), dpi=150, layout="constrained")
-        for number, line in enumerate(found.lines):
-            axes.plot(line.x, line.y, color=COLOURS[number % len(COLOURS)], marker=MARKS[number % len(MARKS)],
-                      markersize=4.5, linewidth=1.6, label=line.name)  # fmt: skip
-        names = found.lines[0].at
-        if names:
-            every = max(1, math.ceil(len(names) / 16))
-            axes.set_xticks(range(0, len(names), every), names[::every])
-        axes.set_xlabel(found.x)
-        axes.set_ylabel(found.y)
-        axes.grid(visible=True, color="#ECECEC", linewidth=0.8)
-        axes.set_axisbelow(True)
-        if found.by is not None:
-            axes.legend(title=found.by, frameon=False, fontsize=9, title_fontsize=9)
-        target = io.BytesIO()
-        fixed = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-        figure.savefig(target, format=suffix.removeprefix("."), metadata=fixed.get(suffix))
-        plt.close(figure)
-    return target.getvalue()
+    """A picture as .svg, .png or .pdf; needs plotly and matplotlib."""
+    return still(figure(found), suffix.removeprefix("."), width=WIDE)
 
 
 def page(found: results.Plot) -> bytes:
     """An interactive plot that needs no network, as HTML; needs plotly."""
-    figure = _figure(f"{found.y} over {found.x}", found.x, found.y)
-    for number, line in enumerate(found.lines):
-        figure.add_scatter(
-            x=[line.at[int(x)] for x in line.x] if line.at else line.x, y=line.y, name=line.name,
-            mode="lines+markers", line={"color": COLOURS[number % len(COLOURS)]},
-        )  # fmt: skip
-    text: str = figure.to_html(include_plotlyjs=True)
-    return text.encode()
+    return page_of(figure(found), name="plot")

@@ -1,8 +1,7 @@
 """HTML for a notebook, from the same pictures that a terminal shows.
 
 A picture is made of rich's tables, texts and groups. Tables become HTML tables, texts become spans with the styles
-that they have, anything else is printed and kept as it looks. Colours are from a palette that colour-blind readers
-can tell apart and that stands out on light and dark pages alike.
+that they have, anything else is printed and kept as it looks, colours included (see ``palette``).
 """
 
 from __future__ import annotations
@@ -21,18 +20,10 @@ from rich.text import Text
 from energylang.diagnostics import Diagnostic
 from energylang.diagnostics.visible import escaped
 
+from .bundle import of_result
 from .diagnostics import render_diagnostics
 from .gallery import render
-
-PALETTE = {
-    "green": "#009E73",
-    "cyan": "#2A8CC4",
-    "blue": "#2A8CC4",
-    "red": "#D55E00",
-    "yellow": "#B8860B",
-    "magenta": "#B0609A",
-}
-"""Okabe and Ito's colours, two of them darker so that they can be read on white."""
+from .palette import SPOKEN
 
 _PAGE = "font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:13px;line-height:1.45"
 _CELL = "padding:1px 14px 1px 0;border:none;background:none;text-align:{};white-space:{}"
@@ -41,6 +32,11 @@ _CELL = "padding:1px 14px 1px 0;border:none;background:none;text-align:{};white-
 def to_html(value: Any) -> str:
     """A value as HTML that needs no script and no network."""
     return f'<div style="{_PAGE}">{_html(render(value))}</div>'
+
+
+def in_notebook(value: Any) -> str | None:
+    """A value as HTML; ``None`` for what a notebook shows as a figure."""
+    return to_html(value) if of_result(value) is None else None
 
 
 def problems_to_html(diagnostics: Iterable[Diagnostic]) -> str:
@@ -111,8 +107,10 @@ def _spans(text: Text) -> str:
 
 def _css(style: Style) -> str:
     rules = []
-    if style.color is not None and (colour := PALETTE.get(style.color.name)):
-        rules.append(f"color:{colour}")
+    if style.color is not None and not style.color.is_default:
+        triplet = style.color.triplet
+        if colour := SPOKEN.get(style.color.name) or (triplet and triplet.hex):
+            rules.append(f"color:{colour}")
     if style.bold:
         rules.append("font-weight:bold")
     if style.italic:
@@ -123,7 +121,7 @@ def _css(style: Style) -> str:
 
 
 def _printed(picture: RenderableType) -> str:
-    console = Console(file=io.StringIO(), width=110, color_system=None)
+    console = Console(file=io.StringIO(), width=110, color_system="truecolor", force_terminal=True)
     with console.capture() as captured:
         console.print(picture)
-    return f'<pre style="{_PAGE};margin:0">{escape(escaped(captured.get()))}</pre>'
+    return f'<pre style="{_PAGE};margin:0">{_spans(Text.from_ansi(captured.get()))}</pre>'

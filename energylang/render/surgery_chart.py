@@ -12,14 +12,15 @@ from xml.sax.saxutils import escape, quoteattr
 
 from energylang.diagnostics.visible import in_line
 
+from .palette import BLUE, FAINT, GREY, GRID, INK, ORANGE, PALE_BLUE, PALE_GREY, PAPER
+
 WIDTH = 1100
 COLUMNS = 5
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 64, 44
 GAP, TITLE, AXIS = 22, 22, 36  # between panels; above a panel; below it
 HEIGHT = 230
 
-INK, GRID, FAINT = "#222222", "#e4e4e4", "#666666"
-MEAN, ONE, RANDOM, RANDOM_MEAN, CHOSEN = "#1a5a9e", "#8db4dc", "#d6d6d6", "#8c8c8c", "#c0392b"
+MEAN, ONE, RANDOM, RANDOM_MEAN, CHOSEN = BLUE, PALE_BLUE, PALE_GREY, GREY, ORANGE
 
 Point = tuple[float, float]
 
@@ -39,7 +40,7 @@ def svg(study: Mapping[str, Any]) -> str:
         f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12" fill="{INK}" role="img" '
         f"aria-label={quoteattr(_printable(title))}>",
         f"<title>{escape(_printable(title))}</title>",
-        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
+        f'<rect width="{WIDTH}" height="{height}" fill="{PAPER}"/>',
         _words(LEFT, 30, title, size=16, weight="bold"),
     ]
     for index, name in enumerate(names):
@@ -80,7 +81,7 @@ class Panel:
         for install in installs:
             if install["within_budget"] and install["dose"] is not None:
                 x, y = self.at((install["dose"], install["share_after"])).split(",")
-                yield f'<circle class="chosen" cx="{x}" cy="{y}" r="4" fill="#ffffff" {_stroke(CHOSEN, 1.6)}/>'
+                yield f'<circle class="chosen" cx="{x}" cy="{y}" r="4" fill="{PAPER}" {_stroke(CHOSEN, 1.6)}/>'
         yield "</g>"
 
     def _axes(self, name: str, first: bool) -> Iterable[str]:
@@ -170,7 +171,7 @@ def _legend(y: float, models: int) -> Iterable[str]:
             yield f'<path d="M{x:.1f} {y - 4:.1f}h22" {_stroke(RANDOM_MEAN, 1)}/>'
         elif kind == "chosen":
             yield (
-                f'<circle cx="{x + 16:.1f}" cy="{y - 4:.1f}" r="4" fill="#ffffff" {_stroke(CHOSEN, 1.6)}/>'
+                f'<circle cx="{x + 16:.1f}" cy="{y - 4:.1f}" r="4" fill="{PAPER}" {_stroke(CHOSEN, 1.6)}/>'
             )
         else:
             color, width = {"mean": (MEAN, 3.0), "one": (ONE, 1.2), "base": (INK, 1.0)}[kind]

@@ -21,12 +21,12 @@ from rich.text import Text
 from energylang import results
 
 from .marks import known_basins, number, percent, reach_of, table
+from .palette import DEPTHS
 
 Cell = tuple[str, str]
 """A character and its kind: ``axis``, ``name``, ``chosen``, ``e0`` (deepest) … ``e4`` (shallowest), ``old`` (not
 met by the last survey of the present weight), or nothing."""
 
-COLOURS = ("#3d8fd1", "#7ba3c0", "#9e9e9e", "#c9a063", "#e69f00")
 GLYPHS = "·•●"
 MARGIN = 9
 """Columns to the left of the map, for the ends of the second axis."""
@@ -195,7 +195,7 @@ def as_text(row: Sequence[Cell]) -> Text:
         "old": "dim",
         "name": "",
         "chosen": "reverse",
-        **{f"e{k}": c for k, c in enumerate(COLOURS)},
+        **{f"e{k}": c for k, c in enumerate(DEPTHS)},
     }
     text = Text(no_wrap=True, end="\n")
     for letter, kind in row:

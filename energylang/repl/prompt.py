@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.styles import Style
 
+from energylang.render import palette
+
 if TYPE_CHECKING:
     from energylang.session import Session
     from energylang.signature.declaration import Param
@@ -17,9 +19,9 @@ STYLE = Style.from_dict(
         "staged": "bold ansiyellow",
         "place": "ansibrightblack",
         "arrow": "bold ansigreen",
-        "bottom-toolbar": "noreverse bg:#22272e #9aa4b0",
-        "bottom-toolbar.op": "bold #e6edf3",
-        "bottom-toolbar.now": "bold #56b4e9",
+        "bottom-toolbar": f"noreverse bg:{palette.BAR} {palette.BAR_TEXT}",
+        "bottom-toolbar.op": f"bold {palette.BAR_NAME}",
+        "bottom-toolbar.now": f"bold {palette.SKY}",
         "pygments.name.builtin": "bold ansigreen",
         "pygments.keyword": "ansimagenta",
         "pygments.name.constant": "bold ansicyan",

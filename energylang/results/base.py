@@ -52,11 +52,16 @@ class Result(Mapping[str, Any]):
         plain = self.table.to_dict()
         return pandas.DataFrame(plain["rows"], columns=plain["columns"])
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str | None:
         """For a notebook: the picture that a terminal shows, as HTML. Only ``render`` knows how; it is found by
-        name, because results know nothing of what shows them."""
-        text: str = import_module("energylang.render.html").to_html(self)
+        name, because results know nothing of what shows them. ``None`` where there is a figure instead."""
+        text: str | None = import_module("energylang.render.html").in_notebook(self)
         return text
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """For a notebook: the figure of what is one (a map, a plot), else nothing."""
+        found: dict[str, Any] | None = import_module("energylang.render.bundle").of_result(self)
+        return found or {}
 
 
 def _plain(value: Any, volatile: bool) -> Any:

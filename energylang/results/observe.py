@@ -228,7 +228,8 @@ class MapPoint(Result):
     """A basin on the map; ``z`` is 0 on a map of two dimensions. ``radius`` is NaN where it was not measured; its
     interval is that of ``Basin``. ``population`` counts the starts of the layer's last survey; where that did not meet
     the basin it is 0 and ``current`` false. After an edit, until the next survey, no basin is ``current`` and
-    populations are those before the edit. ``tokens`` is 0 without text."""
+    populations are those before the edit. ``tokens`` is 0 without text; ``top_tokens`` and ``context`` are those of
+    ``Basin`` (nothing where they were not looked for)."""
 
     id: int
     x: float
@@ -242,6 +243,8 @@ class MapPoint(Result):
     radius_reached: bool | None = None
     current: bool = True
     tokens: int = 0
+    top_tokens: tuple[TokenScore, ...] = ()
+    context: Context | None = None
 
 
 @dataclass(frozen=True, eq=False)

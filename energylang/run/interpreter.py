@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import singledispatchmethod
+from importlib import import_module
 from typing import Any
 
 from energylang.checker import Checked
@@ -51,6 +52,11 @@ class ScriptError(Exception):
         self.diagnostics = diagnostics
         self.checked = checked
         super().__init__(self._text())
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows in place of a traceback (see ``ElError``)."""
+        lines: list[str] = import_module("energylang.render.raised").raised(self)
+        return lines
 
     def _text(self) -> str:
         lines = []

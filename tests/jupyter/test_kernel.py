@@ -36,6 +36,12 @@ def cell(kernel: tuple[Any, Any]) -> Cell:
     return lambda code: run(kernel[1], code)
 
 
+def failing(cell: Cell, code: str) -> str:
+    """What is shown in place of a traceback, without its colours."""
+    (shown,) = [text for text in cell(code) if text.startswith("error:")]
+    return re.sub(r"\x1b\[[\d;]*m", "", shown)
+
+
 def run(client: Any, code: str) -> list[str]:
     wanted, shown = client.execute(code), []
     while True:
@@ -49,7 +55,7 @@ def run(client: Any, code: str) -> list[str]:
             data = content["data"]
             shown.append(re.sub(r"<[^>]+>", " ", data.get("text/html") or data["text/plain"]))
         elif kind == "error":
-            shown.append(f"error: {content['evalue']}")
+            shown.append("\n".join([f"error: {content['evalue']}", *content["traceback"]]))
         elif kind == "status" and content["execution_state"] == "idle":
             return shown
 
@@ -66,6 +72,33 @@ def test_names_of_the_notebook_stay_its_own(cell: Cell) -> None:
     assert "Session(" in cell("session")[0]
     assert "goes on with the session it had" in "".join([*cell("session = []"), *cell("%el print b")])
     assert "2" in cell("%el print b")[0] and cell("session") == ["[]"]
+
+
+def test_variables_of_a_script_are_python_s_too(cell: Cell) -> None:
+    cell("%load_ext energylang")
+    cell("%el load planted:64x4")
+    cell("%el let e = survey L0")
+    assert cell("e.num_basins, e is session.variables['e']") == ["(20, True)"]
+    cell("%%el\nlet e = 3\nlet later = e + 1\nverify L0.B99")
+    assert cell("e, later") == ["(3, 4)"], "set anew, also where the cell fails later"
+    assert "stays what it is" in cell("%el let sum = 4")[0] and cell("%el let sum = 5") == []
+    assert cell("sum([1, 2]), session.variables['sum']") == ["(3, 5)"]
+    cell("e = 'mine'")
+    assert "session.variables['e']" in cell("%el let e = 7")[0] and cell("e") == ["'mine'"]
+    cell("del e")
+    assert cell("%el let e = 8") == [] and cell("e") == ["8"]
+
+
+def test_an_error_of_python_s_is_the_script_s_message(cell: Cell) -> None:
+    cell("from energylang import Session\nsession = Session('planted:64x4')")
+    found = failing(cell, "n = 3\nsession.survey(0, inis=n)")
+    assert "error[EL204]" in found and "did you mean `inits`?" in found
+    assert "line 2: session.survey(0, inis=n)" in found and "energylang/" not in found
+    found = failing(cell, "def look():\n    session.verify('L0.B99')\nlook()")
+    assert "EL510" in found and "line 2 in look" in found and "Traceback" not in found
+    found = failing(cell, "session.run('survey L0\\nsurvey L7')")
+    assert "<input>:2:8" in found and "^^" in found and "EL302" in found
+    assert "Traceback" in failing(cell, "1 / 0"), "other errors are as they were"
 
 
 def test_no_output_is_dropped(cell: Cell) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 
 from energylang.render.marks import bar, known_basins, number, reach_of, small, stable
-from energylang.render.terrain import COLOURS, Cell, axis_names, depth, draw, legend
+from energylang.render.palette import DEPTHS
+from energylang.render.terrain import Cell, axis_names, depth, draw, legend
 
 if TYPE_CHECKING:
     from energylang.results import Context, TokenScore
@@ -32,7 +33,7 @@ STYLE = {
     "map.old": "ansibrightblack",
     "map.name": "",
     "map.chosen": "reverse bold",
-    **{f"map.e{k}": colour for k, colour in enumerate(COLOURS)},
+    **{f"map.e{k}": colour for k, colour in enumerate(DEPTHS)},
 }
 
 KEYS = (
