@@ -25,6 +25,7 @@ from energylang.render.diagnostics import render_diagnostics
 from energylang.run.interpreter import ScriptError
 from energylang.session import Session
 
+pytestmark = pytest.mark.usefixtures("in_tmp")  # programs write files
 TIMES = int(os.environ.get("EL_FUZZ", "1"))
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
