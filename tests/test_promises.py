@@ -18,9 +18,10 @@ import pytest
 
 from energylang import Session
 from energylang.cli import main
-from energylang.errors import ElError, FileError
+from energylang.errors import CheckpointError, ElError, FileError
 from energylang.files import storage
 from energylang.files.storage import contained, read_bytes, seal_holds, write_atomic
+from energylang.models import checkpoint
 from energylang.workspace.ledger import digest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -349,6 +350,30 @@ for _ in range(5):
     session.record("r.json")
     assert Session("m.safetensors").info().dims[0] in (8, 9, 10)
 """
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its header and its tensors, and every time in the end."""
+    path, other = tmp_path / "m.safetensors", tmp_path / "other.safetensors"
+    Session("random:8").save(str(path))
+    Session("random:9").save(str(other))
+    usual, left = checkpoint.read_index, [1]
+
+    def replaced(where: Path) -> Any:
+        found = usual(where)
+        if left[0]:
+            left[0] -= 1
+            (tmp_path / "new").write_bytes(other.read_bytes())
+            (tmp_path / "new").replace(path)
+        return found
+
+    monkeypatch.setattr(checkpoint, "read_index", replaced)
+    assert Session(str(path)).info().dims == (9,)
+    left[0] = 1000
+    with pytest.raises(CheckpointError, match="written again and again"):
+        Session(str(path))
 
 
 def test_processes_that_write_the_same_files_leave_whole_ones(tmp_path: Path) -> None:

@@ -318,8 +318,8 @@ class BasinSurgeon:
         found = self.session.trace(layer, text)
         energies = found.tokens[-1].path.energies
         steps = [
-            {"step": k, "energy": value, "delta": value - energies[k - 1] if k else 0.0}
-            for k, value in enumerate(energies)
+            {"step": k, "energy": value, "delta": 0.0 if before is None or value is None else value - before}
+            for k, (before, value) in enumerate(zip((None, *energies), energies, strict=False))
         ]
         return Answer(found, {"steps": len(steps), "trajectory": steps})
 

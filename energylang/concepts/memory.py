@@ -9,7 +9,8 @@ is of rank one, ``ΔW = v qᵀ`` (``energylang.landscape.memory``):
   it is. (Of held-out text alone it protects that and nothing else: own replies then suffer dozens of times more.)
 * the **value** v begins as the direction of the concept in the stream (its opposite, where the concept is to be
   removed) and is made better in a few steps (``value``);
-* the **dose** is the largest whose damage, from its worst side (``faces``), keeps within the budget.
+* the **dose** is the one of those whose damage, from its worst side (``faces``), keeps within the budget, at which the
+  concept's texts (of the half for writing) are likeliest: the largest, as a rule.
 
 The concept is written by every other text and measured by the rest (``halves``). Source: ROME (Meng et al. 2022) for
 the form of the edit; what C is made of was measured here.
@@ -27,6 +28,7 @@ from energylang.errors import ElError, LandscapeError
 from energylang.landscape.lowrank import LowRank
 from energylang.landscape.memory import answer, query_of
 from energylang.landscape.proposal import Proposal
+from energylang.models.behind import Behind
 from energylang.models.neurons import mean_activation, second_moment
 from energylang.models.protocol import Change
 from energylang.models.text import TextModel
@@ -83,7 +85,11 @@ def memory_edit(
     if dose is None and strength is not None:
         dose = strength * float(torch.linalg.vector_norm(weight)) / whole.norm
     doses = DOSES if dose is None else (dose,)
-    dose, within = dose_within(ws, layer, weight, whole, damage, doses, kept="kept")
+    largest, within = dose_within(ws, layer, weight, whole, damage, doses, kept="kept")
+    if dose is None and within[0]:
+        dose = _clearest(ws, chosen_by, weight, whole, [each for each in doses if each <= largest], away=away)
+    else:
+        dose = largest
     factors = whole.scaled(dose)
     proposal = Proposal(factors, dose * value, None, "memory", ())
     plan = Plan(
@@ -97,6 +103,28 @@ def memory_edit(
         damage=within,
     )
     return Written(draft_plain(ws, plan, proposal), measured_by)
+
+
+def _clearest(
+    ws: Workspace, concept: Concept, weight: Tensor, whole: LowRank, doses: Sequence[float], *, away: bool
+) -> float:
+    """Of the doses (rising, all within the damage) the one after which the concept's texts are likeliest (``away``:
+    least likely), looked for from the largest down. (A key that little else answers may be answered far too loudly at
+    no cost: the texts then grow less likely again.)"""
+    layer = concept.layer
+    texts = Behind(ws.text, layer, as_replies(ws.text, concept.texts))
+
+    def heard(dose: float) -> float:
+        found = float(texts.means(Change(weights={layer: whole.scaled(dose).added_to(weight)})).mean())
+        return -found if away else found
+
+    best, value = doses[-1], heard(doses[-1])
+    for dose in doses[-2::-1]:
+        now = heard(dose)
+        if now <= value:
+            break
+        best, value = dose, now
+    return best
 
 
 def key_of(text: TextModel, concept: Concept) -> Tensor:

@@ -31,6 +31,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from io import BufferedReader
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -39,7 +40,14 @@ from torch.utils.weak import WeakIdKeyDictionary
 from energylang.errors import CheckpointError
 from energylang.files.storage import check_memory, opened, write_atomic
 from energylang.models.dtypes import HALVES, TORCH, all_finite, bytes_held, bytes_of, entries_of, held_as
-from energylang.models.header import header_of, is_pt, parse_spec, pretrained_header, read_shard_entries
+from energylang.models.header import (
+    ModelHeader,
+    header_of,
+    is_pt,
+    parse_spec,
+    pretrained_header,
+    read_shard_entries,
+)
 from energylang.models.hopfield import sandbox
 from energylang.models.index import LAYOUT_VERSION, TensorEntry, read_index, written_index
 from energylang.models.kinds import kind_named
@@ -52,6 +60,8 @@ from energylang.models.wrapped import unwrapped
 
 SUM_KEY = "sha256"
 _EXTRA = "extra."
+_AGAIN = 8  # times that a file is read which others put another one in place of
+Found = TypeVar("Found")
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -88,11 +98,15 @@ def load(
         found = read_tensors(path)
         header = header_of(spec, str(path), entries_of(found), metadata)
     else:
-        check_whole(path)
-        entries, metadata = read_index(path)
-        entries = entries if metadata else unwrapped(str(path), entries)
-        header = header_of(spec, str(path), entries, metadata)  # refuses before anything large is read
-        found = read_tensors_of(path, entries, wanted)
+
+        def read() -> tuple[ModelHeader, dict[str, Tensor], dict[str, object]]:
+            check_whole(path)
+            entries, metadata = read_index(path)
+            entries = entries if metadata else unwrapped(str(path), entries)
+            header = header_of(spec, str(path), entries, metadata)  # refuses before anything large is read
+            return header, read_tensors_of(path, entries, wanted), metadata
+
+        header, found, metadata = _of_one_file(path, read)
     changed = sum_fault(path, found, metadata)  # before anything is widened
     _check_finite(path, found)
     weights = {n: t for n, t in found.items() if not n.startswith(_EXTRA)}
@@ -250,6 +264,30 @@ def read_shards(path: Path, wanted: torch.dtype | None = None) -> dict[str, Tens
             read_tensors(shard) if is_pt(shard) else read_tensors_of(shard, read_index(shard)[0], wanted)
         )
     return unwrapped(str(path), found)
+
+
+def _of_one_file(path: Path, read: Callable[[], Found]) -> Found:
+    """What ``read`` finds at a path that it opens more than once. Where another process puts another file there in
+    between, it is read again."""
+    for _ in range(_AGAIN):
+        before = _identity(path)
+        try:
+            found = read()
+        except CheckpointError:
+            if _identity(path) == before:
+                raise
+            continue
+        if _identity(path) == before:
+            return found
+    raise CheckpointError(f"{path} is being written again and again", hint="load it when it is finished")
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def read_tensors_of(

@@ -176,8 +176,9 @@ def intervene(done: results.Intervened) -> RenderableType:
     return Group(*parts)
 
 
-def _spark(values: tuple[float, ...], width: int = 16) -> str:
+def _spark(energies: tuple[float | None, ...], width: int = 16) -> str:
     """A row of small columns, the first value highest of all as a rule."""
+    values = [energy for energy in energies if energy is not None]
     if not values:
         return ""
     step = max(1, -(-len(values) // width))
@@ -198,7 +199,7 @@ def _traced(tokens: tuple[results.TracedToken, ...]) -> RenderableType:
             Text(f"B{token.basin}", style="cyan") if token.basin is not None else Text("–", style="dim"),
             f"{token.cosine:.2f}" if token.cosine is not None else "",
             str(token.iterations) + ("" if token.settled else "+"),
-            number(energies[-1]) if energies else "",
+            number(token.path.rest) if energies else "",
             Text(_spark(energies), style="blue"),
         )
     return rows

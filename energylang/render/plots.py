@@ -395,7 +395,7 @@ def trajectory_figure(
             room=None,
         )
     figure.update_layout(legend={"orientation": "v"})
-    rows = [[token.path.energies[-1] for token in trace.tokens] for trace in (*traces, *controls)]
+    rows = [[token.path.rest for token in trace.tokens] for trace in (*traces, *controls)]
     longest = max((len(row) for row in rows), default=0)
     if longest > 1:
         frames = [[{"y": row[:k]} for row in rows] for k in range(1, longest + 1)]
@@ -406,7 +406,7 @@ def trajectory_figure(
 
 def _room(traces: Sequence[results.Trajectory]) -> Room | None:
     """The ground on which the tokens of replies are written, none over another."""
-    heights = [token.path.energies[-1] for trace in traces for token in trace.tokens]
+    heights = [token.path.rest for trace in traces for token in trace.tokens]
     longest = max((len(trace.tokens) for trace in traces), default=0)
     return Room([1.0, float(longest)], heights) if heights else None
 
@@ -421,7 +421,7 @@ def _way(
     dash: str,
     room: Room | None,
 ) -> None:
-    heights = [token.path.energies[-1] for token in trace.tokens]
+    heights = [token.path.rest for token in trace.tokens]
     said = [_word(token.token) for token in trace.tokens]
     sides = [
         None if room is None else room.side(k + 1.0, heights[k], said[k], radius=5, size=10)

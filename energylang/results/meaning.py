@@ -178,9 +178,15 @@ class Intervened(Result):
 
 @dataclass(frozen=True, eq=False)
 class Descent(Result):
-    """One state's way down: the energy before every iteration and at the end."""
+    """One state's way down: the energy before every iteration and at the end. (``None`` where the state lies outside of
+    the cube in which there is an energy, as what drives a layer strongly may at first.)"""
 
-    energies: tuple[float, ...]
+    energies: tuple[float | None, ...]
+
+    @property
+    def rest(self) -> float:
+        """The energy at the end."""
+        return next((energy for energy in reversed(self.energies) if energy is not None), float("nan"))
 
 
 @dataclass(frozen=True, eq=False)

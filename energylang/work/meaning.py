@@ -264,7 +264,7 @@ def _traced(
     for k, token in enumerate(ids):
         taken = int(end.iterations[k])
         path = energies[: taken + 1, k]
-        scale = path.abs().max().clamp_min(1.0)
+        scale = path[path.isfinite()].abs().max().clamp_min(1.0)
         rises += int((path[1:] > path[:-1] + _RISE * scale).sum())
         named = found.basins[k] >= 0
         rows.append(
@@ -274,7 +274,7 @@ def _traced(
                 cosine=found.cosines[k] if named else None,
                 iterations=taken,
                 settled=found.settled[k],
-                path=results.Descent(tuple(path.tolist())),
+                path=results.Descent(tuple(e if math.isfinite(e) else None for e in path.tolist())),
             )
         )
     return tuple(rows), rises, found
