@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -199,7 +201,7 @@ def _traced(tokens: tuple[results.TracedToken, ...]) -> RenderableType:
             Text(f"B{token.basin}", style="cyan") if token.basin is not None else Text("–", style="dim"),
             f"{token.cosine:.2f}" if token.cosine is not None else "",
             str(token.iterations) + ("" if token.settled else "+"),
-            number(token.path.rest) if energies else "",
+            number(token.path.rest) if math.isfinite(token.path.rest) else "",
             Text(_spark(energies), style="blue"),
         )
     return rows

@@ -406,7 +406,8 @@ def trajectory_figure(
 
 def _room(traces: Sequence[results.Trajectory]) -> Room | None:
     """The ground on which the tokens of replies are written, none over another."""
-    heights = [token.path.rest for trace in traces for token in trace.tokens]
+    every = [token.path.rest for trace in traces for token in trace.tokens]
+    heights = [height for height in every if math.isfinite(height)]
     longest = max((len(trace.tokens) for trace in traces), default=0)
     return Room([1.0, float(longest)], heights) if heights else None
 

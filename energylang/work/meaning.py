@@ -264,7 +264,7 @@ def _traced(
     for k, token in enumerate(ids):
         taken = int(end.iterations[k])
         path = energies[: taken + 1, k]
-        scale = path[path.isfinite()].abs().max().clamp_min(1.0)
+        scale = path.where(path.isfinite(), 1.0).abs().max().clamp_min(1.0)
         rises += int((path[1:] > path[:-1] + _RISE * scale).sum())
         named = found.basins[k] >= 0
         rows.append(
