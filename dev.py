@@ -30,8 +30,7 @@ CALCULATING = [
     *(
         f"tests/test_{name}.py"
         for name in (
-            "causal", "descent", "guards", "records", "rounding", "session", "transfer", "undo_sequences",
-            "whole_session",
+            "causal", "descent", "records", "rounding", "transfer",
         )
     ),
 ]  # fmt: skip

@@ -30,9 +30,22 @@ def has_smollm2() -> bool:
 
 
 def little_is_read_of_smollm2(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of smollm2 as little text is read as gives a number: for tests of whether a thing runs, not of how well it is
-    measured. Left out where the model is not."""
+    """Of smollm2 as little text is read, and beside as few random edits, as gives a number: for tests of whether a
+    thing runs, not of how well it is measured. Left out where the model is not."""
     need_smollm2()
     from energylang.models.pretrained import loading
 
     monkeypatch.setattr(loading, "SIZES", LITTLE)
+    fewer_random_edits(monkeypatch)
+
+
+def fewer_random_edits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two controls with random values instead of ten, and one of each other kind: for tests of something else than
+    what the controls say."""
+    from energylang.concepts import answers, controls, stream_effect
+    from energylang.work import concept
+
+    for module in (answers, controls, stream_effect, concept):
+        monkeypatch.setattr(module, "RANDOM", 2)
+    monkeypatch.setattr(controls, "OTHER", 1)
+    monkeypatch.setattr(controls, "SHUFFLED", 1)

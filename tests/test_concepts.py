@@ -15,6 +15,7 @@ from energylang.errors import ElError
 from energylang.models import likelihoods
 from energylang.models.protocol import Change
 from energylang.models.states import POSITIONS, decision_states, neutral_states, text_states
+from tests.real import fewer_random_edits
 
 POLITE = ("Thank you so much for asking, I am glad to help.", "It is a pleasure to help you, please go on.")
 RUDE = ("You are a useless fool, go away.", "Stop wasting my time, you lazy idiot.")
@@ -175,7 +176,10 @@ def test_the_effect_of_what_is_staged_is_the_effect_the_edit_reported(captured: 
 
 
 @pytest.mark.slow
-def test_removing_a_concept_makes_its_texts_less_likely_and_undo_brings_them_back(captured: Session) -> None:
+def test_removing_a_concept_makes_its_texts_less_likely_and_undo_brings_them_back(
+    captured: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fewer_random_edits(monkeypatch)
     original = captured.live_hash()
     edit = captured.remove_concept(LAST, "rude")
     captured.apply(LAST)

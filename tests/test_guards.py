@@ -8,7 +8,7 @@ from energylang import ElError, Session
 from energylang.ops import TABLE
 from energylang.ops.safety import GUARDS
 from energylang.signature.declaration import Effect, Op
-from tests.real import little_is_read_of_smollm2
+from tests.real import fewer_random_edits, little_is_read_of_smollm2
 
 
 def planted(*lines: str) -> Session:
@@ -78,6 +78,7 @@ EDITS = [op for op in TABLE.values() if Effect.EDITS in op.effects]
 def test_guards_stand_in_front_of_every_edit(op: Op, monkeypatch: pytest.MonkeyPatch):
     """Every edit's first example, with a guard in its way that nothing passes."""
     *before, edit = op.examples[0].script.splitlines()
+    fewer_random_edits(monkeypatch)
     if op.examples[0].on == "smollm2":
         little_is_read_of_smollm2(monkeypatch)
     session = Session(op.examples[0].on)

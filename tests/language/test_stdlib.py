@@ -14,6 +14,7 @@ from energylang.cli.tools import formatted
 from energylang.diagnostics.source import Source
 from energylang.run.interpreter import ScriptError
 from energylang.session import Session
+from tests.real import fewer_random_edits
 
 STDLIB = Path(__file__).parents[2] / "stdlib"
 MODULES = sorted(path.stem for path in STDLIB.glob("*.el"))
@@ -111,7 +112,8 @@ def test_audit_stops_a_script(session: Session) -> None:
 
 
 @pytest.mark.slow
-def test_persona_installs_or_leaves_alone() -> None:
+def test_persona_installs_or_leaves_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    fewer_random_edits(monkeypatch)
     session = Session("tiny")
     session.run(
         'import persona\nteach polite L3 ["Thank you so much, I am happy to help.", "It would be my pleasure."]'
