@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import torch
+from texts import windows_of
 from torch import Tensor
 from torch.nn import functional
 
@@ -43,7 +44,7 @@ class Layer:
         own = own_replies(session, 24, text.sizes.reply, "measuring")
         self.own = Behind(text, layer, as_pairs(text, own))
         self.usual = {name: gauge.losses(NOTHING) for name, gauge in self.gauges.items()}
-        self.said = -float(torch.cat(self.own.log_probs(NOTHING)).mean())
+        self.said = self.own.loss()
         self.logs, states = self._pass(NOTHING)
         version = session.staged(layer)
         self.before = torch.tensor(placed(session, layer, version, states).basins)
@@ -85,7 +86,7 @@ class Layer:
             "stay": float((after[others] == self.before[others]).double().mean()),
             "KL inside": float(moved[inside].mean()),
             "KL outside": float(moved[~inside].mean()),
-            "own": (-float(torch.cat(self.own.log_probs(change)).mean()) - self.said) / self.said,
+            "own": (self.own.loss(change) - self.said) / self.said,
         }
         for name, gauge in self.gauges.items():
             found[name] = float((gauge.losses(change) - self.usual[name]).mean() / self.usual[name].mean())
@@ -115,10 +116,7 @@ def main() -> None:
     session = Session()
     session.load("smollm2")
     text = session.text
-    texts = {"held-out": text.measuring_windows(8)}
-    for path in given.text:
-        windows = text.windows(tokens=torch.tensor(text.encode(path.read_text(encoding="utf-8")[:200_000])))
-        texts[path.stem] = windows[:: max(1, len(windows) // 8)][:8]
+    texts = {"held-out": text.measuring_windows(8), **windows_of(text, given.text, 8)}
     for layer in given.layers:
         fitted = session.run(f"fit L{layer}")
         print(f"L{layer}: coverage {fitted.coverage.value:.1%}, own {fitted.own.value:.1%}", flush=True)

@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from texts import windows_of
 from torch import Tensor
 
 from energylang.concepts.captured import pushes
@@ -75,8 +76,8 @@ class Judge:
             "neutral": float(self.plain.means(change).mean()),
             "share": heard.share or 0.0,
             "by words": statistics.fmean(worded),
-            "questions": -float(torch.cat(ruler.kept.log_probs(change)).mean()),
-            "own": -float(torch.cat(ruler.own.log_probs(change)).mean()),
+            "questions": ruler.kept.loss(change),
+            "own": ruler.own.loss(change),
             "unlikely": heard.odd or 0.0,
             "distinct": heard.distinct or 0.0,
         }
@@ -101,7 +102,7 @@ def steered_as_dearly(judge: Judge, written: Concept, cost: float) -> tuple[floa
     for _ in range(HALVINGS):
         middle = (low * high) ** 0.5
         change = pushing(session, push, middle, "all")
-        rise = -float(torch.cat(kept.log_probs(change)).mean()) - judge.usual["questions"]
+        rise = kept.loss(change) - judge.usual["questions"]
         low, high = (middle, high) if rise <= cost else (low, middle)
     return low, pushing(session, push, low, "all")
 
@@ -125,12 +126,7 @@ def main() -> None:
     torch.set_num_threads(1)
     session = Session()
     session.load("smollm2")
-    text = session.text
-    texts = {}
-    for path in given.text:
-        ids = text.encode(path.read_text(encoding="utf-8")[:200_000])
-        windows = text.windows(tokens=torch.tensor(ids))
-        texts[path.stem] = windows[:: max(1, len(windows) // WINDOWS)][:WINDOWS]
+    texts = windows_of(session.text, given.text, WINDOWS)
     lines = (HERE / "plain_concepts.jsonl").read_text(encoding="utf-8").splitlines()
     plain = {each["concept"]: each for each in map(json.loads, lines)}
     means: dict[str, list[dict[str, float]]] = {}

@@ -71,8 +71,8 @@ class StreamRuler:
             if costs or not k:
                 heard = replace(
                     heard,
-                    own=-float(torch.cat(self.own.log_probs(change)).mean()),
-                    kept=None if self.kept is None else -float(torch.cat(self.kept.log_probs(change)).mean()),
+                    own=self.own.loss(change),
+                    kept=None if self.kept is None else self.kept.loss(change),
                 )
             found.append(heard)
         return found
@@ -81,7 +81,7 @@ class StreamRuler:
         """What the replies under each change are: the concept's, likely, different."""
         if self.heard is None:
             return [Heard(None, 0.0)] * len(changes)
-        if any(change.weights.get(k) is not w for change in changes for k, w in changes[0].weights.items()):
+        if not alike(changes):
             return [found for change in changes for found in self._said([change])]
         text = self.ws.text
         made = sampling.generate_each(
@@ -96,6 +96,18 @@ class StreamRuler:
             ],
         )
         return [self.heard([reply.token_ids for reply in replies]) for replies in made]
+
+
+def alike(changes: Sequence[Change]) -> bool:
+    """Whether changes put the same tensors in the place of weights and of landscapes, so that one pass can hold all."""
+    return all(
+        here.keys() == there.keys() and all(here[layer] is there[layer] for layer in here)
+        for change in changes[1:]
+        for here, there in (
+            (change.weights, changes[0].weights),
+            (change.landscapes, changes[0].landscapes),
+        )
+    )
 
 
 def _stacked(changes: Sequence[Change], rows: int) -> Change:

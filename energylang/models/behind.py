@@ -114,6 +114,10 @@ class Behind:
                 found[n] = each
         return [found[n] for n in range(self.count)]
 
+    def loss(self, change: Change = NOTHING) -> float:
+        """The mean loss of all tokens of all replies, in nats."""
+        return -float(torch.cat(self.log_probs(change)).mean())
+
     def means(self, change: Change = NOTHING) -> Tensor:
         """(n,): the mean log-probability per token of each reply, in nats."""
         return torch.stack([each.mean() for each in self.log_probs(change)])

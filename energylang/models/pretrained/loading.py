@@ -153,6 +153,7 @@ def _text(model: Model, machine: network.Machine, folder: Path, about: About) ->
     opening = [library.bos_token_id] if begins and begins[0] == library.bos_token_id else []
     dialogue = ChatTemplate(tokens, str(folder)) if library.chat_template else None
     model.extra["heldout"] = torch.tensor(tokens.encode(bundled("heldout.txt")), dtype=torch.int64)
+    prompts = _lines("prompts.txt")
     return TextModel(
         model.live,
         model.extra,
@@ -162,9 +163,9 @@ def _text(model: Model, machine: network.Machine, folder: Path, about: About) ->
         machine,
         tokens,
         dialogue=dialogue,
-        neutral_prompts=[line for line in bundled("prompts.txt").splitlines() if line.strip()],
-        other_prompts=[line for line in bundled("others.txt").splitlines() if line.strip()],
-        kept_prompts=[line for line in bundled("prompts.txt").splitlines() if line.strip()][::2],
+        neutral_prompts=prompts,
+        other_prompts=_lines("others.txt"),
+        kept_prompts=prompts[::2],  # every other one is a question of fact or an instruction
         opening=[] if opening == [None] else opening,
         window=WINDOW,
         batch=_BATCH,
@@ -172,6 +173,10 @@ def _text(model: Model, machine: network.Machine, folder: Path, about: About) ->
         spoken_at="mean",
         sizes=SIZES,
     )
+
+
+def _lines(name: str) -> list[str]:
+    return [line for line in bundled(name).splitlines() if line.strip()]
 
 
 def bundled(name: str) -> str:

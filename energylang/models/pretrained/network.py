@@ -161,11 +161,9 @@ class Machine:
             if kind == "neurons":
                 before = said.reshape(*self.now.places, said.shape[-1])
                 after = written(self.now.change, i, new, before)
-                said = said if after is before else after.reshape(said.shape)
-            if kind == "neurons" and reads_mlp(self.now.change, i):
-                assert self.now.given is not None  # the MLP has read before it answers
-                before = said.reshape(*self.now.places, said.shape[-1])
-                after = answered(self.now.change, i, self.now.given, before)
+                if reads_mlp(self.now.change, i):
+                    assert self.now.given is not None  # the MLP has read before it answers
+                    after = answered(self.now.change, i, self.now.given, after)
                 said = said if after is before else after.reshape(said.shape)
             return said
 

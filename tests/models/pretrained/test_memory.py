@@ -15,6 +15,7 @@ from energylang.concepts.faces import MEASURED, SAID, Faces, own_halves, window_
 from energylang.concepts.halves import halves
 from energylang.concepts.memory import key_of, moment_of
 from energylang.concepts.replies import own_replies
+from energylang.concepts.stream_ruler import alike
 from energylang.errors import ElError
 from energylang.models.neurons import mean_activation, second_moment
 from energylang.models.protocol import Change, of_rows
@@ -128,6 +129,15 @@ def test_an_edit_as_a_part_of_the_pass_is_the_edit_of_the_weight_row_by_row(sess
         assert not torch.allclose(found[row], text.forward(tokens[row : row + 1]).logits[0], atol=2e-3)
     fewer = of_rows(at_once, torch.tensor([2, 0]))
     assert torch.allclose(text.forward(tokens[[2, 0]], change=fewer).logits, found[[2, 0]], atol=2e-3)
+
+
+def test_only_changes_with_the_same_weights_and_landscapes_share_a_pass() -> None:
+    one, two = torch.eye(2), torch.eye(2)
+    for part in ("weights", "landscapes"):
+        same, other, none = Change(**{part: {1: one}}), Change(**{part: {1: two}}), Change()
+        driven = Change(drive={1: torch.ones(2)}, **{part: {1: one}})
+        assert alike([same]) and alike([same, driven]) and alike([none, none])
+        assert not alike([same, other]) and not alike([same, none]) and not alike([none, same])
 
 
 def test_what_is_saved_the_library_loads_with_the_same_bits(session: Session, tmp_path: Path) -> None:
