@@ -3,7 +3,7 @@
     {"name": {"texts": ["…"], "markers": ["word", …], "contexts": ["…"]}, …}
 
 ``texts`` are what the concept is captured from, ``contexts`` replies that already are the concept (without them the
-texts). A reply is the concept with the most marker words in it; none, or several with the most, have no label.
+texts), ``contrasts`` texts like them without it, one for each (they are used where memories are studied). A reply is the concept with the most marker words in it; none, or several with the most, have no label.
 (PURE: no torch.)
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CONTEXTS = 16
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 _NAME = re.compile(r"[^\W\d][\w-]{0,199}")
-_FORM = '{"name": {"texts": ["…"], "markers": ["word", "…"], "contexts": ["…"]}, "other": {…}}'
+_FORM = '{"name": {"texts": ["…"], "markers": ["word", "…"], "contexts": ["…"], "contrasts": ["…"]}, "other": {…}}'
 _PATTERNS = '{"question": "\\\\?", "love": "\\\\b(love|heart)\\\\b"}'
 
 
@@ -141,12 +141,12 @@ def _check(path: Path, name: str, value: object) -> None:
     _check_name(path, name, _FORM)
     if not isinstance(value, dict):
         raise _bad(path, f"has no object with texts and markers for {name!r}")
-    unknown = sorted(set(value) - {"texts", "markers", "contexts"})
+    unknown = sorted(set(value) - {"texts", "markers", "contexts", "contrasts"})
     if unknown:
         raise _bad(path, f"has an unknown key {unknown[0]!r} in {name!r}")
-    for key in ("texts", "markers", "contexts"):
+    for key in ("texts", "markers", "contexts", "contrasts"):
         items = value.get(key)
-        if items is None and key == "contexts":
+        if items is None and key in ("contexts", "contrasts"):
             continue
         if (
             not isinstance(items, list)
@@ -154,6 +154,8 @@ def _check(path: Path, name: str, value: object) -> None:
             or not all(isinstance(i, str) and i.strip() for i in items)
         ):
             raise _bad(path, f"needs a list of one or more non-empty strings as {key!r} of {name!r}")
+    if len(value.get("contrasts") or value["texts"]) != len(value["texts"]):
+        raise _bad(path, f"needs as many contrasts as texts of {name!r}")
 
 
 def _check_markers(path: Path, found: Mapping[str, Mapping[str, Any]]) -> None:

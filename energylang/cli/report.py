@@ -3,6 +3,9 @@
     el report surgery MODEL [MODEL …] -o DIR [--concepts FILE.json] [--layer L3|auto] [--method aimed|redirect]
         [--damage 2%] [--replies 256] [--doses 0.25,0.5,0.75,1,1.25] [--seed 0] [--threads 1]
 
+    el report surgery PRETRAINED -o DIR [--concepts FILE.json] [--layer L10,L14,L18] [--damage 2%] [--replies 64]
+        [--placebos 3] [--text FILE] [--seed 0] [--seeds 1] [--threads 1] [--jobs 1]
+
     el report words MODEL [MODEL …] -o DIR --patterns FILE.json [--text FILE] [--layer L2] [--damage 1%]
         [--seed 0] [--jobs 1]
 
@@ -36,6 +39,7 @@ VERSION = 1
 FILES = ("surgery.md", "surgery.json", "surgery.svg")
 WORD_FILES = ("words.md", "words.json")
 DOSES = (0.25, 0.5, 0.75, 1.0, 1.25)
+REPLIES = 256
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], help: str = "") -> None:
@@ -47,7 +51,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], 
         help="can concepts be written into models and taken out of them?",
         description="Install and remove every concept in every model, against placebos, and write surgery.md, "
         "surgery.json and surgery.svg. Without --concepts the concepts are the registers of the bundled micro-world. "
-        "With several models, each gets the concepts of the one before it too.",
+        "With several models, each gets the concepts of the one before it too. A pretrained transformer has memories "
+        "instead of landscapes: these are edited, at one layer or several, with one seed or several.",
     )
     parser.add_argument(
         "models", nargs="+", metavar="MODEL", help="dialogue models: a bundled name or a path"
@@ -56,7 +61,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], 
     parser.add_argument(
         "--concepts", type=Path, metavar="FILE.json", help="texts and marker words per concept"
     )
-    parser.add_argument("--layer", type=_layer, default=None, metavar="L3|auto", help="default: auto")
+    parser.add_argument(
+        "--layer", type=_layers, default=None, metavar="L3|auto", help="default: auto (memories: L10,L14,…)"
+    )
     parser.add_argument("--method", choices=("aimed", "redirect"), default="aimed")
     parser.add_argument(
         "--damage",
@@ -68,14 +75,27 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], 
     parser.add_argument(
         "--replies",
         type=_replies,
-        default=256,
+        default=None,
         metavar="N",
-        help="per condition (default 256), 8 N for removals",
+        help=f"per condition (default {REPLIES}), 8 N for removals; of memories 64",
     )
     parser.add_argument(
         "--doses", type=_doses, default=DOSES, metavar="D,D,…", help="default 0.25,0.5,0.75,1,1.25"
     )
+    parser.add_argument(
+        "--placebos", type=_placebos, default=3, metavar="N", help="memories: random values (default 3)"
+    )
+    parser.add_argument(
+        "--text", type=Path, action="append", default=[], metavar="FILE",
+        help="memories: measure the loss on this text, too (as often as there are texts)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seeds", type=_threads, default=1, metavar="N", help="memories: so many seeds (default 1)"
+    )
     _add_common(parser)
+    parser.add_argument(
+        "--jobs", type=_threads, default=1, metavar="N", help="memories: processes (default 1)"
+    )
     parser.set_defaults(run=surgery)
     parser = kinds.add_parser(
         "words",
@@ -121,7 +141,17 @@ def surgery(args: argparse.Namespace) -> int:
     for place, model in enumerate(args.models):
         if model in args.models[:place]:
             raise ElError(f"{model} is named twice", hint="name every model once")
-        check_model(model, args.layer)
+    if of_memories(args.models):
+        from .memory_report import memory_surgery
+
+        check_memory(args)
+        prepare(args.output)
+        return memory_surgery(args)
+    check_landscapes(args)
+    layer = args.layer[0] if args.layer else None
+    replies = args.replies or REPLIES
+    for model in args.models:
+        check_model(model, layer)
     prepare(args.output)
 
     from energylang.studies.bench import Thoroughness
@@ -129,19 +159,19 @@ def surgery(args: argparse.Namespace) -> int:
 
     study = micro_world(args.seed) if concepts is None else study_from(concepts)
     options = Thoroughness(
-        layer=args.layer,
+        layer=layer,
         method=args.method,
         doses=args.doses,
         damage=args.damage,
-        replies=args.replies,
-        local=max(1, args.replies // 4),
+        replies=replies,
+        local=max(1, replies // 4),
         seed=args.seed,
         threads=args.threads,
     )
     asked = {
         "models": list(args.models),
         "concepts": None if args.concepts is None else str(args.concepts),
-        "layer": args.layer,
+        "layer": layer,
         "method": args.method,
         "doses": list(args.doses),
         "damage": options.damage,
@@ -210,6 +240,49 @@ def words(args: argparse.Namespace) -> int:
                 write_atomic(args.output / name, written.encode("utf-8", "replace"))
     print(f"{args.output / WORD_FILES[0]}, {WORD_FILES[1]}")
     return 0
+
+
+def of_memories(models: Sequence[str]) -> bool:
+    """Whether the first of the models is a pretrained one, which has memories and no landscapes. (The house's own
+    transformer is there to be compared with.)"""
+    from energylang.models.header import read_header
+
+    header = read_header(models[0])
+    return header.capabilities & {"memory", "landscape"} == {"memory"} and header.kind != "transformer"
+
+
+def check_memory(args: argparse.Namespace) -> None:
+    """Refuse what cannot be studied in the memories of a pretrained model, from its header alone."""
+    from energylang.models.header import read_header
+
+    model = args.models[0]
+    if len(args.models) > 1:
+        raise ElError("memories are studied in one model at a time", code="EL209", hint=f"name {model} alone")
+    header = read_header(model)
+    if not {"text", "dialogue"} <= header.capabilities:
+        raise ElError(
+            f"{model} holds no conversations: there are no replies whose concept could be counted",
+            code="EL250",
+            hint="use `effect` on a plain-text model",
+        )
+    for layer in args.layer or ():
+        if layer >= len(header.dims):
+            raise ElError(
+                f"there is no L{layer} in {model}", code="EL302", hint=f"it has L0 to L{len(header.dims) - 1}"
+            )
+
+
+def check_landscapes(args: argparse.Namespace) -> None:
+    """Refuse what belongs to a study of memories."""
+    for option, given in (
+        ("--seeds", args.seeds != 1),
+        ("--jobs", args.jobs != 1),
+        ("--text", bool(args.text)),
+    ):
+        if given:
+            raise ElError(f"{option} belongs to pretrained models", code="EL209", hint="leave it out")
+    if args.layer and len(args.layer) > 1:
+        raise ElError("landscapes are studied at one layer", code="EL209", hint="--layer L3, or auto")
 
 
 def check_model(spec: str, layer: int | None, *, talks: bool = True) -> None:
@@ -290,8 +363,8 @@ def command(args: argparse.Namespace) -> str:
     words = ["el", "report", "surgery", *args.models, "-o", str(args.output)]
     if args.concepts is not None:
         words += ["--concepts", str(args.concepts)]
-    words += ["--layer", "auto" if args.layer is None else f"L{args.layer}", "--method", args.method]
-    words += ["--damage", f"{100 * args.damage:g}%", "--replies", str(args.replies)]
+    words += ["--layer", f"L{args.layer[0]}" if args.layer else "auto", "--method", args.method]
+    words += ["--damage", f"{100 * args.damage:g}%", "--replies", str(args.replies or REPLIES)]
     if args.doses != DOSES:
         words += ["--doses", ",".join(f"{dose:g}" for dose in args.doses)]
     return shlex.join([*words, "--seed", str(args.seed), "--threads", str(args.threads)])
@@ -339,6 +412,21 @@ def _layer(text: str) -> int | None:
     if not number.isdecimal() or len(number) > 4:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a layer, such as L3, nor auto")
     return int(number)
+
+
+def _layers(text: str) -> tuple[int, ...] | None:
+    found = tuple(dict.fromkeys(_layer(word) for word in text.split(",")))
+    if None in found:
+        if len(found) > 1:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is neither auto nor a list of layers, such as L10,L14"
+            )
+        return None
+    return tuple(layer for layer in found if layer is not None)
+
+
+def _placebos(text: str) -> int:
+    return _whole(text, 0, 100)
 
 
 def _damage(text: str) -> float:

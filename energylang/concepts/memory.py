@@ -65,7 +65,7 @@ def memory_edit(
 ) -> Written:
     """A memory edit towards a concept, or ``away`` from it. The dose is the one given, or the one with this strength
     (‖ΔW‖/‖W‖), or the largest within the damage. Raises ``ElError`` EL511 for a concept without texts."""
-    if not concept.texts:
+    if not as_replies(ws.text, halves(concept)[0].texts):
         raise ElError(
             f"`{concept.name}` has no texts: there is no key to write it at",
             code="EL511",

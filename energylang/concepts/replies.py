@@ -55,10 +55,10 @@ def as_pairs(text: TextModel, said: Sequence[tuple[str, Sample]]) -> list[tuple[
 
 def as_replies(text: TextModel, said: Sequence[str]) -> list[tuple[list[int], list[int]]]:
     """(opening, reply), token ids: each text as a reply to another prompt to which concepts are said (in a plain-text
-    model on its own). Empty texts are left out."""
+    model on its own). Texts without a token to be said behind another are left out."""
     asked = text.spoken_prompts
     found = []
     for k, reply in enumerate(said):
         opening = text.prompt_ids(asked[k % len(asked)]) if text.dialogue else text.opening
         found.append((list(opening), text.encode(reply)))
-    return [pair for pair in found if pair[1]]
+    return [(opening, reply) for opening, reply in found if reply and len(opening) + len(reply) > 1]

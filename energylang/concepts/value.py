@@ -1,10 +1,11 @@
 """Which value makes a concept likely to be said, written at a given key of a layer's memory?
 
-Nine steps of Adam from the concept's direction, with the edit in place: the concept's texts, as replies to neutral
-prompts, shall become likelier (or, to remove it, less likely), its contrasts stay as likely as they are (a value that
-makes every short reply likelier is easily found, and is not the concept), and some of the model's own replies not
-become less likely. Fewer steps than it takes to fit the texts; the dose is found afterwards. All texts, prompts and
-replies are of the choosing halves.
+Nine steps of Adam from the concept's direction, with the edit in place where replies are said (what it does to the
+questions before them, which answer its key little, is left out here, so that these are read once): the concept's
+texts, as replies to neutral prompts, shall become likelier (or, to remove it, less likely), its contrasts stay as
+likely as they are (a value that makes every short reply likelier is easily found, and is not the concept), and some of
+the model's own replies not become less likely. Fewer steps than it takes to fit the texts; the dose is found
+afterwards. All texts, prompts and replies are of the choosing halves.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from energylang.landscape.memory import answer
+from energylang.models.behind import Behind
 from energylang.models.protocol import Change
-from energylang.models.replies_from import RepliesFrom
 from energylang.workspace.history import Concept
 from energylang.workspace.workspace import Workspace, counted
 
@@ -33,22 +33,26 @@ def best_value(
 ) -> Tensor:
     """(d,): the value for a query (m,) that was found from the concept's ``direction`` (d,)."""
     text, layer = ws.text, concept.layer
-    transposed = ws.model.header.transposed
     said = as_replies(text, concept.texts[:_TEXTS])
     plain = as_replies(text, concept.contrasts[:_CONTRASTS])
     own = as_pairs(text, own_halves(ws, "kept")[0][:_OWN])
-    examples = RepliesFrom.of(text, layer, [*said, *plain, *own])
     groups = [len(said), len(plain), len(own)]
     base = Change(weights={layer: weight})
+    examples = Behind(text, layer, [*said, *plain, *own])
+    opened = examples.opened(base)
+
+    def means(change: Change) -> Tensor:
+        return torch.stack([each.mean() for each in examples.replies(change, opened)])
+
     with torch.no_grad():
-        before = examples.means(base)
+        before = means(base)
+    query = query.to(weight)
     value = ((-BEGIN if away else BEGIN) * direction.float()).requires_grad_(True)
     descent = Optimiser([value], RATE * float(direction.abs().mean()))
     with torch.enable_grad():
         for _ in counted(ws, range(STEPS), "steps towards a better value"):
-            edit = answer(value.to(weight), query, transposed=transposed)
-            rise = examples.means(Change(weights={layer: weight + edit.dense()})) - before
-            wanted, beside, kept = torch.split(rise, groups)
+            edited = Change(weights={layer: weight}, answers={layer: (query, value.to(weight))})
+            wanted, beside, kept = torch.split(means(edited) - before, groups)
             loss = wanted.mean() if away else -wanted.mean()
             if len(beside):
                 loss = loss + (_RISE * torch.relu(beside) + _FALL * torch.relu(-beside)).mean()

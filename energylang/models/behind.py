@@ -1,7 +1,8 @@
 """How likely are fixed replies behind fixed openings, under many changes from one layer on?
 
 What lies below the layer is computed once, for the openings and for the replies; an opening that several replies
-have is read once in every reading. So a reading costs the layers from this one on, for every token once.
+have is read once in every reading, and so is what every conversation begins with. So a reading costs the layers from
+this one on, for every token once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from energylang.models.attention import Cache
 from energylang.models.protocol import NOTHING, Change, Start
 from energylang.models.text import TextModel
 
-_LATER = 2**30  # no reply begins within what is read
+from .beginning import LATER, Beginning
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class _Part:
 
 class Behind:
     """Log-probabilities of replies behind openings, ``pairs`` of (opening, reply) in token ids, under changes of
-    ``layer`` and later ones."""
+    ``layer`` and later ones. (Of a reply behind nothing the first token is the opening.)"""
 
     @torch.no_grad()
     def __init__(
@@ -44,20 +45,25 @@ class Behind:
         layer: int,
         pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
     ) -> None:
+        pairs = [(opening, reply) if len(opening) else (reply[:1], reply[1:]) for opening, reply in pairs]
         openings = list(dict.fromkeys(tuple(opening) for opening, _ in pairs))
         place = {opening: number for number, opening in enumerate(openings)}
         numbers = [place[tuple(opening)] for opening, _ in pairs]
         replies = [reply for _, reply in pairs]
         self.text, self.layer, self.count = text, layer, len(replies)
         room = max(len(reply) for reply in replies)
-        known = [list(opening[:-1]) or list(opening) for opening in openings]
-        whole = [len(opening) > 1 for opening in openings]
-        assert all(whole) or not any(whole)
+        known = [list(opening[:-1]) for opening in openings]
         self.size = max(len(opening) for opening in openings) + room
-        self.tokens, lengths, _ = next(text.padded(known, len(known)))
-        self.lengths = torch.tensor(lengths, device=text.device)
-        cache = self._empty()
-        self.stream = text.entering(self.tokens, layer, cache)
+        shared = text.shared(known)
+        self.tokens, lengths, _ = next(text.padded([row[shared:] for row in known], len(known)))
+        self.lengths = torch.tensor(lengths, device=text.device) + shared
+        self.beginning: Beginning | None = None
+        if shared:
+            self.beginning = Beginning.of(text, layer, known[0][:shared])
+            cache = self.beginning.below(self.size, len(known))
+        else:
+            cache = Cache.empty(len(known), self.size, text.device)
+        self.stream = text.entering(self.tokens, layer, cache) if self.tokens.numel() else None
         cache.lengths = self.lengths.clone()
         order = sorted(range(len(replies)), key=lambda n: len(replies[n]))
         self.parts = []
@@ -76,13 +82,17 @@ class Behind:
                 _Part(places, padded, stream, total, wanted.to(text.device), targets, tuple(rows))
             )
 
-    def _empty(self) -> Cache:
-        return Cache.empty(len(self.tokens), self.size, self.text.device)
-
     @torch.no_grad()
-    def log_probs(self, change: Change = NOTHING) -> list[Tensor]:
-        """Of each reply (n,): the log-probabilities of its tokens, in nats."""
-        text, cache = self.text, self._empty()
+    def opened(self, change: Change = NOTHING) -> Cache:
+        """What the openings leave behind under a change, ready for ``replies``."""
+        text = self.text
+        if self.beginning is None:
+            cache = Cache.empty(len(self.tokens), self.size, text.device)
+        else:
+            cache = self.beginning.read(text, change, self.size)
+            cache.keep(torch.zeros(len(self.tokens), dtype=torch.int64, device=text.device))
+        if self.stream is None:  # every opening is of one token, which comes with the reply
+            return cache
         nothing = torch.zeros_like(self.tokens, dtype=torch.bool)
         text.run(
             self.tokens,
@@ -91,15 +101,20 @@ class Behind:
             cache=cache,
             wanted=nothing,
             read=(),  # all layers keep something
-            begins=torch.full_like(self.lengths, _LATER),
+            begins=torch.full_like(self.lengths, LATER),
             lengths=self.lengths,
         )
         cache.lengths = self.lengths.clone()
+        return cache
+
+    def replies(self, change: Change, opened: Cache) -> list[Tensor]:
+        """Of each reply (n,): the log-probabilities of its tokens, in nats, where the openings were read before, under
+        this change or another. Gradients flow to the change."""
         found: dict[int, Tensor] = {}
         for part in self.parts:
-            here = Cache(cache.lengths, cache.size, dict(cache.store), dict(cache.own))
+            here = Cache(opened.lengths, opened.size, dict(opened.store), dict(opened.own))
             here.keep(part.places)
-            logits = text.run(
+            logits = self.text.run(
                 part.tokens,
                 change,
                 start=Start(self.layer, part.stream),
@@ -113,6 +128,11 @@ class Behind:
             for n, each in zip(part.rows, torch.split(chosen, part.wanted.sum(dim=1).tolist()), strict=True):
                 found[n] = each
         return [found[n] for n in range(self.count)]
+
+    @torch.no_grad()
+    def log_probs(self, change: Change = NOTHING) -> list[Tensor]:
+        """Of each reply (n,): the log-probabilities of its tokens, in nats."""
+        return self.replies(change, self.opened(change))
 
     def loss(self, change: Change = NOTHING) -> float:
         """The mean loss of all tokens of all replies, in nats."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from energylang.errors import LandscapeError
 from energylang.models.attention import Cache
+from energylang.models.beginning import Beginning
 from energylang.models.protocol import NOTHING, Change, Pass, Readable, Sample, Start, of_rows, of_weights
 from energylang.models.text import TextModel, check_finite
 
@@ -141,30 +142,47 @@ class Prepared:
     stream: Tensor
     lengths: Tensor
     cache: Cache
+    beginning: Beginning | None
 
     @classmethod
     @torch.no_grad()
     def of(cls, model: TextModel, ids: list[list[int]], layer: int, tokens: int) -> Prepared:
         size = min(model.max_length, max(map(len, ids)) + tokens)
-        cache = Cache.empty(len(ids), size, model.device)
-        padded, lengths, _ = next(model.padded(ids, len(ids)))
+        shared, beginning = model.shared(ids), None
+        if shared:
+            beginning = Beginning.of(model, layer, ids[0][:shared])
+            cache = beginning.below(size, len(ids))
+        else:
+            cache = Cache.empty(len(ids), size, model.device)
+        padded, lengths, _ = next(model.padded([row[shared:] for row in ids], len(ids)))
         stream = model.entering(padded, layer, cache)
-        return cls(layer, padded, stream, torch.tensor(lengths, device=model.device), cache)
+        whole = torch.tensor(lengths, device=model.device) + shared
+        return cls(layer, padded, stream, whole, cache, beginning)
 
     def read(self, model: TextModel, change: Change, rows: int) -> tuple[Cache, Pass]:
         """The cache and the logits behind the prompts, said ``rows`` / prompts times, under a change from the layer
         on."""
-        again = torch.arange(rows, device=model.device) % len(self.lengths)
+        each = len(self.lengths)
+        again = torch.arange(rows, device=model.device) % each
         cache = Cache(
             torch.zeros(rows, dtype=torch.int64, device=model.device),
             self.cache.size,
             {block: pair[:, again] for block, pair in self.cache.store.items()},
             {block: keys[again] for block, keys in self.cache.own.items()},
         )
+        shared = 0
+        if self.beginning is not None:
+            shared = self.beginning.tokens.shape[1]
+            firsts = torch.arange(0, rows, each)
+            above = self.beginning.read(model, of_rows(change, firsts), self.cache.size, len(firsts))
+            above.keep(torch.arange(rows, device=model.device) // each)
+            cache.lengths = above.lengths
+            cache.store |= above.store
+            cache.own |= above.own
         lengths = self.lengths[again]
         tokens = self.tokens[again]
         wanted = torch.zeros_like(tokens, dtype=torch.bool)
-        wanted[torch.arange(rows, device=model.device), lengths - 1] = True
+        wanted[torch.arange(rows, device=model.device), lengths - shared - 1] = True
         result = model.run(
             tokens,
             change,
@@ -332,14 +350,29 @@ def _read(
             states = {layer: state[again] for layer, state in found.states.items()}
             return cache, Pass(found.logits[again], states)
     longest = max(len(row) for row in rows)
-    cache = Cache.empty(len(rows), min(model.max_length, longest + tokens), model.device)
-    padded, lengths, _ = next(model.padded(rows, len(rows)))
+    size = min(model.max_length, longest + tokens)
+    shared = model.shared(rows) if of_weights(change) else 0
+    if shared:
+        cache = Cache.empty(1, size, model.device)
+        model.run(
+            torch.tensor([rows[0][:shared]], device=model.device),
+            change,
+            cache=cache,
+            wanted=torch.zeros(1, shared, dtype=torch.bool, device=model.device),
+            read=(),  # all layers keep something
+        )
+        cache.lengths += shared
+        cache.keep(torch.zeros(len(rows), dtype=torch.int64, device=model.device))
+    else:
+        cache = Cache.empty(len(rows), size, model.device)
+    padded, lengths, _ = next(model.padded([row[shared:] for row in rows], len(rows)))
     ends = torch.tensor(lengths, device=cache.lengths.device)
     last = (torch.arange(len(rows)), torch.tensor(lengths) - 1)
     wanted = torch.zeros_like(padded, dtype=torch.bool)
     wanted[last] = True
-    result = model.run(padded, change, cache=cache, wanted=wanted, read=layers, begins=begins, lengths=ends)
-    cache.lengths += ends
+    whole = ends + shared
+    result = model.run(padded, change, cache=cache, wanted=wanted, read=layers, begins=begins, lengths=whole)
+    cache.lengths = whole.clone()
     return cache, Pass(
         result.logits[:, None], {layer: state[last][:, None] for layer, state in result.states.items()}
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any, Protocol
 
 import torch
@@ -55,6 +56,10 @@ class Vocabulary(Protocol):
     def encode(self, text: str) -> list[int]: ...
     def decode(self, ids: Sequence[int]) -> str: ...
     def piece(self, token_id: int) -> str: ...
+
+
+_UNLIKE = ("a", "Z", "7")  # questions that have nothing in common
+_WORTH = 8  # tokens that are worth a pass of their own
 
 
 class TextModel:
@@ -114,9 +119,11 @@ class TextModel:
         self._own_prompts = self.neutral_prompts
         self._other: tuple[str, Tensor] | None = None  # held-out text to be measured by instead of its own
 
-    def measured_by(self, prompts: Sequence[str], text: str) -> None:
-        """Be measured by other neutral prompts and another held-out text; where they are empty, by its own."""
+    def measured_by(self, prompts: Sequence[str], text: str, kept: Sequence[str] = ()) -> None:
+        """Be measured by other neutral prompts and another held-out text; where they are empty, by its own. ``kept``
+        are other prompts to which replies are to stay as they are."""
         self.neutral_prompts = tuple(prompts) or self._own_prompts
+        self._kept_prompts = tuple(kept) or self._kept_prompts
         if not text:
             self._other = None
         elif self._other is None or self._other[0] != text:
@@ -302,6 +309,16 @@ class TextModel:
         """Tokens of a text on its own, the last of those that fit with ``room`` for more; at least one."""
         kept = self.max_length - room - len(self.opening)
         return (self.opening + ids[-kept:] if kept > 0 else self.opening) or [0]
+
+    def shared(self, rows: Sequence[Sequence[int]]) -> int:
+        """How many tokens at the front of prompts (token ids) are those with which every conversation begins, so that
+        they may be read once for all of them; 0 where that spares little. Every row keeps one token or more."""
+        if self.dialogue is None or len(rows) < 2:
+            return 0
+        both = (self.dialogue.ids([text]) for text in _UNLIKE)
+        rows = [*both, *(row[:-1] for row in rows)]
+        count = sum(1 for _ in takewhile(lambda ids: len(set(ids)) == 1, zip(*rows, strict=False)))
+        return count if count >= _WORTH else 0
 
     def conversation_ids(self, turns: Sequence[str]) -> list[int]:
         """Tokens of the turns (user, bot, user, …) and the marker behind which the next one begins."""

@@ -1,0 +1,182 @@
+"""Does surgery on the memories of a pretrained model work? One cell of the table, from one call.
+
+A cell is a concept, a layer and a seed. The seed draws the model's own replies and puts the neutral prompts in another
+order (of kinds, so that those of a kind stay together), so that other ones choose and other ones measure. The concept
+is captured and written by every other of its texts (``concepts.memory``) and judged by the rest (``memory_judge``),
+beside edits with the same key and random values of equal norm, and beside steering towards the concept at the strength
+that costs as much on the replies that are to stay. In the end the edit is undone, and every weight compared.
+
+Cells of one process share the loaded model; what a cell finds does not depend on those before it.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from energylang.concepts.halves import halves
+from energylang.concepts.memory import memory_edit
+from energylang.errors import ElError
+from energylang.landscape.draws import stable_generator
+from energylang.landscape.memory import other_values
+from energylang.models.protocol import Change
+from energylang.models.text import TextModel
+from energylang.session import Session
+from energylang.trial.draft import Draft
+from energylang.trial.staging import commit
+from energylang.work import model
+from energylang.workspace.history import Concept
+
+from .memory_judge import WINDOWS, Judge, steered_as_dearly
+
+LEAST_COST = 0.002  # nats that steering may cost, at least
+KINDS = 4  # neutral prompts of a pretrained model come in turns of so many kinds
+
+
+@dataclass(frozen=True)
+class MemoryCell:
+    """What one cell is about. ``words`` is a regular expression that tells a reply of the concept, or empty."""
+
+    model: str
+    concept: str
+    texts: tuple[str, ...]
+    contrasts: tuple[str, ...]
+    words: str
+    layer: int
+    seed: int
+    damage: float = 0.02
+    replies: int = 64
+    placebos: int = 3
+    threads: int = 1
+    others: tuple[tuple[str, str], ...] = ()  # further texts to be measured by: name and text
+
+    @property
+    def name(self) -> str:
+        return f"{self.concept} L{self.layer} seed {self.seed}"
+
+
+def examine_memory(cell: MemoryCell) -> dict[str, Any]:
+    """What was found of a cell, as plain data. Raises ``ElError`` where the model holds no conversations."""
+    began = time.process_time()
+    session = _session(cell)
+    if session.text.dialogue is None:
+        raise ElError(
+            f"{cell.model} holds no conversations: there are no replies whose concept could be counted",
+            code="EL250",
+            hint="use `effect` on a plain-text model",
+        )
+    captured = session.state
+    _capture(session, cell)
+    concept = session.state.concepts[cell.concept]
+    try:
+        found = _found(session, cell, concept)
+    finally:
+        session.undo()  # the capture
+    assert session.state.concepts == captured.concepts
+    return {**found, "seconds": time.process_time() - began}
+
+
+def _found(session: Session, cell: MemoryCell, concept: Concept) -> dict[str, Any]:
+    layer, transposed = cell.layer, session.model.header.transposed
+    written_by, measured_by = halves(concept)
+    made = memory_edit(session, concept, None, cell.damage)
+    proposal = made.draft.proposal
+    assert proposal is not None  # a memory edit always has room
+    windows = {name: _windows(session.text, other) for name, other in cell.others}
+    judge = Judge(session, measured_by, layer, words=cell.words, replies=cell.replies, windows=windows)
+    weight = session.weight(session.memory(layer))
+    edit = Change(weights={layer: proposal.factors.added_to(weight)})
+    found = judge.read(edit)
+    rises = judge.rises(found)
+    strength, push = steered_as_dearly(judge, written_by, max(rises["kept"], LEAST_COST))
+    generator = stable_generator("study", cell.seed, layer, cell.concept)
+    beside: list[dict[str, float]] = []
+    for _ in range(cell.placebos):
+        other = other_values(proposal.factors, generator, transposed=transposed)
+        beside.append(judge.rises(judge.said(Change(weights={layer: other.added_to(weight)}))))
+    return {
+        "dose": made.draft.edit.dose,
+        "within": made.draft.edit.applied,
+        "reason": "" if made.draft.edit.applied else made.draft.edit.reason,
+        "before": judge.usual,
+        "edit": rises,
+        "steering": {"strength": strength, **judge.rises(judge.read(push))},
+        "random": beside,
+        "undone": _undone(session, cell, made.draft),
+    }
+
+
+def _windows(text: TextModel, other: str) -> Tensor:
+    """(WINDOWS, t): windows of a text, evenly over it."""
+    found = text.windows(tokens=torch.tensor(text.encode(other)))
+    return found[:: max(1, len(found) // WINDOWS)][:WINDOWS]
+
+
+@torch.no_grad()
+def _undone(session: Session, cell: MemoryCell, draft: Draft) -> bool:
+    """Make the edit live and undo it: did the logits change, and came they back bit for bit?"""
+    windows = session.text.measuring_windows(2)[:, :-1]
+    logits, before = session.text.forward(windows, read=()).logits, session.state
+    commit(session, draft, force=True, reason="it is undone at once")
+    model.make_live(session, cell.layer)
+    session.timeline.record("study", before, session.state, "OK", "", cell.layer)
+    changed = not torch.equal(logits, session.text.forward(windows, read=()).logits)
+    session.undo()
+    return changed and torch.equal(logits, session.text.forward(windows, read=()).logits)
+
+
+def _capture(session: Session, cell: MemoryCell) -> None:
+    """Capture the concept from a table, as a user would."""
+    contrasts = cell.contrasts or ("",) * len(cell.texts)
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "concept.csv"
+        with table.open("w", encoding="utf-8", newline="") as file:
+            lines = csv.writer(file)
+            lines.writerow(("text", "contrast"))
+            lines.writerows(zip(cell.texts, contrasts, strict=True))
+        session.capture_file(
+            cell.layer,
+            cell.concept,
+            str(table),
+            column="text",
+            **({"contrast": "contrast"} if cell.contrasts else {}),
+        )
+
+
+def _session(cell: MemoryCell) -> Session:
+    """The model, loaded, with this seed and its order of prompts."""
+    key = (cell.model, cell.seed, cell.threads)
+    if key not in _loaded:
+        _loaded.clear()
+        session = Session(cell.model, threads=cell.threads)
+        torch.set_num_threads(cell.threads)
+        session.set("seed", cell.seed)
+        text = session.text
+        kept = random.Random(f"{cell.seed} kept").sample(text.kept_prompts, len(text.kept_prompts))
+        text.measured_by(in_another_order(text.neutral_prompts, cell.seed), "", kept if cell.seed else ())
+        _loaded[key] = session
+    return _loaded[key]
+
+
+def in_another_order(prompts: Sequence[str], seed: int) -> list[str]:
+    """The prompts in an order of the seed's (0: as they are), with every kind at its places."""
+    if not seed:
+        return list(prompts)
+    found = list(prompts)
+    for kind in range(KINDS):
+        mine = found[kind::KINDS]
+        random.Random(f"{seed} {kind}").shuffle(mine)
+        found[kind::KINDS] = mine
+    return found
+
+
+_loaded: dict[tuple[str, int, int], Session] = {}
