@@ -24,7 +24,7 @@ from .replies import as_pairs, as_replies
 
 STEPS, RATE, BEGIN = 9, 0.35, 0.8
 _TEXTS, _CONTRASTS, _OWN = 12, 8, 8  # texts of the concept, contrasts, and own replies
-_RISE, _FALL = 0.5, 2.0  # weights of contrasts that become likelier, and less likely
+_RISE, _FALL = 1.0, 2.0  # weights of contrasts that become likelier, and less likely
 _KEPT = 4.0  # … of own replies that become less likely
 
 

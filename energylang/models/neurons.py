@@ -40,6 +40,15 @@ def mean_along(model: TextModel, layer: int, rows: Sequence[list[int]], length: 
 
 
 @torch.no_grad()
+def last_activations(model: TextModel, layer: int, rows: Sequence[list[int]]) -> Tensor:
+    """(n, m): the activations at the last place of each of the rows (token ids)."""
+    found = []
+    for activations, lengths, _ in _read(model, layer, rows):
+        found += [here[end - 1] for here, end in zip(activations, lengths, strict=True)]
+    return torch.stack(found)
+
+
+@torch.no_grad()
 def second_moment(model: TextModel, layer: int, rows: Sequence[list[int]]) -> Tensor:
     """(m, m) float64: the mean of a·aᵀ over all places of the rows (token ids) but the first of each."""
     total: Tensor | None = None
