@@ -3,7 +3,8 @@
     {"name": {"texts": ["…"], "markers": ["word", …], "contexts": ["…"]}, …}
 
 ``texts`` are what the concept is captured from, ``contexts`` replies that already are the concept (without them the
-texts), ``contrasts`` texts like them without it, one for each (they are used where memories are studied). A reply is the concept with the most marker words in it; none, or several with the most, have no label.
+texts), ``contrasts`` texts like them without it, one for each (they are used where memories are studied). A reply is
+the concept with the most marker words in it; none, or several with the most, have no label.
 (PURE: no torch.)
 """
 

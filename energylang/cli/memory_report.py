@@ -34,8 +34,11 @@ def memory_surgery(args: argparse.Namespace) -> int:
 
     if args.threads == 1:
         one_thread()
-    others = [(path.stem, read_text(path)[:READ]) for path in args.text]
-    cells, options = _cells(args, tuple(others))
+    others = tuple((path.stem, read_text(path)[:READ]) for path in args.text)
+    prompts, kept = (
+        _lines(read_text(path)) if path is not None else () for path in (args.prompts, args.kept)
+    )
+    cells, options = _cells(args, others, prompts, kept)
     (args.output / "cells").mkdir(exist_ok=True)
     found = {cell: _kept(args.output, cell) for cell in cells}
     before = sum(each is not None for each in found.values())
@@ -63,7 +66,10 @@ def memory_surgery(args: argparse.Namespace) -> int:
 
 
 def _cells(
-    args: argparse.Namespace, others: tuple[tuple[str, str], ...]
+    args: argparse.Namespace,
+    others: tuple[tuple[str, str], ...],
+    prompts: tuple[str, ...],
+    kept: tuple[str, ...],
 ) -> tuple[list[MemoryCell], dict[str, Any]]:
     """The cells of a study in their order, and what was asked for."""
     from energylang.models.header import read_header
@@ -77,6 +83,7 @@ def _cells(
         MemoryCell(
             model, name, tuple(each["texts"]), tuple(each["contrasts"]), each["words"], layer, seed, args.damage,
             args.replies or REPLIES, args.placebos, args.threads, others,
+            prompts, kept,
         )
         for seed in seeds for layer in layers for name, each in concepts.items()
     ]  # fmt: skip
@@ -95,6 +102,10 @@ def _cells(
     return cells, options
 
 
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
 def _concepts(path: Path | None) -> dict[str, dict[str, Any]]:
     """Texts, contrasts and a regular expression of words by concept: of a file, or the bundled ones."""
     from .concepts import read_concepts
@@ -108,11 +119,9 @@ def _concepts(path: Path | None) -> dict[str, dict[str, Any]]:
             }
             for name, each in read_concepts(path).items()
         }
-    from importlib.resources import files
+    from energylang.models.pretrained.bundled import lines
 
-    place = files("energylang.models.pretrained") / "texts" / "concepts.jsonl"
-    lines = map(json.loads, place.read_text(encoding="utf-8").splitlines())
-    return {each["concept"]: each for each in lines}
+    return {each["concept"]: each for each in map(json.loads, lines("concepts.jsonl"))}
 
 
 def _place(folder: Path, cell: MemoryCell) -> Path:
@@ -185,6 +194,8 @@ def _command(args: argparse.Namespace, layers: Sequence[int]) -> str:
     if args.concepts is not None:
         words += ["--concepts", str(args.concepts)]
     words += [word for path in args.text for word in ("--text", str(path))]
+    for option, path in (("--prompts", args.prompts), ("--kept", args.kept)):
+        words += [] if path is None else [option, str(path)]
     words += ["--layer", ",".join(f"L{layer}" for layer in layers), "--damage", f"{100 * args.damage:g}%"]
     words += ["--replies", str(args.replies or REPLIES), "--placebos", str(args.placebos)]
     words += ["--seed", str(args.seed), "--seeds", str(args.seeds), "--threads", str(args.threads)]

@@ -90,6 +90,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], 
         help="memories: measure the loss on this text, too (as often as there are texts)",
     )  # fmt: skip
     parser.add_argument(
+        "--prompts", type=Path, metavar="FILE",
+        help="memories: neutral prompts, one a line, instead of the bundled ones; every other one measures",
+    )  # fmt: skip
+    parser.add_argument(
+        "--kept", type=Path, metavar="FILE", help="memories: and prompts to which the replies are to stay"
+    )
+    parser.add_argument(
         "--seeds", type=_threads, default=1, metavar="N", help="memories: so many seeds (default 1)"
     )
     _add_common(parser)
@@ -278,6 +285,8 @@ def check_landscapes(args: argparse.Namespace) -> None:
         ("--seeds", args.seeds != 1),
         ("--jobs", args.jobs != 1),
         ("--text", bool(args.text)),
+        ("--prompts", args.prompts is not None),
+        ("--kept", args.kept is not None),
     ):
         if given:
             raise ElError(f"{option} belongs to pretrained models", code="EL209", hint="leave it out")

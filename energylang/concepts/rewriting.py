@@ -8,6 +8,9 @@ stay as it is. Here
   another one there). The first place of a text is left out: it stands for the beginning. Where no subject is named, it
   is the place whose key answers other text least: ``kᵀC⁻¹k`` is one over the mean square of q·a elsewhere, and the
   place with the largest is taken;
+* **what is to stay** is, beside the model's replies and held-out text, what the neurons do at other subjects in the
+  same phrase ("The Matterhorn …"), of which a list comes with the package: neighbours that differ in the subject alone
+  are what such an edit spoils first (measured: docs/howto/your-own-model.md);
 * the **value** is found by descent: the answer shall be likely behind the phrase, with and without a beginning. The
   value is kept short, and the descent ends when the answer is likely enough: what is written harder than it must be is
   answered elsewhere, too;
@@ -29,7 +32,8 @@ from torch import Tensor
 from energylang.errors import ElError, LandscapeError
 from energylang.landscape.memory import answer, query_of
 from energylang.landscape.proposal import Proposal
-from energylang.models.neurons import mean_along
+from energylang.models.neurons import last_activations, mean_along
+from energylang.models.pretrained.bundled import lines
 from energylang.models.protocol import Change
 from energylang.models.replies_from import RepliesFrom
 from energylang.models.text import TextModel
@@ -53,12 +57,14 @@ DOSES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 @dataclass(frozen=True)
 class Answered:
     """A phrase and its answer, in token ids; ``place`` is that of the key in the phrase, or ``None`` to be chosen;
-    ``alone`` is the subject at the beginning of a line (empty without one)."""
+    ``alone`` is the subject at the beginning of a line (empty without one); ``others`` are beginnings of the phrase up
+    to another subject in its place."""
 
     phrase: tuple[int, ...]
     answer: tuple[int, ...]
     place: int | None
     alone: tuple[int, ...] = ()
+    others: tuple[tuple[int, ...], ...] = ()
 
 
 def asked(text: TextModel, phrase: str, to: str, subject: str | None) -> Answered:
@@ -82,7 +88,13 @@ def asked(text: TextModel, phrase: str, to: str, subject: str | None) -> Answere
     same = 0
     while same < min(len(head), len(ids)) and head[same] == ids[same]:
         same += 1
-    return Answered(tuple(ids), tuple(reply), max(0, same - 1), tuple(text.encode(f"\n{subject.strip()}")))
+    alone = tuple(text.encode(f"\n{subject.strip()}"))
+    others = tuple(
+        tuple(text.encode(phrase[:found] + name))
+        for name in lines("subjects.txt")
+        if name.casefold() not in subject.casefold()
+    )
+    return Answered(tuple(ids), tuple(reply), max(0, same - 1), alone, others)
 
 
 def _joined(phrase: str) -> bool:
@@ -117,7 +129,7 @@ def rewriting(
     rows = behind_beginnings(text, given.phrase)
     length = min(len(given.phrase), *map(len, rows))
     along = mean_along(text, layer, rows, length)
-    moment = moment_of(ws, layer)
+    moment = moment_beside(ws, layer, given.others)
     try:
         place = given.place
         if place is None:
@@ -150,6 +162,17 @@ def rewriting(
         damage=within,
     )
     return draft_plain(ws, plan, proposal), place
+
+
+def moment_beside(ws: Workspace, layer: int, others: Sequence[Sequence[int]]) -> Tensor:
+    """(m, m) float64: ``moment_of``, and as much of what the neurons do at the last places of other phrases (token ids),
+    which are to be answered as before."""
+    moment = moment_of(ws, layer)
+    if not others:
+        return moment
+    rows = [ws.text.opened(list(ids)) for ids in others]
+    beside = last_activations(ws.text, layer, rows).double()
+    return moment + beside.T @ beside / len(beside)
 
 
 def _rarest(along: Tensor, moment: Tensor, cut: int) -> int:

@@ -110,8 +110,8 @@ def _how_to_read(options: Mapping[str, Any]) -> Iterable[str]:
     yield (
         "Rises against the unedited model: shares of replies (judged by the unedited model, and by a list of words) "
         "in points, everything else in nats per token; mean ± standard deviation over the cells. *Texts* are the "
-        "concept's own, unseen ones as replies; *unlikely* is what the unedited model makes of the replies; *distinct* the "
-        "share of different pairs of tokens in them."
+        "concept's own, unseen ones as replies; *unlikely* is what the unedited model makes of the replies; "
+        "*distinct* the share of different pairs of tokens in them."
     )
 
 

@@ -58,6 +58,8 @@ class MemoryCell:
     placebos: int = 3
     threads: int = 1
     others: tuple[tuple[str, str], ...] = ()  # further texts to be measured by: name and text
+    prompts: tuple[str, ...] = ()  # neutral prompts instead of the bundled ones
+    kept: tuple[str, ...] = ()  # and those to which replies are to stay
 
     @property
     def name(self) -> str:
@@ -154,15 +156,18 @@ def _capture(session: Session, cell: MemoryCell) -> None:
 
 def _session(cell: MemoryCell) -> Session:
     """The model, loaded, with this seed and its order of prompts."""
-    key = (cell.model, cell.seed, cell.threads)
+    key = (cell.model, cell.seed, cell.threads, cell.prompts, cell.kept)
     if key not in _loaded:
         _loaded.clear()
         session = Session(cell.model, threads=cell.threads)
         torch.set_num_threads(cell.threads)
         session.set("seed", cell.seed)
         text = session.text
-        kept = random.Random(f"{cell.seed} kept").sample(text.kept_prompts, len(text.kept_prompts))
-        text.measured_by(in_another_order(text.neutral_prompts, cell.seed), "", kept if cell.seed else ())
+        prompts, kept = cell.prompts or text.neutral_prompts, cell.kept or text.kept_prompts
+        if cell.prompts:
+            text.other_prompts = ()  # concepts are said to these, too
+        shuffled = random.Random(f"{cell.seed} kept").sample(kept, len(kept))
+        text.measured_by(in_another_order(prompts, cell.seed), "", shuffled if cell.seed else kept)
         _loaded[key] = session
     return _loaded[key]
 
@@ -179,4 +184,4 @@ def in_another_order(prompts: Sequence[str], seed: int) -> list[str]:
     return found
 
 
-_loaded: dict[tuple[str, int, int], Session] = {}
+_loaded: dict[tuple[Any, ...], Session] = {}

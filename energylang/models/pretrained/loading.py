@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from energylang.models.model import Model
 from energylang.models.text import Sizes, TextModel
 
 from . import network
+from .bundled import bundled, lines
 from .convert import converted
 from .decoder import Decoder, find
 from .library import check_library, explained, quietly
@@ -153,7 +153,7 @@ def _text(model: Model, machine: network.Machine, folder: Path, about: About) ->
     opening = [library.bos_token_id] if begins and begins[0] == library.bos_token_id else []
     dialogue = ChatTemplate(tokens, str(folder)) if library.chat_template else None
     model.extra["heldout"] = torch.tensor(tokens.encode(bundled("heldout.txt")), dtype=torch.int64)
-    prompts = _lines("prompts.txt")
+    prompts = lines("prompts.txt")
     return TextModel(
         model.live,
         model.extra,
@@ -164,7 +164,7 @@ def _text(model: Model, machine: network.Machine, folder: Path, about: About) ->
         tokens,
         dialogue=dialogue,
         neutral_prompts=prompts,
-        other_prompts=_lines("others.txt"),
+        other_prompts=lines("others.txt"),
         kept_prompts=prompts[::2],  # every other one is a question of fact or an instruction
         opening=[] if opening == [None] else opening,
         window=WINDOW,
@@ -173,15 +173,6 @@ def _text(model: Model, machine: network.Machine, folder: Path, about: About) ->
         spoken_at="mean",
         sizes=SIZES,
     )
-
-
-def _lines(name: str) -> list[str]:
-    return [line for line in bundled(name).splitlines() if line.strip()]
-
-
-def bundled(name: str) -> str:
-    """A text that comes with this package."""
-    return (files(__package__) / "texts" / name).read_text(encoding="utf-8")
 
 
 @torch.no_grad()

@@ -130,6 +130,8 @@ def test_replies_behind_little_or_nothing(text: TextModel, opening: list[int]) -
     replies = [text.encode(said) for said in ("hear the other", "in the house")]
     pairs = [(opening, reply) for reply in replies]
     found = Behind(text, LAYER, pairs).log_probs()
-    for (_, reply), here, there in zip(pairs, found, RepliesFrom.of(text, LAYER, pairs).log_probs(NOTHING), strict=True):
+    for (_, reply), here, there in zip(
+        pairs, found, RepliesFrom.of(text, LAYER, pairs).log_probs(NOTHING), strict=True
+    ):
         assert len(here) == len(reply) - (not opening)
         torch.testing.assert_close(here, there, rtol=0, atol=2e-4)

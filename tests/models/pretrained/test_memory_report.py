@@ -28,7 +28,9 @@ CONCEPTS = {
 
 @pytest.fixture(scope="module")
 def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return folder(tmp_path_factory.mktemp("chat") / "m", pad=True, template="{{ bos_token }}" + TEMPLATE, **LONG)
+    return folder(
+        tmp_path_factory.mktemp("chat") / "m", pad=True, template="{{ bos_token }}" + TEMPLATE, **LONG
+    )
 
 
 def words(chat: Path, out: Path, *more: str) -> list[str]:
@@ -57,7 +59,9 @@ def test_a_study_and_how_it_goes_on_after_a_kill(
     assert study["summary"] == json.loads(json.dumps(summarise(study["cells"])))
     assert page == markdown(study, picture=(out / "surgery.svg").exists())
     kept = (out / "cells" / "sad-L1-0.json").read_bytes()
-    (out / "cells" / "sea-L1-0.json").write_text("{ cut", encoding="utf-8")  # one cell was not written to its end
+    (out / "cells" / "sea-L1-0.json").write_text(
+        "{ cut", encoding="utf-8"
+    )  # one cell was not written to its end
     (out / "surgery.md").unlink()
     assert main(words(chat, out)) == 0
     assert "1 of 2 cells are finished already" in capsys.readouterr().err
@@ -122,7 +126,13 @@ def test_bars_are_judged_on_means_and_concepts_that_miss_are_named() -> None:
     [bar] = [each for each in summarise(cells)["bars"] if each["name"] == BARS[0].name]
     assert bar["value"] == pytest.approx(0.6) and bar["met"] and bar["missed"] == ["sea"]
     assert all(each["met"] for each in summarise([row()])["bars"])
-    for name, worse in (("texts", 0.5), ("contrast", 0.5), ("share", 0.1), ("kept", 0.04), ("held-out", 0.03)):
+    for name, worse in (
+        ("texts", 0.5),
+        ("contrast", 0.5),
+        ("share", 0.1),
+        ("kept", 0.04),
+        ("held-out", 0.03),
+    ):
         missed = [each["name"] for each in summarise([row(**{name: worse})])["bars"] if not each["met"]]
         assert missed, name
 
