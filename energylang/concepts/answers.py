@@ -45,8 +45,10 @@ def rewritten(
     place: int,
     same: Sequence[str],
     near: Sequence[str],
+    placebos: int | None = None,
 ) -> Rewritten:
-    """What adding ``factors`` to the staged weight of a layer does to the answers, and what it costs."""
+    """What adding ``factors`` to the staged weight of a layer does to the answers, beside ``placebos`` random values
+    (ten), and what it costs."""
     text, weight = ws.text, ws.weight(ws.memory(layer))
     prompts = [phrase, *same, *near]
     pairs = [
@@ -69,7 +71,7 @@ def rewritten(
             alone,
             Change(weights={layer: other_values(factors, generator, transposed=transposed).added_to(weight)}),
         )[0][0]
-        for _ in counted(ws, range(RANDOM), "edits with random values")
+        for _ in counted(ws, range(placebos or RANDOM), "edits with random values")
     ]
     end = 1 + len(same)
     costs = _costs(ws, layer, before, after)

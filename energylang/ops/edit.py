@@ -135,6 +135,16 @@ DAMAGE = Param(
     "damage", t.FLOAT, "by how much the loss may rise", 0.02, minimum=0, maximum=1, keyword_only=True
 )
 
+PLACEBOS = Param(
+    "placebos",
+    t.INT,
+    "edits with random values, of equal norm, to set beside (10)",
+    None,
+    minimum=1,
+    maximum=1000,
+    keyword_only=True,
+)
+
 FACTOR = Param("factor", t.FLOAT, "what the field at the basin is multiplied by", 2.0, above=0, maximum=1000)
 
 strengthen = Op(
