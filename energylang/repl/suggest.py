@@ -174,12 +174,13 @@ def _fitting(param: Param, typed: str, place: _Place, session: Session | None) -
         yield from _layers(typed, session, basins=bool(place.op and place.op.takes_layer_and_target))
         if kind == t.LAYERS:
             yield from _matching([("layers", "all of them")], typed)
-    elif kind in (t.BASIN, t.BASINS, t.DIRECTION):
+    elif kind in (t.BASIN, t.BASINS, t.DIRECTION, t.KEY, t.SOURCE):
         inside = typed.rpartition("[")[2].rpartition(",")[2].strip()
         layer = next((word for word in place.done if re.fullmatch(r"L\d+", word)), "")
         yield from _basins(inside, layer, session)
-        if kind == t.DIRECTION:
+        if kind not in (t.BASIN, t.BASINS):
             yield from _concepts(typed, session)
+        if kind in t.AIMED:
             yield from _matching([("seed", "a random direction: seed 42")], typed)
     elif kind == t.AT:
         yield from _matching([(word, "positions") for word in ("all", "reply", "last")], typed)
