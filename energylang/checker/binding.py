@@ -324,7 +324,7 @@ def argument(walk: Walk, op: Op, param: Param, expr: ast.Expr, bound: dict[str, 
 
 def _key_named(walk: Walk, param: Param, expr: ast.Text) -> Argument | None:
     """A text as a key: a concept's name where there is such a concept, or where layers are landscapes; otherwise a
-    phrase. EL201 for a text on landscapes that only the run knows: it may be no concept."""
+    phrase, as is a text that only the run knows."""
     header, words = walk.model.header, expr.constant
     if words is None:
         return None

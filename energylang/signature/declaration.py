@@ -121,8 +121,9 @@ class Param:
 
     ``minimum`` and ``maximum`` are allowed values, ``above`` is not. ``choices`` are the words of a
     parameter of type ``Choice``. ``keyword_only`` parameters are always written with their name.
-    ``needs`` says what some of the choices need of a model beyond what the operation does, ``instead`` what the
-    operation needs in the place of a landscape for values of some types (``Neuron``, ``Concept``, ``Text``).
+    ``needs`` says what some of the choices (``*``: any value) need of a model beyond what the operation does,
+    ``instead`` what the operation needs in the place of a landscape for values of some types (``Neuron``, ``Concept``,
+    ``Text``).
     What a ``secret`` parameter is given stays out of history and records.
     """
 
@@ -313,6 +314,7 @@ class Op:
         for param in self.params:
             value = given.get(param.name)
             found |= param.needs.get(value, Effect.NONE) if isinstance(value, str) else Effect.NONE
+            found |= param.needs.get("*", Effect.NONE) if value is not None else Effect.NONE
         return found
 
     def param(self, name: str) -> Param | None:

@@ -20,11 +20,9 @@ from energylang.workspace.workspace import Workspace, check_layer
 
 def by_key(ws: Workspace, target: object, method: str) -> bool:
     """Whether it is the memory of a stream that is meant, and not a landscape."""
-    if isinstance(target, PartName | Phrase):
+    if method == "memory" or isinstance(target, PartName | Phrase):
         return True
-    if isinstance(target, ConceptName):
-        return not ws.model.landscape
-    return method == "memory"
+    return isinstance(target, ConceptName) and not ws.model.landscape
 
 
 def named(source: object) -> str:
