@@ -30,11 +30,8 @@ def logits(session: Session) -> torch.Tensor:
     return session.text.forward(torch.arange(3, 27).reshape(2, 12)).logits
 
 
-@pytest.mark.parametrize("name", ["llama", "gpt2"])
-def test_an_edit_of_a_saved_model_is_carried_over(
-    name: str, pair_of: Callable[[str], Pair], tmp_path: Path
-) -> None:
-    base = str(pair_of(name).folder)
+def test_an_edit_of_a_saved_model_is_carried_over(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
+    base = str(pair_of("gpt2").folder)
     first = Session(base=tmp_path)
     first.load(base)
     first.run(f'{CAPTURED}\nredirect L1 sad to="the old house" {FREE}\napply L1\nsave "edited"')

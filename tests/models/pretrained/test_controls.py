@@ -24,14 +24,23 @@ WORDS = ("low", "grey", "lost", "tired", "cold", "alone", "empty", "hurt", "sorr
 FORCED = 'force=true reason="a random model says nothing"'
 
 
-@pytest.fixture(params=["llama", "gpt2"])
-def session(request: pytest.FixtureRequest, pair_of: Callable[[str], Pair], tmp_path: Path) -> Session:
-    made = Session(base=tmp_path)
-    made.load(str(pair_of(request.param).folder))
+def ready(pair: Pair, where: Path) -> Session:
+    made = Session(base=where)
+    made.load(str(pair.folder))
     rows = "".join(f'"I feel so {word} today.","The bus is {len(word)} late."\n' for word in WORDS)
-    (tmp_path / "sad.csv").write_text("text,contrast\n" + rows)
+    (where / "sad.csv").write_text("text,contrast\n" + rows)
     made.run('capture-file L1 sad "sad.csv" column="text" contrast="contrast"')
     return made
+
+
+@pytest.fixture
+def session(llama: Pair, tmp_path: Path) -> Session:
+    return ready(llama, tmp_path)
+
+
+@pytest.fixture(params=["llama", "gpt2"])
+def either(request: pytest.FixtureRequest, pair_of: Callable[[str], Pair], tmp_path: Path) -> Session:
+    return ready(pair_of(request.param), tmp_path)
 
 
 def kinds(found: Effect) -> dict[str, int]:
@@ -56,7 +65,8 @@ def test_an_effect_says_which_controls_there_are_and_which_could_not_be_had(sess
     assert first.own_change_placebo == found.own_change_placebo, "the others have no part in it"
 
 
-def test_values_beside_an_edit_have_its_key_and_norm_and_go_its_way(session: Session) -> None:
+def test_values_beside_an_edit_have_its_key_and_norm_and_go_its_way(either: Session) -> None:
+    session = either
     session.run('capture L1 calm "The lake is still." contrast="The road is loud."')
     transposed = session.model.header.transposed
     concept = session.state.concepts["sad"]

@@ -16,6 +16,7 @@ from energylang.concepts.keys import Phrase, key_at
 from energylang.errors import ElError
 from energylang.models.protocol import Change
 from energylang.render.gallery import render
+from energylang.repl.suggest import suggest
 from energylang.results import Edit
 from energylang.run.interpreter import ScriptError
 from energylang.session import Session
@@ -65,25 +66,29 @@ KEYS = {
 }
 
 
-@pytest.mark.parametrize("written", KEYS)
-def test_the_answer_at_a_key_is_multiplied(session: Session, written: str) -> None:
-    key = key_at(session, 1, KEYS[written])
-    assert float(key.query @ key.key) == pytest.approx(1, abs=1e-9) and key.count > 0
-    before, original = answer_of(session, 1, key), logits(session)
-    made = edited(session, f"strengthen {written} 1.5 {FREE}")
-    assert torch.allclose(answer_of(session, 1, key), 1.5 * before, rtol=1e-3, atol=1e-5)
-    assert made.method == "memory" and made.rank == 1 and made.factor == 1.5 and made.keyed is not None
-    found = made.keyed
-    assert found.at_key == pytest.approx(1.5, rel=1e-4) and found.placebos == 2
-    assert found.after - found.before == pytest.approx(0.5 * found.heard, rel=1e-2, abs=1e-4)
-    assert (found.kl or 0) > 0 and (key.kind != "neuron" or found.heard > found.elsewhere)
-    assert torch.equal(logits(session), original), "it is staged, not live"
-    session.run(f"weaken {written} {2 / 3} {FREE}")
-    assert torch.allclose(answer_of(session, 1, key), before, rtol=1e-3, atol=1e-5)
-    session.run("undo\napply L1")
-    assert not torch.equal(logits(session), original)
-    session.run("undo 2")
-    assert torch.equal(logits(session), original) and session.run("status").is_original
+def test_the_answer_at_a_key_is_multiplied(session: Session) -> None:
+    original = logits(session)
+    for written, source in KEYS.items():
+        key = key_at(session, 1, source)
+        assert float(key.query @ key.key) == pytest.approx(1, abs=1e-9) and key.count > 0
+        before = answer_of(session, 1, key)
+        made = edited(session, f"strengthen {written} 1.5 {FREE}")
+        assert torch.allclose(answer_of(session, 1, key), 1.5 * before, rtol=1e-3, atol=1e-5)
+        assert made.method == "memory" and made.rank == 1 and made.factor == 1.5 and made.keyed is not None
+        found = made.keyed
+        assert found.at_key == pytest.approx(1.5, rel=1e-4) and found.placebos == 2
+        assert found.after - found.before == pytest.approx(0.5 * found.heard, rel=1e-2, abs=1e-4)
+        assert (found.kl or 0) > 0 and (key.kind != "neuron" or found.heard > found.elsewhere)
+        assert torch.equal(logits(session), original), "it is staged, not live"
+        session.run("apply L1")
+        assert not torch.equal(logits(session), original)
+        session.run("undo 2")
+        assert torch.equal(logits(session), original) and session.run("status").is_original
+    edited(session, f"weaken L1 sad 0.25 {FREE}")
+    key = key_at(session, 1, ConceptName("sad"))
+    now = answer_of(session, 1, key)
+    edited(session, f"strengthen L1 sad 4 {FREE}")
+    assert torch.allclose(answer_of(session, 1, key), 4 * now, rtol=1e-3, atol=1e-5)
 
 
 def test_a_factor_of_one_changes_nothing(llama_session: Session) -> None:
@@ -230,6 +235,15 @@ def test_wrong_keys_are_found_before_anything_runs(llama_session: Session) -> No
     assert codes("survey L3\nstrengthen L3.B0 2 method=memory", tiny) == ["EL254"]
     assert codes('strengthen L3 "sad" 2', tiny) == codes("strengthen L3 sad 2", tiny) == []
     assert codes('let w = "sad"\nstrengthen L3 "{w}" 2', tiny) == ["EL254"]
+
+
+def test_keys_are_completed(llama_session: Session) -> None:
+    def offered(line: str) -> set[str]:
+        return {each.text for each in suggest(line, llama_session)}
+
+    assert "L1.N" in offered("strengthen L1.") and "L1.N" in offered("redirect L1 sad to=L1.")
+    assert "L1.N" not in offered("survey L1.") and "sad" in offered("strengthen L1 s")
+    assert {"placebos=", "damage="} <= offered("weaken L1.N5 0.5 ")
 
 
 def test_what_the_checker_cannot_see_is_said_when_it_runs(llama_session: Session) -> None:
