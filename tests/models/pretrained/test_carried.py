@@ -15,15 +15,22 @@ from energylang.concepts.keyed import answer_of, answered
 from energylang.concepts.keys import key_at
 from energylang.concepts.memory import key_of
 from energylang.errors import ElError
+from energylang.models.pretrained import loading
 from energylang.run.interpreter import ScriptError
 from energylang.session import Session
 from energylang.signature.values import ConceptName
 from energylang.syntax.parser import Source
+from tests.real import LITTLE
 
 from .conftest import Pair
 
 CAPTURED = 'capture L1 sad "I feel so low."\ncapture L1 sad "It is over, and I cry."'
 FREE = 'damage=100% placebos=1 force=true reason="a random model says nothing"'
+
+
+@pytest.fixture(autouse=True)
+def _little_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "SIZES", LITTLE)
 
 
 def logits(session: Session) -> torch.Tensor:

@@ -13,15 +13,22 @@ from energylang.checker import check
 from energylang.concepts.captured import pushes
 from energylang.concepts.stream_controls import beside, beside_values
 from energylang.landscape.lowrank import LowRank
+from energylang.models.pretrained import loading
 from energylang.render.gallery import render
 from energylang.results import Effect
 from energylang.session import Session
 from energylang.syntax.parser import Source
+from tests.real import LITTLE
 
 from .conftest import Pair
 
 WORDS = ("low", "grey", "lost", "tired", "cold", "alone", "empty", "hurt", "sorry", "sick")
 FORCED = 'force=true reason="a random model says nothing"'
+
+
+@pytest.fixture(autouse=True)
+def _little_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "SIZES", LITTLE)
 
 
 def ready(pair: Pair, where: Path) -> Session:

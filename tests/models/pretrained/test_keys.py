@@ -14,6 +14,7 @@ from energylang.checker import check
 from energylang.concepts.keyed import answer_of, answered
 from energylang.concepts.keys import Phrase, key_at
 from energylang.errors import ElError
+from energylang.models.pretrained import loading
 from energylang.models.protocol import Change
 from energylang.render.gallery import render
 from energylang.repl.suggest import suggest
@@ -22,11 +23,17 @@ from energylang.run.interpreter import ScriptError
 from energylang.session import Session
 from energylang.signature.values import BasinRef, ConceptName, PartName
 from energylang.syntax.parser import Source
+from tests.real import LITTLE
 
 from .conftest import Pair
 
 WORDS = ("low", "grey", "lost", "tired", "cold", "alone", "empty", "hurt", "sorry", "sick")
 FREE = 'damage=100% placebos=2 force=true reason="a random model says nothing"'
+
+
+@pytest.fixture(autouse=True)
+def _little_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "SIZES", LITTLE)
 
 
 @pytest.fixture(params=["llama", "gpt2"])
