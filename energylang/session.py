@@ -14,7 +14,7 @@ from energylang.ops import TABLE
 from energylang.results import Result
 from energylang.run.doors import run_text
 from energylang.signature import types as t
-from energylang.signature.coerce import as_basin, describe, suggestion
+from energylang.signature.coerce import as_basin, describe, neuron_of, suggestion
 from energylang.signature.declaration import Op
 from energylang.signature.python import python_docstring, python_signature
 from energylang.signature.values import Layer, parse_reference
@@ -93,7 +93,9 @@ def bind_python(
         elif len(values) > 1:
             values[:2] = values[1::-1]
     if op.takes_layer_and_target and values and not isinstance(values[0], int):
-        reference = as_basin(values[0], None)
+        reference = as_basin(values[0], None) or (
+            neuron_of(values[0]) if op.positional[1].type in (t.KEY, t.SOURCE) else None
+        )
         if reference is not None:
             values = [reference.layer, reference, *values[1:]]
     if len(values) > len(positional):

@@ -36,19 +36,20 @@ def little_is_read_of_smollm2(monkeypatch: pytest.MonkeyPatch) -> None:
     from energylang.models.pretrained import loading
 
     monkeypatch.setattr(loading, "SIZES", LITTLE)
-    from energylang.concepts import answers, stream_effect
+    from energylang.concepts import answers, controls, keyed_effect, stream_effect
 
-    for module in (answers, stream_effect):
+    for module in (answers, keyed_effect, stream_effect):
         monkeypatch.setattr(module, "RANDOM", 2)
+    monkeypatch.setattr(controls, "SHUFFLED", 1)
 
 
 def fewer_random_edits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two controls with random values instead of ten, and one of each other kind: for tests of something else than
     what the controls say."""
-    from energylang.concepts import answers, controls, stream_effect
+    from energylang.concepts import answers, controls, keyed_effect, stream_effect
     from energylang.work import concept
 
-    for module in (answers, controls, stream_effect, concept):
+    for module in (answers, controls, keyed_effect, stream_effect, concept):
         monkeypatch.setattr(module, "RANDOM", 2)
     monkeypatch.setattr(controls, "OTHER", 1)
     monkeypatch.setattr(controls, "SHUFFLED", 1)

@@ -44,6 +44,8 @@ def _values(param: Param) -> st.SearchStrategy[str] | None:
         t.BASIN: _BASINS,
         t.BASINS: st.lists(_BASINS, min_size=1, max_size=2).map(lambda items: f"[{', '.join(items)}]"),
         t.DIRECTION: _BASINS | _SEEDS,
+        t.KEY: _BASINS | _SEEDS,
+        t.SOURCE: _BASINS,
         t.STRENGTH: st.sampled_from(["0.02", "0.1", "0.3", "0.5"]),
         t.LABEL: _LABELS,
         t.DATA: st.just("[{here: 1}]"),

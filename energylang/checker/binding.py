@@ -19,7 +19,7 @@ from typing import Any
 
 from energylang.errors import ElError
 from energylang.signature import types as t
-from energylang.signature.coerce import article, coerce, suggestion
+from energylang.signature.coerce import article, at_layer, coerce, is_name, suggestion
 from energylang.signature.declaration import UNKNOWN_VALUE, Op, Param
 from energylang.signature.settings import SETTINGS, of_setting
 from energylang.signature.values import BasinRef, ConceptName, Layer, PartName, parse_reference
@@ -33,6 +33,8 @@ from .walk import Walk
 NO_CONSTANT = object()
 _PATH = re.compile(r"[^\W\d]\w*(?:-\w+)*(?:\.[^\W\d]\w*)*")
 REFERENCES = (t.LAYER, t.LAYERS, t.BASIN, t.DIRECTION, t.STEPS)
+KEYS = (t.KEY, t.SOURCE)
+NAMED = (t.DIRECTION, *KEYS)
 
 
 def constant(expr: ast.Expr) -> Any:
@@ -75,7 +77,7 @@ def _bind(walk: Walk, command: ast.Command, op: Op) -> Call:
         if not arguments:
             break
         expr = arguments.pop(0)
-        if param.type == t.DIRECTION and arguments and _is_seed_word(walk, expr, arguments[0]):
+        if param.type in t.AIMED and arguments and _is_seed_word(walk, expr, arguments[0]):
             number = arguments.pop(0)
             expect(walk, number, t.INT, "the number of a seed")
             bound[param.name] = SeedOf(number)
@@ -105,15 +107,18 @@ def _count(number: int) -> str:
 
 
 def _stands_alone(walk: Walk, op: Op, arguments: list[ast.Expr]) -> bool:
-    """Is the first argument a basin that stands for both layer and target?"""
+    """Is the first argument a basin, or a neuron, that stands for both layer and target?"""
     first = arguments[0]
-    if isinstance(first, ast.BasinRef):
+    keyed = op.positional[1].type in KEYS
+    if isinstance(first, ast.BasinRef) or (keyed and isinstance(first, ast.PartRef) and first.kind == "N"):
         return True
     if isinstance(first, ast.LayerRef | ast.Int):
         return False
     if _word(walk, first) is not None:
         return False
     kind = once(walk, first)
+    if keyed and kind == t.NEURON:
+        return True
     return kind in (t.BASIN, t.SURVEYED) or (t.unknown(kind) and len(arguments) == 1)
 
 
@@ -162,7 +167,7 @@ def _seed_of(
     number = seeds.get(id(keyword))
     if number is None:
         return None
-    if kind is not None and kind != t.DIRECTION:
+    if kind is not None and kind not in t.AIMED:
         walk.problems.add(
             "EL201",
             f"`{keyword.name}` must be {article(kind)}, not a seed",
@@ -178,7 +183,7 @@ def _bind_keyword(
     name = keyword.name.replace("-", "_")
     param = op.param(name)
     if param is None and name == "seed":
-        param = next((p for p in op.params if p.type == t.DIRECTION and p.name not in bound), None)
+        param = next((p for p in op.params if p.type in t.AIMED and p.name not in bound), None)
         if param is not None:
             expect(walk, keyword.value, t.INT, "the number of a seed")
             bound[param.name] = SeedOf(keyword.value)
@@ -264,8 +269,14 @@ def argument(walk: Walk, op: Op, param: Param, expr: ast.Expr, bound: dict[str, 
         return _choice(walk, param, expr, word)
     if param.type == t.CONCEPT and isinstance(expr, ast.Text) and expr.constant is not None:
         return Given(ConceptName(expr.constant))
-    if param.type == t.DIRECTION and word is not None:
+    if param.type in NAMED and word is not None:
         return Given(ConceptName(word))
+    if (
+        param.type in KEYS
+        and isinstance(expr, ast.Text)
+        and (named := _key_named(walk, param, expr)) is not None
+    ):
+        return named
     if param.type == t.AT and word is not None:
         return Given(word)
     if isinstance(expr, ast.Word):
@@ -311,9 +322,26 @@ def argument(walk: Walk, op: Op, param: Param, expr: ast.Expr, bound: dict[str, 
     return expr
 
 
+def _key_named(walk: Walk, param: Param, expr: ast.Text) -> Argument | None:
+    """A text as a key: a concept's name where there is such a concept, or where layers are landscapes; otherwise a
+    phrase, as is a text that only the run knows."""
+    header, words = walk.model.header, expr.constant
+    if words is None:
+        return None
+    if parse_reference(words) is not None:
+        walk.problems.add("EL201", f"`{param.name}` must be {article(param.type)}, not a text", expr.span,
+                          help=f"without quotes: `{words}`")  # fmt: skip
+        return expr
+    name = words.removeprefix("@")
+    landscape = header is not None and "landscape" in header.capabilities
+    if is_name(name) and (landscape or at_layer(name)[0] in walk.facts.now.concepts):
+        return Given(ConceptName(name))
+    return None
+
+
 def _named_by(expr: ast.Expr, found: t.Type, param: Param) -> str:
     """What to write where a text is to name a concept."""
-    if found != t.TEXT or param.type not in (t.DIRECTION, t.CONCEPT, t.CONCEPTS, t.PARTS):
+    if found != t.TEXT or param.type not in (*NAMED, t.CONCEPT, t.CONCEPTS, t.PARTS):
         return ""
     return f"`@{{{' '.join(expr.span.text.split())}}}` is the concept that it names"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
 from energylang.errors import ElError
 from energylang.models.header import read_header
@@ -127,7 +128,7 @@ def effects(walk: Walk, node: ast.Command, op: Op, call: Call) -> t.Type:
     if op.needs_model:
         needs_model(walk, node.name_span, f"`{op.name}`")
     header = walk.model.header
-    needed = op.needs({name: known(value) for name, value in call.arguments.items()})
+    needed = op.needs(_given(walk, op, call))
     for need, (code, capability, lacking, help) in LACKS.items():
         if need in needed and header is not None and capability not in header.capabilities:
             said = f"`{op.name}` {lacking.format(header.spec)}"
@@ -175,6 +176,17 @@ def effects(walk: Walk, node: ast.Command, op: Op, call: Call) -> t.Type:
         know(walk, values=values, assigned=assigned)
     leaves(walk, node, op, call)
     return t.NOTHING if op.name == "again" else op.result_type
+
+
+def _given(walk: Walk, op: Op, call: Call) -> dict[str, Any]:
+    """The values that a command is given; the type in the place of one that only the run knows, where that matters."""
+    given = {name: known(value) for name, value in call.arguments.items()}
+    for param in op.params:
+        if param.instead and given.get(param.name) is UNKNOWN_VALUE:
+            place, value = call.places.get(param.name), call.arguments[param.name]
+            kind = walk.kinds.get(id(place), t.ANY) if place is not None else t.ANY
+            given[param.name] = t.SEED if isinstance(value, SeedOf) else kind
+    return given
 
 
 def compare_with_old(walk: Walk, node: ast.Command, op: Op, call: Call) -> None:

@@ -40,7 +40,7 @@ from .scope import SOME_MODEL, Argument, Call, LayerOf
 from .walk import Walk
 
 ELSEWHERE = "name a basin (L14.B7) or a seed; concepts are written by `inject-concept` and `steer`"
-DIRECTIONS = (t.BASIN, t.BASINS, t.DIRECTION)
+DIRECTIONS = (t.BASIN, t.BASINS, t.DIRECTION, t.KEY, t.SOURCE)
 MAX_PLACES = 100
 
 
@@ -183,7 +183,7 @@ def _use(walk: Walk, op: Op, param: Param, value: Any, place: ast.Expr, layer: A
             find(walk, error.code, error.message, place, help=error.hint)
     if param.type in (t.INT, t.FLOAT, t.STRENGTH) and isinstance(value, int | float):
         _in_range(walk, param, value, place)
-    if param.type == t.BASIN and isinstance(value, int) and not isinstance(value, bool):
+    if param.type in (t.BASIN, t.SOURCE) and isinstance(value, int) and not isinstance(value, bool):
         value = (
             BasinRef(layer, value)
             if isinstance(layer, int)
@@ -198,8 +198,9 @@ def _use(walk: Walk, op: Op, param: Param, value: Any, place: ast.Expr, layer: A
             # Where only its texts are read, a concept of any layer will do, and so it does in layers of a stream.
             anywhere = op.flow.reads or (_is_stream(walk) and _takes_layers(op))
             concept_used(walk, value.name, place, None if anywhere else layer)
-    elif param.type == t.DIRECTION and isinstance(value, ConceptName):
-        if _is_stream(walk) and Effect.LANDSCAPE in op.effects and walk.facts.now.given(layer) is not None:
+    elif param.type in (t.DIRECTION, t.KEY, t.SOURCE) and isinstance(value, ConceptName):
+        landscape = param.type == t.DIRECTION and Effect.LANDSCAPE in op.effects
+        if _is_stream(walk) and landscape and walk.facts.now.given(layer) is not None:
             find(
                 walk, "EL252", f"@{value.name} is a direction of the stream, and `{op.name}` needs one of the "
                 "landscape that the layer was given", place, help=ELSEWHERE,
@@ -672,7 +673,7 @@ def check_layer(walk: Walk, value: Argument, place: ast.Expr | None) -> None:
     node = value.basin if isinstance(value, LayerOf) else value
     if isinstance(node, ast.LayerRef):
         index = node.index
-    elif isinstance(node, ast.BasinRef):
+    elif isinstance(node, ast.BasinRef | ast.PartRef):
         index = node.layer
     elif isinstance(node, ast.Int):
         index = node.value

@@ -59,7 +59,7 @@ def layer_of(walk: Walk, value: Any) -> Any:
         if value[0] == "layers":
             return None
         value = walk.items_of_loops.get(value[1]) if value[0] == "round" else value[1]
-    if isinstance(value, BasinRef):
+    if isinstance(value, BasinRef | PartName):
         return value.layer
     return value.index if isinstance(value, Layer) else None
 

@@ -45,8 +45,10 @@ def rewritten(
     place: int,
     same: Sequence[str],
     near: Sequence[str],
+    placebos: int | None = None,
 ) -> Rewritten:
-    """What adding ``factors`` to the staged weight of a layer does to the answers, and what it costs."""
+    """What adding ``factors`` to the staged weight of a layer does to the answers, beside ``placebos`` random values
+    (ten), and what it costs."""
     text, weight = ws.text, ws.weight(ws.memory(layer))
     prompts = [phrase, *same, *near]
     pairs = [
@@ -69,10 +71,10 @@ def rewritten(
             alone,
             Change(weights={layer: other_values(factors, generator, transposed=transposed).added_to(weight)}),
         )[0][0]
-        for _ in counted(ws, range(RANDOM), "edits with random values")
+        for _ in counted(ws, range(placebos or RANDOM), "edits with random values")
     ]
     end = 1 + len(same)
-    costs = _costs(ws, layer, before, after)
+    cost = costs(ws, layer, before, after)
     kept = [one.first_before == one.first_after for one in answers[end:]]
     return Rewritten(
         answer=to,
@@ -84,10 +86,10 @@ def rewritten(
         near=answers[end:],
         same_after=statistics.fmean(one.after for one in answers[1:end]) if same else None,
         near_kept=sum(kept) / len(kept) if kept else None,
-        own_change=costs.own_change,
-        own_change_error=costs.own_change_error,
-        loss_change=costs.loss_change,
-        loss_change_error=costs.loss_change_error,
+        own_change=cost.own_change,
+        own_change_error=cost.own_change_error,
+        loss_change=cost.loss_change,
+        loss_change_error=cost.loss_change_error,
     )
 
 
@@ -103,14 +105,16 @@ def _likely(said: RepliesFrom, change: Change) -> tuple[list[float], list[int]]:
 
 
 @dataclass(frozen=True)
-class _Costs:
+class Costs:
+    """Rises of losses in nats a token, with their standard errors."""
+
     own_change: float | None
     own_change_error: float | None
     loss_change: float
     loss_change_error: float | None
 
 
-def _costs(ws: Workspace, layer: int, before: Change, after: Change) -> _Costs:
+def costs(ws: Workspace, layer: int, before: Change, after: Change) -> Costs:
     """The rises of the losses on own replies and on held-out text, in nats a token, each with its standard error."""
     text = ws.text
     pairs = as_pairs(text, own_replies(ws, _OWN, text.sizes.reply, "measuring"))
@@ -120,7 +124,7 @@ def _costs(ws: Workspace, layer: int, before: Change, after: Change) -> _Costs:
     if pairs:
         read = Behind(text, layer, pairs)
         rise = read.means(before) - read.means(after)
-    return _Costs(
+    return Costs(
         own_change=None if rise is None else float(rise.mean()),
         own_change_error=None if rise is None else standard_error(rise),
         loss_change=float(held.mean()),

@@ -241,17 +241,8 @@ def pushes(ws: Workspace, concept: Concept, layers: Sequence[int]) -> dict[int, 
     """By layer (d,): the direction from what a concept is set against to the concept.
 
     Raises ``ElError`` EL511 where there is none, and for a concept without texts at another layer than its own."""
-    if tuple(layers) == (concept.layer,):
-        placed, against = {concept.layer: concept}, {concept.layer: opposite(ws, concept)}
-    elif concept.texts and concept.axis != "given":
-        placed, against = at_layers(ws, concept, layers), opposites(ws, concept, layers)
-    else:
-        raise ElError(
-            f"`{concept.name}` is a direction of L{concept.layer}, and cannot be read at other layers",
-            code="EL511",
-            hint=f"name L{concept.layer} alone, or a concept that `capture` made",
-        )
-    found = {layer: _direction(concept, placed[layer].states, against[layer]) for layer in layers}
+    read = sides(ws, concept, layers)
+    found = {layer: _direction(concept, inside, outside) for layer, (inside, outside) in read.items()}
     if not all(bool(torch.linalg.vector_norm(push) > 0) for push in found.values()):
         raise ElError(
             f"`{concept.name}` is where neutral text already is: there is no direction to push in",
@@ -259,6 +250,22 @@ def pushes(ws: Workspace, concept: Concept, layers: Sequence[int]) -> dict[int, 
             hint="capture texts that stand out more, or give a contrast",
         )
     return found
+
+
+def sides(ws: Workspace, concept: Concept, layers: Sequence[int]) -> dict[int, tuple[Tensor, Tensor]]:
+    """By layer: the states of the concept (n, d), and those of what it is set against (m, d).
+
+    Raises ``ElError`` EL511 for a concept without texts at another layer than its own."""
+    if tuple(layers) == (concept.layer,):
+        return {concept.layer: (concept.states, opposite(ws, concept))}
+    if concept.texts and concept.axis != "given":
+        placed, against = at_layers(ws, concept, layers), opposites(ws, concept, layers)
+        return {layer: (placed[layer].states, against[layer]) for layer in layers}
+    raise ElError(
+        f"`{concept.name}` is a direction of L{concept.layer}, and cannot be read at other layers",
+        code="EL511",
+        hint=f"name L{concept.layer} alone, or a concept that `capture` made",
+    )
 
 
 def _direction(concept: Concept, inside: Tensor, outside: Tensor) -> Tensor:

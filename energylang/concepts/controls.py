@@ -43,9 +43,11 @@ class Control:
     factors: LowRank
 
 
-def controls(ws: Workspace, concept: Concept, factors: LowRank, imitate: Imitate | None) -> list[Control]:
-    """The placebos of an edit; without ``imitate`` the random ones alone."""
-    found = [Control("random", edit) for edit in random_values(ws, concept, factors)]
+def controls(
+    ws: Workspace, concept: Concept, factors: LowRank, imitate: Imitate | None, random: int | None = None
+) -> list[Control]:
+    """The placebos of an edit (``random`` ones: ten); without ``imitate`` the random ones alone."""
+    found = [Control("random", edit) for edit in random_values(ws, concept, factors, random)]
     if imitate is not None:
         aims = [("other", other) for other in others(ws, concept)]
         aims += [("shuffled", shuffled(ws, concept, k)) for k in range(SHUFFLED)]
@@ -55,12 +57,14 @@ def controls(ws: Workspace, concept: Concept, factors: LowRank, imitate: Imitate
     return [Control(c.kind, c.factors.scaled(norm / c.factors.norm)) for c in found if c.factors.norm > 0]
 
 
-def random_values(ws: Workspace, concept: Concept, factors: LowRank) -> list[LowRank]:
-    """``RANDOM`` edits with the same right factors and random left ones."""
+def random_values(
+    ws: Workspace, concept: Concept, factors: LowRank, count: int | None = None
+) -> list[LowRank]:
+    """``count`` edits (ten) with the same right factors and random left ones."""
     generator = stable_generator("placebo", ws.setting("seed"), concept.layer, concept.name)
     return [
         LowRank(torch.randn(factors.left.shape, generator=generator).to(factors.left), factors.right)
-        for _ in range(RANDOM)
+        for _ in range(count or RANDOM)
     ]
 
 

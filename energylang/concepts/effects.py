@@ -128,8 +128,10 @@ def measure(
     factors: LowRank,
     weight: Tensor,
     imitate: Imitate | None = None,
+    placebos: int | None = None,
 ) -> Effect:
-    """Effect, damage and control of adding ``factors`` to ``weight`` (d, d); see the module's text."""
+    """Effect, damage and control (``placebos`` random ones: ten) of adding ``factors`` to ``weight`` (d, d); see the
+    module's text."""
     layer = concept.layer
 
     def changed(edit: LowRank | None) -> Change:
@@ -139,7 +141,7 @@ def measure(
     gauge = Gauge(ws, layer, ws.text.measuring_windows(MEASURING_WINDOWS))
     loss_before, loss_after = gauge.losses(changed(None)), gauge.losses(changed(factors))
     base = float(loss_before.mean())
-    made = controls(ws, concept, factors, imitate)
+    made = controls(ws, concept, factors, imitate, placebos)
     damages: list[float] = []
 
     def each() -> Iterator[Change]:
@@ -153,9 +155,9 @@ def measure(
     readings: dict[str, list[tuple[Heard, float]]] = {}
     for control, heard, damage in zip(made, found, damages, strict=True):
         readings.setdefault(control.kind, []).append((heard, damage))
-    placebos = tuple(placebo(kind, those, after) for kind, those in readings.items())
+    kinds = tuple(placebo(kind, those, after) for kind, those in readings.items())
     losses = (base, float(loss_after.mean()))
-    return effect_of(before, after, placebos, losses, (loss_after - loss_before) / base, len(ruler.prompts))
+    return effect_of(before, after, kinds, losses, (loss_after - loss_before) / base, len(ruler.prompts))
 
 
 def effect_of(

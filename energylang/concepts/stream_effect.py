@@ -2,7 +2,8 @@
 
 The measurements of ``effects``, with the ruler of pretrained models (``stream_ruler``): share, log-probability and the
 loss on the model's own replies, and the loss on held-out text, all of it on prompts, replies and windows by which
-nothing was chosen. Beside them stand edits with the same key and random values of the same norm.
+nothing was chosen. Beside them stand edits with the same key and other values of the same norm (``stream_controls``):
+random ones, and where it is asked for other concepts' directions and those of shuffled labels.
 
 Where the concept has contrasts, what the edit does to *their* log-probability is measured, too: an edit that makes
 every short reply likelier says nothing about the concept.
@@ -16,9 +17,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from energylang.landscape.draws import stable_generator
 from energylang.landscape.lowrank import LowRank
-from energylang.landscape.memory import other_values
 from energylang.looking.gauge import Gauge
 from energylang.models.behind import Behind
 from energylang.models.protocol import Change
@@ -29,6 +28,7 @@ from energylang.workspace.workspace import Workspace, counted
 
 from .controls import RANDOM
 from .effects import Heard, effect_of, placebo
+from .stream_controls import Kinds, beside_values
 from .stream_ruler import StreamRuler
 
 _CONTRASTS = 16
@@ -37,10 +37,17 @@ _TOGETHER = 5  # edits with random values that are read at once
 
 @torch.no_grad()
 def stream_effect(
-    ws: Workspace, concept: Concept, factors: LowRank, weight: Tensor, *, of_landscape: bool = False
+    ws: Workspace,
+    concept: Concept,
+    factors: LowRank,
+    weight: Tensor,
+    *,
+    of_landscape: bool = False,
+    placebos: int | None = None,
+    kinds: Kinds = "random",
 ) -> Effect:
     """Effect, damage and control of adding ``factors`` to the ``weight`` of the concept's layer (``of_landscape``: to
-    that of the landscape that it was given)."""
+    that of the landscape that it was given), beside ``placebos`` random values (ten) and the other ``kinds``."""
     layer, text = concept.layer, ws.text
     transposed = ws.model.header.transposed and not of_landscape
 
@@ -55,8 +62,9 @@ def stream_effect(
         value, query = (edit.right, edit.left) if transposed else (edit.left, edit.right)
         return Change(weights={layer: weight}, answers={layer: (query[:, 0], value[:, 0])})
 
-    generator = stable_generator("placebo", ws.setting("seed"), layer, concept.name)
-    random = [other_values(factors, generator, transposed=transposed) for _ in range(RANDOM)]
+    others, absent = beside_values(ws, concept, factors, placebos or RANDOM, kinds, of_landscape=of_landscape)
+    random = [each for each in others if each.kind == "random"]
+    rest = [each for each in others if each.kind != "random"]
     ruler = StreamRuler(ws, concept, layer)
     gauge = Gauge(ws, layer, text.measuring_windows(text.sizes.windows))
     unedited = changed(None)
@@ -64,22 +72,33 @@ def stream_effect(
     before = ruler.read(unedited)
     readings: list[tuple[Heard, Tensor]] = []
     parts = [[changed(factors)]] + [
-        [placed(edit) for edit in random[k : k + _TOGETHER]] for k in range(0, len(random), _TOGETHER)
+        [placed(each.factors) for each in some[k : k + _TOGETHER]]
+        for some in (random, rest)
+        for k in range(0, len(some), _TOGETHER)
     ]
-    for part in counted(ws, parts, "parts measured: this edit, and random values"):
+    what = "random values" if kinds == "random" else "other values"
+    for part in counted(ws, parts, f"parts measured: this edit, and {what}"):
         heard = ruler.read_each(part, costs=True)
         readings += [
             (found, (gauge.losses(change) - losses) / losses.mean())
             for found, change in zip(heard, part, strict=True)
         ]
-    (after, rise), controls = readings[0], readings[1:]
-    main = placebo("random", [(heard, float(change.mean())) for heard, change in controls], after)
+    (after, rise), found_of = readings[0], readings[1:]
+    by_kind: dict[str, list[tuple[Heard, Tensor]]] = {}
+    for control, reading in zip(random + rest, found_of, strict=True):
+        by_kind.setdefault(control.kind, []).append(reading)
+    placebos_of = tuple(
+        placebo(kind, [(heard, float(change.mean())) for heard, change in those], after)
+        for kind, those in by_kind.items()
+    )
+    controls = by_kind["random"]
     owns = [found.own for found, _ in controls if found.own is not None]
     kept = [found.kept for found, _ in controls if found.kept is not None]
     own_before = before.own or 0.0
     rises = (float(losses.mean()), float(losses.mean() * (1 + rise.mean())))
     return replace(
-        effect_of(before, after, (main,), rises, rise, len(ruler.prompts)),
+        effect_of(before, after, placebos_of, rises, rise, len(ruler.prompts)),
+        absent=absent,
         own_change=None if after.own is None else after.own - own_before,
         own_change_placebo=statistics.fmean(owns) - own_before if owns else None,
         kept_change=None if after.kept is None or before.kept is None else after.kept - before.kept,

@@ -253,8 +253,8 @@ _ALL = (
     Code(
         "EL254",
         "a layer without a memory",
-        "`rewrite` edits what the neurons of an MLP answer. The layers of a landscape model are no MLPs: what they "
-        "have stored are basins.",
+        "`rewrite` edits what the neurons of an MLP answer, and a neuron or a phrase is a key of it. The layers of a "
+        "landscape model are no MLPs: what they have stored are basins.",
         wrong='load "tiny"\nrewrite L2 "The capital of France is" to="Rome"\n',
         right='load "smollm2"\nrewrite L8 "The capital of France is" to="Rome" subject="France"\n',
     ),

@@ -138,9 +138,9 @@ def _known_here(
     if writing.param is None:
         return
     kind, state = writing.param.type, script.state(offset)
-    if kind in (t.LAYER, t.LAYERS, t.STEPS, t.DIRECTION, t.BASIN, t.BASINS):
+    if kind in (t.LAYER, t.LAYERS, t.STEPS, t.DIRECTION, t.KEY, t.SOURCE, t.BASIN, t.BASINS):
         yield from _beginning(_layers(script, state, offset), typed, "layer")
-    if kind in (t.CONCEPT, t.CONCEPTS, t.DIRECTION, t.PARTS):
+    if kind in (t.CONCEPT, t.CONCEPTS, t.DIRECTION, t.KEY, t.SOURCE, t.PARTS):
         sign = "@" if typed.startswith("@") else ""
         made = (
             (sign + name, f"a concept of {line_of(script, item.span)}")

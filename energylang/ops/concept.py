@@ -10,7 +10,7 @@ from energylang.signature import types as t
 from energylang.signature.declaration import FORCE, Clash, Effect, Example, Flow, Op, Param
 
 from .causal import placebo_count
-from .edit import DAMAGE, DOSE, HOW_MUCH, ONE_SIZE
+from .edit import DAMAGE, DOSE, HOW_MUCH, ONE_SIZE, PLACEBOS
 from .observe import LAYER
 
 ANY_LAYER = replace(LAYER, help="the layer, such as L0, or auto", choices=("auto",))
@@ -31,6 +31,14 @@ AT = Param(
     t.AT,
     'at which positions: all, reply (where the model speaks), last, a "word", or places such as 3..7',
     "all",
+    keyword_only=True,
+)
+CONTROLS = Param(
+    "controls",
+    t.CHOICE,
+    "what it is set beside: random (random values alone), or all: other concepts and shuffled labels, too",
+    None,
+    choices=("random", "all"),
     keyword_only=True,
 )
 
@@ -91,8 +99,9 @@ inject_concept = Op(
     "worst of that on the model's own replies to questions of fact and instructions, on held-out text, and on another "
     "one where `heldout` gave it. Every other text is for writing, the rest for measuring. The result has the share of "
     "replies that are the concept, the log-probability of its texts and the loss on held-out text, each before and "
-    "after. Next to them are placebo edits of equal norm: ten with random values, and (landscapes) the same method "
-    "aimed at other concepts and at shuffled labels.",
+    "after. Next to them are placebo edits of equal norm: ten with random values (`placebos=`), and on landscapes the "
+    "same method aimed at other concepts and at shuffled labels. On a stream controls=all adds these, as values at "
+    "the same key, which are directions as they are found, without the steps that made the edit's value better.",
     params=(
         ANY_LAYER,
         CONCEPT,
@@ -107,6 +116,8 @@ inject_concept = Op(
         ),
         DAMAGE,
         DOSE,
+        PLACEBOS,
+        CONTROLS,
         *FORCE,
     ),
     on_streams="method memory: an edit of the MLP's down-projection",
@@ -155,6 +166,8 @@ remove_concept = Op(
         ),
         DAMAGE,
         DOSE,
+        PLACEBOS,
+        CONTROLS,
         *FORCE,
     ),
     on_streams="method memory: an edit of the MLP's down-projection",
@@ -221,9 +234,13 @@ steer = Op(
 effect = Op(
     "effect",
     summary="What everything staged in a layer does to a concept, against placebos.",
-    details="Where nothing is staged and pushes are held (`push`): what they do, next to random pushes of the"
-    " same norms at the same positions.",
-    params=(ANY_LAYER, CONCEPT),
+    details="Where nothing is staged and pushes are held (`push`): what they do, next to other pushes of the"
+    " same norms at the same positions. On a stream the controls are random values (or pushes), the directions of up "
+    "to three other concepts that are captured at the layer, and three of the concept's own texts and contrasts with "
+    "their labels shuffled (controls=all, the default there; controls=random leaves the last two out). They are the "
+    "plain differences of means, of the norm of what is measured; the result says which kind could not be had. On a "
+    "layer that is a landscape there are random ones.",
+    params=(ANY_LAYER, CONCEPT, PLACEBOS, CONTROLS),
     effects=Effect.READS | Effect.TEXT,
     result=results.Effect,
     examples=(

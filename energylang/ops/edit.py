@@ -135,12 +135,62 @@ DAMAGE = Param(
     "damage", t.FLOAT, "by how much the loss may rise", 0.02, minimum=0, maximum=1, keyword_only=True
 )
 
-FACTOR = Param("factor", t.FLOAT, "what the field at the basin is multiplied by", 2.0, above=0, maximum=1000)
+PLACEBOS = Param(
+    "placebos",
+    t.INT,
+    "edits with random values, of equal norm, to set beside (10)",
+    None,
+    minimum=1,
+    maximum=1000,
+    keyword_only=True,
+)
+
+FACTOR = Param(
+    "factor",
+    t.FLOAT,
+    "what the field at the basin, or the memory's answer at the key, is multiplied by",
+    2.0,
+    above=0,
+    maximum=1000,
+)
+
+_MEMORY = Effect.MEMORY | Effect.TEXT
+_OF_MEMORY = {"Neuron": _MEMORY, "Text": _MEMORY, "Concept": Effect.NONE, "Any": Effect.NONE}
+KEY = replace(
+    TARGET,
+    type=t.KEY,
+    help="a basin, a concept or a seed; of a transformer a neuron (L14.N345), a concept or a phrase in quotes",
+    instead=_OF_MEMORY,
+)
+BY = Param(
+    "method",
+    t.CHOICE,
+    "memory: a basin's tokens are a key of the MLP's memory; auto: a basin is one of the landscape",
+    "auto",
+    choices=("auto", "memory"),
+    keyword_only=True,
+    needs={"memory": _MEMORY},
+)
+OF_MEMORY = replace(DAMAGE, help="by how much the loss may rise (edits of a memory)")
+KEYS = (
+    "On a transformer it is the MLP's memory that is edited. Its down-projection W answers what the neurons do, a key "
+    "k: that of a neuron is the neuron alone, of a concept what the neurons do where its texts are said, of a phrase "
+    "what they do at its last token, of a basin of a fitted layer (method=memory) what they do where tokens settle in "
+    "it. "
+)
 
 strengthen = Op(
     "strengthen",
-    summary="Make a basin deeper: multiply the field at it.",
-    params=(LAYER, TARGET, FACTOR, *FORCE),
+    summary="Make a basin deeper: multiply the field at it. On a transformer: make what its memory answers at a key "
+    "louder.",
+    details=KEYS
+    + "The answer Wk is multiplied by the factor, by an edit of rank one that other text hardly asks: "
+    "(factor − 1)·Wk qᵀ, where q is the key whitened by that text (of a neuron it is the neuron: `scale`, made a "
+    "weight). Where the whole costs more than `damage`, it is as much of it as does not; `factor` says how much. The "
+    "result has the answer at places of text by which the key was not made, and how far the next token's distribution "
+    "moves there and elsewhere, beside random values.",
+    on_streams="by key: a neuron, a concept, a phrase, a basin's tokens",
+    params=(LAYER, KEY, FACTOR, BY, OF_MEMORY, PLACEBOS, *FORCE),
     effects=Effect.EDITS | Effect.LANDSCAPE,
     result=results.Edit,
     examples=(
@@ -153,8 +203,11 @@ strengthen = Op(
 
 weaken = Op(
     "weaken",
-    summary="Make a basin shallower: multiply the field at it by less than one.",
-    params=(LAYER, TARGET, replace(FACTOR, default=0.5), *FORCE),
+    summary="Make a basin shallower: multiply the field at it by less than one. On a transformer: make what its memory "
+    "answers at a key softer.",
+    details=KEYS + "The answer Wk is multiplied by the factor, as `strengthen` does it.",
+    on_streams="by key: a neuron, a concept, a phrase, a basin's tokens",
+    params=(LAYER, KEY, replace(FACTOR, default=0.5), BY, OF_MEMORY, PLACEBOS, *FORCE),
     effects=Effect.EDITS | Effect.LANDSCAPE,
     result=results.Edit,
     examples=(
@@ -167,18 +220,36 @@ weaken = Op(
 
 redirect = Op(
     "redirect",
-    summary="Send what settles in a basin to another basin, or to a concept's.",
-    details="An edit of rank one. In a text model the dose is the largest within the damage on held-out text "
-    "(1 in a landscape that `fit` gave a layer). Elsewhere it is the smallest at which nine tenths of"
+    summary="Send what settles in a basin to another basin, or to a concept's. On a transformer: let its memory answer "
+    "a key as it answers another.",
+    on_streams="by key: a neuron, a concept, a phrase, a basin's tokens",
+    details="On a landscape it is an edit of rank one. In a text model the dose is the largest within the damage on "
+    "held-out text (1 in a landscape that `fit` gave a layer). Elsewhere it is the smallest at which nine tenths of"
     " the basin's states arrive, and the gate judges it. `arrived` is the share of them that settle "
-    "at the destination afterwards.",
+    "at the destination afterwards. "
+    + KEYS
+    + "(Wk' − Wk) qᵀ is added, so that k is answered as k' is: the whole of it, "
+    "or as much as the damage allows, or the `dose` that is given.",
     params=(
         LAYER,
-        Param("basin", t.BASIN, "the basin to divert, such as L0.B3"),
-        Param("to", t.DIRECTION, "where to: a basin or a concept", keyword_only=True),
+        Param(
+            "basin",
+            t.SOURCE,
+            "what to divert: a basin, such as L0.B3; of a transformer also a neuron, a concept or a phrase in quotes",
+            instead=_OF_MEMORY,
+        ),
+        Param(
+            "to",
+            t.KEY,
+            "where to: a basin or a concept; of a transformer also a neuron or a phrase",
+            keyword_only=True,
+            instead=_OF_MEMORY,
+        ),
         replace(HOW_MUCH, help="‖ΔW‖ relative to ‖W‖; auto: the largest that is allowed"),
         DAMAGE,
         DOSE,
+        BY,
+        PLACEBOS,
         *FORCE,
     ),
     effects=Effect.EDITS | Effect.LANDSCAPE,

@@ -8,7 +8,7 @@ from energylang import results
 from energylang.signature import types as t
 from energylang.signature.declaration import FORCE, Effect, Example, Op, Param
 
-from .edit import DAMAGE, DOSE, HOW_MUCH, ONE_SIZE
+from .edit import DAMAGE, DOSE, HOW_MUCH, ONE_SIZE, PLACEBOS
 from .observe import LAYER
 
 _PROMPTS = t.list_of(t.TEXT)
@@ -42,6 +42,7 @@ rewrite = Op(
         ),
         DAMAGE,
         DOSE,
+        PLACEBOS,
         *FORCE,
     ),
     effects=Effect.EDITS | Effect.TEXT | Effect.MEMORY,

@@ -6,7 +6,7 @@ from energylang import results
 from energylang.signature import types as t
 from energylang.signature.declaration import FORCE, Effect, Example, Op, Param
 
-from .edit import STRENGTH
+from .edit import OF_MEMORY, PLACEBOS, STRENGTH
 from .observe import LAYER
 
 OTHER = Param("model", t.MODEL, "the other model: a bundled name, random:D, planted:DxK, or a path")
@@ -32,9 +32,29 @@ transplant = Op(
     "transplant",
     summary="Install a concept as another model has it.",
     details="The concept's texts are read in the other model, its states are brought here, and their mean "
-    "becomes an attractor.",
-    params=(OTHER, LAYER, Param("concept", t.CONCEPT, "a captured concept"), STRENGTH, *FORCE),
-    effects=Effect.EDITS | Effect.TEXT | Effect.FILES | Effect.LANDSCAPE | Effect.NATIVE,
+    "becomes an attractor. On a transformer it is what the other model's memory answers at the concept's key that is "
+    "brought here: the key is found in both models from the same texts, and here it is answered as there, by the edit "
+    "of `redirect`. The other model may be a saved one with edits, or the loaded one itself: then it is another of its "
+    "layers (there=L10), with what is staged in it. It must have the same dimension and the same tokens.",
+    params=(
+        OTHER,
+        LAYER,
+        Param("concept", t.CONCEPT, "a captured concept"),
+        STRENGTH,
+        Param(
+            "there",
+            t.LAYER,
+            "the other model's layer, where it is not the same one (transformers)",
+            None,
+            keyword_only=True,
+            needs={"*": Effect.MEMORY},
+        ),
+        OF_MEMORY,
+        PLACEBOS,
+        *FORCE,
+    ),
+    on_streams="what another memory answers at a concept's key",
+    effects=Effect.EDITS | Effect.TEXT | Effect.FILES,
     result=results.Edit,
     examples=(
         Example(

@@ -130,7 +130,7 @@ def effect(effect: results.Effect) -> RenderableType:
             _distance(control.log_prob_z, control.count),
             f"{100 * control.loss_change:+.2f} %",
         )
-    return Group(*parts, controls)
+    return Group(*parts, controls, *(Text(why, style="dim") for why in effect.absent))
 
 
 def _distance(z: float | None, count: int) -> str:

@@ -46,6 +46,8 @@ def edit(edit: results.Edit) -> RenderableType:
         parts.append(render(edit.effect))
     if edit.rewritten is not None:
         parts.append(render(edit.rewritten))
+    if edit.keyed is not None:
+        parts.append(render(edit.keyed))
     if edit.reach is not None:
         parts.append(Text(f"radius of the new basin {reach_of(edit.reach)}"))
     if edit.neighbours:

@@ -165,11 +165,20 @@ def levels_page(table: Mapping[str, Op]) -> str:
 def _works(op: Op, has: Effect) -> bool:
     if op.flow.fits and Effect.LANDSCAPE in has:
         return False
+    if _by_key(op) and Effect.TEXT in has:
+        return True
     return not op.effects & (Effect.TEXT | Effect.LANDSCAPE) & ~has
+
+
+def _by_key(op: Op) -> bool:
+    """Whether keys of a memory may take the place of a landscape."""
+    return any(param.instead for param in op.params)
 
 
 def _needs(op: Op) -> str:
     needed = [words for effect, words in _NEEDS.items() if effect in op.effects]
+    if _by_key(op):
+        return " and ".join(needed) + ", or a memory"
     return " and ".join(needed) or ("a model" if op.needs_model else "nothing")
 
 
@@ -179,7 +188,9 @@ def _cell(op: Op, has: Effect) -> str:
     if not _works(op, has):
         given = Effect.LANDSCAPE in op.effects and Effect.NATIVE not in op.effects and Effect.TEXT in has
         return "after `fit`" if given else "–"
-    return op.on_streams if op.on_streams and Effect.LANDSCAPE not in has else "✓"
+    if not op.on_streams or Effect.LANDSCAPE in has:
+        return "✓"
+    return f"{op.on_streams}; after `fit` on basins" if _by_key(op) else op.on_streams
 
 
 def reference_pages() -> dict[str, str]:

@@ -138,8 +138,8 @@ def _parameter(place: _Place) -> Param | None:
     assert place.op is not None
     done = [word for word in place.done if "=" not in word and not word.startswith("--")]
     count = len(done)
-    if place.op.takes_layer_and_target and done and re.fullmatch(r"L\d+\.B\d+", done[0]):
-        count += 1  # a basin stands for layer and target
+    if place.op.takes_layer_and_target and done and re.fullmatch(r"L\d+\.[BN]\d+", done[0]):
+        count += 1  # a basin, or a neuron, stands for layer and target
     positional = place.op.positional
     return positional[count] if count < len(positional) else None
 
@@ -172,14 +172,18 @@ def _fitting(param: Param, typed: str, place: _Place, session: Session | None) -
     kind = param.type
     if kind in (t.LAYER, t.LAYERS, t.STEPS):
         yield from _layers(typed, session, basins=bool(place.op and place.op.takes_layer_and_target))
+        if kind == t.LAYER and place.op and place.op.takes_layer_and_target:
+            yield from _neurons(typed, place.op.positional[1].type, session)
         if kind == t.LAYERS:
             yield from _matching([("layers", "all of them")], typed)
-    elif kind in (t.BASIN, t.BASINS, t.DIRECTION):
+    elif kind in (t.BASIN, t.BASINS, t.DIRECTION, t.KEY, t.SOURCE):
         inside = typed.rpartition("[")[2].rpartition(",")[2].strip()
         layer = next((word for word in place.done if re.fullmatch(r"L\d+", word)), "")
         yield from _basins(inside, layer, session)
-        if kind == t.DIRECTION:
+        yield from _neurons(inside, kind, session)
+        if kind not in (t.BASIN, t.BASINS):
             yield from _concepts(typed, session)
+        if kind in t.AIMED:
             yield from _matching([("seed", "a random direction: seed 42")], typed)
     elif kind == t.AT:
         yield from _matching([(word, "positions") for word in ("all", "reply", "last")], typed)
@@ -226,6 +230,16 @@ def _basins(typed: str, layer: str, session: Session | None) -> Iterator[Suggest
             tokens = f"{basin.tokens} tokens, " if registry.token_states else ""
             note = f"energy {basin.energy:.2f}, {tokens}{registry.counted(basin)}"
             yield from _matching([(f"L{index}.B{basin.id}", note)], typed)
+
+
+def _neurons(typed: str, kind: t.Type, session: Session | None) -> Iterator[Suggestion]:
+    """How a layer's neurons begin, where they are keys of a memory."""
+    found = re.match(r"L(\d+)\.", typed)
+    if found is None or kind not in (t.KEY, t.SOURCE) or session is None or not session.has_model:
+        return
+    index, counts = int(found[1]), session.model.header.neurons
+    if index < len(counts) and counts[index]:
+        yield from _matching([(f"L{index}.N", f"a neuron: N0 to N{counts[index] - 1}")], typed)
 
 
 def _concepts(typed: str, session: Session | None) -> Iterator[Suggestion]:

@@ -10,7 +10,8 @@ from .base import Result
 @dataclass(frozen=True, eq=False)
 class Placebo(Result):
     """Control edits of one kind, each of the edit's norm: ``random`` (the same key, a random value), ``other``
-    (the same method aimed at another captured concept) or ``shuffled`` (aimed at a shuffled label).
+    (the same method aimed at another captured concept) or ``shuffled`` (aimed at a shuffled label). On a stream the
+    last two have the same key, or the same positions, and the other direction as it is found.
 
     Shares, log-probabilities and the rise of the loss under them; ``…_z`` is how far the edit itself lies from
     their mean, in units of their standard deviation (None where a single control has none, or all are alike).
@@ -31,7 +32,8 @@ class Placebo(Result):
 @dataclass(frozen=True, eq=False)
 class Effect(Result):
     """What an edit does to text, against its control: ``placebos`` edits of equal norm at the same key, with
-    random values. ``controls`` has every kind of control, the random ones first.
+    random values. ``controls`` has every kind of control, the random ones first; ``absent`` says which kinds could not
+    be had, and why.
 
     ``share`` is the part of sampled replies to neutral prompts that count as the concept: the unedited model,
     having just heard such a reply, is in a state nearer to the concept's than to a neutral one. It is
@@ -75,6 +77,7 @@ class Effect(Result):
     replies_loss_after: float | None = None
     distinct_before: float | None = None
     distinct_after: float | None = None
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

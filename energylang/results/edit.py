@@ -81,6 +81,42 @@ class Rewritten(Result):
 
 
 @dataclass(frozen=True, eq=False)
+class Keyed(Result):
+    """What became of the answer of a layer's memory at a key, whose ``kind`` is neuron, concept, phrase or basin.
+
+    ``answer`` is the norm of what is answered at the key. At ``places`` of text by which the key was not made (none: at
+    the key itself), ``heard`` is how much they are the key, q·a on average (1: as the key itself), ``elsewhere`` the
+    same, as a root mean square, of other held-out text. ``before`` and ``after`` are the answers there: along the
+    key's own answer, 1 as much as at the key; or, where another answer is wanted (``to`` says whose), the cosine to it.
+    ``at_key`` is the same at the key itself, after the edit.
+
+    ``kl`` is how far the distribution of the next token moves at these places, in nats, ``kl_elsewhere`` at others;
+    ``kl_random`` the mean of ``placebos`` edits with the same key and random values of the same norm, ``kl_z`` the
+    distance from them in their standard deviations. Rises of the losses on the model's own replies and on held-out
+    text are in nats a token; nothing of it was used to make the edit."""
+
+    kind: str
+    to: str
+    places: int
+    answer: float
+    heard: float
+    elsewhere: float
+    before: float
+    after: float
+    at_key: float
+    kl: float | None
+    kl_elsewhere: float
+    kl_random: float | None
+    kl_random_std: float | None
+    kl_z: float | None
+    placebos: int
+    own_change: float | None
+    own_change_error: float | None
+    loss_change: float
+    loss_change_error: float | None
+
+
+@dataclass(frozen=True, eq=False)
 class Edit(Result):
     """A proposed edit of a layer's staged weight and what became of it.
 
@@ -153,3 +189,4 @@ class Edit(Result):
     factor: float | None = None
     dose: float | None = None
     rewritten: Rewritten | None = None
+    keyed: Keyed | None = None

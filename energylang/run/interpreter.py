@@ -494,7 +494,7 @@ class Interpreter:
             return argument.value
         if isinstance(argument, LayerOf):
             basin = self.value(argument.basin)
-            if isinstance(basin, BasinRef | Basin):
+            if isinstance(basin, BasinRef | Basin | PartName):
                 return Layer(basin.layer)
             with self._at(argument.basin.span):
                 raise ElError(f"a layer is missing: {describe(basin)} is not a basin", code="EL202")

@@ -123,7 +123,7 @@ def _shown_layers(value: list[Any] | tuple[Any, ...]) -> str:
 
 
 def _is_basin(value: Any) -> bool:
-    return isinstance(value, BasinRef | results.Basin)
+    return isinstance(value, BasinRef | results.Basin | PartName)
 
 
 def coerce(param: Param, value: Any, *, layer: int | None = None) -> Any:
@@ -197,6 +197,8 @@ def article(type: t.Type) -> str:
         t.BASIN: "a basin such as L0.B3",
         t.CONCEPT: "a concept",
         t.DIRECTION: "a basin, a concept or a seed",
+        t.KEY: "a basin, a concept, a seed, a neuron or a phrase",
+        t.SOURCE: "a basin, a neuron, a concept or a phrase",
         t.STRENGTH: "a number or auto",
         t.NUMBERS: "a list of numbers, such as [0.1, 0.2]",
         t.VALUE: "a number or a word",
@@ -340,6 +342,12 @@ def as_basin(value: Any, layer: int | None) -> BasinRef | None:
     return BasinRef(layer, number) if number is not None and number >= 0 and layer is not None else None
 
 
+def neuron_of(value: Any) -> PartName | None:
+    """A neuron, or what names one."""
+    reference = parse_reference(value) if isinstance(value, str) else value
+    return reference if isinstance(reference, PartName) and reference.kind == "N" else None
+
+
 def _concept(value: Any, layer: int | None) -> ConceptName | None:
     if isinstance(value, results.ConceptInfo):
         return ConceptName(value.name)
@@ -393,6 +401,22 @@ def _direction(value: Any, layer: int | None) -> BasinRef | ConceptName | Seed |
             raise ElError(f"a seed must be 0 or more, not {number}", code="EL206")
         return Seed(number)
     return as_basin(value, layer) or _concept(value, layer)
+
+
+def _key(value: Any, layer: int | None) -> PartName | BasinRef | ConceptName | Seed | str | None:
+    """What a memory is asked with, or a direction; a text that is no reference is a concept's name or a phrase, which
+    only the session knows."""
+    reference = parse_reference(value) if isinstance(value, str) else value
+    if isinstance(reference, PartName):
+        return neuron_of(reference)
+    if isinstance(value, str) and reference is None and not value.startswith("@"):
+        return value
+    return None if isinstance(reference, Layer) else _direction(value, layer)
+
+
+def _source(value: Any, layer: int | None) -> PartName | BasinRef | ConceptName | str | None:
+    found = as_basin(value, layer) or _key(value, layer)
+    return None if isinstance(found, Seed) else found
 
 
 def _converter(wanted: t.Type) -> Callable[[Any, int | None], Any]:
@@ -453,6 +477,8 @@ _CONVERTERS: Mapping[t.Type, Callable[[Any, int | None], Any]] = {
     t.BASIN: as_basin,
     t.CONCEPT: _concept,
     t.DIRECTION: _direction,
+    t.KEY: _key,
+    t.SOURCE: _source,
     t.STEPS: _steps,
     t.VALUE: _value,
     t.BASINS: _basins,

@@ -45,6 +45,7 @@ from typing import Any, Literal
 
 from energylang.results import Result
 from energylang.signature import types as t
+from energylang.signature.values import BasinRef, ConceptName, PartName, Seed
 from energylang.syntax.parser import Tail
 
 
@@ -120,7 +121,9 @@ class Param:
 
     ``minimum`` and ``maximum`` are allowed values, ``above`` is not. ``choices`` are the words of a
     parameter of type ``Choice``. ``keyword_only`` parameters are always written with their name.
-    ``needs`` says what some of the choices need of a model beyond what the operation does.
+    ``needs`` says what some of the choices (``*``: any value) need of a model beyond what the operation does,
+    ``instead`` what the operation needs in the place of a landscape for values of some types (``Neuron``, ``Concept``,
+    ``Text``).
     What a ``secret`` parameter is given stays out of history and records.
     """
 
@@ -135,6 +138,7 @@ class Param:
     keyword_only: bool = False
     secret: bool = False
     needs: Mapping[str, Effect] = field(default_factory=dict)
+    instead: Mapping[str, Effect] = field(default_factory=dict)
 
     @property
     def required(self) -> bool:
@@ -295,11 +299,22 @@ class Op:
         return None
 
     def needs(self, given: Mapping[str, Any]) -> Effect:
-        """What the operation needs of a model with these values."""
+        """What the operation needs of a model with these values (or, of one that is not known, its type)."""
         found = self.effects
+        kinds = {param.name: kind_of(given.get(param.name)) for param in self.params if param.instead}
+        wanted = [
+            param.instead[kinds[param.name]]
+            for param in self.params
+            if kinds.get(param.name) in param.instead
+        ]
+        if wanted and not {"Basin", "Seed"} & set(kinds.values()):
+            found &= ~Effect.LANDSCAPE
+        for need in wanted:
+            found |= need
         for param in self.params:
             value = given.get(param.name)
             found |= param.needs.get(value, Effect.NONE) if isinstance(value, str) else Effect.NONE
+            found |= param.needs.get("*", Effect.NONE) if value is not None else Effect.NONE
         return found
 
     def param(self, name: str) -> Param | None:
@@ -313,7 +328,16 @@ class Op:
     def takes_layer_and_target(self) -> bool:
         """True for ``L D`` and ``L B``: there, a basin alone stands for both."""
         first = self.positional[:2]
-        return len(first) == 2 and first[0].type == t.LAYER and first[1].type in (t.DIRECTION, t.BASIN)
+        return (
+            len(first) == 2
+            and first[0].type == t.LAYER
+            and first[1].type
+            in (
+                *t.AIMED,
+                t.SOURCE,
+                t.BASIN,
+            )
+        )
 
     def usage(self) -> str:
         """The operation with its parameters, as it would be typed."""
@@ -326,6 +350,20 @@ class Op:
             else:
                 words.append(f"[{param.name}]")
         return " ".join(words)
+
+
+def kind_of(value: Any) -> str:
+    """The type of what an operation may be aimed at, by its name; empty for anything else."""
+    if isinstance(value, t.Type):
+        return value.name
+    kinds = (
+        (BasinRef, "Basin"),
+        (PartName, "Neuron"),
+        (ConceptName, "Concept"),
+        (Seed | int, "Seed"),
+        (str, "Text"),
+    )
+    return next((name for kind, name in kinds if isinstance(value, kind)), "")
 
 
 def default_text(param: Param) -> str:

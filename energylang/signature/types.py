@@ -94,6 +94,9 @@ PART = Type("Part")  # a basin, a neuron, a head, or a concept's direction
 AT = Type("Positions")  # a word, or a range of places
 CONCEPT = Type("Concept")
 DIRECTION = Type("Direction")  # Basin | Concept | Seed
+KEY = Type("Key")  # Basin | Concept | Seed | Neuron | a phrase
+SOURCE = Type("Source")  # the same without a seed: a number is a basin's
+AIMED = (DIRECTION, KEY)  # where a number is a seed
 SEED = Type("Seed")
 STRENGTH = Type("Strength")  # a positive number, or auto
 CHOICE = Type("Choice")  # one of a parameter's words
@@ -161,6 +164,8 @@ _ACCEPTS: Mapping[Type, tuple[Type, ...]] = {
     LAYER: (INT,),
     LAYERS: (LAYER, INT),
     DIRECTION: (BASIN, SURVEYED, CONCEPT, SEED, INT),
+    KEY: (BASIN, SURVEYED, CONCEPT, SEED, INT, NEURON, TEXT),
+    SOURCE: (BASIN, SURVEYED, CONCEPT, INT, NEURON, TEXT),
     PATH: (TEXT,),
     MODEL: (TEXT, PATH),
     TEXT: (PATH,),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from energylang.concepts.effects import Heard, Ruler, against, effect_of, measur
 from energylang.concepts.halves import halves
 from energylang.concepts.memory import memory_edit
 from energylang.concepts.methods import METHODS, Candidate, aimed, attractor, redirected, removal
+from energylang.concepts.stream_controls import Kinds, beside, of_norms
 from energylang.concepts.stream_effect import did_something, stream_effect
 from energylang.concepts.stream_ruler import StreamRuler
 from energylang.errors import ElError
@@ -66,6 +67,8 @@ def inject_concept(
     method: str,
     damage: float,
     dose: float | None,
+    placebos: int | None,
+    controls: Kinds | None,
     force: bool,
     reason: str,
 ) -> results.Edit:
@@ -76,7 +79,8 @@ def inject_concept(
     named = concept_at(ws, layer, concept)
     check_force(force, reason)
     if _by_memory(ws, named, method):
-        return _into_memory(ws, named, strength, damage, dose, force, reason, away=False)
+        with_others = _Beside(placebos, controls or "random")
+        return _into_memory(ws, named, strength, damage, dose, with_others, force, reason, away=False)
     makers: dict[str, Callable[[], Candidate]] = {
         "redirect": lambda: redirected(ws, named, strength, damage, dose=dose),
         "attractor": lambda: attractor(ws, named, strength, damage),
@@ -96,7 +100,8 @@ def inject_concept(
     proposal = chosen.draft.proposal
     effect = None
     if proposal is not None and (chosen.draft.edit.applied or force or chosen.draft.plan.damage):
-        effect = measure(ws, named, proposal.factors, weight, chosen.imitate)
+        imitate = None if controls == "random" else chosen.imitate
+        effect = measure(ws, named, proposal.factors, weight, imitate, placebos)
     made = chosen.draft
     if effect is not None and made.plan.damage is not None:
         made = heard(made, effect, more=True)
@@ -116,6 +121,8 @@ def remove_concept(
     method: str,
     damage: float,
     dose: float | None,
+    placebos: int | None,
+    controls: Kinds | None,
     force: bool,
     reason: str,
 ) -> results.Edit:
@@ -126,7 +133,8 @@ def remove_concept(
     named = concept_at(ws, layer, concept)
     if _by_memory(ws, named, method):
         check_force(force, reason)
-        return _into_memory(ws, named, strength, damage, dose, force, reason, away=True)
+        with_others = _Beside(placebos, controls or "random")
+        return _into_memory(ws, named, strength, damage, dose, with_others, force, reason, away=True)
     if method == "auto":
         method = "aimed" if strength is None else "basin"
     if method == "basin":
@@ -136,7 +144,8 @@ def remove_concept(
     found = removal(ws, named, strength, damage, dose=dose)
     made = found.draft
     assert made.proposal is not None  # an aimed change always has room
-    effect = measure(ws, named, made.proposal.factors, weight, found.imitate)
+    imitate = None if controls == "random" else found.imitate
+    effect = measure(ws, named, made.proposal.factors, weight, imitate, placebos)
     return commit(ws, heard(made, effect, more=False), force=force, reason=reason, effect=effect)
 
 
@@ -151,12 +160,21 @@ def _by_memory(ws: Workspace, concept: Concept, method: str) -> bool:
     return not ws.model.landscape
 
 
+@dataclass(frozen=True)
+class _Beside:
+    """What an edit is set beside: how many random ones, and which kinds of others."""
+
+    placebos: int | None
+    kinds: Kinds
+
+
 def _into_memory(
     ws: Workspace,
     concept: Concept,
     strength: float | None,
     damage: float,
     dose: float | None,
+    others: _Beside,
     force: bool,
     reason: str,
     *,
@@ -167,7 +185,12 @@ def _into_memory(
     made = written.draft
     assert made.proposal is not None  # a memory edit always has room
     effect = stream_effect(
-        ws, written.measured_by, made.proposal.factors, ws.weight(ws.memory(concept.layer))
+        ws,
+        written.measured_by,
+        made.proposal.factors,
+        ws.weight(ws.memory(concept.layer)),
+        placebos=others.placebos,
+        kinds=others.kinds,
     )
     conditions = did_something(effect, more=not away)
     drafted = replace(made.edit, conditions=(*made.edit.conditions, *conditions))
@@ -331,7 +354,9 @@ def _strengths(
     return chosen, within
 
 
-def effect(ws: Workspace, layer: int | None, concept: str) -> results.Effect:
+def effect(
+    ws: Workspace, layer: int | None, concept: str, placebos: int | None, controls: Kinds | None
+) -> results.Effect:
     """What everything staged in a concept's layer does to it, against placebos of equal norm."""
     named = concept_at(ws, layer, concept)
     version = ws.memory(named.layer)
@@ -340,7 +365,7 @@ def effect(ws: Workspace, layer: int | None, concept: str) -> results.Effect:
         version = ws.staged(named.layer)
     held = [each for each in ws.state.interventions.values() if isinstance(each, Push)]
     if version.depth == 0 and held:
-        return _effect_of_pushes(ws, named, held)
+        return _effect_of_pushes(ws, named, held, placebos, controls)
     if version.depth == 0:
         raise ElError(
             f"nothing is staged in L{named.layer}, and no push is held: there is no effect to measure",
@@ -353,36 +378,74 @@ def effect(ws: Workspace, layer: int | None, concept: str) -> results.Effect:
     whole = functools.reduce(lambda left, right: left.joined(right), factors)
     if not ws.model.landscape:
         root = ws.weight(version.root)
-        return stream_effect(ws, halves(named)[1], whole, root, of_landscape=of_landscape)
-    return measure(ws, named, whole, ws.weight(version.root))
+        return stream_effect(
+            ws,
+            halves(named)[1],
+            whole,
+            root,
+            of_landscape=of_landscape,
+            placebos=placebos,
+            kinds=controls or "all",
+        )
+    found = measure(ws, named, whole, ws.weight(version.root), None, placebos)
+    if controls == "all":
+        why = "of edits of landscapes the other kinds stand beside `inject-concept`, which knows how each was made"
+        found = replace(found, absent=(why,))
+    return found
 
 
 @torch.no_grad()
-def _effect_of_pushes(ws: Workspace, named: Concept, held: Sequence[Push]) -> results.Effect:
-    """What the pushes that are held do to a concept, beside random pushes of the same norms at the same positions."""
+def _effect_of_pushes(
+    ws: Workspace, named: Concept, held: Sequence[Push], placebos: int | None, kinds: Kinds | None
+) -> results.Effect:
+    """What the pushes that are held do to a concept, beside other pushes of the same norms at the same positions."""
     lowest = min(layer for each in held for layer in each.directions)
     generator = ws.generator("effect", named.name)
 
-    def random() -> Change:
-        made = [
-            pushing(ws, _random_like(each.directions, generator), each.strength, each.at) for each in held
-        ]
-        return Change(also=tuple(made))
+    def others(directions: Sequence[Mapping[int, Tensor]]) -> Change:
+        made = zip(held, directions, strict=True)
+        return Change(also=tuple(pushing(ws, each, push.strength, push.at) for push, each in made))
 
     ruler, text = _ruler(ws, named, lowest), ws.text
     gauge = Gauge(ws, lowest, text.measuring_windows(text.sizes.windows))
-    acting = Change(also=tuple(pushing(ws, each.directions, each.strength, each.at) for each in held))
+    acting = others([each.directions for each in held])
     before, after = ruler.read(Change()), ruler.read(acting)
     base = gauge.losses(Change())
     change = (gauge.losses(acting) - base) / base.mean()
-    controls = [random() for _ in range(RANDOM)]
-    readings = [
-        (ruler.read(control), gauge.rise(control, base))
-        for control in counted(ws, controls, "random pushes measured")
-    ]
+    controls: list[tuple[str, Change]] = []
+    for _ in range(placebos or RANDOM):
+        controls.append(("random", others([_random_like(each.directions, generator) for each in held])))
+    absent: tuple[str, ...] = ()
+    if (kinds or ("random" if ws.model.landscape else "all")) == "all":
+        more, absent = _other_pushes(ws, named, held)
+        controls += [(kind, others(each)) for kind, each in more]
+    readings: dict[str, list[tuple[Heard, float]]] = {}
+    for kind, control in counted(ws, controls, "other pushes measured"):
+        readings.setdefault(kind, []).append((ruler.read(control), gauge.rise(control, base)))
     losses = (float(base.mean()), float(base.mean() * (1 + change.mean())))
-    main = placebo("random", readings, after)
-    return effect_of(before, after, (main,), losses, change, len(ruler.prompts))
+    found = tuple(placebo(kind, those, after) for kind, those in readings.items())
+    return replace(effect_of(before, after, found, losses, change, len(ruler.prompts)), absent=absent)
+
+
+def _other_pushes(
+    ws: Workspace, named: Concept, held: Sequence[Push]
+) -> tuple[list[tuple[str, list[Mapping[int, Tensor]]]], tuple[str, ...]]:
+    """Directions for every push that is held: of other concepts than any of these, and with shuffled labels."""
+    busy = [named.name, *(each.concept for each in held)]
+    each = [
+        beside(ws, concept_named(ws, push.concept), tuple(push.directions), busy)
+        for push in held
+        if push.concept in ws.state.concepts
+    ]
+    if len(each) < len(held):
+        return [], ("a concept towards which a push is held is not known any more",)
+    found: list[tuple[str, list[Mapping[int, Tensor]]]] = []
+    for kind in ("other", "shuffled"):
+        those = [[directions for name, directions in one.found if name == kind] for one in each]
+        for together in zip(*those, strict=False):
+            matched = [of_norms(one, push.directions) for one, push in zip(together, held, strict=True)]
+            found.append((kind, list(matched)))
+    return found, tuple(dict.fromkeys(why for one in each for why in one.absent))
 
 
 def _where_it_lands(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from energylang.concepts.doses import dose_of
+from energylang.concepts.keys import meant
 from energylang.concepts.landing import MOMENT_TOKENS
 from energylang.concepts.methods import DOSES, resting_state, second_moment, within_budget
 from energylang.errors import ElError
@@ -23,12 +24,17 @@ from energylang.landscape.proposal import Proposal, resting
 from energylang.looking.basins import basin_near, known_basins
 from energylang.models.states import token_states
 from energylang.results import Edit
-from energylang.signature.values import BasinRef, ConceptName, Seed
+from energylang.signature.values import BasinRef, ConceptName, PartName, Seed
 from energylang.trial import asked
 from energylang.trial.draft import REMOVING, Plan
 from energylang.trial.staging import carry_out, check_force, commit, draft
 from energylang.workspace.named import state_of
 from energylang.workspace.workspace import Workspace
+
+from . import keyed
+
+Target = BasinRef | ConceptName | Seed | PartName | str
+"""What an edit may be aimed at; a text is a concept's name or a phrase."""
 
 _COPIES, _NOISE = 64, 0.1
 _ENOUGH, _HALF = 0.9, 0.5  # of what is diverted must arrive; where a dose or a damage budget sets the limit
@@ -148,28 +154,51 @@ def move(
 
 
 def strengthen(
-    ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed, factor: float, force: bool, reason: str
+    ws: Workspace,
+    layer: int,
+    target: Target,
+    factor: float,
+    method: str,
+    damage: float,
+    placebos: int | None,
+    force: bool,
+    reason: str,
 ) -> Edit:
-    """Multiply the field at a basin: it gets deeper."""
-    return _scaled(ws, "strengthen", layer, target, factor, force, reason)
+    """Multiply the field at a basin, so that it gets deeper, or what a memory answers at a key."""
+    return _scaled(ws, "strengthen", layer, target, factor, method, damage, placebos, force, reason)
 
 
 def weaken(
-    ws: Workspace, layer: int, target: BasinRef | ConceptName | Seed, factor: float, force: bool, reason: str
+    ws: Workspace,
+    layer: int,
+    target: Target,
+    factor: float,
+    method: str,
+    damage: float,
+    placebos: int | None,
+    force: bool,
+    reason: str,
 ) -> Edit:
-    """Multiply the field at a basin by less than one: it gets shallower."""
-    return _scaled(ws, "weaken", layer, target, factor, force, reason)
+    """Multiply the field at a basin, or what a memory answers at a key, by less than one."""
+    return _scaled(ws, "weaken", layer, target, factor, method, damage, placebos, force, reason)
 
 
 def _scaled(
     ws: Workspace,
     operation: str,
     layer: int,
-    target: BasinRef | ConceptName | Seed,
+    target: Target,
     factor: float,
+    method: str,
+    damage: float,
+    placebos: int | None,
     force: bool,
     reason: str,
 ) -> Edit:
+    known = meant(ws, layer, target)
+    if keyed.by_key(ws, known, method):
+        return keyed.scaled(ws, operation, layer, known, factor, damage, placebos, force, reason)
+    target = _direction(known)
     centre, basin = basin_near(ws, layer, target)
 
     def propose(landscape: Landscape, protected: Tensor) -> Proposal:
@@ -193,6 +222,35 @@ def _scaled(
 def redirect(
     ws: Workspace,
     layer: int,
+    basin: BasinRef | ConceptName | PartName | str,
+    to: Target,
+    strength: float | None,
+    damage: float,
+    dose: float | None,
+    method: str,
+    placebos: int | None,
+    force: bool,
+    reason: str,
+) -> Edit:
+    """Let what settles in a basin flow into another one, or into a concept's; or let a memory answer a key as it
+    answers another."""
+    if dose is not None:
+        strength = None
+    known, other = meant(ws, layer, basin), meant(ws, layer, to)
+    if any(keyed.by_key(ws, each, method) for each in (known, other)):
+        return keyed.redirected(ws, layer, known, other, strength, damage, dose, placebos, force, reason)
+    if not isinstance(known, BasinRef):
+        raise ElError(
+            f"{known} is no basin: only what settles in one is diverted",
+            code="EL201",
+            hint="name a basin, such as L0.B3",
+        )
+    return _diverted(ws, layer, known, _direction(other), strength, damage, dose, force, reason)
+
+
+def _diverted(
+    ws: Workspace,
+    layer: int,
     basin: BasinRef,
     to: BasinRef | ConceptName | Seed,
     strength: float | None,
@@ -209,8 +267,6 @@ def redirect(
     within the damage budget on held-out text; without, the smallest at which what is diverted arrives, and the gate
     judges it.
     """
-    if dose is not None:
-        strength = None
     check_force(force, reason)
     known_basins(ws, layer)
     if isinstance(to, Seed):
@@ -285,6 +341,12 @@ def redirect(
         made = draft(ws, planned(dose, proposal, share, None))
     made = replace(made, edit=replace(made.edit, arrived=share))
     return commit(ws, made, force=force, reason=reason)
+
+
+def _direction(target: object) -> BasinRef | ConceptName | Seed:
+    """What is no key of a memory."""
+    assert isinstance(target, BasinRef | ConceptName | Seed)
+    return target
 
 
 def _arrival(

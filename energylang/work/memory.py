@@ -23,6 +23,7 @@ def rewrite(
     strength: float | None,
     damage: float,
     dose: float | None,
+    placebos: int | None,
     force: bool,
     reason: str,
 ) -> Edit:
@@ -33,7 +34,16 @@ def rewrite(
     made, place = rewriting(ws, layer, given, target, damage, dose=dose, strength=strength)
     assert made.proposal is not None  # a memory edit always has room
     found = rewritten(
-        ws, layer, made.proposal.factors, phrase, to, given, place, tuple(same or ()), tuple(near or ())
+        ws,
+        layer,
+        made.proposal.factors,
+        phrase,
+        to,
+        given,
+        place,
+        tuple(same or ()),
+        tuple(near or ()),
+        placebos,
     )
     conditions = _done(found, ws.text.token(given.answer[0]))
     drafted = replace(made.edit, conditions=(*made.edit.conditions, *conditions), rewritten=found)

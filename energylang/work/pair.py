@@ -28,6 +28,7 @@ from energylang.models.conversations import shared_conversations
 from energylang.models.model import Model
 from energylang.models.states import DECISION, MEAN, text_states, turn_states, window_states
 from energylang.models.text import TextModel
+from energylang.signature.declaration import LACKS, Effect
 from energylang.signature.values import ConceptName
 from energylang.trial import asked
 from energylang.trial.draft import Plan
@@ -35,6 +36,8 @@ from energylang.trial.staging import carry_out
 from energylang.workspace.history import Concept
 from energylang.workspace.named import concept_at
 from energylang.workspace.workspace import Workspace, check_layer
+
+from .carried import carried
 
 _TEXTS, _PASSAGE = 400, 10  # passages; tokens of one
 _SETTLED = 0.7
@@ -276,10 +279,28 @@ def shared_texts(here: TextModel, there: TextModel) -> list[str]:
 
 
 def transplant(
-    ws: Workspace, model: str, layer: int, concept: str, strength: float | None, force: bool, reason: str
+    ws: Workspace,
+    model: str,
+    layer: int,
+    concept: str,
+    strength: float | None,
+    there: int | None,
+    damage: float,
+    placebos: int | None,
+    force: bool,
+    reason: str,
 ) -> results.Edit:
     """Install a concept as the OTHER model has it: its texts are read there, the states brought here, and the mean
-    becomes an attractor."""
+    becomes an attractor. Of a stream it is what the other memory answers that is brought here."""
+    if not ws.model.landscape:
+        return carried(ws, model, layer, concept, strength, there, damage, placebos, force, reason)
+    if there is not None:
+        code, _, lacking, _ = LACKS[Effect.MEMORY]
+        raise ElError(
+            f"`transplant` with a layer of its own {lacking.format(ws.model.spec)}",
+            code=code,
+            hint="leave `there` out: a landscape's layer is compared with the same one",
+        )
     named = concept_at(ws, layer, concept)
     other = _other(ws, model, layer)
     bridge = _bridge(ws, other, layer, named.position)

@@ -106,12 +106,14 @@ FINE = {
     t.MODEL: '"random:8"', t.STRENGTH: "0.5", t.INT: "3", t.FLOAT: "0.5", t.BOOL: "true", t.VALUE: "50",
     t.BASIN: "L0.B0", t.NUMBERS: "[0.5]", t.STEPS: "1", t.LABEL: "here", t.BASINS: "[L0.B0]",
     t.CONCEPTS: "[@polite]", t.list_of(t.TEXT): '["a"]', t.PARTS: "L0.H1", t.AT: "reply", t.DATA: "[{here: 1}]",
+    t.KEY: "L0.B0", t.SOURCE: "L0.B0",
 }  # fmt: skip
 WRONG = {
     t.LAYER: "(1.5)", t.LAYERS: "(true)", t.DIRECTION: "(1.5)", t.CONCEPT: "(3)", t.TEXT: "(3)", t.PATH: "(3)",
     t.MODEL: "(3)", t.STRENGTH: "(true)", t.INT: "(2.5)", t.FLOAT: "(true)", t.BOOL: "(3)", t.CHOICE: "(3)",
     t.VALUE: "(true)", t.BASIN: "(1.5)", t.NUMBERS: "(true)", t.STEPS: "(true)", t.LABEL: "(3)",
     t.BASINS: "(1.5)", t.CONCEPTS: "(3)", t.list_of(t.TEXT): "(3)", t.PARTS: "(1.5)", t.AT: "(1.5)", t.DATA: "(3)",
+    t.KEY: "(1.5)", t.SOURCE: "(1.5)",
 }  # fmt: skip
 OWN = {"read": {"path": f'"{ROOT / "examples/data/concepts.csv"}"'}, "write": {"path": '"a.csv"'}}
 """Files that are looked at when a script is checked, and kinds of files that are."""

@@ -426,7 +426,7 @@ def test_what_cannot_be_is_refused_with_a_code(session: Session, line: str, code
 
 def test_a_concept_is_no_state_of_the_landscape(session: Session):
     session.run('capture L1 sad "I feel so low today."')
-    for line in ("inject L1 sad", "verify L1 sad", "redirect L1.B1 to=@sad"):
+    for line in ("inject L1 sad", "verify L1 sad", "move L1.B1 to=@sad"):
         with pytest.raises(ScriptError, match="EL252"):
             session.run(line)
     with pytest.raises(ElError) as caught:

@@ -18,12 +18,14 @@ from energylang.concepts.replies import own_replies
 from energylang.concepts.stream_ruler import alike
 from energylang.errors import ElError
 from energylang.models.neurons import mean_activation, second_moment
+from energylang.models.pretrained import loading
 from energylang.models.protocol import Change, of_rows
 from energylang.render.gallery import render
 from energylang.results import Edit
 from energylang.run.interpreter import ScriptError
 from energylang.session import Session
 from energylang.syntax.parser import Source
+from tests.real import LITTLE, fewer_random_edits
 
 from . import architectures
 from .conftest import Pair
@@ -32,14 +34,32 @@ WORDS = ("low", "grey", "lost", "tired", "cold", "alone", "empty", "hurt", "sorr
 FORCED = 'force=true reason="a random model says nothing"'
 
 
-@pytest.fixture(params=["llama", "gpt2"])
-def session(request: pytest.FixtureRequest, pair_of: Callable[[str], Pair], tmp_path: Path) -> Session:
-    made = Session(base=tmp_path)
-    made.load(str(pair_of(request.param).folder))
+def ready(pair: Pair, where: Path) -> Session:
+    made = Session(base=where)
+    made.load(str(pair.folder))
     rows = "".join(f'"I feel so {word} today.","The bus is {len(word)} late."\n' for word in WORDS)
-    (tmp_path / "sad.csv").write_text("text,contrast\n" + rows)
+    (where / "sad.csv").write_text("text,contrast\n" + rows)
     made.run('capture-file L1 sad "sad.csv" column="text" contrast="contrast"')
     return made
+
+
+@pytest.fixture(params=["llama", "gpt2"])
+def whole(request: pytest.FixtureRequest, pair_of: Callable[[str], Pair], tmp_path: Path) -> Session:
+    """With as much text that is read, and as many random edits, as there are."""
+    return ready(pair_of(request.param), tmp_path)
+
+
+@pytest.fixture(params=["llama", "gpt2"])
+def session(
+    request: pytest.FixtureRequest,
+    pair_of: Callable[[str], Pair],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Session:
+    """With as little text that is read, and as few random edits, as give a number."""
+    fewer_random_edits(monkeypatch)
+    monkeypatch.setattr(loading, "SIZES", LITTLE)
+    return ready(pair_of(request.param), tmp_path)
 
 
 def logits(session: Session) -> torch.Tensor:
@@ -147,7 +167,8 @@ def test_what_is_saved_the_library_loads_with_the_same_bits(session: Session, tm
     assert torch.equal(again(torch.arange(3, 27).reshape(2, 12)).logits, logits(session))
 
 
-def test_its_effect_stands_beside_random_values(session: Session) -> None:
+def test_its_effect_stands_beside_random_values(whole: Session) -> None:
+    session = whole
     made = edited(session, f"inject-concept L1 sad {FORCED}")
     effect = made.effect
     assert effect is not None and effect.placebos == 10 and effect.controls[0].kind == "random"
@@ -168,8 +189,8 @@ def test_its_effect_stands_beside_random_values(session: Session) -> None:
         session.run("effect L1 sad")
 
 
-def test_a_concept_is_made_less_likely(session: Session) -> None:
-    made = edited(session, f"remove-concept L1 sad {FORCED}")
+def test_a_concept_is_made_less_likely(whole: Session) -> None:
+    made = edited(whole, f"remove-concept L1 sad {FORCED}")
     assert made.effect is not None and made.effect.log_prob_after < made.effect.log_prob_before
     assert made.operation == "remove-concept" and made.method == "memory"
 
