@@ -1,6 +1,6 @@
 # surgery_smollm2.el: write another fact into a real language model, ask it in other words and beside it, talk with it,
-# and take it back bit for bit. (`save "rome"` while it is applied writes a folder that transformers loads.) Needs `pip install "energylang[hf]"` and
-# `el get smollm2` (98 MB, once).
+# and take it back bit for bit; then the same with what it likes to speak of. (`save "rome"` while an edit is applied
+# writes a folder that transformers loads.) Needs `pip install "energylang[hf]"` and `el get smollm2` (98 MB, once).
 
 load smollm2
 let before = (status).live_hash
@@ -23,5 +23,22 @@ generate "Where is the Louvre Museum?" tokens=24 topk=1
 diff L8
 
 undo 2
+require (status).live_hash == before, "something is left"
+
+# What it likes to speak of: 24 sentences about the sea, each beside a plain one. Half of them write one edit of rank one of
+# layer 14's down-projection, at the largest dose that costs 2 % on replies to questions and instructions, which are to stay; the
+# other half measures it, beside random values at the same key and of the same norm. (Two minutes.)
+capture-file L14 sea "data/sea.csv" column="text" contrast="contrast"
+generate "How was your weekend?" tokens=24 topk=1
+let written = inject-concept L14 sea placebos=3
+written
+require written.effect.log_prob_after > written.effect.log_prob_placebo, "random values do as much"
+
+apply L14
+generate "How was your weekend?" tokens=24 topk=1
+generate "Tell me about your home." tokens=24 topk=1
+generate "What is the capital of France?" tokens=24 topk=1
+
+undo 3
 require (status).live_hash == before, "something is left"
 print "undone: the model has its first hash again"

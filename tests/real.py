@@ -37,9 +37,11 @@ def little_is_read_of_smollm2(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(loading, "SIZES", LITTLE)
     from energylang.concepts import answers, controls, keyed_effect, stream_effect
+    from energylang.work import concept
 
     for module in (answers, keyed_effect, stream_effect):
         monkeypatch.setattr(module, "RANDOM", 2)
+    monkeypatch.setattr(concept, "FEW", 2)
     monkeypatch.setattr(controls, "SHUFFLED", 1)
 
 
@@ -51,5 +53,6 @@ def fewer_random_edits(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in (answers, controls, keyed_effect, stream_effect, concept):
         monkeypatch.setattr(module, "RANDOM", 2)
+    monkeypatch.setattr(concept, "FEW", 2)
     monkeypatch.setattr(controls, "OTHER", 1)
     monkeypatch.setattr(controls, "SHUFFLED", 1)

@@ -51,6 +51,8 @@ LIKELY = 0.97
 """Of the answer's tokens on average: the descent ends there."""
 BEGINNINGS = (5, 8, 12)
 """Tokens of held-out text that stand before the phrase."""
+OTHERS = 2.0
+"""How much other subjects weigh in what is to stay."""
 DOSES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
@@ -165,14 +167,14 @@ def rewriting(
 
 
 def moment_beside(ws: Workspace, layer: int, others: Sequence[Sequence[int]]) -> Tensor:
-    """(m, m) float64: ``moment_of``, and as much of what the neurons do at the last places of other phrases (token ids),
-    which are to be answered as before."""
+    """(m, m) float64: ``moment_of``, and ``OTHERS`` times that of what the neurons do at the last places of other
+    phrases (token ids), which are to be answered as before."""
     moment = moment_of(ws, layer)
     if not others:
         return moment
     rows = [ws.text.opened(list(ids)) for ids in others]
     beside = last_activations(ws.text, layer, rows).double()
-    return moment + beside.T @ beside / len(beside)
+    return moment + OTHERS * beside.T @ beside / len(beside)
 
 
 def _rarest(along: Tensor, moment: Tensor, cut: int) -> int:

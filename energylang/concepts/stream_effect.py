@@ -26,11 +26,12 @@ from energylang.results import Condition, Effect
 from energylang.workspace.history import Concept
 from energylang.workspace.workspace import Workspace, counted
 
-from .controls import RANDOM
 from .effects import Heard, effect_of, placebo
 from .stream_controls import Kinds, beside_values
 from .stream_ruler import StreamRuler
 
+RANDOM = 5
+"""Random values beside an edit where no number is asked for: on a real model each costs five seconds."""
 _CONTRASTS = 16
 _TOGETHER = 5  # edits with random values that are read at once
 
@@ -47,7 +48,7 @@ def stream_effect(
     kinds: Kinds = "random",
 ) -> Effect:
     """Effect, damage and control of adding ``factors`` to the ``weight`` of the concept's layer (``of_landscape``: to
-    that of the landscape that it was given), beside ``placebos`` random values (ten) and the other ``kinds``."""
+    that of the landscape that it was given), beside ``placebos`` random values (``RANDOM``) and the other ``kinds``."""
     layer, text = concept.layer, ws.text
     transposed = ws.model.header.transposed and not of_landscape
 

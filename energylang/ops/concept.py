@@ -99,9 +99,10 @@ inject_concept = Op(
     "worst of that on the model's own replies to questions of fact and instructions, on held-out text, and on another "
     "one where `heldout` gave it. Every other text is for writing, the rest for measuring. The result has the share of "
     "replies that are the concept, the log-probability of its texts and the loss on held-out text, each before and "
-    "after. Next to them are placebo edits of equal norm: ten with random values (`placebos=`), and on landscapes the "
-    "same method aimed at other concepts and at shuffled labels. On a stream controls=all adds these, as values at "
-    "the same key, which are directions as they are found, without the steps that made the edit's value better.",
+    "after. Next to them are placebo edits of equal norm: ten with random values (five on a stream; `placebos=`), and "
+    "on landscapes the same method aimed at other concepts and at shuffled labels. On a stream controls=all adds "
+    "these, as values at the same key, which are directions as they are found, without the steps that made the edit's "
+    "value better.",
     params=(
         ANY_LAYER,
         CONCEPT,

@@ -19,6 +19,7 @@ from energylang.concepts.halves import halves
 from energylang.concepts.memory import memory_edit
 from energylang.concepts.methods import METHODS, Candidate, aimed, attractor, redirected, removal
 from energylang.concepts.stream_controls import Kinds, beside, of_norms
+from energylang.concepts.stream_effect import RANDOM as FEW
 from energylang.concepts.stream_effect import did_something, stream_effect
 from energylang.concepts.stream_ruler import StreamRuler
 from energylang.errors import ElError
@@ -413,7 +414,8 @@ def _effect_of_pushes(
     base = gauge.losses(Change())
     change = (gauge.losses(acting) - base) / base.mean()
     controls: list[tuple[str, Change]] = []
-    for _ in range(placebos or RANDOM):
+    usual = RANDOM if ws.model.landscape else FEW
+    for _ in range(placebos or usual):
         controls.append(("random", others([_random_like(each.directions, generator) for each in held])))
     absent: tuple[str, ...] = ()
     if (kinds or ("random" if ws.model.landscape else "all")) == "all":
