@@ -39,9 +39,8 @@ from .replies import as_replies
 from .rewriting import behind_beginnings
 
 _LOUDEST = 0.01  # of all places, where a neuron is heard
-_READ = (
-    48  # windows that a basin's key is made of: one of few tokens answers others of the basin half as loudly
-)
+_READ = 48
+"""Windows whose tokens a basin's key is made of. Of a sixth of them it is half as loud at other tokens of the basin."""
 _FEWEST, _ROWS, _PLACES = 8, 8, 64  # places of a neuron; rows and places by which a key is measured
 _BEGINNINGS = (6, 9, 13, 17)  # tokens of other held-out text before a phrase
 
