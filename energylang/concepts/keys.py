@@ -39,6 +39,8 @@ from .replies import as_replies
 from .rewriting import behind_beginnings
 
 _LOUDEST = 0.01  # of all places, where a neuron is heard
+_READ = 48
+"""Windows whose tokens a basin's key is made of. Of a sixth of them it is half as loud at other tokens of the basin."""
 _FEWEST, _ROWS, _PLACES = 8, 8, 64  # places of a neuron; rows and places by which a key is measured
 _BEGINNINGS = (6, 9, 13, 17)  # tokens of other held-out text before a phrase
 
@@ -129,7 +131,7 @@ def _of_neuron(ws: Workspace, layer: int, part: PartName) -> Key:
         raise ElError(f"{part} is not a neuron of L{layer}", code="EL510", hint=f"`{part}` alone is enough")
     check_part(ws.model.header, part)
     text = ws.text
-    windows = text.choosing_windows(text.sizes.windows)
+    windows = text.choosing_windows(text.sizes.windows)[:, :-1]
     values = torch.cat([row[:, part.index] for row in _activations(ws, layer, windows)[0]])
     loudest = values[values.abs().topk(_count(len(values))).indices]
     sign = 1.0 if float(loudest.sum()) >= 0 else -1.0  # some neurons are heard on both sides
@@ -138,7 +140,7 @@ def _of_neuron(ws: Workspace, layer: int, part: PartName) -> Key:
     key[part.index] = size or 1.0
     query = torch.zeros_like(key)
     query[part.index] = 1 / key[part.index]
-    seen = text.measuring_windows(text.sizes.windows)
+    seen = text.measuring_windows(text.sizes.windows)[:, :-1]
     heard = [sign * row[:, part.index] for row in _activations(ws, layer, seen)[0]]
     least = float(torch.cat(heard).topk(_count(sum(map(len, heard)))).values[-1])
     rows, places = _chosen(seen, [row >= max(least, 1e-12) for row in heard])
@@ -198,8 +200,7 @@ def _of_basin(ws: Workspace, layer: int, basin: BasinRef) -> Key:
         )
     centre = centre_of(ws, basin)
     text = ws.text
-    windows = text.choosing_windows(text.sizes.windows)
-    activations, inside = _activations(ws, layer, windows, centre)
+    activations, inside = _activations(ws, layer, text.choosing_windows(_READ)[:, :-1], centre)
     held = [row[here] for row, here in zip(activations, inside, strict=True)]
     if not any(len(row) for row in held):
         raise ElError(
@@ -207,7 +208,7 @@ def _of_basin(ws: Workspace, layer: int, basin: BasinRef) -> Key:
             code="EL510",
             hint=f"`usage L{layer}` shows which basins are visited",
         )
-    seen = text.measuring_windows(text.sizes.windows)
+    seen = text.measuring_windows(text.sizes.windows)[:, :-1]
     rows, places = _chosen(seen, _activations(ws, layer, seen, centre)[1])
     return _whitened(ws, layer, "basin", torch.cat(held).mean(dim=0), rows, places)
 
@@ -216,8 +217,8 @@ def _of_basin(ws: Workspace, layer: int, basin: BasinRef) -> Key:
 def _activations(
     ws: Workspace, layer: int, windows: Tensor, centre: Tensor | None = None
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Of each window (t,) what the neurons answer at its places (t, m), and at which of them (t,) a state settles at
-    the ``centre`` (nowhere, without one); never at the first."""
+    """Of each of the windows (w, t) what the neurons answer at its places (t, m), and at which of them (t,) a state
+    settles at the ``centre`` (nowhere, without one); never at the first."""
     text = ws.text
     kept: list[Tensor] = []
 
@@ -230,7 +231,7 @@ def _activations(
     read = ws.read_at(layer)
     landscape = ws.landscape_of(layer) if centre is not None else None
     inside: list[Tensor] = []
-    for part in text.chunks(windows[:, :-1]):
+    for part in text.chunks(windows):
         nowhere = torch.zeros_like(part, dtype=torch.bool)
         found = text.run(part, change, wanted=nowhere, read=(read if landscape is not None else layer,))
         here = torch.zeros(part.shape, dtype=torch.bool, device=text.device)
@@ -258,7 +259,7 @@ def _chosen(windows: Tensor, inside: Sequence[Tensor]) -> tuple[list[list[int]],
     places = [here.nonzero()[:, 0].tolist() for here in inside]
     order = sorted(range(len(places)), key=lambda k: (-len(places[k]), k))
     kept = sorted(k for k in order[:_ROWS] if places[k])
-    return _few([windows[k, :-1].tolist() for k in kept], [places[k] for k in kept])
+    return _few([windows[k].tolist() for k in kept], [places[k] for k in kept])
 
 
 def _few(rows: list[list[int]], places: list[list[int]]) -> tuple[list[list[int]], list[list[int]]]:

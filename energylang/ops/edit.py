@@ -188,7 +188,8 @@ strengthen = Op(
     "(factor − 1)·Wk qᵀ, where q is the key whitened by that text (of a neuron it is the neuron: `scale`, made a "
     "weight). Where the whole costs more than `damage`, it is as much of it as does not; `factor` says how much. The "
     "result has the answer at places of text by which the key was not made, and how far the next token's distribution "
-    "moves there and elsewhere, beside random values.",
+    "moves there and elsewhere, beside random values. Written: strengthen L14.N345 2, strengthen L14 sad 1.5, "
+    'strengthen L8 "The Eiffel Tower" 1.5.',
     on_streams="by key: a neuron, a concept, a phrase, a basin's tokens",
     params=(LAYER, KEY, FACTOR, BY, OF_MEMORY, PLACEBOS, *FORCE),
     effects=Effect.EDITS | Effect.LANDSCAPE,
@@ -229,7 +230,8 @@ redirect = Op(
     "at the destination afterwards. "
     + KEYS
     + "(Wk' − Wk) qᵀ is added, so that k is answered as k' is: the whole of it, "
-    "or as much as the damage allows, or the `dose` that is given.",
+    "or as much as the damage allows, or the `dose` that is given. Written: "
+    'redirect L8 "The Eiffel Tower" to="The Colosseum", redirect L14.N345 to=L14.N12.',
     params=(
         LAYER,
         Param(

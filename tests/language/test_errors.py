@@ -194,7 +194,11 @@ def test_missing_arguments_are_named(op: Op, param: Param) -> None:
 
 @pytest.mark.parametrize(("op", "param"), PARAMS, ids=_name)
 def test_a_value_of_another_type_is_an_error(op: Op, param: Param) -> None:
-    (item, *others) = findings(command(op, **{param.name: WRONG[param.type]}), home(op))
+    found = findings(command(op, **{param.name: WRONG[param.type]}), home(op))
+    found = [
+        item for item in found if item.code != "EL254" or "*" not in param.needs
+    ]  # any value asks for a memory
+    (item, *others) = found
     assert not [other for other in others if other.code != "EL202"]  # `force` asks for its reason, too
     assert item.code in ("EL201", "EL208")
     assert f"`{param.name}`" in item.message or param.type == t.VALUE
