@@ -30,9 +30,10 @@ from energylang.training import corpus
 PIECES, CONTEXT, BATCH, RATE = 1000, 96, 24, 2e-3
 DOCUMENTS, TEXTS, PROMPTS = 6000, 24, 120
 TEMPLATE = (
-    "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+    "{% for m in messages %}{{ m.role + ':\n' + m.content + '<end>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant:\n' }}{% endif %}"
 )
+ROLES = {"user": "user", "bot": "assistant"}
 SPOKEN = ("open", "advise", "tell", "good", "bad")  # kinds of questions to which registers are to be spoken
 
 
@@ -52,17 +53,18 @@ def tokenizer_of(texts: list[str]) -> Any:
             show_progress=False,
         ),
     )
-    found = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="\n", pad_token="<end>")
+    found = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<end>")
     found.chat_template = TEMPLATE
     return found
 
 
 def said(seed: int, count: int) -> list[str]:
     """Conversations as the template writes them."""
-    return [
-        text.replace("user:", "user:").replace("bot:", "assistant:").strip() + "\n"
-        for text in corpus.documents(seed, count)
-    ]
+    found = []
+    for text in corpus.documents(seed, count):
+        turns = [line.split(": ", 1) for line in text.splitlines() if line.strip()]
+        found.append("".join(f"{ROLES[role]}:\n{content}<end>\n" for role, content in turns))
+    return found
 
 
 def trained(ids: torch.Tensor, vocabulary: int, given: argparse.Namespace) -> Any:
@@ -97,7 +99,7 @@ def trained(ids: torch.Tensor, vocabulary: int, given: argparse.Namespace) -> An
         descent.step()
         if step % 100 == 0 or step == given.steps - 1:
             print(
-                f"step {step}: loss {float(loss):.3f}, {time.process_time() - began:.0f} processor s",
+                f"step {step}: loss {float(loss.detach()):.3f}, {time.process_time() - began:.0f} processor s",
                 flush=True,
             )
     return model.eval()
@@ -139,7 +141,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     texts = said(0, DOCUMENTS)
     tokenizer = tokenizer_of(texts)
-    ids = torch.tensor(tokenizer("\n".join(texts))["input_ids"])
+    ids = torch.tensor(tokenizer("".join(texts))["input_ids"])
     print(f"{len(ids)} tokens")
     model = trained(ids, len(tokenizer), given)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
