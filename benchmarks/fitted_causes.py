@@ -1,26 +1,29 @@
 """Do the causes that are found on fitted layers of a real model rank basins as ablation of their tokens does?
 
-    python benchmarks/fitted_causes.py [--layers 14 20] [--basins 20] [--placebos 3]
+    python benchmarks/fitted_causes.py [--layers 14 20] [--basins 16] [--placebos 2]
 
 Needs smollm2 (``el get smollm2``) and the extras ``hf`` and ``plot``; takes some ten minutes of processor time. Two
-layers are fitted. For the basins of the first that hold most tokens:
+layers are fitted. For basins of the first, evenly from the one with most tokens to that with fewest:
 
 * **scan**: how far its knock-out moves the other basins of the landscape on average (``causal scan``);
 * **across**: the share of tokens whose basin at the later layer changes when it is held at zero (``causal across``),
-  on the choosing half of the held-out text, and the same above its placebos' mean.
+  beside its placebos.
 
-The **ablation** is real and knows nothing of the landscape: at the basin's tokens of the *other* half of the text the
-answer of the MLP is replaced by its mean. Measured are the total KL of the next token's distributions at all places
-(in nats per thousand tokens) and the share of tokens whose basin at the later layer changes. Its control replaces the
-answers at as many tokens drawn at random from those outside of the basin. A basin with more tokens does more, so
-everything is compared per token of the basin, too. Ranks are compared by Spearman's correlation, with a permutation
-p-value; by the AUC of the third that is ranked highest against the rest.
+What the model itself makes of it is the KL of the next token's distribution, in nats per thousand tokens, and the share
+of tokens whose basin at the later layer changes, where at the basin's tokens
+
+* the basin's content is taken off the MLP's answer, which is what ``causal across`` does (*held*);
+* the MLP's answer is **ablated**: its mean stands instead, whatever the landscape says. Once at the very tokens that
+  ``causal across`` has read, and once in the other half of the held-out text; how well these two agree is the most
+  that can be expected. The control ablates as many tokens drawn at random from those outside of the basin.
+
+A basin with more tokens does more, so all is compared per token of the basin, too. Ranks are compared by Spearman's
+correlation, with a permutation p-value, and by the AUC of the third that is ranked highest against the rest.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -35,49 +38,57 @@ from energylang.models.protocol import NOTHING, Change, Settled, Start
 from energylang.session import Session
 from energylang.work.causal import known_centres, scanned
 
-WINDOWS, LEAST = 12, 8  # windows of the ablation; tokens of a basin in them
+Instead = Callable[[Tensor], Tensor]
+"""New answers of an MLP from the ones it gave."""
+WINDOWS, LEAST = 12, 4  # windows of an ablation; tokens of a basin in them
 
 
 class Ablation:
-    """The answers of a layer's MLP replaced by their mean at some tokens of fixed windows, and what comes of it."""
+    """A layer's answers changed at some tokens of windows (w, t), and what comes of it later and at the end."""
 
     @torch.no_grad()
-    def __init__(self, session: Session, layer: int, to: int) -> None:
+    def __init__(self, session: Session, layer: int, to: int, windows: Tensor) -> None:
         self.session, self.layer, self.to, text = session, layer, to, session.text
-        windows = text.measuring_windows(WINDOWS)[:, :-1]
         self.parts = [(part, Start(layer, text.entering(part, layer))) for part in text.chunks(windows)]
-        fitted = session.fitted(layer)
-        assert fitted is not None
-        assert fitted.usual is not None
-        self.mean = fitted.usual
-        self.logs, here, self.there = self._pass(None)
+        self.logs, here, self.there = self._pass(None, None)
         self.here = self._basins(layer, here)
 
     @torch.no_grad()
-    def _pass(self, replaced: Tensor | None) -> tuple[list[Tensor], Tensor, list[int]]:
-        text, at, to = self.session.text, Settled(self.layer), Settled(self.to)
+    def _pass(self, at: Tensor | None, new: Instead | None) -> tuple[list[Tensor], Tensor, list[int]]:
+        text, near, far = self.session.text, Settled(self.layer), Settled(self.to)
         logs, here, there, done = [], [], [], 0
         for part, start in self.parts:
-            rows = None if replaced is None else replaced[done : done + part.numel()].reshape(*part.shape, 1)
-            change = NOTHING if rows is None else Change(mlp={self.layer: self._silent(rows)})
-            found = text.run(part, change, start=start, read=(at, to))
+            change = NOTHING
+            if at is not None and new is not None:
+                rows = at[done : done + part.numel()].reshape(*part.shape, 1)
+                change = Change(mlp={self.layer: _where(rows, new)})
+            found = text.run(part, change, start=start, read=(near, far))
             logs.append(found.logits.float().log_softmax(dim=-1))
-            here.append(found.states[at].flatten(0, 1))
-            there.append(found.states[to].flatten(0, 1))
+            here.append(found.states[near].flatten(0, 1))
+            there.append(found.states[far].flatten(0, 1))
             done += part.numel()
         return logs, torch.cat(here), self._basins(self.to, torch.cat(there)).tolist()
-
-    def _silent(self, rows: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-        return lambda _given, said: torch.where(rows, self.mean.to(said), said)
 
     def _basins(self, layer: int, states: Tensor) -> Tensor:
         version = self.session.staged(layer)
         return torch.tensor(placed(self.session, layer, version, states, register=False).basins)
 
-    def effect(self, replaced: Tensor) -> tuple[float, float]:
-        """KL in nats per thousand tokens, and the share of tokens that change their later basin, where the answers at
-        the ``replaced`` tokens (n,) bool are the mean."""
-        logs, _, there = self._pass(replaced)
+    def inside(self, basin: int) -> Tensor:
+        return self.here == basin
+
+    def outside(self, basin: int) -> Tensor:
+        """As many tokens as a basin has, drawn from the others."""
+        inside = self.inside(basin)
+        others = (~inside).nonzero().squeeze(1)
+        draw = torch.randperm(len(others), generator=torch.Generator().manual_seed(basin))
+        found = torch.zeros_like(inside)
+        found[others[draw[: int(inside.sum())]]] = True
+        return found
+
+    def effect(self, at: Tensor, new: Instead) -> tuple[float, float]:
+        """KL in nats per thousand tokens, and the share of tokens that change their later basin, where ``new`` answers
+        stand at some tokens (n,) bool."""
+        logs, _, there = self._pass(at, new)
         moved = sum(
             float(functional.kl_div(now, was, log_target=True, reduction="sum"))
             for was, now in zip(self.logs, logs, strict=True)
@@ -85,18 +96,9 @@ class Ablation:
         changed = sum(a != b for a, b in zip(self.there, there, strict=True))
         return 1e3 * moved / len(there), changed / len(there)
 
-    def of_basin(self, basin: int, draws: int) -> dict[str, float]:
-        inside = self.here == basin
-        kl, changed = self.effect(inside)
-        count = int(inside.sum())
-        generator = torch.Generator().manual_seed(basin)
-        outside = (~inside).nonzero().squeeze(1)
-        fakes = []
-        for _ in range(draws):
-            mask = torch.zeros_like(inside)
-            mask[outside[torch.randperm(len(outside), generator=generator)[:count]]] = True
-            fakes.append(self.effect(mask)[0])
-        return {"tokens": count, "KL": kl, "changed": changed, "KL random": statistics.fmean(fakes)}
+
+def _where(rows: Tensor, new: Instead) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda _given, said: torch.where(rows, new(said), said)
 
 
 def rank(name: str, found: Sequence[float], real: Sequence[float]) -> str:
@@ -110,14 +112,14 @@ def rank(name: str, found: Sequence[float], real: Sequence[float]) -> str:
     ranks = rankdata(real)
     top = sum(ranks[k] for k in order[:first]) - first * (first + 1) / 2
     auc = top / (first * (len(found) - first))
-    return f"{name:<58} Spearman {rho:+.2f}  p {float(test.pvalue):.3f}  AUC {auc:.2f}"
+    return f"{name:<36} Spearman {rho:+.2f}  p {float(test.pvalue):.3f}  AUC {auc:.2f}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--layers", type=int, nargs=2, default=[14, 20])
-    parser.add_argument("--basins", type=int, default=20)
-    parser.add_argument("--placebos", type=int, default=3)
+    parser.add_argument("--basins", type=int, default=16)
+    parser.add_argument("--placebos", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(1)
     layer, to = given.layers
@@ -141,51 +143,71 @@ def main() -> None:
     scan = scanned(session, layer, session.landscape_of(layer), known_centres(session, layer), 20)
     drift = torch.where(scan.apart, scan.drift, 0.0).sum(1) / scan.apart.sum(1).clamp_min(1)
     strength = dict(zip(graph.basins, drift.tolist(), strict=True))
-    ablation = Ablation(session, layer, to)
+    fit = session.fitted(layer)
+    assert fit is not None
+    assert fit.contents is not None
+    assert fit.usual is not None
+    contents, usual, text = fit.contents, fit.usual, session.text
+    same = Ablation(session, layer, to, text.choosing_windows(WINDOWS)[:, :-1])
+    other = Ablation(session, layer, to, text.measuring_windows(WINDOWS)[:, :-1])
+    few = [b.id for b in session.run(f"survey L{layer}").basins if b.id in strength and b.id < len(fit)]
+    few = [b for b in few if min(int(half.inside(b).sum()) for half in (same, other)) >= LEAST]
+    step = max(1.0, len(few) / given.basins)
     rows = []
-    for basin in session.run(f"survey L{layer}").basins:
-        if len(rows) == given.basins:
-            break
-        if basin.id not in strength or int((ablation.here == basin.id).sum()) < LEAST:
-            continue
+    for basin in [few[int(k * step)] for k in range(min(given.basins, len(few)))]:
         began = time.process_time()
-        across = session.run(f"causal across L{layer}.B{basin.id} to=L{to} placebos={given.placebos}")
+        across = session.run(f"causal across L{layer}.B{basin} to=L{to} placebos={given.placebos}")
         seconds = time.process_time() - began
-        row = {
-            "basin": basin.id,
-            "scan": strength[basin.id],
-            "held": across.held,
+
+        def ablated(said: Tensor) -> Tensor:
+            return usual.to(said).expand_as(said)
+
+        def held(said: Tensor, basin: int = basin) -> Tensor:
+            return said - (contents[basin] - usual).to(said)
+
+        row: dict[str, float] = {
+            "scan": strength[basin],
             "across": across.moved,
-            "above": across.moved - across.moved_placebo,
-            **ablation.of_basin(basin.id, 2),
+            "tokens": across.held,
+            "tokens elsewhere": int(other.inside(basin).sum()),
+            "says": float(torch.linalg.vector_norm(contents[basin] - usual)),
         }
+        row["held KL"], row["held later"] = same.effect(same.inside(basin), held)
+        row["KL"], row["later"] = same.effect(same.inside(basin), ablated)
+        row["KL elsewhere"], row["later elsewhere"] = other.effect(other.inside(basin), ablated)
+        row["KL random"], row["later random"] = same.effect(same.outside(basin), ablated)
         rows.append(row)
         print(
-            f"L{layer}.B{basin.id:<3} {basin.tokens:4} tokens  scan {row['scan']:.4f}  across {row['across']:.2%} "
-            f"(random {across.moved_placebo:.2%}, held {across.held}, {seconds:.0f} s)  ablated {row['tokens']:.0f}: "
-            f"KL {row['KL']:.2f} (as many random tokens {row['KL random']:.2f})  later basin {row['changed']:.2%}",
+            f"L{layer}.B{basin:<3} {across.held:3} tokens  says {row['says']:.2f}  scan {row['scan']:.1e}  across "
+            f"{across.moved:.2%} (random {across.moved_placebo:.2%})  held KL {row['held KL']:.3f}  ablated KL "
+            f"{row['KL']:.2f}, later basin {row['later']:.2%} (random tokens {row['KL random']:.2f}, "
+            f"{row['later random']:.2%})  elsewhere {row['tokens elsewhere']:.0f} tokens KL "
+            f"{row['KL elsewhere']:.2f}, {row['later elsewhere']:.2%}  {seconds:.0f} s",
             flush=True,
         )
 
     def column(name: str, over: str = "") -> list[float]:
         return [row[name] / (row[over] if over else 1.0) for row in rows]
 
-    above = [row["KL"] - row["KL random"] for row in rows]
-    for name, found, real in (
-        ("scan, against the ablation's KL", column("scan"), column("KL")),
-        ("scan, against KL per token", column("scan"), column("KL", "tokens")),
-        ("across, against KL", column("across"), column("KL")),
-        ("across, against the later basins that change", column("across"), column("changed")),
-        ("across per token, against KL per token", column("across", "held"), column("KL", "tokens")),
-        (
-            "across per token, against later basins per token",
-            column("across", "held"),
-            column("changed", "tokens"),
-        ),
-        ("across above placebos, against KL above random tokens", column("above"), above),
-        ("the number of tokens alone, against KL", column("held"), column("KL")),
+    def per_token(name: str) -> list[float]:
+        return column(name, "tokens elsewhere" if name.endswith("elsewhere") else "tokens")
+
+    for name, real in (
+        ("scan", "KL"),
+        ("tokens", "KL"),
+        ("across", "held KL"),
+        ("across", "KL"),
+        ("across", "later"),
+        ("across", "KL elsewhere"),
+        ("across", "later elsewhere"),
+        ("held KL", "KL"),
+        ("KL", "KL elsewhere"),
+        ("later", "later elsewhere"),
     ):
-        print(rank(name, found, real))
+        print(rank(f"{name} against {real}", column(name), column(real)))
+        if name not in ("tokens", "scan"):
+            print(rank("    per token of the basin", per_token(name), per_token(real)))
+    print(rank("what the basin says against KL per token", column("says"), per_token("KL")))
     more = sum(row["KL"] > row["KL random"] for row in rows)
     print(f"{more} of {len(rows)} basins do more than as many random tokens")
 

@@ -87,6 +87,7 @@ def causal_scan(
         pairs=len({*found.pair.tolist()}),
         tested=found.tested,
         level=causal.LEVEL,
+        fitted=ws.fitted(layer) is not None,
     )
     if save is not None:
         _write(ws, graph, save)

@@ -404,6 +404,14 @@ def test_a_cause_is_looked_for_across_two_fitted_layers(session: Session):
         session.run("causal across L1.B1 to=L3")
 
 
+def test_no_basin_of_a_fitted_layer_depends_on_another(session: Session):
+    """The MLP reads before it answers, and the patterns are drawn apart: a scan must not invent causes."""
+    found = session.run("causal scan L1 threshold=0.01 placebos=3")
+    assert found.fitted
+    assert found.tested > 0
+    assert found.num_edges == 0
+
+
 def test_a_basin_that_is_held_at_zero_takes_what_it_says_out_of_the_mlp(session: Session):
     """The law behind ``causal across``: an ablation, done by hand in whole passes, moves as many tokens."""
     from energylang.looking.basins import settled_basins
