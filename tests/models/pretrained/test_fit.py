@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -337,6 +338,14 @@ def test_a_record_is_replayed(session: Session, tmp_path: Path):
     again = Session(base=tmp_path)
     found = again.run('replay "done.json"')
     assert found.identical
+
+
+def test_a_fit_is_replayed_with_the_threads_it_was_made_with(llama: Pair, tmp_path: Path):
+    session = Session(base=tmp_path, threads=2)
+    session.load(str(llama.folder))
+    session.run('fit L1 basins=4 components=4 tokens=200\nrecord "done.json"')
+    assert json.loads((tmp_path / "done.json").read_text())["threads"] == 2
+    assert Session(base=tmp_path).run('replay "done.json"').identical
 
 
 # ------------------------------------------------------------------------------------ what is said
