@@ -8,7 +8,7 @@ from energylang.errors import CheckpointError
 from energylang.models.described.places import PUBLISHED, published_file
 from energylang.models.text import Sizes
 
-LITTLE = Sizes(questions=1, prompts=2, reply=4, windows=2, own=8, kept=24)
+LITTLE = Sizes(questions=1, prompts=2, reply=4, windows=2, judged=6, own=8, kept=24)
 
 
 def need_smollm2() -> None:

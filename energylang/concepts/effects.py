@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from energylang.workspace.history import Concept
 
 
-CHOOSING_WINDOWS, MEASURING_WINDOWS = 96, 96
+MEASURING_WINDOWS = 96
 PROMPTS = 64
 _ROUNDING = 1e-6  # of a measurement in float32, relatively
 

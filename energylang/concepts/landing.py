@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from energylang.concepts.effects import CHOOSING_WINDOWS
 from energylang.landscape.attractors import polish
 from energylang.landscape.clusters import SAME, cosine_rows
 from energylang.landscape.draws import starts
@@ -220,7 +219,7 @@ def _unharmed(ws: Workspace, made: Draft, damage: float) -> Draft:
     assert made.proposal is not None
     layer = made.plan.layer
     weight = ws.weight(ws.staged(layer))
-    gauge = Gauge(ws, layer, ws.text.choosing_windows(CHOOSING_WINDOWS))
+    gauge = Gauge(ws, layer, ws.text.choosing_windows(ws.text.sizes.judged))
     base = gauge.losses(Change(weights={layer: weight}))
     changed = Change(weights={layer: made.proposal.factors.added_to(weight)})
     rise = gauge.rise_at_most(changed, base)

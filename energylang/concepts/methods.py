@@ -23,7 +23,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from energylang.concepts.effects import CHOOSING_WINDOWS
 from energylang.landscape.attractors import polish
 from energylang.landscape.clusters import SAME, cosine_rows
 from energylang.landscape.dynamics import settle
@@ -231,30 +230,41 @@ def within_budget(
     grows with the dose); the smallest dose, and a refusal, when none does. ``only`` is the
     one dose to be tried, where one is given."""
     weight = ws.weight(ws.staged(layer))
-    gauge = Gauge(ws, layer, ws.text.choosing_windows(CHOOSING_WINDOWS))
-    base = gauge.losses(ws.weighing(layer, weight))
+    gauge, base = _judged(ws, layer)
 
     def rise(proposal: Proposal) -> float:
         return gauge.rise_at_most(ws.weighing(layer, proposal.factors.added_to(weight)), base)
 
     if only is not None:
         doses = (only,)
-    best, chosen = None, doses[0]
+    best, chosen, rises = None, doses[0], dict[float, float]()
     low, high = -1, len(doses)
     for _ in counted(ws, range(len(doses).bit_length()), "doses tried"):
         if high - low <= 1:  # doses[low] keeps within, doses[high] does not
             break
         middle = (low + high) // 2
         proposal = dosed(doses[middle])
-        if rise(proposal) <= damage:
+        rises[doses[middle]] = rise(proposal)
+        if rises[doses[middle]] <= damage:
             best, chosen, low = proposal, doses[middle], middle
         else:
             high = middle
     if best is not None:
         return chosen, best, (True, "within the damage budget")
-    proposal = dosed(chosen)
-    over = f"the loss may rise by {rise(proposal):.1%}, more than the budget of {damage:.1%}"
-    return chosen, proposal, (False, over)
+    over = f"the loss may rise by {rises[chosen]:.1%}, more than the budget of {damage:.1%}"
+    return chosen, dosed(chosen), (False, over)
+
+
+def _judged(ws: Workspace, layer: int) -> tuple[Gauge, Tensor]:
+    """What judges doses of a change of a layer, and the losses (n,) before it: read once for every weight of the
+    layer, since several edits of one layer are tried in a row."""
+    version, count = ws.staged(layer), ws.text.sizes.judged
+
+    def read() -> tuple[Gauge, Tensor]:
+        gauge = Gauge(ws, layer, ws.text.choosing_windows(count))
+        return gauge, gauge.losses(ws.weighing(layer, ws.weight(version)))
+
+    return remembered(ws, read, "losses before", layer, version, count)
 
 
 def removal(

@@ -32,13 +32,15 @@ READ = 3072  # tokens by which basins are read, in whole windows
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """How much is read to measure something: ``questions`` before each text of a concept, ``prompts`` answered with
-    ``reply`` tokens at most, ``windows`` of held-out text, ``own`` replies that say how the model speaks by itself,
-    and ``kept`` of them that an edit of the memory is to leave alone."""
+    ``reply`` tokens at most, ``windows`` of held-out text, ``judged`` of them by which the dose of an edit is judged,
+    ``own`` replies that say how the model speaks by itself, and ``kept`` of them that an edit of the memory is to leave
+    alone."""
 
     questions: int = 16
     prompts: int = 64
     reply: int = 24
     windows: int = 96
+    judged: int = 96
     own: int = 512
     kept: int = 80
 

@@ -127,7 +127,8 @@ causal_across = Op(
     "causal across",
     summary="Hold a basin at zero in real passes: which basins of a later layer change?",
     details="In every token of held-out text that is in the basin, the component along its centre is taken out; the "
-    "placebos take as much out along random directions.",
+    "placebos take as much out along random directions (in a layer that was given a landscape: so much that what it "
+    "says changes as much).",
     params=(
         LAYER,
         BASIN,

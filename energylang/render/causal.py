@@ -11,6 +11,7 @@ from .dispatch import render
 from .marks import NONE, bar, chance, distance, facts, give_or_take, number, percent, percents, table
 
 _SHOWN = 12
+_WITHIN = "an MLP reads before it answers: within a layer no basin depends on another; `causal across` looks further"
 
 
 @render.register
@@ -49,6 +50,8 @@ def causal_scan(graph: results.CausalGraph) -> RenderableType:
         parts.append(rows)
     if len(graph.edges) > _SHOWN:
         parts.append(Text(f"… and {len(graph.edges) - _SHOWN} more", style="dim"))
+    if graph.fitted and not graph.edges:
+        parts.append(Text(_WITHIN, style="dim"))
     if graph.path:
         parts.append(Text(f"written to {graph.path}", style="dim"))
     return Group(*parts)

@@ -41,7 +41,8 @@ class CausalGraph(Result):
     ``edges_folded`` counts such edges once (``pairs``: basins with mirrors counted once). ``placebo_edges`` is the
     mean number of pairs that a whole scan with random edits moves beyond the threshold, ``placebo_drift`` their mean
     drift ± ``placebo_drift_std`` (None where there is one). Of the edges a share of at most ``level`` is expected to
-    be chance, by q-values over ``tested`` ordered pairs (mirrors counted once)."""
+    be chance, by q-values over ``tested`` ordered pairs (mirrors counted once). ``fitted``: the landscape is one that
+    a transformer's layer was given, whose patterns do not depend on each other."""
 
     layer: int
     threshold: float
@@ -59,6 +60,7 @@ class CausalGraph(Result):
     pairs: int = 0
     tested: int = 0
     level: float = 0.05
+    fitted: bool = False
 
     def to_networkx(self) -> nx.DiGraph[str]:
         """The graph with basins as nodes and the numbers of the edges as attributes."""

@@ -143,7 +143,7 @@ def _rise(ws: Workspace, made: Draft) -> float:
     version = made.version.parent
     weight = ws.weight(version)
     staged = ws.running({i: at for i, at in enumerate(ws.state.layers) if not at.is_live and i >= layer})
-    gauge = Gauge(ws, layer, ws.text.choosing_windows(_WINDOWS))
+    gauge = Gauge(ws, layer, ws.text.choosing_windows(min(_WINDOWS, ws.text.sizes.judged)))
     of_landscape = version is ws.staged(layer)
 
     def with_(weight: Tensor) -> Change:

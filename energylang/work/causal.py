@@ -32,6 +32,7 @@ from energylang.workspace.workspace import Workspace, check_layer
 from .pair import matched
 
 if TYPE_CHECKING:
+    from energylang.landscape.fitted import Fitted
     from energylang.landscape.lowrank import LowRank
 
 
@@ -86,6 +87,7 @@ def causal_scan(
         pairs=len({*found.pair.tolist()}),
         tested=found.tested,
         level=causal.LEVEL,
+        fitted=ws.fitted(layer) is not None,
     )
     if save is not None:
         _write(ws, graph, save)
@@ -307,30 +309,36 @@ def causal_across(ws: Workspace, layer: int, basin: BasinRef, to: int, placebos:
     _, index, centres = _one(ws, layer, basin)
     known_basins(ws, to)
     text, here, there = ws.text, ws.read_at(layer), ws.read_at(to)
-    windows = text.choosing_windows(_WINDOWS)[:, :-1]
+    windows = text.choosing_windows(min(_WINDOWS, text.sizes.judged // 2))[:, :-1]
     unit = torch.nn.functional.normalize(centres, dim=1)
     generator = ws.generator("causal across", layer, basin.basin)
-    random = torch.nn.functional.normalize(
-        torch.randn(placebos, centres.shape[1], generator=generator).to(centres), dim=1
-    )
+    drawn = torch.randn(placebos, centres.shape[1], generator=generator).to(centres)
+    random = _as_loud(ws.fitted(layer), unit[index], drawn)
+    least = -1.0 if ws.fitted(layer) is None else SAME
 
-    def held(direction: Tensor | None) -> Change:
+    def inside(states: Tensor) -> Tensor:
+        return _nearest(states, unit, least) == index
+
+    def held(direction: Tensor) -> Change:
         def without(states: Tensor) -> Tensor:
-            inside = _nearest(states, unit) == index
-            if direction is None:
-                return states
             # As much as the basin's own component would take, along this direction.
             size = (states @ unit[index]).unsqueeze(-1)
-            return torch.where(inside.unsqueeze(-1), states - size * direction, states)
+            return torch.where(inside(states).unsqueeze(-1), states - size * direction, states)
 
         return ws.acting(layer, without)
 
+    # What lies below the layer is the same in all passes, and what lies above the later one is not asked for.
+    parts = [
+        (part, text.starting(layer, text.entering(part, layer)), torch.zeros_like(part, dtype=torch.bool))
+        for part in text.chunks(windows)
+    ]
+
     def basins_there(change: Change) -> tuple[list[int | None], int]:
         states, count = [], 0
-        for part in text.chunks(windows):
-            passed = text.forward(part, change=change, read=(here, there))
+        for part, start, nowhere in parts:
+            passed = text.run(part, change, start=start, wanted=nowhere, read=(here, there))
             states.append(passed.states[there].flatten(0, 1))
-            count += int((_nearest(passed.states[here], unit) == index).sum())
+            count += int(inside(passed.states[here]).sum())
         return settled_basins(ws, to, torch.cat(states)), count
 
     before, count = basins_there(Change())
@@ -367,9 +375,25 @@ def causal_across(ws: Workspace, layer: int, basin: BasinRef, to: int, placebos:
     )
 
 
-def _nearest(states: Tensor, unit: Tensor) -> Tensor:
-    """Which of the unit centres (k, d) each state (…, d) is nearest to by cosine."""
-    return (states @ unit.T).argmax(dim=-1)
+def _as_loud(fitted: Fitted | None, own: Tensor, drawn: Tensor) -> Tensor:
+    """Directions of placebos from draws (p, d), for the basin's ``own`` one (d,): at unit norm; in a landscape that the
+    layer was given, within the span of its patterns (what lies elsewhere says nothing), and as long as it takes to
+    change what the layer says as much as ``own`` does."""
+    if fitted is None:
+        return torch.nn.functional.normalize(drawn, dim=1)
+    within = drawn @ fitted.weight.to(drawn)
+    readout = fitted.readout.to(drawn)
+    loud = torch.linalg.vector_norm(within @ readout, dim=1, keepdim=True)
+    wanted: Tensor = torch.linalg.vector_norm(own @ readout)
+    found: Tensor = within * (wanted / loud.clamp_min(torch.finfo(drawn.dtype).tiny))
+    return found
+
+
+def _nearest(states: Tensor, unit: Tensor, least: float) -> Tensor:
+    """Which of the unit centres (k, d) each state (…, d) is nearest to by cosine; −1 where that is not above
+    ``least``."""
+    best, index = (torch.nn.functional.normalize(states, dim=-1) @ unit.T).max(dim=-1)
+    return torch.where(best > least, index, -1)
 
 
 def _moved(before: list[int | None], after: list[int | None]) -> float:

@@ -22,6 +22,7 @@ from energylang.landscape.edits import AMPLITUDE, RELATED, WANTED_RADIUS
 from energylang.landscape.layer import Landscape, interaction
 from energylang.landscape.proposal import Proposal, resting
 from energylang.looking.basins import basin_near, known_basins
+from energylang.looking.tokens import heldout, staged_states
 from energylang.models.states import token_states
 from energylang.results import Edit
 from energylang.signature.values import BasinRef, ConceptName, PartName, Seed
@@ -367,11 +368,9 @@ def _arrival(
 
 
 def _settled(ws: Workspace, layer: int, landscape: Landscape) -> Tensor:
-    """(n, d): where real tokens lead in the landscape that a layer was given, with everything that is staged."""
-    staged = ws.running({i: at for i, at in enumerate(ws.state.layers) if not at.is_live})
-    generator = ws.generator("redirect", layer)
-    found = token_states(ws.text, ws.read_at(layer), MOMENT_TOKENS, generator, staged)
-    return found.to(landscape.weight)
+    """(n, d): where the tokens by which basins are read lead in the landscape that a layer was given, with everything
+    that is staged. (A survey has just read them, as a rule.)"""
+    return staged_states(ws, heldout(ws), layer).to(landscape.weight)
 
 
 def _states_of(ws: Workspace, landscape: Landscape, layer: int, centre: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from energylang.landscape.fitted import fit as planted
 from energylang.landscape.layer import residual
 from energylang.landscape.lineage import Registry
 from energylang.landscape.stability import spectrum
+from energylang.workspace.execution import with_threads
 from energylang.workspace.history import FittedState
 from energylang.workspace.named import keep_registry
 from energylang.workspace.versions import Version
@@ -62,29 +63,30 @@ def fit(
         basins = room
     windows, unseen, of = _windows(ws, text, tokens)
     fitting, new = (_read(ws, layer, each, seeds) for each in (windows, unseen))
-    draws = ws.generator("fit", layer, seed)
-    found: Chosen | None = None
-    if basins is None or components is None:
-        _tell(ws, seeds, "sizes")
-        found = choose(fitting[0], draws, components=components, basins=basins, dim=ws.model.dims[layer])
-        basins, components = basins or found.basins, components or found.components
-    made: list[tuple[Fitted, Coverage]] = []
-    for k in range(seeds):
-        _tell(ws, seeds, "seeds" if seeds > 1 else "groups", k)
-        one = _by_use(
-            planted(
-                fitting[0],
-                fitting[1],
-                basins,
-                components,
-                ws.generator("fit", layer, seed + k),
-                dim=ws.model.dims[layer],
+    with with_threads(1):  # components and groups have the same bits, whatever the threads of the session
+        draws = ws.generator("fit", layer, seed)
+        found: Chosen | None = None
+        if basins is None or components is None:
+            _tell(ws, seeds, "sizes")
+            found = choose(fitting[0], draws, components=components, basins=basins, dim=ws.model.dims[layer])
+            basins, components = basins or found.basins, components or found.components
+        made: list[tuple[Fitted, Coverage]] = []
+        for k in range(seeds):
+            _tell(ws, seeds, "seeds" if seeds > 1 else "groups", k)
+            one = _by_use(
+                planted(
+                    fitting[0],
+                    fitting[1],
+                    basins,
+                    components,
+                    ws.generator("fit", layer, seed + k),
+                    dim=ws.model.dims[layer],
+                )
             )
-        )
-        made.append((one, measure(one, new[0], new[1], texts=new[2])))
-    fitted, measured = made[0]
-    stability, attracts = spectrum(fitted.landscape, fitted.centres)
-    resting = residual(fitted.landscape, fitted.centres) < FIXED_POINT
+            made.append((one, measure(one, new[0], new[1], texts=new[2])))
+        fitted, measured = made[0]
+        stability, attracts = spectrum(fitted.landscape, fitted.centres)
+        resting = residual(fitted.landscape, fitted.centres) < FIXED_POINT
     replaced = ws.fitted(layer) is not None
     _give(ws, layer, fitted)
     return results.Fitting(

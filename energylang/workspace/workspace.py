@@ -51,7 +51,7 @@ from .versions import DenseCache, Version
 if TYPE_CHECKING:
     from energylang.models.text import TextModel
 
-RECENT_LANDSCAPES, RECENT_VALUES = 8, 8
+RECENT_LANDSCAPES, RECENT_VALUES = 8, 10
 T = TypeVar("T")
 
 

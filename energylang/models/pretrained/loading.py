@@ -32,7 +32,7 @@ from .library import check_library, explained, quietly
 from .tokens import ChatTemplate, PretrainedTokens, ends_of
 
 WINDOW = 128
-SIZES = Sizes(questions=2, prompts=16, reply=18, windows=8, own=48)
+SIZES = Sizes(questions=2, prompts=16, reply=18, windows=8, judged=24, own=48)
 _BATCH, _ROOM = 16, 640  # sequences, and tokens, that share a pass
 _HALF = {"F16": torch.float16, "BF16": torch.bfloat16}
 

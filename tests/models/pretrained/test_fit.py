@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -339,6 +340,33 @@ def test_a_record_is_replayed(session: Session, tmp_path: Path):
     assert found.identical
 
 
+def test_a_fit_has_the_same_bits_with_more_threads(
+    llama: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Components of two threads differ in the last bits from those of one: they are calculated with one. A record is
+    replayed with the threads that it was made with."""
+    from energylang.work import fit
+
+    used, plain = [], fit.planted
+
+    def planted(*args: Any, **kwargs: Any) -> Any:
+        used.append(torch.get_num_threads())
+        return plain(*args, **kwargs)
+
+    monkeypatch.setattr(fit, "planted", planted)
+    line, made = "fit L1 basins=4 components=4 tokens=200", []
+    for threads in (1, 2):
+        session = Session(base=tmp_path, threads=threads)
+        session.load(str(llama.folder))
+        session.run(line)
+        made.append(session.fitted(1))
+    assert used == [1, 1]
+    assert torch.equal(made[0].groups, made[1].groups) and torch.equal(made[0].contents, made[1].contents)
+    session.run('record "done.json"')
+    assert json.loads((tmp_path / "done.json").read_text())["threads"] == 2
+    assert Session(base=tmp_path).run('replay "done.json"').identical
+
+
 # ------------------------------------------------------------------------------------ what is said
 
 
@@ -402,6 +430,55 @@ def test_a_cause_is_looked_for_across_two_fitted_layers(session: Session):
     assert found.held > 0 and 0 <= found.moved <= 1 and found.placebos == 4
     with pytest.raises(ScriptError, match="EL251"):
         session.run("causal across L1.B1 to=L3")
+
+
+def test_no_basin_of_a_fitted_layer_depends_on_another(session: Session):
+    """The MLP reads before it answers, and the patterns are drawn apart: a scan must not invent causes."""
+    found = session.run("causal scan L1 threshold=0.01 placebos=3")
+    assert found.fitted
+    assert found.tested > 0
+    assert found.num_edges == 0
+
+
+def test_a_basin_that_is_held_at_zero_takes_what_it_says_out_of_the_mlp(session: Session):
+    """The law behind ``causal across``: an ablation, done by hand in whole passes, moves as many tokens."""
+    from energylang.looking.basins import settled_basins
+    from energylang.work.causal import _as_loud
+
+    session.run("fit L3 basins=5 components=6 tokens=800")
+    visits = session.run("survey L1").basins
+    basin = next(each.id for each in visits if each.id < 6)
+    found = session.run(f"causal across L1.B{basin} to=L3 placebos=2")
+    fit = session.fitted(1)
+    assert fit is not None
+    unit = torch.nn.functional.normalize(fit.centres, dim=1)
+    windows = session.text.choosing_windows(session.text.sizes.judged // 2)[:, :-1]
+    held = 0
+
+    def without(given: Tensor, said: Tensor) -> Tensor:
+        nonlocal held
+        states = fit.settle(given.flatten(0, 1))
+        cosine = torch.nn.functional.normalize(states, dim=1) @ unit.T
+        inside = (cosine.argmax(dim=1) == basin) & (cosine[:, basin] > 0.95)
+        held += int(inside.sum())
+        along = inside * (states @ unit[basin])
+        return said - (along[:, None] * (unit[basin] @ fit.readout)).reshape(said.shape)
+
+    ends = [
+        [
+            session.text.forward(part, change=change, read=(Settled(3),)).states[Settled(3)].flatten(0, 1)
+            for part in session.text.chunks(windows)
+        ]
+        for change in (NOTHING, Change(mlp={1: without}))
+    ]
+    before, after = (settled_basins(session, 3, torch.cat(each)) for each in ends)
+    moved = sum(a != b for a, b in zip(before, after, strict=True)) / len(before)
+    assert found.held == held > 0 and found.tokens == len(before)
+    assert found.moved == pytest.approx(moved, abs=2 / len(before)) and moved > 0
+
+    draws = torch.randn(3, fit.dim, generator=torch.Generator().manual_seed(0))
+    loud = torch.linalg.vector_norm(_as_loud(fit, unit[basin], draws) @ fit.readout, dim=1)
+    assert torch.allclose(loud, torch.linalg.vector_norm(unit[basin] @ fit.readout).expand(3), rtol=1e-4)
 
 
 def test_redirected_tokens_arrive(session: Session):
