@@ -45,8 +45,8 @@ class Cache:
     def keep(self, rows: Tensor) -> None:
         """Forget all rows but these, (k,) indices."""
         self.lengths = self.lengths[rows]
-        self.store = {block: pair[:, rows] for block, pair in self.store.items()}
-        self.own = {block: keys[rows] for block, keys in self.own.items()}
+        self.store = {block: pair.index_select(1, rows) for block, pair in self.store.items()}
+        self.own = {block: keys.index_select(0, rows) for block, keys in self.own.items()}
 
     def places(self, count: int) -> Tensor:
         """(b, count): the positions of the next tokens."""
@@ -60,21 +60,22 @@ class Cache:
             self.own[block] = key.new_zeros(rows, heads, self.size, width)
         last = (self.lengths - 1).clamp(min=0)[:, None, None, None].expand(rows, heads, 1, width)
         found = self.own[block].gather(2, last) * (self.lengths > 0)[:, None, None, None]
-        index = self.places(count)[:, None, :, None].expand(rows, heads, count, width)
-        self.own[block].scatter_(2, index, key)
+        row = torch.arange(rows, device=key.device)[:, None]
+        self.own[block][row, :, self.places(count)] = key.transpose(1, 2)
         return found
 
     def extend(self, block: int, pair: Tensor) -> tuple[Tensor, Tensor]:
-        """Write keys and values (2, b, heads, t, m / heads) of the next tokens; all of the block's, and what each
-        of the t may see, (b, 1, t, size)."""
+        """Write keys and values (2, b, heads, t, m / heads) of the next tokens; those of the block up to the last place
+        that is written now, and what each of the t may see of them, (b, 1, t, …)."""
         _, rows, heads, count, width = pair.shape
         if block not in self.store:
             self.store[block] = pair.new_zeros(2, rows, heads, self.size, width)
         places = self.places(count)
-        index = places[None, :, None, :, None].expand(2, rows, heads, count, width)
-        self.store[block].scatter_(3, index, pair)
-        seen = torch.arange(self.size, device=places.device) <= places[..., None]
-        return self.store[block], seen[:, None]
+        row = torch.arange(rows, device=pair.device)[:, None]
+        self.store[block][:, row, :, places] = pair.permute(1, 3, 0, 2, 4)
+        used = int(places.max()) + 1 if places.numel() else 0
+        seen = torch.arange(used, device=places.device) <= places[..., None]
+        return self.store[block][:, :, :, :used], seen[:, None]
 
 
 def embed(tensors: Mapping[str, Tensor], tokens: Tensor, cache: Cache | None = None) -> Tensor:

@@ -270,6 +270,27 @@ class TextModel:
         drive = None if driven is None else driven(self.live, self.config, layer, stream)
         return Start(layer, stream, drive)
 
+    def missed(
+        self,
+        start: Start,
+        change: Change,
+        goal: Tensor,
+        rows: Tensor | None = None,
+        *,
+        tokens: Tensor | None = None,
+    ) -> Tensor:
+        """(b, t): the cross-entropy (nats) of what a pass from a start on predicts at each place with its ``goal``:
+        token ids (b·t,), or probabilities (k, v) of which the row ``rows`` (b·t,) is meant. Gradients flow to the
+        change. The ``tokens`` (b, t) are asked for by a change that acts at some of them."""
+        found = getattr(self.network, "missed", None)
+        if found is not None and not (self.landscapes or change.landscapes or change.basins):
+            change = self.placed(change, start.stream if tokens is None else tokens)
+            there: Tensor = found(self.live, self.config, start, change, goal, rows)
+            return there
+        logits = self.run(tokens, change, start=start, read=()).logits.float()
+        goal = goal if rows is None else goal[rows]
+        return functional.cross_entropy(logits.flatten(0, 1), goal, reduction="none").view(logits.shape[:2])
+
     def looks_back_from(self, layer: int) -> bool:
         """Whether any attention comes after a layer. Where none does, positions do not touch each other from the
         layer on, and a pass from it may take them one by one."""
