@@ -182,13 +182,17 @@ class TextModel:
 
         Gradients flow (to ``change``); wrap in ``torch.no_grad()`` when they are not wanted.
         """
+        self._check(tokens)
+        return self.run(tokens, change, read=read)
+
+    def _check(self, tokens: Tensor) -> None:
+        """Raise ``LandscapeError`` for tokens that the model cannot read."""
         if tokens.dim() != 2 or not 1 <= tokens.shape[1] <= self.max_length:
             raise LandscapeError(
                 f"the model reads (batch, 1 to {self.max_length}) tokens, not {list(tokens.shape)}"
             )
         if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.tokenizer.size:
             raise LandscapeError(f"a token is outside the vocabulary of {self.tokenizer.size}")
-        return self.run(tokens, change, read=read)
 
     def run(
         self,
@@ -272,7 +276,7 @@ class TextModel:
 
     def missed(
         self,
-        start: Start,
+        start: Start | None,
         change: Change,
         goal: Tensor,
         rows: Tensor | None = None,
@@ -281,11 +285,14 @@ class TextModel:
     ) -> Tensor:
         """(b, t): the cross-entropy (nats) of what a pass from a start on predicts at each place with its ``goal``:
         token ids (b·t,), or probabilities (k, v) of which the row ``rows`` (b·t,) is meant. Gradients flow to the
-        change. The ``tokens`` (b, t) are asked for by a change that acts at some of them."""
+        change. The ``tokens`` (b, t) are what is read without a start; with one, a change that acts at some of them
+        asks for them."""
         found = getattr(self.network, "missed", None)
         if found is not None and not (self.landscapes or change.landscapes or change.basins):
-            change = self.placed(change, start.stream if tokens is None else tokens)
-            there: Tensor = found(self.live, self.config, start, change, goal, rows)
+            given = tokens if tokens is not None else start.stream if start is not None else None
+            assert given is not None
+            change = self.placed(change, given)
+            there: Tensor = found(self.live, self.config, tokens, change, start, goal, rows)
             return there
         logits = self.run(tokens, change, start=start, read=()).logits.float()
         goal = goal if rows is None else goal[rows]
@@ -308,9 +315,8 @@ class TextModel:
         """(b, t) windows -> (b, t − 1) negative log-likelihood of every next token, in nats."""
         rows = []
         for chunk in self.chunks(tokens):
-            logits = self.forward(chunk[:, :-1], change=change, read=()).logits.float()
-            each = functional.cross_entropy(logits.flatten(0, 1), chunk[:, 1:].flatten(), reduction="none")
-            rows.append(each.view(len(chunk), -1))
+            self._check(chunk[:, :-1])
+            rows.append(self.missed(None, change, chunk[:, 1:].flatten(), tokens=chunk[:, :-1]))
         return torch.cat(rows) if rows else tokens.new_zeros(tokens.shape, dtype=torch.float32)
 
     def prompt_ids(self, prompt: str) -> list[int]:

@@ -163,13 +163,14 @@ def run(
 def missed(
     tensors: Mapping[str, Tensor],
     config: HLMConfig,
-    start: Start,
+    tokens: Tensor | None,
     change: Change,
+    start: Start | None,
     goal: Tensor,
     rows: Tensor | None = None,
 ) -> Tensor:
-    """(b, t): how far a pass from a start on predicts something else than its goal (see ``surprise``)."""
-    stream, _, _ = _through(tensors, config, None, change, start, None, None, (), NO_SCAFFOLD)
+    """(b, t): how far a pass, or one from a start on, predicts something else than its goal (see ``surprise``)."""
+    stream, _, _ = _through(tensors, config, tokens, change, start, None, None, (), NO_SCAFFOLD)
     found = surprise.missed(tensors, stream.flatten(0, 1), goal, rows)
     return found.view(stream.shape[:2])
 
