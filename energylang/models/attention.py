@@ -64,15 +64,16 @@ class Cache:
         self.own[block][row, :, self.places(count)] = key.transpose(1, 2)
         return found
 
-    def extend(self, block: int, pair: Tensor) -> tuple[Tensor, Tensor]:
-        """Write keys and values (2, b, heads, t, m / heads) of the next tokens; those of the block up to the last place
+    def extend(self, block: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Write keys and values (b, heads, t, m / heads) of the next tokens; those of the block up to the last place
         that is written now, and what each of the t may see of them, (b, 1, t, …)."""
-        _, rows, heads, count, width = pair.shape
+        rows, heads, count, width = key.shape
         if block not in self.store:
-            self.store[block] = pair.new_zeros(2, rows, heads, self.size, width)
+            self.store[block] = key.new_zeros(2, rows, heads, self.size, width)
         places = self.places(count)
-        row = torch.arange(rows, device=pair.device)[:, None]
-        self.store[block][:, row, :, places] = pair.permute(1, 3, 0, 2, 4)
+        row = torch.arange(rows, device=key.device)[:, None]
+        for into, given in zip(self.store[block], (key, value), strict=True):
+            into[row, :, places] = given.transpose(1, 2)
         used = int(places.max()) + 1 if places.numel() else 0
         seen = torch.arange(used, device=places.device) <= places[..., None]
         return self.store[block][:, :, :, :used], seen[:, None]
@@ -153,7 +154,7 @@ def attention(
         with torch.autocast(mixed.device.type, enabled=False):
             read = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
     else:
-        (keys, values), seen = cache.extend(block, torch.stack((key, value)))
+        (keys, values), seen = cache.extend(block, key, value)
         read = functional.scaled_dot_product_attention(query, keys, values, attn_mask=seen)
     read = read.transpose(1, 2)
     read = changed(change, "heads", block, read)

@@ -282,21 +282,33 @@ class TextModel:
         rows: Tensor | None = None,
         *,
         tokens: Tensor | None = None,
+        cache: Cache | None = None,
+        wanted: Tensor | None = None,
+        begins: Tensor | None = None,
+        lengths: Tensor | None = None,
     ) -> Tensor:
         """(b, t): the cross-entropy (nats) of what a pass from a start on predicts at each place with its ``goal``:
         token ids (b·t,), or probabilities (k, v) of which the row ``rows`` (b·t,) is meant. Gradients flow to the
         change. The ``tokens`` (b, t) are what is read without a start; with one, a change that acts at some of them
-        asks for them."""
+        asks for them. With places that are ``wanted`` (b, t) the goal and the result are those of the n of them; the
+        rest is as in ``run``."""
         found = getattr(self.network, "missed", None)
         if found is not None and not (self.landscapes or change.landscapes or change.basins):
             given = tokens if tokens is not None else start.stream if start is not None else None
             assert given is not None
-            change = self.placed(change, given)
-            there: Tensor = found(self.live, self.config, tokens, change, start, goal, rows)
+            before = None if cache is None else cache.lengths
+            change = self.placed(change, given, before=before, begins=begins, lengths=lengths)
+            there: Tensor = found(self.live, self.config, tokens, change, start, goal, rows, cache, wanted)
             return there
-        logits = self.run(tokens, change, start=start, read=()).logits.float()
+        found = self.run(
+            tokens, change, start=start, cache=cache, wanted=wanted, read=(), begins=begins, lengths=lengths
+        )
+        logits = found.logits.float()
+        if wanted is not None and goal.dim() == 1:
+            return logits.logsumexp(dim=1) - logits.gather(1, goal[:, None])[:, 0]
         goal = goal if rows is None else goal[rows]
-        return functional.cross_entropy(logits.flatten(0, 1), goal, reduction="none").view(logits.shape[:2])
+        each = functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), goal, reduction="none")
+        return each.view(logits.shape[:-1])
 
     def looks_back_from(self, layer: int) -> bool:
         """Whether any attention comes after a layer. Where none does, positions do not touch each other from the

@@ -168,11 +168,16 @@ def missed(
     start: Start | None,
     goal: Tensor,
     rows: Tensor | None = None,
+    cache: Cache | None = None,
+    wanted: Tensor | None = None,
 ) -> Tensor:
-    """(b, t): how far a pass, or one from a start on, predicts something else than its goal (see ``surprise``)."""
-    stream, _, _ = _through(tensors, config, tokens, change, start, None, None, (), NO_SCAFFOLD)
-    found = surprise.missed(tensors, stream.flatten(0, 1), goal, rows)
-    return found.view(stream.shape[:2])
+    """(b, t), or (n,) at places that are ``wanted``: how far a pass, or one from a start on, predicts something else
+    than its goal (see ``surprise``)."""
+    stream, wanted, _ = _through(tensors, config, tokens, change, start, cache, wanted, (), NO_SCAFFOLD)
+    if wanted is not None:
+        stream = stream[wanted]
+    found = surprise.missed(tensors, stream.reshape(-1, stream.shape[-1]), goal, rows)
+    return found.view(stream.shape[:-1])
 
 
 def _through(
