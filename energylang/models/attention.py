@@ -65,8 +65,8 @@ class Cache:
         return found
 
     def extend(self, block: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Write keys and values (b, heads, t, m / heads) of the next tokens; those of the block up to the last place
-        that is written now, and what each of the t may see of them, (b, 1, t, …)."""
+        """Write keys and values (b, heads, t, m / heads) of the next tokens; all of the block's, and what each of the t
+        may see, (b, 1, t, size)."""
         rows, heads, count, width = key.shape
         if block not in self.store:
             self.store[block] = key.new_zeros(2, rows, heads, self.size, width)
@@ -74,9 +74,8 @@ class Cache:
         row = torch.arange(rows, device=key.device)[:, None]
         for into, given in zip(self.store[block], (key, value), strict=True):
             into[row, :, places] = given.transpose(1, 2)
-        used = int(places.max()) + 1 if places.numel() else 0
-        seen = torch.arange(used, device=places.device) <= places[..., None]
-        return self.store[block][:, :, :, :used], seen[:, None]
+        seen = torch.arange(self.size, device=places.device) <= places[..., None]
+        return self.store[block], seen[:, None]
 
 
 def embed(tensors: Mapping[str, Tensor], tokens: Tensor, cache: Cache | None = None) -> Tensor:
