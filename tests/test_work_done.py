@@ -16,12 +16,14 @@ from torch.nn import functional
 from energylang import Session
 from energylang.concepts import aiming, controls, methods
 from energylang.concepts.recognising import LIKELIER, Recogniser
+from energylang.landscape.lowrank import LowRank, stacked
 from energylang.models import likelihoods, sampling
 from energylang.models.attention import head
 from energylang.models.hopfield import network
 from energylang.models.hopfield.settling import settle
 from energylang.models.protocol import Change
 from energylang.models.text import TextModel
+from energylang.work import concept as concept_work
 
 POLITE = ("Thank you so much for asking, I am glad to help.", "It is a pleasure to help you, please go on.")
 LAST = 3
@@ -86,6 +88,81 @@ def test_an_aimed_edit_does_no_work_twice(session: Session, small: pytest.Monkey
     assert 0 < counts.passes < PASSES
     assert 0 < counts.settled < SETTLED
     assert 0 < counts.sampled < SAMPLED
+
+
+def test_a_guard_that_blocks_is_asked_before_the_effect_is_measured(
+    session: Session, small: pytest.MonkeyPatch
+) -> None:
+    def measured(*_: object) -> None:
+        raise AssertionError("what is blocked has no effect")
+
+    session.guard("strength-cap", 0.0)
+    with small.context() as patch:
+        patch.setattr(concept_work, "measure", measured)
+        edit = session.inject_concept(LAST, "polite", method="redirect", dose=0.2, damage=1.0)
+    session.undo(2)
+    assert edit.blocked
+    assert edit.effect is None
+    assert edit.reason.startswith("guard strength-cap")
+
+
+def test_what_is_said_under_edits_together_is_what_is_said_under_each(session: Session) -> None:
+    """… draw by draw, as long as rounding changes no word."""
+    text, weight = session.text, session.weight(session.live(LAST))
+    generator = torch.Generator().manual_seed(5)
+    edits = [LowRank.zero(weight)] + [
+        LowRank(*torch.randn(2, len(weight), rank, generator=generator) / len(weight) ** 0.5)
+        for rank in (1, 2)
+    ]
+    prompts = text.measuring_prompts[:6]
+    ready = sampling.prepare(text, prompts, LAST, 12)
+    assert ready is not None
+    left, right = stacked(edits, weight)
+
+    def draws() -> torch.Generator:
+        return torch.Generator().manual_seed(0)
+
+    together = sampling.generate_edited(
+        text, prompts, weight, left, right, ready, tokens=12, generators=[draws() for _ in edits]
+    )
+    for edit, said in zip(edits, together, strict=True):
+        change = Change(weights={LAST: edit.added_to(weight)})
+        alone = sampling.generate_batch(
+            text, prompts, tokens=12, generator=draws(), change=change, prepared=ready
+        )
+        assert [reply.token_ids for reply in said] == [reply.token_ids for reply in alone]
+    assert together[0] != together[1]
+
+
+def test_what_a_stream_misses_is_what_its_logits_miss(session: Session) -> None:
+    """… with the gradient of the edit that is looked for, for words and for probabilities."""
+    text = session.text
+    weight = session.weight(session.live(LAST))
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        tokens = text.choosing_windows(3)[:, :20]
+        start = text.starting(LAST, text.entering(tokens, LAST))
+    right = torch.randn(len(weight), 1, generator=generator) / len(weight)
+    words = torch.randint(text.tokenizer.size, (tokens.numel(),), generator=generator)
+    likely = torch.randn(7, text.tokenizer.size, generator=generator).softmax(dim=1)
+    rows = torch.randint(7, (tokens.numel(),), generator=generator)
+    for goal, which in ((words, None), (likely, rows)):
+        found = []
+        for fused in (True, False):
+            left = torch.linspace(-2, 2, len(weight))[:, None].requires_grad_()
+            change = Change(weights={LAST: weight}, edits={LAST: (left, right)})
+            if fused:
+                each = text.missed(start, change, goal, which)
+            else:
+                logits = text.run(None, change, start=start, read=()).logits.flatten(0, 1)
+                wanted = goal if which is None else goal[which]
+                each = functional.cross_entropy(logits, wanted, reduction="none").view(tokens.shape)
+            (grad,) = torch.autograd.grad((each * torch.linspace(0, 1, 20)).sum(), left)
+            found.append((each.detach(), grad))
+        (each, grad), (wanted, slope) = found
+        assert torch.allclose(each, wanted, atol=1e-4)
+        assert float(slope.abs().max()) > 1e-3
+        assert torch.allclose(grad, slope, atol=1e-4 * float(slope.abs().max()))
 
 
 def test_each_reply_is_judged_once_and_as_all_texts_together_say(session: Session) -> None:

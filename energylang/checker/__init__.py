@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from energylang.diagnostics import Diagnostic
 from energylang.diagnostics.source import Source
+from energylang.files.cache import Shelf
 from energylang.ops.spelling import parse_names
 from energylang.signature import types as t
 from energylang.syntax import ast
@@ -27,7 +28,7 @@ __all__ = ["Checked", "check", "parser"]
 @lru_cache(maxsize=1)
 def parser() -> Parser:
     """The parser for the operations there are."""
-    return Parser({name: op.tail for name, op in parse_names() if op.tail is not None})
+    return Parser({name: op.tail for name, op in parse_names() if op.tail is not None}, Shelf())
 
 
 @dataclass

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from energylang.models.protocol import Change, Start
 from energylang.workspace.workspace import Workspace
@@ -45,10 +44,28 @@ def stream_of(ws: Workspace, layer: int, tokens: Tensor) -> Tensor:
     return torch.cat([ws.text.entering(part[:, :-1], layer) for part in ws.text.chunks(tokens)])
 
 
+@torch.no_grad()
+def stream_that_counts(ws: Workspace, layer: int, found: Examples) -> Tensor:
+    """(n, t − 1, m): the same up to the last place of each row that counts, and zeros behind it. Rows of like length
+    share a pass."""
+    places = torch.arange(1, found.counts.shape[1] + 1, device=found.counts.device)
+    ends = ((found.counts > 0) * places).amax(dim=1)
+    order = torch.sort(ends, stable=True).indices
+    whole: Tensor | None = None
+    for rows in torch.split(order, max(1, len(ws.text.chunks(found.tokens)[0]))):
+        length = max(1, int(ends[rows].max()))
+        stream = ws.text.entering(found.tokens[rows, :length], layer)
+        if whole is None:
+            whole = stream.new_zeros(*found.counts.shape, stream.shape[2])
+        whole[rows, :length] = stream
+    assert whole is not None  # there is a row
+    return whole
+
+
 def prepared(ws: Workspace, layer: int, found: Examples) -> tuple[Start, Tensor, Tensor]:
     """Where passes of examples begin (n, t, ·), their targets (n, t) and counts (n, t). Where the rest of the model
     does not look back, only the positions that count, as rows of length one."""
-    stream, targets, counts = stream_of(ws, layer, found.tokens), found.tokens[:, 1:], found.counts
+    stream, targets, counts = stream_that_counts(ws, layer, found), found.tokens[:, 1:], found.counts
     if not ws.text.looks_back_from(layer):
         live = found.counts > 0
         stream, targets, counts = stream[live][:, None], targets[live][:, None], found.counts[live][:, None]
@@ -71,9 +88,11 @@ def logits_at(ws: Workspace, start: Start, change: Change) -> Tensor:
     return ws.text.run(None, change, start=start, read=()).logits.float()
 
 
-def remembered(ws: Workspace, start: Start, change: Change) -> Callable[[Tensor], Tensor]:
-    """Log-probabilities (k, t, v) at k rows of a start under a change that stays: computed once if they fit into
-    memory."""
+def remembered(
+    ws: Workspace, start: Start, change: Change
+) -> tuple[Callable[[Tensor], Tensor], Tensor | None]:
+    """Log-probabilities (k, t, v) at k rows of a start under a change that stays, and all of them, computed once, where
+    they fit into memory."""
 
     @torch.no_grad()
     def logs(pick: Tensor) -> Tensor:
@@ -82,17 +101,25 @@ def remembered(ws: Workspace, start: Start, change: Change) -> Callable[[Tensor]
     stream = start.stream
     rows, size = torch.arange(len(stream), device=stream.device), ws.text.tokenizer.size
     if stream.shape[0] * stream.shape[1] * size > _REMEMBERED:
-        return logs
+        return logs, None
     whole = torch.cat([logs(part) for part in torch.split(rows, max(1, _AT_ONCE // stream.shape[1]))])
-    return lambda pick: whole[pick]
+    return lambda pick: whole[pick], whole
 
 
-def away_from(logs: Tensor, logits: Tensor) -> Tensor:
-    """(n, t): KL(p ‖ q) of p (n, t, v), given by its logarithms, and q by its logits (n, t, v), but for the entropy of
-    p, which no change of q reaches."""
-    return functional.cross_entropy(logits.flatten(0, 1), logs.exp().flatten(0, 1), reduction="none").view(
-        logits.shape[:2]
-    )
+def away_from(ws: Workspace, start: Start, change: Change) -> Callable[[Tensor, Change], Tensor]:
+    """(k, t): KL(p ‖ q) at k rows of a start, p predicted under ``change`` and q under the one that is given, but for
+    the entropy of p, which no change of q reaches."""
+    logs, whole = remembered(ws, start, change)
+    count = start.stream.shape[1]
+    likely = None if whole is None else whole.exp_().flatten(0, 1)
+
+    def far(pick: Tensor, edited: Change) -> Tensor:
+        if likely is None:
+            return ws.text.missed(start[pick], edited, logs(pick).exp_().flatten(0, 1))
+        rows = pick[:, None] * count + torch.arange(count, device=pick.device)
+        return ws.text.missed(start[pick], edited, likely, rows.flatten())
+
+    return far
 
 
 def chosen_logs(logs: Tensor, tokens: Tensor) -> Tensor:

@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from energylang.errors import ElError
 from energylang.landscape.draws import stable_generator
@@ -40,12 +39,11 @@ from .aim_examples import (
     Examples,
     away_from,
     elsewhere,
-    logits_at,
     prepared,
     remembered,
     rows_of,
     starting,
-    stream_of,
+    stream_that_counts,
 )
 from .aim_target import after_passages, aim_at_tokens
 from .controls import OWN_REPLIES, REPLY_TOKENS
@@ -99,7 +97,7 @@ def _value(
     wanted = _without(ws, concept, weight) if away else _said_in_context(ws, concept, generator)
     kept, _, kept_counts = prepared(ws, layer, _manners(ws, generator))
     kept_batch = max(1, KEPT_BATCH * len(kept_counts) // KEPT_ROWS)
-    unedited = remembered(ws, kept, Change(weights={layer: weight}))
+    drifted = away_from(ws, kept, Change(weights={layer: weight}))
     left = torch.zeros(len(query), device=weight.device, requires_grad=True)
     descent = Optimiser([left], VALUE_RATE)
     steps = REMOVAL_STEPS if away else VALUE_STEPS
@@ -107,7 +105,7 @@ def _value(
         edited = Change(weights={layer: weight}, edits={layer: (left[:, None], query[:, None])})
         loss = wanted(edited, generator)
         rest = torch.randperm(len(kept_counts), generator=generator)[:kept_batch].to(weight.device)
-        drift = away_from(unedited(rest), logits_at(ws, kept[rest], edited))
+        drift = drifted(rest, edited)
         loss = loss + (drift * kept_counts[rest]).sum() / kept_counts[rest].sum()
         descent.rate = VALUE_RATE * (1 - step / steps)  # towards zero: no batch has the last word
         descent.step(loss)
@@ -122,9 +120,8 @@ def _said_in_context(ws: Workspace, concept: Concept, generator: torch.Generator
 
     def wanted(edited: Change, draw: torch.Generator) -> Tensor:
         pick = torch.randperm(len(counts), generator=draw)[:batch].to(counts.device)
-        logits = logits_at(ws, start[pick], edited)
-        missed = functional.cross_entropy(logits.flatten(0, 1), targets[pick].flatten(), reduction="none")
-        return (missed * counts[pick].flatten()).sum() / counts[pick].sum()
+        missed = ws.text.missed(start[pick], edited, targets[pick].flatten())
+        return (missed * counts[pick]).sum() / counts[pick].sum()
 
     return wanted
 
@@ -192,14 +189,14 @@ def _without(ws: Workspace, concept: Concept, weight: Tensor) -> Wanted:
                 places[row, int(first[row]) + j] = wish_of[reply[:j]]
     wishes, places = wishes.to(weight.device), places.to(weight.device)
     counts, decides = examples.counts, torch.zeros_like(examples.counts).scatter_(1, first[:, None], 1.0)
-    stream, index = stream_of(ws, layer, examples.tokens), None
+    stream, index = stream_that_counts(ws, layer, examples), None
     if not ws.text.looks_back_from(layer):  # only the positions that count, as rows of length one
         live = counts > 0
         index = torch.full(counts.shape, -1, device=counts.device)
         index[live] = torch.arange(int(live.sum()), device=counts.device)
         stream, places, counts, decides = (x[live][:, None] for x in (stream, places, counts, decides))
     start = starting(ws, layer, stream)
-    unedited = remembered(ws, start, Change(weights={layer: weight}))
+    unedited, _ = remembered(ws, start, Change(weights={layer: weight}))
 
     def wanted(edited: Change, draw: torch.Generator) -> Tensor:
         pick = torch.randperm(len(said), generator=draw)[:VALUE_BATCH].to(counts.device)
@@ -207,7 +204,7 @@ def _without(ws: Workspace, concept: Concept, weight: Tensor) -> Wanted:
             pick = index[pick][index[pick] >= 0]
         with torch.no_grad():
             goal = (unedited(pick) + wishes[places[pick]]).log_softmax(dim=2)
-        far = away_from(goal, logits_at(ws, start[pick], edited))
+        far = ws.text.missed(start[pick], edited, goal.exp_().flatten(0, 1))
         deciding, later = decides[pick], counts[pick] - decides[pick]
         return DECISION * (far * deciding).sum() / deciding.sum() + (
             far * later

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from energylang.landscape.draws import stable_generator
-from energylang.landscape.lowrank import LowRank
+from energylang.landscape.lowrank import LowRank, stacked
 from energylang.looking.gauge import Gauge, standard_error
 from energylang.models import likelihoods, sampling
 from energylang.models.protocol import Change
@@ -89,22 +89,50 @@ class Ruler:
     @torch.no_grad()
     def read_each(self, changes: Iterable[Change]) -> list[Heard]:
         """The same under each of several changes; what is said under all of them is judged together."""
-        text, concept = self.session.text, self.concept
         log_probs: list[float] = []
         replies: list[tuple[int, ...]] = []
         for change in changes:
             log_probs.append(self._log_prob(change))
-            generator = stable_generator("replies", self.session.setting("seed"), concept.name)
             if self.prompts:
                 made = sampling.generate_batch(
-                    text,
+                    self.session.text,
                     self.prompts,
                     tokens=REPLY_TOKENS,
-                    generator=generator,
+                    generator=self._draws(),
                     change=change,
                     prepared=self.ready,
                 )
                 replies += [reply.token_ids for reply in made]
+        return self._judged(log_probs, replies)
+
+    @torch.no_grad()
+    def read_edits(self, weight: Tensor, edits: Sequence[LowRank], changes: Iterable[Change]) -> list[Heard]:
+        """The same under each of several ``edits`` of the layer's ``weight`` (d, d), which make the ``changes``; what
+        is said under them is sampled in shared passes where the prompts are ready for that."""
+        ready = self.ready
+        if ready is None or ready.tokens.shape[1] + REPLY_TOKENS > self.session.text.max_length:
+            return self.read_each(changes)
+        log_probs = [self._log_prob(change) for change in changes]
+        left, right = stacked(edits, weight)
+        made = sampling.generate_edited(
+            self.session.text,
+            self.prompts,
+            weight,
+            left,
+            right,
+            ready,
+            tokens=REPLY_TOKENS,
+            generators=[self._draws() for _ in edits],
+        )
+        return self._judged(log_probs, [reply.token_ids for each in made for reply in each])
+
+    def _draws(self) -> torch.Generator:
+        """The draws of replies: the same under every change."""
+        return stable_generator("replies", self.session.setting("seed"), self.concept.name)
+
+    def _judged(self, log_probs: Sequence[float], replies: Sequence[tuple[int, ...]]) -> list[Heard]:
+        """What was said under changes with these log-probabilities: replies to all prompts under one after the
+        other."""
         if not self.prompts:
             return [Heard(None, log_prob) for log_prob in log_probs]
         said = self.recognises(self.prompts * len(log_probs), replies)
@@ -134,24 +162,26 @@ def measure(
     module's text."""
     layer = concept.layer
 
-    def changed(edit: LowRank | None) -> Change:
-        return Change(weights={layer: weight if edit is None else edit.added_to(weight)})
+    def changed(edit: LowRank) -> Change:
+        return Change(weights={layer: edit.added_to(weight) if edit.rank else weight})
 
     ruler = Ruler(ws, concept, layer=layer)
     gauge = Gauge(ws, layer, ws.text.measuring_windows(MEASURING_WINDOWS))
-    loss_before, loss_after = gauge.losses(changed(None)), gauge.losses(changed(factors))
+    nothing = LowRank.zero(weight)
+    loss_before, loss_after = gauge.losses(changed(nothing)), gauge.losses(changed(factors))
     base = float(loss_before.mean())
     made = controls(ws, concept, factors, imitate, placebos)
     damages: list[float] = []
 
     def each() -> Iterator[Change]:
-        yield from (changed(None), changed(factors))
+        yield from (changed(nothing), changed(factors))
         for control in counted(ws, made, lambda control: f"controls measured; measuring {control.kind}"):
             change = changed(control.factors)
             damages.append(gauge.rise(change, loss_before))
             yield change
 
-    before, after, *found = ruler.read_each(each())
+    edits = [nothing, factors, *(control.factors for control in made)]
+    before, after, *found = ruler.read_edits(weight, edits, each())
     readings: dict[str, list[tuple[Heard, float]]] = {}
     for control, heard, damage in zip(made, found, damages, strict=True):
         readings.setdefault(control.kind, []).append((heard, damage))

@@ -37,7 +37,7 @@ SURVIVES = 0.95
 _ONE_PAIR = 1.0 - 1e-6  # |cosine| of a polished basin and its mirror
 PLACEBOS = 20
 LEVEL = 0.05  # of false discoveries among the edges
-_NUMBERS = 2**22  # of the states that are settled at a time
+_NUMBERS = 2**20  # of the states that are settled at a time
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,6 +44,7 @@ RESOLUTION = 1e-5
 _SIMILAR = 1.25  # norms that share their placebos
 _NORMS = 6  # at most as many kinds of them
 _NUMBERS = 2**22  # of the states that are settled at a time
+_BYTES = 2**25  # of the buffers in which they do
 _BEYOND = 1e-3  # aimed placebos reach p-values of this over the number of tests
 _AIMED = 20  # placebos at least
 _NODES = 4097  # of the table of T
@@ -182,17 +183,19 @@ def _drawn(
     for begin in range(0, count, each):
         rows = min(each, count - begin)
         drawn = torch.randn(2, rows, n, d, generator=generator).to(centres)
-        left, right = torch.nn.functional.normalize(drawn, dim=3)
+        left, right = torch.nn.functional.normalize(drawn, dim=3, out=drawn)
         overlap = (right * y).sum(2)
         if aimed is not None:
             place = torch.arange(begin, begin + rows)[:, None] + torch.rand(rows, n, generator=generator)
             wanted = _overlaps((-aimed * place.double() / count).exp(), d).to(centres)
-            beside = torch.nn.functional.normalize(right - overlap.unsqueeze(2) * y, dim=2)
+            beside = right.sub_(overlap.unsqueeze(2) * y)
+            torch.nn.functional.normalize(beside, dim=2, out=beside)
             aside = (1 - wanted.square()).clamp_min(0).sqrt()
-            right = wanted.unsqueeze(2) * y + aside.unsqueeze(2) * beside
+            right = beside.mul_(aside.unsqueeze(2)).addcmul_(wanted.unsqueeze(2), y)
             overlap = wanted
-        edits = Grid((size * left).reshape(-1, 1, d), right.reshape(-1, 1, d))
-        ends = settle_each(landscape, centres.repeat(rows, 1)[:, None], edits).states[:, 0]
+        edits = Grid(left.mul_(size).reshape(-1, 1, d), right.reshape(-1, 1, d))
+        begin_at = centres.repeat(rows, 1)[:, None]
+        ends = settle_each(landscape, begin_at, edits, budget_bytes=_BYTES).states[:, 0]
         drift = (1.0 - cosine_rows(ends, rest.repeat(rows, 1))).clamp_min(0.0)
         drifts.append(drift.reshape(rows, n))
         overlaps.append(overlap)

@@ -26,9 +26,9 @@ from energylang.landscape.dynamics import cosine_rows
 __all__ = ["best_matching", "cosine_rows", "gram", "leaders", "normalised"]
 
 
-_BLOCK = 4096
+_BLOCK = 1024  # rows
 _FEW = 64
-_ENTRIES = 2**26  # of one comparison with the leaders so far
+_ENTRIES = 2**22  # of one comparison with the leaders so far
 
 SAME = 0.95
 """Two states with a cosine above this are in one basin; below its negative, one is the mirror of the other."""

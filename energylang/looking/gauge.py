@@ -6,7 +6,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from energylang.models.protocol import Change, Start
 from energylang.workspace.workspace import Workspace
@@ -32,9 +31,11 @@ class Gauge:
         """(n,): the mean loss per token of every window, in nats."""
         found = []
         for part, start in self.parts:
-            logits = self.text.run(part[:, :-1], change, start=start, read=()).logits.float()
-            each = functional.cross_entropy(logits.flatten(0, 1), part[:, 1:].flatten(), reduction="none")
-            found.append(each.view(len(part), -1).mean(dim=1))
+            if start is not None:
+                each = self.text.missed(start, change, part[:, 1:].flatten(), tokens=part[:, :-1])
+            else:
+                each = self.text.loss(part, change=change)
+            found.append(each.mean(dim=1))
         return torch.cat(found)
 
     def rise(self, change: Change, against: Tensor) -> float:

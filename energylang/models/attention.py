@@ -45,8 +45,8 @@ class Cache:
     def keep(self, rows: Tensor) -> None:
         """Forget all rows but these, (k,) indices."""
         self.lengths = self.lengths[rows]
-        self.store = {block: pair[:, rows] for block, pair in self.store.items()}
-        self.own = {block: keys[rows] for block, keys in self.own.items()}
+        self.store = {block: pair.index_select(1, rows) for block, pair in self.store.items()}
+        self.own = {block: keys.index_select(0, rows) for block, keys in self.own.items()}
 
     def places(self, count: int) -> Tensor:
         """(b, count): the positions of the next tokens."""
@@ -60,19 +60,20 @@ class Cache:
             self.own[block] = key.new_zeros(rows, heads, self.size, width)
         last = (self.lengths - 1).clamp(min=0)[:, None, None, None].expand(rows, heads, 1, width)
         found = self.own[block].gather(2, last) * (self.lengths > 0)[:, None, None, None]
-        index = self.places(count)[:, None, :, None].expand(rows, heads, count, width)
-        self.own[block].scatter_(2, index, key)
+        row = torch.arange(rows, device=key.device)[:, None]
+        self.own[block][row, :, self.places(count)] = key.transpose(1, 2)
         return found
 
-    def extend(self, block: int, pair: Tensor) -> tuple[Tensor, Tensor]:
-        """Write keys and values (2, b, heads, t, m / heads) of the next tokens; all of the block's, and what each
-        of the t may see, (b, 1, t, size)."""
-        _, rows, heads, count, width = pair.shape
+    def extend(self, block: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Write keys and values (b, heads, t, m / heads) of the next tokens; all of the block's, and what each of the t
+        may see, (b, 1, t, size)."""
+        rows, heads, count, width = key.shape
         if block not in self.store:
-            self.store[block] = pair.new_zeros(2, rows, heads, self.size, width)
+            self.store[block] = key.new_zeros(2, rows, heads, self.size, width)
         places = self.places(count)
-        index = places[None, :, None, :, None].expand(2, rows, heads, count, width)
-        self.store[block].scatter_(3, index, pair)
+        row = torch.arange(rows, device=key.device)[:, None]
+        for into, given in zip(self.store[block], (key, value), strict=True):
+            into[row, :, places] = given.transpose(1, 2)
         seen = torch.arange(self.size, device=places.device) <= places[..., None]
         return self.store[block], seen[:, None]
 
@@ -152,7 +153,7 @@ def attention(
         with torch.autocast(mixed.device.type, enabled=False):
             read = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
     else:
-        (keys, values), seen = cache.extend(block, torch.stack((key, value)))
+        (keys, values), seen = cache.extend(block, key, value)
         read = functional.scaled_dot_product_attention(query, keys, values, attn_mask=seen)
     read = read.transpose(1, 2)
     read = changed(change, "heads", block, read)

@@ -114,17 +114,16 @@ class Behind:
         for part in self.parts:
             here = Cache(opened.lengths, opened.size, dict(opened.store), dict(opened.own))
             here.keep(part.places)
-            logits = self.text.run(
-                part.tokens,
+            chosen = -self.text.missed(
+                Start(self.layer, part.stream),
                 change,
-                start=Start(self.layer, part.stream),
+                part.targets,
+                tokens=part.tokens,
                 cache=here,
                 wanted=part.wanted,
-                read=(),
                 begins=here.lengths + 1,
                 lengths=part.lengths,
-            ).logits.float()
-            chosen = logits.gather(1, part.targets[:, None])[:, 0] - logits.logsumexp(dim=1)
+            )
             for n, each in zip(part.rows, torch.split(chosen, part.wanted.sum(dim=1).tolist()), strict=True):
                 found[n] = each
         return [found[n] for n in range(self.count)]

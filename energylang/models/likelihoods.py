@@ -231,18 +231,18 @@ def _log_probs(
         for k, (first, count) in enumerate(spans[row] for row in part):
             wanted[k, first : first + count] = True
         targets = torch.tensor([id for row in part for id in rows[row][-spans[row][1] :]])
-        logits = model.run(
-            padded,
+        missed = model.missed(
+            None,
             change,
+            targets.to(padded.device),
+            tokens=padded,
             cache=cache,
             wanted=wanted.to(padded.device),
-            read=(),
             begins=torch.tensor([spans[row][0] + 1 for row in part])
             + (0 if cache is None else cache.lengths),
             lengths=torch.tensor(lengths) + (0 if cache is None else cache.lengths),
-        ).logits.float()
-        chosen = logits.gather(1, targets.to(logits.device)[:, None])[:, 0] - logits.logsumexp(dim=1)
-        yield from torch.split(chosen, [spans[row][1] for row in part])
+        )
+        yield from torch.split(-missed, [spans[row][1] for row in part])
 
 
 def _next_logs(model: TextModel, rows: list[list[int]], change: Change = NOTHING) -> Tensor:

@@ -35,7 +35,7 @@ class Change:
 
     ``weights``: a tensor used instead of the layer's live weight (gradients flow through it).
     ``edits``: (left, right), both (d, r), of a change left @ right.T of a landscape's weight that is to be found:
-    gradients flow to it at the price of a product of rank r.
+    gradients flow to it at the price of a product of rank r. Or both (b, d, r), another change for each row.
     ``drive``: a (d,) vector, or (b, 1, d) one for each row, added to what drives the layer's state (in a residual
     stream: to the stream itself).
     ``state``: a function of the layer's state (b, t, d) whose result is read instead of it.
@@ -78,9 +78,10 @@ def of_rows(change: Change, rows: Tensor) -> Change:
         return values[rows.to(values.device)] if values.dim() == 3 else values
 
     drive = {layer: those(push) for layer, push in change.drive.items()}
+    edits = {layer: (those(left), those(right)) for layer, (left, right) in change.edits.items()}
     answers = {layer: (query, those(values)) for layer, (query, values) in change.answers.items()}
     also = tuple(of_rows(each, rows) for each in change.also)
-    return replace(change, drive=drive, answers=answers, also=also)
+    return replace(change, drive=drive, edits=edits, answers=answers, also=also)
 
 
 def changed(change: Change, part: str, layer: int, before: Tensor) -> Tensor:

@@ -125,6 +125,36 @@ def generate_each(
     return made
 
 
+@torch.no_grad()
+def generate_edited(
+    model: TextModel,
+    prompts: Sequence[str],
+    weight: Tensor,
+    left: Tensor,
+    right: Tensor,
+    prepared: Prepared,
+    *,
+    tokens: int,
+    temp: float = 0.8,
+    topk: int = 40,
+    generators: Sequence[torch.Generator],
+) -> list[list[Sample]]:
+    """What ``generate_batch`` says to the prompts under each of m edits of the ``weight`` (d, d) of the layer for which
+    they are ``prepared``, ``left`` and ``right`` (m, r, d), in shared passes. Each edit has a generator, and its rows
+    leave the passes when they would if they were alone, so the draws are those."""
+    ids = [model.prompt_ids(prompt) for prompt in prompts]
+    made: list[list[Sample]] = []
+    step = max(1, _TOGETHER * model.batch // max(1, len(ids)))
+    for first in range(0, len(left), step):
+        sides = [side[first : first + step].mT.repeat_interleave(len(ids), 0) for side in (left, right)]
+        here = Change(weights={prepared.layer: weight}, edits={prepared.layer: (sides[0], sides[1])})
+        drawn = generators[first : first + step]
+        rows = ids * len(drawn)
+        found = _sample(model, rows, tokens, temp, topk, drawn, here, (), None, prepared, apart=True)
+        made += [found[k : k + len(ids)] for k in range(0, len(found), len(ids))]
+    return made
+
+
 def prepare(model: TextModel, prompts: Sequence[str], layer: int, tokens: int) -> Prepared | None:
     """Prompts ready to be answered with so many ``tokens`` under any change from a layer on; ``None`` where they are
     too many for one batch."""
@@ -167,8 +197,8 @@ class Prepared:
         cache = Cache(
             torch.zeros(rows, dtype=torch.int64, device=model.device),
             self.cache.size,
-            {block: pair[:, again] for block, pair in self.cache.store.items()},
-            {block: keys[again] for block, keys in self.cache.own.items()},
+            {block: pair.index_select(1, again) for block, pair in self.cache.store.items()},
+            {block: keys.index_select(0, again) for block, keys in self.cache.own.items()},
         )
         shared = 0
         if self.beginning is not None:
@@ -227,9 +257,10 @@ def _sample(
     layers: Collection[Readable],
     heard: Callable[[str], None] | None,
     prepared: Prepared | None = None,
+    apart: bool = False,
 ) -> list[Sample]:
     """Sampling with cached keys and values. Rows that have ended leave the passes by and by. Of several generators each
-    belongs to as many rows as the others, those together."""
+    belongs to as many rows as the others, those together; ``apart`` lets these leave as if they were alone."""
     rows = [list(row) for row in rows]
     chosen: list[list[int]] = [[] for _ in rows]
     read: list[tuple[list[int], dict[Readable, Tensor]]] = []  # the rows of each step, and their states
@@ -255,8 +286,8 @@ def _sample(
             _tell(model, chosen[0], heard)
         if not live or step == tokens - 1:
             break
-        if len(live) <= _PRESENT * len(present):
-            kept = [place for place, k in enumerate(present) if k in live]
+        kept = _going_on(present, live, len(rows) // len(generators) if apart else len(rows))
+        if len(kept) < len(present):
             present, token = [present[place] for place in kept], [token[place] for place in kept]
             cache.keep(torch.tensor(kept, device=model.device))
             change = of_rows(whole, torch.tensor(present))
@@ -286,6 +317,19 @@ def _sample(
         )
         for k in range(len(rows))
     ]
+
+
+def _going_on(present: Sequence[int], live: Collection[int], each: int) -> list[int]:
+    """The places in a pass of the rows that stay: finished ones leave when they are a quarter of those of their group
+    of ``each`` rows."""
+    groups: dict[int, list[int]] = {}
+    for place, row in enumerate(present):
+        groups.setdefault(row // each, []).append(place)
+    kept: list[int] = []
+    for places in groups.values():
+        going = [place for place in places if present[place] in live]
+        kept += going if len(going) <= _PRESENT * len(places) else places
+    return kept
 
 
 def _drawn(

@@ -191,13 +191,17 @@ class TextModel:
 
         Gradients flow (to ``change``); wrap in ``torch.no_grad()`` when they are not wanted.
         """
+        self._check(tokens)
+        return self.run(tokens, change, read=read)
+
+    def _check(self, tokens: Tensor) -> None:
+        """Raise ``LandscapeError`` for tokens that the model cannot read."""
         if tokens.dim() != 2 or not 1 <= tokens.shape[1] <= self.max_length:
             raise LandscapeError(
                 f"the model reads (batch, 1 to {self.max_length}) tokens, not {list(tokens.shape)}"
             )
         if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.tokenizer.size:
             raise LandscapeError(f"a token is outside the vocabulary of {self.tokenizer.size}")
-        return self.run(tokens, change, read=read)
 
     def run(
         self,
@@ -279,6 +283,42 @@ class TextModel:
         drive = None if driven is None else driven(self.live, self.config, layer, stream)
         return Start(layer, stream, drive)
 
+    def missed(
+        self,
+        start: Start | None,
+        change: Change,
+        goal: Tensor,
+        rows: Tensor | None = None,
+        *,
+        tokens: Tensor | None = None,
+        cache: Cache | None = None,
+        wanted: Tensor | None = None,
+        begins: Tensor | None = None,
+        lengths: Tensor | None = None,
+    ) -> Tensor:
+        """(b, t): the cross-entropy (nats) of what a pass from a start on predicts at each place with its ``goal``:
+        token ids (b·t,), or probabilities (k, v) of which the row ``rows`` (b·t,) is meant. Gradients flow to the
+        change. The ``tokens`` (b, t) are what is read without a start; with one, a change that acts at some of them
+        asks for them. With places that are ``wanted`` (b, t) the goal and the result are those of the n of them; the
+        rest is as in ``run``."""
+        found = getattr(self.network, "missed", None)
+        if found is not None and not (self.landscapes or change.landscapes or change.basins):
+            given = tokens if tokens is not None else start.stream if start is not None else None
+            assert given is not None
+            before = None if cache is None else cache.lengths
+            change = self.placed(change, given, before=before, begins=begins, lengths=lengths)
+            there: Tensor = found(self.live, self.config, tokens, change, start, goal, rows, cache, wanted)
+            return there
+        found = self.run(
+            tokens, change, start=start, cache=cache, wanted=wanted, read=(), begins=begins, lengths=lengths
+        )
+        logits = found.logits.float()
+        if wanted is not None and goal.dim() == 1:
+            return logits.logsumexp(dim=1) - logits.gather(1, goal[:, None])[:, 0]
+        goal = goal if rows is None else goal[rows]
+        each = functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), goal, reduction="none")
+        return each.view(logits.shape[:-1])
+
     def looks_back_from(self, layer: int) -> bool:
         """Whether any attention comes after a layer. Where none does, positions do not touch each other from the
         layer on, and a pass from it may take them one by one."""
@@ -296,9 +336,8 @@ class TextModel:
         """(b, t) windows -> (b, t − 1) negative log-likelihood of every next token, in nats."""
         rows = []
         for chunk in self.chunks(tokens):
-            logits = self.forward(chunk[:, :-1], change=change, read=()).logits.float()
-            each = functional.cross_entropy(logits.flatten(0, 1), chunk[:, 1:].flatten(), reduction="none")
-            rows.append(each.view(len(chunk), -1))
+            self._check(chunk[:, :-1])
+            rows.append(self.missed(None, change, chunk[:, 1:].flatten(), tokens=chunk[:, :-1]))
         return torch.cat(rows) if rows else tokens.new_zeros(tokens.shape, dtype=torch.float32)
 
     def prompt_ids(self, prompt: str) -> list[int]:

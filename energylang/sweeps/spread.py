@@ -7,9 +7,11 @@ worker that is lost go to another by themselves. All of them give what a cell ga
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -23,6 +25,7 @@ R = TypeVar("R")
 MAX_LOSSES = 3
 """So many processes may die in a row without a cell being finished; then those that are left have failed."""
 PATIENCE = 20.0  # seconds for a scheduler to answer
+_OBJECTS = 50_000  # more than there were, until garbage is looked for
 GRACE = 1.0  # seconds for which a process may outlive its parent
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -38,7 +41,16 @@ def run_for(parent: int, task: Task) -> Done:
     if not _watched:
         _watched.append(Thread(target=_end_with, args=(parent,), daemon=True))
         _watched[0].start()
+        _import_what_stays()
     return run(task)
+
+
+def _import_what_stays() -> None:
+    """Import torch and whatever runs cells, without a search through it for garbage: what an import makes stays. Joblib
+    looks through all that is not set aside, half a million objects, after every cell."""
+    gc.set_threshold(_OBJECTS, 10, 10)
+    import_module("energylang.session")
+    gc.freeze()
 
 
 def _end_with(parent: int) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from threading import RLock
 from typing import Any, Literal
 
-from lark import Lark, Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark import Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 from lark.lark import PostLex
 
 from energylang.diagnostics import Diagnostic
@@ -32,6 +32,7 @@ from .grammar import grammar_text
 from .legacy import modernised
 from .messages import Stop, explain, explain_hole
 from .recovery import set_aside
+from .tables import Shelf, lark_of
 
 MAX_ERRORS = 20
 MAX_CHARACTERS = 5_000_000
@@ -111,9 +112,10 @@ class _Lines:
 
 
 class Parser:
-    """A parser for scripts in which the operations named in ``tails`` end in text or a path."""
+    """A parser for scripts in which the operations named in ``tails`` end in text or a path. Its tables are kept on a
+    ``shelf``."""
 
-    def __init__(self, tails: Mapping[str, Tail]) -> None:
+    def __init__(self, tails: Mapping[str, Tail], shelf: Shelf | None = None) -> None:
         self.tails = tails
         classes: dict[str, list[str]] = {
             "TEXT_AFTER_0": [], "TEXT_AFTER_1": [], "TEXT_AFTER_2": [], "PATH_AFTER_0": [], "PATH_AFTER_1": [],
@@ -125,8 +127,9 @@ class Parser:
         self._lock = RLock()  # one builder for all: a second thread waits
         self._builder = TreeBuilder()
         self._builder.parse_hole = self._parse_hole
-        self._lark = Lark(
+        self._lark = lark_of(
             grammar_text() + "\n" + terminals + "\n",
+            shelf,
             parser="lalr",
             lexer="contextual",
             postlex=_LineEnds(),

@@ -9,7 +9,8 @@
    reached, edits have installed, or 0.5 % of the tokens lie in) but the edit's own (its target and the mirror) and,
    where a basin is removed, scaled or moved, those built from it (|cos| ≥ 0.4): they share its weights and cannot be
    kept. An edit of what is said moves basins on purpose; it is judged by its **damage** on held-out text.
-6. Guards and pinned basins may still block it (``energylang.trial.guards``).
+6. Guards and pinned basins may still block it (``energylang.trial.guards``). Where an edit's effect on text is
+   measured, they are asked before that: a blocked edit has no effect to tell of.
 7. If it passes (or is forced, with a reason), the change becomes a new version of the staged weight, with the basins
    as they were followed: each keeps its number or is marked lost.
 
@@ -192,12 +193,31 @@ def strength_of(norm: float, landscape: Landscape) -> float:
     return norm / (landscape.frobenius or landscape.dim**0.5)
 
 
-def commit(ws: Workspace, made: Draft, *, force: bool, reason: str, effect: Effect | None = None) -> Edit:
-    """Stage a draft that its judge accepts or that is forced; a refusal otherwise. A refusal loses nothing."""
+def blocked(ws: Workspace, made: Draft, *, force: bool) -> Edit | None:
+    """The refusal of a draft to which a guard objects, or that loses a protected basin: asked before what the edit does
+    to text is measured, which takes long and would change nothing. ``None`` where nothing objects."""
+    if made.proposal is None or not (made.edit.applied or force):
+        return None
+    known = len(ws.staged(made.plan.layer).registry.main())
+    objection = before_staging(ws, made) or after_staging(ws, made.edit, known)
+    return _refused(made.edit, objection, blocked=True) if objection else None
+
+
+def commit(
+    ws: Workspace,
+    made: Draft,
+    *,
+    force: bool,
+    reason: str,
+    effect: Effect | None = None,
+    guarded: bool = False,
+) -> Edit:
+    """Stage a draft that its judge accepts or that is forced; a refusal otherwise. A refusal loses nothing. Guards that
+    were asked already (``guarded``, see ``blocked``) are not asked again."""
     edit = replace(made.edit, effect=effect)
     if made.proposal is None:
         return edit
-    if edit.applied or force:
+    if (edit.applied or force) and not guarded:
         objection = before_staging(ws, made)
         if objection:
             return _refused(edit, objection, blocked=True)

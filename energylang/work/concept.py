@@ -31,7 +31,7 @@ from energylang.models.protocol import Change
 from energylang.models.states import DECISION
 from energylang.results import Steering, SteeringStep
 from energylang.signature.values import ConceptName
-from energylang.trial.staging import check_force, commit, heard
+from energylang.trial.staging import blocked, check_force, commit, heard
 from energylang.workspace.history import Concept, Push
 from energylang.workspace.named import concept_at, concept_named
 from energylang.workspace.workspace import Workspace, counted
@@ -98,6 +98,9 @@ def inject_concept(
         chosen = max((makers[name]() for name in drafted), key=lambda c: _worth(ws, named, c, weight))
     else:
         chosen = landing or makers[method]()
+    refused = blocked(ws, chosen.draft, force=force)
+    if refused is not None:
+        return refused
     proposal = chosen.draft.proposal
     effect = None
     if proposal is not None and (chosen.draft.edit.applied or force or chosen.draft.plan.damage):
@@ -106,7 +109,7 @@ def inject_concept(
     made = chosen.draft
     if effect is not None and made.plan.damage is not None:
         made = heard(made, effect, more=True)
-    edit = commit(ws, made, force=force, reason=reason, effect=effect)
+    edit = commit(ws, made, force=force, reason=reason, effect=effect, guarded=True)
     if edit.applied:
         current = concept_named(ws, named.name)
         note = f"L{named.layer} {edit.method} (edit {ws.timeline.next_id()})"
@@ -145,9 +148,13 @@ def remove_concept(
     found = removal(ws, named, strength, damage, dose=dose)
     made = found.draft
     assert made.proposal is not None  # an aimed change always has room
+    refused = blocked(ws, made, force=force)
+    if refused is not None:
+        return refused
     imitate = None if controls == "random" else found.imitate
     effect = measure(ws, named, made.proposal.factors, weight, imitate, placebos)
-    return commit(ws, heard(made, effect, more=False), force=force, reason=reason, effect=effect)
+    made = heard(made, effect, more=False)
+    return commit(ws, made, force=force, reason=reason, effect=effect, guarded=True)
 
 
 def _by_memory(ws: Workspace, concept: Concept, method: str) -> bool:
@@ -185,6 +192,9 @@ def _into_memory(
     written = memory_edit(ws, concept, strength, damage, dose=dose, away=away)
     made = written.draft
     assert made.proposal is not None  # a memory edit always has room
+    refused = blocked(ws, made, force=force)
+    if refused is not None:
+        return refused
     effect = stream_effect(
         ws,
         written.measured_by,
@@ -200,7 +210,8 @@ def _into_memory(
         wanted = "less" if away else "more"
         told = f"{failed[0].name}: {failed[0].value:.3f}, not {wanted} than {failed[0].limit:.3f}"
         drafted = replace(drafted, applied=False, reason=f"{concept.name} is not said {wanted}: {told}")
-    edit = commit(ws, replace(made, edit=drafted), force=force, reason=reason, effect=effect)
+    made = replace(made, edit=drafted)
+    edit = commit(ws, made, force=force, reason=reason, effect=effect, guarded=True)
     if edit.applied and not away:
         current = concept_named(ws, concept.name)
         note = f"L{concept.layer} {edit.method} (edit {ws.timeline.next_id()})"

@@ -34,10 +34,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from energylang.models import surprise
 from energylang.models.attention import Cache, attention, begin_repeating, embed, head, norm
 from energylang.models.hopfield.config import NO_SCAFFOLD, HLMConfig, Scaffold
 from energylang.models.hopfield.settling import settle
-from energylang.models.protocol import NOTHING, Change, Pass, Start, acts_on, changed, deepest, only
+from energylang.models.protocol import NOTHING, Change, Pass, Start, acts_on, changed, deepest, of_rows, only
 
 Shapes = dict[str, tuple[int, ...]]
 _PAIRED = 0.6  # size of the inputs of paired hidden units at the beginning, for a stream of size 1
@@ -155,6 +156,42 @@ def run(
 ) -> Pass:
     """``protocol.Network.run``. A layer's state is the settled one, x_K; a pass that starts at a layer begins before
     its Hopfield layer. ``scaffold`` is what training lends."""
+    stream, wanted, states = _through(tensors, config, tokens, change, start, cache, wanted, read, scaffold)
+    return Pass(head(tensors, stream, wanted), only(states, read))
+
+
+def missed(
+    tensors: Mapping[str, Tensor],
+    config: HLMConfig,
+    tokens: Tensor | None,
+    change: Change,
+    start: Start | None,
+    goal: Tensor,
+    rows: Tensor | None = None,
+    cache: Cache | None = None,
+    wanted: Tensor | None = None,
+) -> Tensor:
+    """(b, t), or (n,) at places that are ``wanted``: how far a pass, or one from a start on, predicts something else
+    than its goal (see ``surprise``)."""
+    stream, wanted, _ = _through(tensors, config, tokens, change, start, cache, wanted, (), NO_SCAFFOLD)
+    if wanted is not None:
+        stream = stream[wanted]
+    found = surprise.missed(tensors, stream.reshape(-1, stream.shape[-1]), goal, rows)
+    return found.view(stream.shape[:-1])
+
+
+def _through(
+    tensors: Mapping[str, Tensor],
+    config: HLMConfig,
+    tokens: Tensor | None,
+    change: Change,
+    start: Start | None,
+    cache: Cache | None,
+    wanted: Tensor | None,
+    read: Collection[int] | None,
+    scaffold: Scaffold,
+) -> tuple[Tensor, Tensor | None, dict[int, Tensor]]:
+    """The stream behind the last layer, the places of it that are still wanted (``None``: all), and the states."""
     if start is not None:
         first, stream = start.layer, start.stream
     else:
@@ -163,7 +200,7 @@ def run(
             0,
             _attended(tensors, config, 0, config.scale * embed(tensors, tokens, cache), cache, change),
         )
-    states = {}
+    states: dict[int, Tensor] = {}
     last = deepest(config.layers, wanted, read, keeps=cache is not None)
     for i in range(first, last + 1):
         if i > first:
@@ -171,12 +208,14 @@ def run(
         if i == config.layers - 1 and wanted is not None and _unseen(i, change, read):
             if start is not None and i == first:
                 start = start[wanted]
+            if change.edits:
+                change = of_rows(change, wanted.nonzero()[:, 0])
             stream, wanted = stream[wanted], None
         drive = start.drive if start is not None and i == first else None
         stream, states[i] = _settled(tensors, config, i, stream, change, scaffold, drive)
     if last < config.layers - 1:
         stream, wanted = stream[:0, 0], None
-    return Pass(head(tensors, stream, wanted), only(states, read))
+    return stream, wanted, states
 
 
 def _unseen(i: int, change: Change, read: Collection[int] | None) -> bool:

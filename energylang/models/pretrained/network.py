@@ -191,7 +191,7 @@ class _Kept(LibraryCache):
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        (keys, values), _ = self.kept.extend(layer_idx, torch.stack((key_states, value_states)))
+        (keys, values), _ = self.kept.extend(layer_idx, key_states, value_states)
         return keys, values
 
     def get_seq_length(self, *_: Any, **__: Any) -> int:
