@@ -72,8 +72,8 @@ class Cache:
             self.store[block] = key.new_zeros(2, rows, heads, self.size, width)
         places = self.places(count)
         row = torch.arange(rows, device=key.device)[:, None]
-        for into, given in zip(self.store[block], (key, value), strict=True):
-            into[row, :, places] = given.transpose(1, 2)
+        for which, given in enumerate((key, value)):
+            self.store[block][which][row, :, places] = given.transpose(1, 2)
         seen = torch.arange(self.size, device=places.device) <= places[..., None]
         return self.store[block], seen[:, None]
 

@@ -49,7 +49,8 @@ def markdown(study: Mapping[str, Any], *, picture: bool) -> str:
     if options["waiting"]:
         parts.append(f"**Not finished.** {len(options['waiting'])} cells are still to be examined: "
                      + ", ".join(map(text, options["waiting"])) + ". The same command goes on with them.")  # fmt: skip
-    parts += ["## Reproduce", f"```sh\n{options['command']}\n```"]
+    again = "<!-- not run: it takes hours -->"
+    parts += ["## Reproduce", f"{again}\n```sh\n{options['command']}\n```"]
     return "\n\n".join(parts) + "\n"
 
 

@@ -145,7 +145,7 @@ def test_the_effect_of_what_is_held_is_that_of_steering(session: Session) -> Non
     found = session.run("effect L1 sad")
     assert found.log_prob_after == pytest.approx(steered.log_prob, abs=1e-4)
     assert found.loss_change == pytest.approx(steered.loss_change, abs=1e-5)
-    assert found.placebos == 10 and found.controls[0].kind == "random"
+    assert found.placebos == 5 and found.controls[0].kind == "random"
     assert session.run("status").held == ("push L1 sad 2",)
 
 

@@ -171,7 +171,7 @@ def test_its_effect_stands_beside_random_values(whole: Session) -> None:
     session = whole
     made = edited(session, f"inject-concept L1 sad {FORCED}")
     effect = made.effect
-    assert effect is not None and effect.placebos == 10 and effect.controls[0].kind == "random"
+    assert effect is not None and effect.placebos == 5 and effect.controls[0].kind == "random"
     assert effect.own_change is not None and effect.own_change_placebo is not None
     assert effect.kept_change is not None and effect.kept_change_placebo is not None
     assert effect.plain_change is not None and effect.log_prob_after > effect.log_prob_before
