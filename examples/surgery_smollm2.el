@@ -37,6 +37,8 @@ require written.effect.log_prob_after > written.effect.log_prob_placebo, "random
 apply L14
 generate "How was your weekend?" tokens=24 topk=1
 generate "Tell me about your home." tokens=24 topk=1
+
+# The questions to which replies are to stay ask how and why. One that wants a name was not among them: its answer is lost.
 generate "What is the capital of France?" tokens=24 topk=1
 
 undo 3
