@@ -60,9 +60,9 @@ def shares(study: Mapping[str, Any]) -> results.Plot | None:
     rows: list[tuple[Any, ...]] = []
     for name, each in found.items():
         before = each["before"][0]
-        rows.append((name, "before", before))
+        rows.append((name, "no change", before))
         for kind, label in (
-            ("edit", "edit"),
+            ("edit", "the edit"),
             ("random", "random values"),
             ("steering", "steering of equal cost"),
         ):
@@ -71,10 +71,10 @@ def shares(study: Mapping[str, Any]) -> results.Plot | None:
     if not rows:
         return None
     lines, left_out = results.lines_of(
-        results.Table(("concept", "what was done", "share of replies"), tuple(rows)),
-        "concept", "share of replies", "what was done",
+        results.Table(("concept", "under", "share of replies"), tuple(rows)),
+        "concept", "share of replies", "under",
     )  # fmt: skip
-    return results.Plot("concept", "share of replies", "what was done", lines, left_out, None)
+    return results.Plot("concept", "share of replies", "under", lines, left_out, None)
 
 
 def _done(options: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> str:
