@@ -43,6 +43,13 @@ def little_is_read_of_smollm2(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "RANDOM", 2)
     monkeypatch.setattr(concept, "FEW", 2)
     monkeypatch.setattr(controls, "SHUFFLED", 1)
+    from energylang.concepts import faces, stream_ruler, value
+
+    for name, little in {"_JUDGED": 4, "_WINDOWS": 2, "_KEPT": 4, "MEASURED": 4}.items():
+        monkeypatch.setattr(faces, name, little)
+    monkeypatch.setattr(stream_ruler, "MEASURED", 4)
+    for name, little in {"STEPS": 3, "_TEXTS": 4, "_CONTRASTS": 3, "_OWN": 3}.items():
+        monkeypatch.setattr(value, name, little)
 
 
 def fewer_random_edits(monkeypatch: pytest.MonkeyPatch) -> None:
