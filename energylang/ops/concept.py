@@ -176,8 +176,8 @@ remove_concept = Op(
     result=results.Edit,
     examples=(
         Example(
-            'capture L3 rude "Go away, you fool."\nremove-concept L3 rude',
-            'it.applied and it.method == "aimed" and it.effect.placebos == 10',
+            'capture L3 rude "Go away, you fool."\nremove-concept L3 rude placebos=4 controls=random',
+            'it.applied and it.method == "aimed" and it.effect.placebos == 4',
             on="tiny",
             slow=True,
         ),
