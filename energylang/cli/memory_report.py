@@ -47,15 +47,15 @@ def memory_surgery(args: argparse.Namespace) -> int:
     from energylang.studies.memories import examine_memory
 
     missing = [cell for cell in cells if found[cell] is None]
-    done = before
+    done, summary = before, None
     for cell, result in zip(missing, in_order(examine_memory, missing, args.jobs), strict=True):
         row = {"concept": cell.concept, "layer": cell.layer, "seed": cell.seed, **result}
         found[cell] = row
         _keep(args.output, cell, row)
         done += 1
         print(f"{done} of {len(cells)} cells: {cell.name}", file=sys.stderr, flush=True)
-        _write(args.output, options, found)
-    summary = _write(args.output, options, found)
+        summary = _write(args.output, options, found)
+    summary = summary or _write(args.output, options, found)  # nothing was missing
     for bar in summary["bars"]:
         value = "not measurable" if bar["value"] is None else f"{bar['value']:+.3f}"
         asked = f"at {'most' if bar['most'] else 'least'} {bar['limit']:g}"

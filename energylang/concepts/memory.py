@@ -65,13 +65,13 @@ def memory_edit(
 ) -> Written:
     """A memory edit towards a concept, or ``away`` from it. The dose is the one given, or the one with this strength
     (‖ΔW‖/‖W‖), or the largest within the damage. Raises ``ElError`` EL511 for a concept without texts."""
-    if not as_replies(ws.text, halves(concept)[0].texts):
+    chosen_by, measured_by = halves(concept)
+    if not as_replies(ws.text, chosen_by.texts):
         raise ElError(
             f"`{concept.name}` has no texts: there is no key to write it at",
             code="EL511",
             hint="`capture` it from texts; `push` works with the direction alone",
         )
-    chosen_by, measured_by = halves(concept)
     layer, name = concept.layer, "remove-concept" if away else "inject-concept"
     transposed = ws.model.header.transposed
     weight = ws.weight(ws.memory(layer))

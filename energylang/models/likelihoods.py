@@ -16,13 +16,13 @@ from torch import Tensor
 
 from energylang.errors import LandscapeError
 from energylang.models.attention import Cache
+from energylang.models.beginning import LATER
 from energylang.models.behind import Behind
 from energylang.models.protocol import NOTHING, Change
 from energylang.models.states import QUESTION_PAIRS, decision_rows
 from energylang.models.text import TextModel
 
 _QUESTIONS = 16
-_LATER = 2**30
 _TOGETHER = 4  # batches of conversations whose keys and values are kept at once
 
 
@@ -209,7 +209,7 @@ def _into(model: TextModel, cache: Cache, tokens: Tensor, lengths: Sequence[int]
         cache=cache,
         wanted=nowhere,
         read=(),  # all layers keep something
-        begins=torch.full_like(ends, _LATER),
+        begins=torch.full_like(ends, LATER),
         lengths=ends,
     )
     cache.lengths = ends

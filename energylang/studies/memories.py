@@ -34,6 +34,7 @@ from energylang.session import Session
 from energylang.trial.draft import Draft
 from energylang.trial.staging import commit
 from energylang.work import model
+from energylang.workspace.execution import with_threads
 from energylang.workspace.history import Concept
 
 from .memory_judge import WINDOWS, Judge, steered_as_dearly
@@ -68,6 +69,11 @@ class MemoryCell:
 
 def examine_memory(cell: MemoryCell) -> dict[str, Any]:
     """What was found of a cell, as plain data. Raises ``ElError`` where the model holds no conversations."""
+    with with_threads(cell.threads):
+        return _examined(cell)
+
+
+def _examined(cell: MemoryCell) -> dict[str, Any]:
     began = time.process_time()
     session = _session(cell)
     if session.text.dialogue is None:
@@ -160,7 +166,6 @@ def _session(cell: MemoryCell) -> Session:
     if key not in _loaded:
         _loaded.clear()
         session = Session(cell.model, threads=cell.threads)
-        torch.set_num_threads(cell.threads)
         session.set("seed", cell.seed)
         text = session.text
         prompts, kept = cell.prompts or text.neutral_prompts, cell.kept or text.kept_prompts
