@@ -75,7 +75,8 @@ def test_the_fact_is_another_one_in_conversation(cells: dict[str, Any]):
     assert "Paris" in before and "Rome" not in before
     pairs = re.findall(r"before: (.*)\n +after:  (.*)", after)
     assert len(pairs) == 3 and all(old in before for old, _ in pairs)
-    assert all("Rome" in new for _, new in pairs[:2]), "asked about the Eiffel Tower"
+    assert "Rome" in pairs[0][1] and "Paris" not in pairs[0][1], "asked where the Eiffel Tower is"
+    assert re.search("Rom[ae]|Ital", pairs[1][1]), "asked about the Eiffel Tower"
     assert "Paris" in pairs[2][1] and "Rome" not in pairs[2][1], "asked about the Louvre"
 
 
