@@ -31,6 +31,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several workers the slow tests come first, shared among them: none waits for another's last one. (Each
+    begins with its part of the list, and takes from the end of another's when it is through.)"""
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if workers < 2 or not slow:
+        return
+    others = [item for item in items if not item.get_closest_marker("slow")]
+    size, ordered = -(-len(items) // workers), []
+    for worker in range(workers):
+        dear = slow[worker::workers]
+        ordered += dear + [others.pop(0) for _ in range(min(len(others), size - len(dear)))]
+    items[:] = ordered + others
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     import torch

@@ -20,6 +20,7 @@ from energylang.render.document import document_schema
 from energylang.render.terminal import PLAIN_WIDTH, Screen, make_console
 from energylang.results import Verdict
 from energylang.results.schema import described, kinds, result_schema
+from tests.real import fewer_random_edits
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -343,7 +344,8 @@ def test_old_scripts_run_unchanged(tmp_path: Path, capsys):
 
 
 @pytest.mark.slow
-def test_old_text_script_runs_unchanged(tmp_path: Path, capsys):
+def test_old_text_script_runs_unchanged(tmp_path: Path, capsys, monkeypatch):
+    fewer_random_edits(monkeypatch)
     text = (
         "load tiny\ncapture 3 polite Thank you so much\ncapture 3 polite That's very kind of you # really\n"
     )

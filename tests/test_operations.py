@@ -22,6 +22,7 @@ from energylang.signature.values import BasinRef
 from tests import documents
 from tests.real import little_is_read_of_smollm2
 from tests.statements import OF_STREAMS, home
+from tests.watching import nothing_is_started
 
 OPS = list(TABLE.values())
 EXAMPLES = [
@@ -47,8 +48,9 @@ def test_example_does_what_it_says_is_shown_and_leaves_no_change_after_undo(
     assert check(f'load "{example.on}"\n{example.script}\n').ok
     if example.on == "smollm2":
         little_is_read_of_smollm2(monkeypatch)
-    session = Session(example.on)
-    result = session.run(example.script)
+    with nothing_is_started():
+        session = Session(example.on)
+        result = session.run(example.script)
     assert isinstance(result, op.result) if op.result is Result else type(result) is op.result
     is_object_mapping_json_and_picture(result)
     session.variables["it"] = result

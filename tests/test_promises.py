@@ -23,6 +23,7 @@ from energylang.files import storage
 from energylang.files.storage import contained, read_bytes, seal_holds, write_atomic
 from energylang.models import checkpoint
 from energylang.workspace.ledger import digest
+from tests.watching import nothing_is_started
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -299,36 +300,30 @@ def test_a_program_that_swaps_links_all_the_time_gains_nothing(sandbox: Path) ->
 
 
 WATCHED = """
-import sys
-started = []
-NAMES = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "os.spawn", "os.fork", "os.forkpty",
-         "os.startfile", "pty.spawn", "socket.connect", "socket.bind", "socket.getaddrinfo", "urllib.Request")
-sys.addaudithook(lambda name, given: started.append((name, repr(given)[:200])) if name in NAMES else None)
-from energylang import Session
-from energylang.ops import TABLE
-ran, quick = 0, "planted:64x4"
-for op in TABLE.values():
-    for example in op.examples:
-        if example.slow or ("quick" in sys.argv and example.on != quick):
-            continue
-        begun = len(started)
-        session = Session(example.on)
-        try:
-            session.run(example.script)
-        except Exception:
-            pass
-        ran += 1
-        if len(started) > begun:
-            print("STARTED", op.name, started[begun:])
+from tests.watching import nothing_is_started
+with nothing_is_started():
+    from energylang import Session
+    from energylang.ops import TABLE
+    ran = 0
+    for op in TABLE.values():
+        for example in op.examples:
+            if example.slow or example.on != "planted:64x4":
+                continue
+            session = Session(example.on)
+            try:
+                session.run(example.script)
+            except Exception:
+                pass
+            ran += 1
 print("ran", ran)
 """
 
 
-@pytest.mark.parametrize("which", ["quick", pytest.param("all", marks=pytest.mark.slow)])
-def test_no_operation_starts_a_program_or_opens_a_connection(tmp_path: Path, which: str) -> None:
-    """The examples of the operations, with Python itself telling of every program and every connection."""
+def test_no_operation_starts_a_program_or_opens_a_connection(tmp_path: Path) -> None:
+    """Nor what it imports, in a process that has imported nothing before. (``test_operations`` watches every example of
+    every operation in the same way.)"""
     done = subprocess.run(
-        [sys.executable, "-c", WATCHED, which],
+        [sys.executable, "-c", WATCHED],
         cwd=tmp_path,
         env=HERE,
         capture_output=True,
@@ -336,8 +331,12 @@ def test_no_operation_starts_a_program_or_opens_a_connection(tmp_path: Path, whi
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "STARTED" not in done.stdout, done.stdout
-    assert int(done.stdout.split("ran ")[1]) > (100 if which == "all" else 30)
+    assert int(done.stdout.split("ran ")[1]) > 30
+
+
+def test_what_is_started_is_heard() -> None:
+    with pytest.raises(AssertionError, match=r"subprocess\.Popen"), nothing_is_started():
+        subprocess.run([sys.executable, "-c", ""], check=True)
 
 
 # ---------------------------------------------------------------------------------------- processes on one folder

@@ -8,7 +8,7 @@ is of rank one, ``ΔW = v qᵀ`` (``energylang.landscape.memory``):
 * the **second moment** C is made half of the model's own neutral replies and half of held-out text: what is to stay as
   it is. (Of held-out text alone it protects that and nothing else: own replies then suffer dozens of times more.)
 * the **value** v begins as the direction of the concept in the stream (its opposite, where the concept is to be
-  removed) and is made better in a few steps (``value``);
+  removed) and, unless that difference of means is to be the value itself, is made better in a few steps (``value``);
 * the **dose** is the one of those whose damage, from its worst side (``faces``), keeps within the budget, at which the
   concept's texts (of the half for writing) are likeliest: the largest, as a rule.
 
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -43,6 +44,7 @@ from .halves import halves
 from .replies import as_replies
 from .value import best_value
 
+Value = Literal["best", "mean"]
 DOSES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 8.0)
 
 
@@ -62,9 +64,11 @@ def memory_edit(
     *,
     dose: float | None = None,
     away: bool = False,
+    value_is: Value = "best",
 ) -> Written:
     """A memory edit towards a concept, or ``away`` from it. The dose is the one given, or the one with this strength
-    (‖ΔW‖/‖W‖), or the largest within the damage. Raises ``ElError`` EL511 for a concept without texts."""
+    (‖ΔW‖/‖W‖), or the largest within the damage. ``value_is`` the best that is found, or the direction. Raises
+    ``ElError`` EL511 for a concept without texts."""
     chosen_by, measured_by = halves(concept)
     if not as_replies(ws.text, chosen_by.texts):
         raise ElError(
@@ -80,7 +84,10 @@ def memory_edit(
         query = query_of(key_of(ws.text, chosen_by), moment_of(ws, layer, "kept")).to(weight)
     except LandscapeError as error:
         raise ElError(error.message, code="EL502", hint=error.hint) from None
-    value = best_value(ws, chosen_by, weight, query, direction, away=away).to(weight)
+    if value_is == "best":
+        value = best_value(ws, chosen_by, weight, query, direction, away=away).to(weight)
+    else:
+        value = -direction if away else direction
     whole = answer(value, query, transposed=transposed)
     if dose is None and strength is not None:
         dose = strength * float(torch.linalg.vector_norm(weight)) / whole.norm
@@ -91,7 +98,8 @@ def memory_edit(
     else:
         dose = largest
     factors = whole.scaled(dose)
-    proposal = Proposal(factors, dose * value, None, "memory", ())
+    notes = () if value_is == "best" else ("the value is the difference of means, as it was captured",)
+    proposal = Proposal(factors, dose * value, None, "memory", notes)
     plan = Plan(
         name,
         layer,

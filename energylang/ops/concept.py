@@ -42,6 +42,17 @@ CONTROLS = Param(
     keyword_only=True,
 )
 
+VALUE = Param(
+    "value",
+    t.CHOICE,
+    "what a transformer's memory answers: best (the concept's direction, made better until its texts are likelier), or "
+    "mean (the direction as it was captured)",
+    None,
+    choices=("best", "mean"),
+    needs={"*": Effect.MEMORY},
+    keyword_only=True,
+)
+
 
 capture = Op(
     "capture",
@@ -95,7 +106,8 @@ inject_concept = Op(
     "the one of the three after which most replies are the concept, within the damage. On a layer of "
     "a transformer there is memory (auto means the same there): the MLP's down-projection answers the "
     "neurons' mean activation in the concept's texts with a value that makes them likelier, as "
-    "strongly as the damage allows. The concept is said in answer to remarks and requests to talk. The damage is the "
+    "strongly as the damage allows. (value=mean takes the difference of means as it is, which is quicker and weaker.) "
+    "The concept is said in answer to remarks and requests to talk. The damage is the "
     "worst of that on the model's own replies to questions of fact and instructions, on held-out text, and on another "
     "one where `heldout` gave it. Every other text is for writing, the rest for measuring. The result has the share of "
     "replies that are the concept, the log-probability of its texts and the loss on held-out text, each before and "
@@ -117,6 +129,7 @@ inject_concept = Op(
         ),
         DAMAGE,
         DOSE,
+        VALUE,
         PLACEBOS,
         CONTROLS,
         *FORCE,
@@ -167,6 +180,7 @@ remove_concept = Op(
         ),
         DAMAGE,
         DOSE,
+        VALUE,
         PLACEBOS,
         CONTROLS,
         *FORCE,

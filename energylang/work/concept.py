@@ -16,7 +16,7 @@ from energylang.concepts.captured import capture as captured
 from energylang.concepts.controls import RANDOM
 from energylang.concepts.effects import Heard, Ruler, against, effect_of, measure, placebo
 from energylang.concepts.halves import halves
-from energylang.concepts.memory import memory_edit
+from energylang.concepts.memory import Value, memory_edit
 from energylang.concepts.methods import METHODS, Candidate, aimed, attractor, redirected, removal
 from energylang.concepts.stream_controls import Kinds, beside, of_norms
 from energylang.concepts.stream_effect import RANDOM as FEW
@@ -68,6 +68,7 @@ def inject_concept(
     method: str,
     damage: float,
     dose: float | None,
+    value: Value | None,
     placebos: int | None,
     controls: Kinds | None,
     force: bool,
@@ -80,8 +81,8 @@ def inject_concept(
     named = concept_at(ws, layer, concept)
     check_force(force, reason)
     if _by_memory(ws, named, method):
-        with_others = _Beside(placebos, controls or "random")
-        return _into_memory(ws, named, strength, damage, dose, with_others, force, reason, away=False)
+        how = _How(strength, damage, dose, value or "best", placebos, controls or "random")
+        return _into_memory(ws, named, how, force, reason, away=False)
     makers: dict[str, Callable[[], Candidate]] = {
         "redirect": lambda: redirected(ws, named, strength, damage, dose=dose),
         "attractor": lambda: attractor(ws, named, strength, damage),
@@ -125,6 +126,7 @@ def remove_concept(
     method: str,
     damage: float,
     dose: float | None,
+    value: Value | None,
     placebos: int | None,
     controls: Kinds | None,
     force: bool,
@@ -137,8 +139,8 @@ def remove_concept(
     named = concept_at(ws, layer, concept)
     if _by_memory(ws, named, method):
         check_force(force, reason)
-        with_others = _Beside(placebos, controls or "random")
-        return _into_memory(ws, named, strength, damage, dose, with_others, force, reason, away=True)
+        how = _How(strength, damage, dose, value or "best", placebos, controls or "random")
+        return _into_memory(ws, named, how, force, reason, away=True)
     if method == "auto":
         method = "aimed" if strength is None else "basin"
     if method == "basin":
@@ -169,27 +171,22 @@ def _by_memory(ws: Workspace, concept: Concept, method: str) -> bool:
 
 
 @dataclass(frozen=True)
-class _Beside:
-    """What an edit is set beside: how many random ones, and which kinds of others."""
+class _How:
+    """How a memory is edited, and what the edit is set beside: how many random ones, and which kinds of others."""
 
+    strength: float | None
+    damage: float
+    dose: float | None
+    value: Value
     placebos: int | None
     kinds: Kinds
 
 
 def _into_memory(
-    ws: Workspace,
-    concept: Concept,
-    strength: float | None,
-    damage: float,
-    dose: float | None,
-    others: _Beside,
-    force: bool,
-    reason: str,
-    *,
-    away: bool,
+    ws: Workspace, concept: Concept, how: _How, force: bool, reason: str, *, away: bool
 ) -> results.Edit:
     """A memory edit towards a concept or away from it, with its effect; staged, or refused."""
-    written = memory_edit(ws, concept, strength, damage, dose=dose, away=away)
+    written = memory_edit(ws, concept, how.strength, how.damage, dose=how.dose, away=away, value_is=how.value)
     made = written.draft
     assert made.proposal is not None  # a memory edit always has room
     refused = blocked(ws, made, force=force)
@@ -200,8 +197,8 @@ def _into_memory(
         written.measured_by,
         made.proposal.factors,
         ws.weight(ws.memory(concept.layer)),
-        placebos=others.placebos,
-        kinds=others.kinds,
+        placebos=how.placebos,
+        kinds=how.kinds,
     )
     conditions = did_something(effect, more=not away)
     drafted = replace(made.edit, conditions=(*made.edit.conditions, *conditions))

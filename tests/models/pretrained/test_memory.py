@@ -11,6 +11,7 @@ from rich.console import Console
 from transformers import AutoModelForCausalLM
 
 from energylang.checker import check
+from energylang.concepts.captured import pushes
 from energylang.concepts.faces import MEASURED, SAID, Faces, own_halves, window_halves
 from energylang.concepts.halves import halves
 from energylang.concepts.memory import key_of, moment_of
@@ -113,6 +114,25 @@ def test_an_edit_is_of_rank_one_answers_its_key_and_is_taken_back_bit_for_bit(se
     session.run("redo\nrestore L1")
     session.run("apply L1")
     assert torch.equal(logits(session), before) and session.run("info").hash == original
+
+
+def test_the_value_may_be_the_difference_of_means(session: Session) -> None:
+    written = halves(session.state.concepts["sad"])[0]
+    direction = pushes(session, written, (1,))[1].double()
+    for line, way in (("inject-concept L1 sad", 1.0), ("remove-concept L1 sad", -1.0)):
+        made = edited(session, f"{line} dose=0.5 method=memory value=mean {FORCED}")
+        assert made.rank == 1 and any("difference of means" in note for note in made.notes)
+        factors = session.staged(1).factors
+        assert factors is not None
+        delta = factors.dense().double()
+        delta = delta.T if session.model.header.transposed else delta
+        key = key_of(session.text, written).double()
+        assert torch.allclose(delta @ key, way * 0.5 * direction, rtol=1e-3, atol=1e-4)
+        session.run("undo")
+    best = edited(session, f"inject-concept L1 sad dose=0.5 method=memory value=best {FORCED}")
+    session.run("undo")
+    usual = edited(session, f"inject-concept L1 sad dose=0.5 method=memory {FORCED}")
+    assert best.norm == usual.norm != made.norm and not usual.notes
 
 
 def test_the_edit_is_heard_as_if_it_were_added_to_the_stream(session: Session) -> None:
