@@ -128,7 +128,8 @@ def effects(walk: Walk, node: ast.Command, op: Op, call: Call) -> t.Type:
     if op.needs_model:
         needs_model(walk, node.name_span, f"`{op.name}`")
     header = walk.model.header
-    needed = op.needs(_given(walk, op, call))
+    given = _given(walk, op, call)
+    needed = op.needs(given)
     for need, (code, capability, lacking, help) in LACKS.items():
         if need in needed and header is not None and capability not in header.capabilities:
             said = f"`{op.name}` {lacking.format(header.spec)}"
@@ -148,7 +149,13 @@ def effects(walk: Walk, node: ast.Command, op: Op, call: Call) -> t.Type:
                         continue  # said already
                     said = f"L{layer} of {header.spec} has no landscape"
                     help = f"`fit L{layer}` gives it one"
-            find(walk, code, said, node.name_span, help=help)
+            place = node.name_span
+            asking = op.asking(given, need)
+            if asking is not None and need == Effect.MEMORY:
+                subject, help = asking.subject
+                said = f"{subject} {lacking.format(header.spec)}"
+                place = getattr(call.places.get(asking.name), "span", place)
+            find(walk, code, said, place, help=help)
     if op.flow.fits and header is not None and "landscape" in header.capabilities:
         find(walk, "EL253", f"the layers of {header.spec} are landscapes already", node.name_span,
              help="`survey` shows their basins")  # fmt: skip
@@ -186,6 +193,10 @@ def _given(walk: Walk, op: Op, call: Call) -> dict[str, Any]:
             place, value = call.places.get(param.name), call.arguments[param.name]
             kind = walk.kinds.get(id(place), t.ANY) if place is not None else t.ANY
             given[param.name] = t.SEED if isinstance(value, SeedOf) else kind
+        if "several" in param.needs and given.get(param.name) is UNKNOWN_VALUE:
+            value = argument_value(walk, call.arguments[param.name])
+            if type(value) in (list, tuple):
+                given[param.name] = value
     return given
 
 

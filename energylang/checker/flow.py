@@ -431,7 +431,8 @@ def leaves(walk: Walk, node: ast.Command, op: Op, call: Call) -> None:
     if op.effects & (Effect.EDITS | Effect.CHANGES):
         before, number = walk.facts.now, walk.facts.next_number
         edit = Effect.EDITS in op.effects
-        learn(walk, walk.facts.changed(_after(walk, node, op, call, before, layer), layer if edit else None))
+        where = layer if layer is not None else ALL  # one that only the run knows, or several
+        learn(walk, walk.facts.changed(_after(walk, node, op, call, before, layer), where if edit else None))
         if number is not None and len(walk.numbered) < MAX_PLACES:
             place = Place(walk.facts.now, walk.facts.past)
             known = walk.numbered.get(number)

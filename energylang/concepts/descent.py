@@ -14,9 +14,10 @@ from torch.optim.adam import adam
 
 
 class Optimiser:
-    """Adam (β = 0.9 and 0.999) on ``parameters``, which are changed in place; ``rate`` may be changed between steps."""
+    """Adam (β = 0.9 and 0.999) on ``parameters``, which are changed in place; ``rate``, or one for each of them, may be
+    changed between steps."""
 
-    def __init__(self, parameters: Sequence[Tensor], rate: float) -> None:
+    def __init__(self, parameters: Sequence[Tensor], rate: float | Sequence[float]) -> None:
         self.parameters, self.rate = list(parameters), rate
         self._first = [torch.zeros_like(each, requires_grad=False) for each in self.parameters]
         self._second = [torch.zeros_like(each, requires_grad=False) for each in self.parameters]
@@ -25,9 +26,13 @@ class Optimiser:
     def step(self, loss: Tensor) -> None:
         """One step down ``loss``, which depends on every parameter."""
         gradients = list(torch.autograd.grad(loss, self.parameters))
+        parts = [self.parameters, gradients, self._first, self._second, self._steps]
+        rates = self.rate if isinstance(self.rate, Sequence) else [self.rate] * len(gradients)
         with torch.no_grad():
-            adam(
-                self.parameters, gradients, self._first, self._second, [], self._steps,
-                amsgrad=False, beta1=0.9, beta2=0.999, lr=self.rate, weight_decay=0.0, eps=1e-8, maximize=False,
-                foreach=False,
-            )  # fmt: skip
+            for rate, *each in zip(rates, *parts, strict=True):
+                parameter, gradient, first, second, step = ([one] for one in each)
+                adam(
+                    parameter, gradient, first, second, [], step,
+                    amsgrad=False, beta1=0.9, beta2=0.999, lr=rate, weight_decay=0.0, eps=1e-8, maximize=False,
+                    foreach=False,
+                )  # fmt: skip

@@ -15,7 +15,7 @@ All is read of the choosing halves, of parts by which the second moment of the k
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -60,11 +60,11 @@ def window_halves(text: TextModel) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 class Faces:
-    """How much worse a change makes a model, from each side, against the layer's staged ``weight``."""
+    """How much worse a change makes a model, from each side, against the staged ``weights`` of its layers."""
 
-    def __init__(self, ws: Workspace, layer: int, weight: Tensor, kept: Kept = "several kinds") -> None:
-        text = ws.text
-        base = Change(weights={layer: weight})
+    def __init__(self, ws: Workspace, weights: Mapping[int, Tensor], kept: Kept = "several kinds") -> None:
+        text, layer = ws.text, min(weights)
+        base = Change(weights=weights)
         _, judged = own_halves(ws, kept)
         pairs = as_pairs(text, judged)
         self.own = Behind(text, layer, pairs) if pairs else None

@@ -57,7 +57,7 @@ def keyed(
         dose, within = 1.0, (True, "within the damage budget")
     else:
         doses = DOSES if dose is None else (dose,)
-        dose, within = dose_within(ws, layer, weight, whole, damage, doses, whole_first=True)
+        dose, within = dose_within(ws, {layer: weight}, {layer: whole}, damage, doses, whole_first=True)
     factors = whole if dose == 1.0 else whole.scaled(dose)
     proposal = Proposal(factors, dose * value, None, "memory", ())
     plan = Plan(

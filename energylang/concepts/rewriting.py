@@ -151,7 +151,7 @@ def rewriting(
     if dose is None and strength is not None:
         dose = strength * float(torch.linalg.vector_norm(weight)) / whole.norm
     doses = DOSES if dose is None else (dose,)
-    made, within = dose_within(ws, layer, weight, whole, damage, doses, whole_first=True)
+    made, within = dose_within(ws, {layer: weight}, {layer: whole}, damage, doses, whole_first=True)
     proposal = Proposal(whole.scaled(made), made * value, None, "memory", ())
     plan = Plan(
         "rewrite",

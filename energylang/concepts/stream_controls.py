@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,7 +31,6 @@ from energylang.workspace.workspace import Workspace
 
 from . import controls
 from .captured import pushes, sides
-from .controls import Control
 
 Kinds = Literal["random", "all"]
 _DRAWS = 50  # of labels, until there are enough different ones
@@ -110,29 +110,51 @@ def _difference(states: Tensor, order: Tensor, count: int) -> Tensor:
     return states[here[:count]].mean(dim=0) - states[here[count:]].mean(dim=0)
 
 
+@dataclass(frozen=True)
+class Beside:
+    """An edit to set beside another: its kind, and by layer what is added to the weight."""
+
+    kind: str
+    factors: Mapping[int, LowRank]
+
+
 def beside_values(
-    ws: Workspace, concept: Concept, factors: LowRank, placebos: int, kinds: Kinds, *, of_landscape: bool
-) -> tuple[list[Control], tuple[str, ...]]:
-    """Edits with the keys and the norm of a memory edit, and other values; the random ones first. A direction is taken
-    the way in which the edit has the concept's own: towards what it names, or away from it. (``concept`` may be a part
-    of one; labels are those of the whole.)"""
-    layer, whole = concept.layer, ws.state.concepts.get(concept.name, concept)
+    ws: Workspace,
+    concept: Concept,
+    factors: Mapping[int, LowRank],
+    placebos: int,
+    kinds: Kinds,
+    *,
+    of_landscape: bool,
+) -> tuple[list[Beside], tuple[str, ...]]:
+    """Edits with the keys and the norms of a memory edit (by layer), and other values; the random ones first. A
+    direction is taken the way in which the edit has the concept's own: towards what it names, or away from it.
+    (``concept`` may be a part of one; labels are those of the whole.)"""
+    layers, whole = tuple(sorted(factors)), ws.state.concepts.get(concept.name, concept)
     transposed = ws.model.header.transposed and not of_landscape
-    generator = stable_generator("placebo", ws.setting("seed"), layer, concept.name)
+    where = layers[0] if len(layers) == 1 else layers
+    generator = stable_generator("placebo", ws.setting("seed"), where, concept.name)
     made = [
-        Control("random", other_values(factors, generator, transposed=transposed)) for _ in range(placebos)
+        Beside(
+            "random",
+            {layer: other_values(factors[layer], generator, transposed=transposed) for layer in layers},
+        )
+        for _ in range(placebos)
     ]
     if kinds == "random":
         return made, ()
     if of_landscape:
-        return made, (f"concepts are no directions of the landscape that L{layer} was given",)
-    directions = beside(ws, whole, (layer,))
-    try:
-        own = pushes(ws, whole, (layer,))[layer]
-    except ElError:
-        own = None
+        return made, (f"concepts are no directions of the landscape that L{layers[0]} was given",)
+    directions = beside(ws, whole, layers)
+    own: Mapping[int, Tensor] = {}
+    with suppress(ElError):  # a direction that has none at these layers
+        own = pushes(ws, whole, layers)
     for kind, each in directions.found:
-        made.append(Control(kind, _with_values(factors, each[layer], own, transposed=transposed)))
+        values = {
+            layer: _with_values(edit, each[layer], own.get(layer), transposed=transposed)
+            for layer, edit in factors.items()
+        }
+        made.append(Beside(kind, values))
     return made, directions.absent
 
 

@@ -1,4 +1,4 @@
-"""What does an edit of a layer's memory do to text, and is it more than chance?
+"""What does an edit of a layer's memory, or of several, do to text, and is it more than chance?
 
 The measurements of ``effects``, with the ruler of pretrained models (``stream_ruler``): share, log-probability and the
 loss on the model's own replies, and the loss on held-out text, all of it on prompts, replies and windows by which
@@ -12,6 +12,7 @@ every short reply likelier says nothing about the concept.
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -40,35 +41,39 @@ _TOGETHER = 5  # edits with random values that are read at once
 def stream_effect(
     ws: Workspace,
     concept: Concept,
-    factors: LowRank,
-    weight: Tensor,
+    factors: Mapping[int, LowRank],
+    weights: Mapping[int, Tensor],
     *,
     of_landscape: bool = False,
     placebos: int | None = None,
     kinds: Kinds = "random",
 ) -> Effect:
-    """Effect, damage and control of adding ``factors`` to the ``weight`` of the concept's layer (``of_landscape``: to
-    that of the landscape that it was given), beside ``placebos`` random values (``RANDOM``) and the other ``kinds``."""
-    layer, text = concept.layer, ws.text
+    """Effect, damage and control of adding ``factors`` to ``weights``, both by layer (``of_landscape``: to that of the
+    landscape that the layer was given), beside ``placebos`` random values (``RANDOM``) and the other ``kinds``."""
+    layer, text = min(factors), ws.text
     transposed = ws.model.header.transposed and not of_landscape
 
-    def changed(edit: LowRank | None) -> Change:
-        made = {layer: weight if edit is None else edit.added_to(weight)}
+    def changed(edits: Mapping[int, LowRank]) -> Change:
+        made = {at: edits[at].added_to(weight) if at in edits else weight for at, weight in weights.items()}
         return Change(landscapes=made) if of_landscape else Change(weights=made)
 
-    def placed(edit: LowRank) -> Change:
+    def placed(edits: Mapping[int, LowRank]) -> Change:
         """The same, so that several are read in one pass, where an edit of a memory's rank is one."""
-        if of_landscape or edit.left.shape[1] != 1:
-            return changed(edit)
-        value, query = (edit.right, edit.left) if transposed else (edit.left, edit.right)
-        return Change(weights={layer: weight}, answers={layer: (query[:, 0], value[:, 0])})
+        if of_landscape or any(edit.left.shape[1] != 1 for edit in edits.values()):
+            return changed(edits)
+        sides = {
+            at: (edit.left, edit.right) if transposed else (edit.right, edit.left)
+            for at, edit in edits.items()
+        }
+        answers = {at: (query[:, 0], value[:, 0]) for at, (query, value) in sides.items()}
+        return Change(weights=weights, answers=answers)
 
     others, absent = beside_values(ws, concept, factors, placebos or RANDOM, kinds, of_landscape=of_landscape)
     random = [each for each in others if each.kind == "random"]
     rest = [each for each in others if each.kind != "random"]
     ruler = StreamRuler(ws, concept, layer)
     gauge = Gauge(ws, layer, text.measuring_windows(text.sizes.windows))
-    unedited = changed(None)
+    unedited = changed({})
     losses = gauge.losses(unedited)
     before = ruler.read(unedited)
     readings: list[tuple[Heard, Tensor]] = []
@@ -104,7 +109,7 @@ def stream_effect(
         own_change_placebo=statistics.fmean(owns) - own_before if owns else None,
         kept_change=None if after.kept is None or before.kept is None else after.kept - before.kept,
         kept_change_placebo=statistics.fmean(kept) - (before.kept or 0.0) if kept else None,
-        plain_change=_plain(text, concept, unedited, changed(factors)),
+        plain_change=_plain(text, layer, concept, unedited, changed(factors)),
         replies_loss_before=before.odd,
         replies_loss_after=after.odd,
         distinct_before=before.distinct,
@@ -112,14 +117,14 @@ def stream_effect(
     )
 
 
-def _plain(text: TextModel, concept: Concept, unedited: Change, edited: Change) -> float | None:
+def _plain(text: TextModel, layer: int, concept: Concept, unedited: Change, edited: Change) -> float | None:
     """By how much the log-probability per token of a concept's contrasts rises (nats), as replies to the prompts after
     which the concept's texts are measured; ``None`` without contrasts."""
     said = [ids for ids in (text.encode(each) for each in concept.contrasts[:_CONTRASTS]) if ids]
     if not said:
         return None
     asked = [text.prompt_ids(prompt) for prompt in text.measuring_prompts[-text.sizes.questions :]]
-    read = Behind(text, concept.layer, [(opening, reply) for reply in said for opening in asked])
+    read = Behind(text, layer, [(opening, reply) for reply in said for opening in asked])
     return float((read.means(edited) - read.means(unedited)).mean())
 
 

@@ -54,6 +54,15 @@ VALUE = Param(
 )
 
 
+EDITED = Param(
+    "layer",
+    t.LAYERS,
+    "the layer, such as L0, or auto: the concept's own; of a transformer also a range such as L12..L16, or a list, "
+    "whose memories are edited together",
+    choices=("auto",),
+    needs={"several": Effect.MEMORY},
+)
+
 capture = Op(
     "capture",
     summary="Add an example text to a concept.",
@@ -116,7 +125,7 @@ inject_concept = Op(
     "these, as values at the same key, which are directions as they are found, without the steps that made the edit's "
     "value better.",
     params=(
-        ANY_LAYER,
+        EDITED,
         CONCEPT,
         HOW_MUCH,
         Param(
@@ -167,7 +176,7 @@ remove_concept = Op(
     "`inject-concept` in the opposite direction. The result has the effect on text and its placebos "
     "(aimed, memory).",
     params=(
-        ANY_LAYER,
+        EDITED,
         CONCEPT,
         HOW_MUCH,
         Param(

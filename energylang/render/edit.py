@@ -15,7 +15,7 @@ from .observe import _ids
 
 @render.register
 def edit(edit: results.Edit) -> RenderableType:
-    place = f"L{edit.layer}"
+    place = ", ".join(f"L{layer}" for layer in edit.layers or (edit.layer,))
     where = edit.target if edit.target == place else f"{edit.target} in {place}"
     if edit.forced:
         head = Text.assemble(("! kept by force", "bold yellow"), f"  {where}")
@@ -25,8 +25,8 @@ def edit(edit: results.Edit) -> RenderableType:
         head = Text.assemble(("✗ refused", "bold red"), f"  {where}: {edit.reason}")
     strength = "–" if edit.strength is None else number(edit.strength)
     values = {
-        "change": f"{number(edit.norm)} ({percent(edit.relative_norm)} of the weight)",
-        "rank": str(edit.rank),
+        "change": f"{number(edit.norm)} ({percent(edit.relative_norm)} of the weight{'s' * bool(edit.layers)})",
+        "rank": f"{edit.rank} in {len(edit.layers)} layers" if edit.layers else str(edit.rank),
         "strength": strength,
     }
     parameters = {"margin": edit.margin, "factor": edit.factor, "dose": edit.dose}

@@ -146,6 +146,9 @@ class Edit(Result):
     where an operation has no such thing: ``margin`` m of the field m·x at the state x that was installed or removed,
     ``factor`` by which a field was multiplied, ``dose`` of a redirect or an aimed change (1 is the whole change).
     ``rank`` counts the singular values above 1e-5 of the largest, as ``diff`` does.
+
+    Where several layers were edited at once, ``layers`` has them all (else it is empty) and ``layer`` the first;
+    ``norm``, ``relative_norm`` and ``strength`` are those of all their weights together, and ``rank`` is the sum.
     """
 
     operation: str
@@ -190,3 +193,4 @@ class Edit(Result):
     dose: float | None = None
     rewritten: Rewritten | None = None
     keyed: Keyed | None = None
+    layers: tuple[int, ...] = ()

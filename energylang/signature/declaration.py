@@ -121,7 +121,8 @@ class Param:
 
     ``minimum`` and ``maximum`` are allowed values, ``above`` is not. ``choices`` are the words of a
     parameter of type ``Choice``. ``keyword_only`` parameters are always written with their name.
-    ``needs`` says what some of the choices (``*``: any value) need of a model beyond what the operation does,
+    ``needs`` says what some of the choices (``*``: any value, ``several``: more layers than one) need of a model beyond
+    what the operation does,
     ``instead`` what the operation needs in the place of a landscape for values of some types (``Neuron``, ``Concept``,
     ``Text``).
     What a ``secret`` parameter is given stays out of history and records.
@@ -156,6 +157,20 @@ class Param:
         if self.type == t.CONCEPTS:
             return tuple(concept.name for concept in value)
         return value
+
+    def asks(self, value: Any) -> Effect:
+        """What a value of it needs of a model."""
+        found = self.needs.get(value, Effect.NONE) if isinstance(value, str) else Effect.NONE
+        several = value == "layers" or (isinstance(value, tuple | list) and len(value) != 1)
+        found |= self.needs.get("*", Effect.NONE) if value is not None else Effect.NONE
+        return found | (self.needs.get("several", Effect.NONE) if several else Effect.NONE)
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """What needs something of a model where it is a value of this that does, and what to do instead."""
+        if "several" in self.needs:
+            return "an edit of several layers at once", "name one layer, and edit another after it"
+        return f"`{self.name}`", f"leave `{self.name}` out"
 
     def range_text(self) -> str:
         """The allowed values in words, or an empty text."""
@@ -312,10 +327,14 @@ class Op:
         for need in wanted:
             found |= need
         for param in self.params:
-            value = given.get(param.name)
-            found |= param.needs.get(value, Effect.NONE) if isinstance(value, str) else Effect.NONE
-            found |= param.needs.get("*", Effect.NONE) if value is not None else Effect.NONE
+            found |= param.asks(given.get(param.name))
         return found
+
+    def asking(self, given: Mapping[str, Any], need: Effect) -> Param | None:
+        """The parameter whose value needs something of a model that the operation does not."""
+        if need in self.effects:
+            return None
+        return next((param for param in self.params if need in param.asks(given.get(param.name))), None)
 
     def param(self, name: str) -> Param | None:
         return next((param for param in self.params if param.name == name), None)

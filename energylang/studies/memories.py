@@ -97,29 +97,29 @@ def _found(session: Session, cell: MemoryCell, concept: Concept) -> dict[str, An
     layer, transposed = cell.layer, session.model.header.transposed
     written_by, measured_by = halves(concept)
     made = memory_edit(session, concept, None, cell.damage)
-    proposal = made.draft.proposal
-    assert proposal is not None  # a memory edit always has room
+    [factors] = made.factors.values()
+    [draft] = made.drafts
     windows = {name: _windows(session.text, other) for name, other in cell.others}
     judge = Judge(session, measured_by, layer, words=cell.words, replies=cell.replies, windows=windows)
     weight = session.weight(session.memory(layer))
-    edit = Change(weights={layer: proposal.factors.added_to(weight)})
+    edit = Change(weights={layer: factors.added_to(weight)})
     found = judge.read(edit)
     rises = judge.rises(found)
     strength, push = steered_as_dearly(judge, written_by, max(rises["kept"], LEAST_COST))
     generator = stable_generator("study", cell.seed, layer, cell.concept)
     beside: list[dict[str, float]] = []
     for _ in range(cell.placebos):
-        other = other_values(proposal.factors, generator, transposed=transposed)
+        other = other_values(factors, generator, transposed=transposed)
         beside.append(judge.rises(judge.said(Change(weights={layer: other.added_to(weight)}))))
     return {
-        "dose": made.draft.edit.dose,
-        "within": made.draft.edit.applied,
-        "reason": "" if made.draft.edit.applied else made.draft.edit.reason,
+        "dose": draft.edit.dose,
+        "within": draft.edit.applied,
+        "reason": "" if draft.edit.applied else draft.edit.reason,
         "before": judge.usual,
         "edit": rises,
         "steering": {"strength": strength, **judge.rises(judge.read(push))},
         "random": beside,
-        "undone": _undone(session, cell, made.draft),
+        "undone": _undone(session, cell, draft),
     }
 
 

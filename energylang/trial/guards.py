@@ -16,7 +16,7 @@ brings them back or takes them away.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,6 @@ from energylang.landscape.dynamics import settle_variants
 from energylang.landscape.survey import survey
 from energylang.looking.basins import random_starts
 from energylang.looking.gauge import Gauge
-from energylang.models.protocol import Change
 from energylang.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -60,12 +59,21 @@ def pinned_centres(ws: Workspace, layer: int) -> list[Tensor]:
 # ------------------------------------------------------------------------------------------ judging
 
 
-def before_staging(ws: Workspace, made: Draft) -> str:
-    """Why a proposed edit may not be staged; an empty text when no guard objects."""
-    return next(_objections(ws, made), "")
+def before_staging(ws: Workspace, *drafts: Draft) -> str:
+    """Why a proposed edit, of a layer or of several, may not be staged; an empty text when no guard objects."""
+    for made in drafts:
+        for objection in _objections(ws, made):
+            return objection
+    rise = ws.state.guards.get("perplexity-delta")
+    if rise is not None and ws.model.text is not None:
+        found = _rise(ws, drafts)
+        if found > rise:
+            return f"guard perplexity-delta: the loss rises by {found:.1%}, more than {rise:.1%}"
+    return ""
 
 
 def _objections(ws: Workspace, made: Draft) -> Iterator[str]:
+    """Those of guards that are about one layer."""
     proposal, edit, layer = made.proposal, made.edit, made.plan.layer
     assert proposal is not None  # callers have checked
     limits = ws.state.guards
@@ -90,11 +98,6 @@ def _objections(ws: Workspace, made: Draft) -> Iterator[str]:
             yield f"guard cosine-drift: another basin moves by {largest:.3f}, more than {drift:g}"
     if basins:
         yield from _counted(ws, made)
-    rise = limits.get("perplexity-delta")
-    if rise is not None and ws.model.text is not None:
-        found = _rise(ws, made)
-        if found > rise:
-            yield f"guard perplexity-delta: the loss rises by {found:.1%}, more than {rise:.1%}"
 
 
 def _largest_drift(ws: Workspace, made: Draft) -> float:
@@ -134,25 +137,27 @@ def _counted(ws: Workspace, made: Draft) -> Iterator[str]:
         yield f"guard min-basins: {inits} starts would find {count} basins, fewer than {least:g}"
 
 
-def _rise(ws: Workspace, made: Draft) -> float:
+def _rise(ws: Workspace, drafts: Sequence[Draft]) -> float:
     """The relative rise of the loss with everything staged and the edit in place, against everything staged."""
-    assert made.proposal is not None
-    layer = made.plan.layer
-    assert made.version is not None  # what has a proposal has both
-    assert made.version.parent is not None
-    version = made.version.parent
-    weight = ws.weight(version)
-    staged = ws.running({i: at for i, at in enumerate(ws.state.layers) if not at.is_live and i >= layer})
-    gauge = Gauge(ws, layer, ws.text.choosing_windows(min(_WINDOWS, ws.text.sizes.judged)))
-    of_landscape = version is ws.staged(layer)
-
-    def with_(weight: Tensor) -> Change:
-        if of_landscape and ws.fitted(layer) is not None:
-            return replace(staged, landscapes={**staged.landscapes, layer: weight})
-        return replace(staged, weights={**staged.weights, layer: weight})
-
-    base = gauge.losses(with_(weight))
-    return gauge.rise(with_(made.proposal.factors.added_to(weight)), base)
+    lowest = min(made.plan.layer for made in drafts)
+    staged = ws.running({i: at for i, at in enumerate(ws.state.layers) if not at.is_live and i >= lowest})
+    gauge = Gauge(ws, lowest, ws.text.choosing_windows(min(_WINDOWS, ws.text.sizes.judged)))
+    without = {**staged.weights}, {**staged.landscapes}
+    edited = {**staged.weights}, {**staged.landscapes}
+    for made in drafts:
+        layer = made.plan.layer
+        assert made.proposal is not None  # callers have checked
+        assert made.version is not None  # what has a proposal has both
+        assert made.version.parent is not None
+        version = made.version.parent
+        of_landscape = version is ws.staged(layer) and ws.fitted(layer) is not None
+        weight = ws.weight(version)
+        without[of_landscape][layer] = weight
+        edited[of_landscape][layer] = made.proposal.factors.added_to(weight)
+    before, after = (
+        replace(staged, weights=weights, landscapes=given) for weights, given in (without, edited)
+    )
+    return gauge.rise(after, gauge.losses(before))
 
 
 def after_staging(ws: Workspace, edit: Edit, known: int) -> str:

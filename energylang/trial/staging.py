@@ -193,14 +193,17 @@ def strength_of(norm: float, landscape: Landscape) -> float:
     return norm / (landscape.frobenius or landscape.dim**0.5)
 
 
-def blocked(ws: Workspace, made: Draft, *, force: bool) -> Edit | None:
-    """The refusal of a draft to which a guard objects, or that loses a protected basin: asked before what the edit does
-    to text is measured, which takes long and would change nothing. ``None`` where nothing objects."""
-    if made.proposal is None or not (made.edit.applied or force):
+def blocked(ws: Workspace, *drafts: Draft, force: bool) -> Edit | None:
+    """The refusal of an edit (a draft for each of its layers) to which a guard objects, or that loses a protected
+    basin: asked before what the edit does to text is measured, which takes long and would change nothing. ``None``
+    where nothing objects."""
+    if any(made.proposal is None or not (made.edit.applied or force) for made in drafts):
         return None
-    known = len(ws.staged(made.plan.layer).registry.main())
-    objection = before_staging(ws, made) or after_staging(ws, made.edit, known)
-    return _refused(made.edit, objection, blocked=True) if objection else None
+    objection = before_staging(ws, *drafts)
+    for made in drafts:
+        known = len(ws.staged(made.plan.layer).registry.main())
+        objection = objection or after_staging(ws, made.edit, known)
+    return _refused(drafts[0].edit, objection, blocked=True) if objection else None
 
 
 def commit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ from energylang.models.protocol import Change
 from energylang.models.states import DECISION
 from energylang.results import Steering, SteeringStep
 from energylang.signature.values import ConceptName
+from energylang.trial.draft import Draft
 from energylang.trial.staging import blocked, check_force, commit, heard
 from energylang.workspace.history import Concept, Push
 from energylang.workspace.named import concept_at, concept_named
@@ -62,7 +64,7 @@ def concepts(ws: Workspace) -> results.Concepts:
 
 def inject_concept(
     ws: Workspace,
-    layer: int | None,
+    layer: tuple[int, ...] | None,
     concept: str,
     strength: float | None,
     method: str,
@@ -74,14 +76,15 @@ def inject_concept(
     force: bool,
     reason: str,
 ) -> results.Edit:
-    """Write a concept into its layer; the edit with its effect, or a refusal.
+    """Write a concept into its layer, or into those of a stream that are named; the edit with its effect, or a refusal.
 
     With a strength ‖ΔW‖/‖W‖ and no method, it is an attractor that is written, as in the published tool."""
     strength = strength if dose is None else None
-    named = concept_at(ws, layer, concept)
+    named = _to_edit(ws, layer, concept)
     check_force(force, reason)
     if _by_memory(ws, named, method):
-        how = _How(strength, damage, dose, value or "best", placebos, controls or "random")
+        layers = _layers(ws, layer, named)
+        how = _How(layers, strength, damage, dose, value or "best", placebos, controls or "random")
         return _into_memory(ws, named, how, force, reason, away=False)
     makers: dict[str, Callable[[], Candidate]] = {
         "redirect": lambda: redirected(ws, named, strength, damage, dose=dose),
@@ -120,7 +123,7 @@ def inject_concept(
 
 def remove_concept(
     ws: Workspace,
-    layer: int | None,
+    layer: tuple[int, ...] | None,
     concept: str,
     strength: float | None,
     method: str,
@@ -136,10 +139,11 @@ def remove_concept(
 
     With a strength ‖ΔW‖/‖W‖ and no method, it is the basin that is removed, as in the published tool."""
     strength = strength if dose is None else None
-    named = concept_at(ws, layer, concept)
+    named = _to_edit(ws, layer, concept)
     if _by_memory(ws, named, method):
         check_force(force, reason)
-        how = _How(strength, damage, dose, value or "best", placebos, controls or "random")
+        layers = _layers(ws, layer, named)
+        how = _How(layers, strength, damage, dose, value or "best", placebos, controls or "random")
         return _into_memory(ws, named, how, force, reason, away=True)
     if method == "auto":
         method = "aimed" if strength is None else "basin"
@@ -159,6 +163,22 @@ def remove_concept(
     return commit(ws, made, force=force, reason=reason, effect=effect, guarded=True)
 
 
+def _to_edit(ws: Workspace, layer: tuple[int, ...] | None, name: str) -> Concept:
+    """The concept that is meant: of the one layer that is named on a model with landscapes; the texts of one of a
+    stream can be read at any."""
+    if layer is None or not ws.model.landscape:
+        return concept_named(ws, name)
+    [one] = layer  # several need memories
+    return concept_at(ws, one, name)
+
+
+def _layers(ws: Workspace, layer: tuple[int, ...] | None, concept: Concept) -> tuple[int, ...]:
+    """The layers of a stream to edit: the concept's own without any, all of them for none (``layers``)."""
+    if layer is None:
+        return (concept.layer,)
+    return tuple(sorted(set(layer))) or tuple(range(ws.model.num_layers))
+
+
 def _by_memory(ws: Workspace, concept: Concept, method: str) -> bool:
     """Whether it is the memory of a stream that is edited."""
     if method == "memory" and ws.model.landscape:
@@ -172,8 +192,9 @@ def _by_memory(ws: Workspace, concept: Concept, method: str) -> bool:
 
 @dataclass(frozen=True)
 class _How:
-    """How a memory is edited, and what the edit is set beside: how many random ones, and which kinds of others."""
+    """Which memories are edited and how, and what the edit is set beside: how many random ones, which other kinds."""
 
+    layers: tuple[int, ...]
     strength: float | None
     damage: float
     dose: float | None
@@ -186,34 +207,60 @@ def _into_memory(
     ws: Workspace, concept: Concept, how: _How, force: bool, reason: str, *, away: bool
 ) -> results.Edit:
     """A memory edit towards a concept or away from it, with its effect; staged, or refused."""
-    written = memory_edit(ws, concept, how.strength, how.damage, dose=how.dose, away=away, value_is=how.value)
-    made = written.draft
-    assert made.proposal is not None  # a memory edit always has room
-    refused = blocked(ws, made, force=force)
-    if refused is not None:
-        return refused
-    effect = stream_effect(
+    written = memory_edit(
         ws,
-        written.measured_by,
-        made.proposal.factors,
-        ws.weight(ws.memory(concept.layer)),
-        placebos=how.placebos,
-        kinds=how.kinds,
+        concept,
+        how.strength,
+        how.damage,
+        layers=how.layers,
+        dose=how.dose,
+        away=away,
+        value_is=how.value,
+    )
+    drafts = written.drafts
+    weights = {layer: ws.weight(ws.memory(layer)) for layer in how.layers}
+    refused = blocked(ws, *drafts, force=force)
+    if refused is not None:
+        return _as_one([refused], drafts, weights)
+    effect = stream_effect(
+        ws, written.measured_by, written.factors, weights, placebos=how.placebos, kinds=how.kinds
     )
     conditions = did_something(effect, more=not away)
-    drafted = replace(made.edit, conditions=(*made.edit.conditions, *conditions))
     failed = [condition for condition in conditions if not condition.ok]
-    if drafted.applied and failed:
-        wanted = "less" if away else "more"
-        told = f"{failed[0].name}: {failed[0].value:.3f}, not {wanted} than {failed[0].limit:.3f}"
-        drafted = replace(drafted, applied=False, reason=f"{concept.name} is not said {wanted}: {told}")
-    made = replace(made, edit=drafted)
-    edit = commit(ws, made, force=force, reason=reason, effect=effect, guarded=True)
+    edits = []
+    for made in drafts:
+        drafted = replace(made.edit, conditions=(*made.edit.conditions, *conditions))
+        if drafted.applied and failed:
+            wanted = "less" if away else "more"
+            told = f"{failed[0].name}: {failed[0].value:.3f}, not {wanted} than {failed[0].limit:.3f}"
+            drafted = replace(drafted, applied=False, reason=f"{concept.name} is not said {wanted}: {told}")
+        made = replace(made, edit=drafted)
+        edits.append(commit(ws, made, force=force, reason=reason, effect=effect, guarded=True))
+    edit = _as_one(edits, drafts, weights)
     if edit.applied and not away:
         current = concept_named(ws, concept.name)
-        note = f"L{concept.layer} {edit.method} (edit {ws.timeline.next_id()})"
+        where = ", ".join(f"L{layer}" for layer in how.layers)
+        note = f"{where} {edit.method} (edit {ws.timeline.next_id()})"
         keep(ws, replace(current, installed=(*current.installed, note)))
     return edit
+
+
+def _as_one(
+    edits: Sequence[results.Edit], drafts: Sequence[Draft], weights: Mapping[int, Tensor]
+) -> results.Edit:
+    """One edit of several layers: its size is that of all changes, against all weights."""
+    if len(drafts) == 1:
+        return edits[0]
+    norm = math.hypot(*(made.edit.norm for made in drafts))
+    size = math.hypot(*(float(torch.linalg.vector_norm(weight)) for weight in weights.values()))
+    return replace(
+        edits[0],
+        layers=tuple(made.plan.layer for made in drafts),
+        norm=norm,
+        relative_norm=norm / size if size else 0.0,
+        strength=norm / size if size else None,
+        rank=sum(made.edit.rank for made in drafts),
+    )
 
 
 @torch.no_grad()
@@ -390,8 +437,8 @@ def effect(
         return stream_effect(
             ws,
             halves(named)[1],
-            whole,
-            root,
+            {named.layer: whole},
+            {named.layer: root},
             of_landscape=of_landscape,
             placebos=placebos,
             kinds=controls or "all",

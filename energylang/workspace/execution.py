@@ -36,14 +36,16 @@ def current_task() -> Any:
 
 
 def with_layer_of(before: State, layer: Any, now: State) -> State:
-    """``now`` with a layer (one, or none) as it was before."""
-    index = layer.index if isinstance(layer, Layer) else layer
-    if not isinstance(index, int) or not 0 <= index < len(now.layers) or now.layers == before.layers:
+    """``now`` with a layer (one, several, or none) as it was before."""
+    if len(before.layers) != len(now.layers):  # of another model
         return now
-    if now.layers[index] == before.layers[index]:
-        return now
-    layers = tuple(before.layers[i] if i == index else state for i, state in enumerate(now.layers))
-    return replace(now, layers=layers)
+    named = layer if isinstance(layer, list | tuple) else (layer,)
+    indices = {item.index if isinstance(item, Layer) else item for item in named}
+    layers = tuple(
+        was if index in indices and state != was else state
+        for index, (was, state) in enumerate(zip(before.layers, now.layers, strict=True))
+    )
+    return now if layers == now.layers else replace(now, layers=layers)
 
 
 @contextmanager

@@ -19,11 +19,17 @@ from energylang.signature.values import ConceptName
 from .history import Concept
 
 
+def only_layer(value: Any) -> int | None:
+    """The layer that an operation was given, where it is one and not several."""
+    if isinstance(value, tuple) and len(value) == 1:
+        [value] = value
+    return value if isinstance(value, int) else None
+
+
 def at_their_layers(op: Op, given: Mapping[str, Any], concepts: Mapping[str, Concept]) -> dict[str, Any]:
     """What an operation was given, with the states that are meant in place of the concepts' names. Raises ``ElError``
     where a name says another layer than the operation."""
-    layer = given.get("layer")
-    layer = layer if isinstance(layer, int) else None
+    layer = only_layer(given.get("layer"))
     found = dict(given)
     for param in op.params:
         value = given.get(param.name)

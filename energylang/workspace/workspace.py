@@ -43,7 +43,7 @@ from energylang.signature.values import BasinRef
 from .apart import moment
 from .execution import NO_SOLUTION, check_numbers, current_task, outcome, with_layer_of, with_threads
 from .history import LayerState, MeasuredBy, State, Timeline, TreeNode, without
-from .layered import at_their_layers
+from .layered import at_their_layers, only_layer
 from .ledger import Ledger, shown
 from .sketch import changes
 from .versions import DenseCache, Version
@@ -160,9 +160,12 @@ class Workspace:
             self.text  # noqa: B018 - says what is missing
         if Effect.LANDSCAPE in op.needs(given):
             self._check_landscape(op, given)
-        if Effect.MEMORY in op.effects and "memory" not in self.model.header.capabilities:
+        if Effect.MEMORY in op.needs(given) and "memory" not in self.model.header.capabilities:
             code, _, lacking, hint = LACKS[Effect.MEMORY]
-            raise ElError(f"`{op.name}` {lacking.format(self.model.spec)}", code=code, hint=hint)
+            asking, subject = op.asking(given, Effect.MEMORY), f"`{op.name}`"
+            if asking is not None:
+                subject, hint = asking.subject
+            raise ElError(f"{subject} {lacking.format(self.model.spec)}", code=code, hint=hint)
         statement = shown(op, values, statement or as_statement(op, values))
         mark = self._mark()
         before = mark.state
@@ -261,13 +264,13 @@ class Workspace:
         before: State,
         status: str,
         detail: str,
-        layer: int | None,
+        layer: Any,
     ) -> None:
         if Effect.TRAVELS in op.effects or Effect.LOADS in op.effects:
             return  # travels write down themselves what is a change of its own
         changed = self.state is not before
         if changed or Effect.EDITS in op.effects or Effect.CHANGES in op.effects:
-            where = layer if isinstance(layer, int) else None
+            where = only_layer(layer)
             self.timeline.record(statement, before, self.state, status, detail, where)
             self.timeline.calls[self.timeline.log[-1].id] = op, dict(values)
 

@@ -83,11 +83,12 @@ def test_values_beside_an_edit_have_its_key_and_norm_and_go_its_way(either: Sess
     for sign in (1.0, -1.0):
         columns = (sign * (own + 0.01))[:, None], query[:, None]
         edit = LowRank(*(columns[::-1] if transposed else columns))
-        made, absent = beside_values(session, concept, edit, 2, "all", of_landscape=False)
+        made, absent = beside_values(session, concept, {1: edit}, 2, "all", of_landscape=False)
         assert [each.kind for each in made] == ["random"] * 2 + ["other"] + ["shuffled"] * 3 and not absent
         for each in made:
-            key, value = (each.factors.left, each.factors.right)[:: 1 if transposed else -1]
-            assert each.factors.norm == pytest.approx(edit.norm, rel=1e-4)
+            made_of = each.factors[1]
+            key, value = (made_of.left, made_of.right)[:: 1 if transposed else -1]
+            assert made_of.norm == pytest.approx(edit.norm, rel=1e-4)
             assert float(torch.cosine_similarity(key[:, 0], query, dim=0)) == pytest.approx(1, abs=1e-5)
             if each.kind == "other":
                 assert float(torch.cosine_similarity(value[:, 0], sign * other, dim=0)) > 0.9999

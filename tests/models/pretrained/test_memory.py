@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,6 +134,57 @@ def test_the_value_may_be_the_difference_of_means(session: Session) -> None:
     session.run("undo")
     usual = edited(session, f"inject-concept L1 sad dose=0.5 method=memory {FORCED}")
     assert best.norm == usual.norm != made.norm and not usual.notes
+
+
+def test_several_layers_are_edited_at_once_and_taken_back_at_once_or_each(session: Session) -> None:
+    before, original = logits(session), session.run("info").hash
+    start = session.state
+    made = edited(session, f"inject-concept L0..L1 sad dose=1.0 method=memory {FORCED}")
+    assert made.applied and made.layers == (0, 1) and made.rank == 2 and made.layer == 0
+    parts = [session.staged(layer).factors for layer in (0, 1)]
+    norms = [part.norm for part in parts if part is not None]
+    weights = [float(torch.linalg.vector_norm(session.model.weight(layer))) for layer in (0, 1)]
+    assert len(norms) == 2 and made.norm == pytest.approx(math.hypot(*norms), rel=1e-5)
+    assert made.relative_norm == pytest.approx(math.hypot(*norms) / math.hypot(*weights), rel=1e-4)
+    assert made.effect is not None and made.effect.placebos == 2
+    session.run("apply L0..L1")
+    assert not torch.equal(logits(session), before)
+    session.run("undo 2")
+    assert session.state.layers == start.layers and torch.equal(logits(session), before)
+    session.run("redo 2\nundo L1")  # the staged weight of one of them
+    assert session.staged(1).depth == 0 and session.staged(0).depth == 1
+    session.run("restore L0\nrestore L1")
+    assert session.run("info").hash == original and torch.equal(logits(session), before)
+    session.run('record "r.json"')
+    assert session.run('replay "r.json"').identical
+    session.run(
+        f"with inject-concept [L0, L1] sad dose=1.0 method=memory {FORCED}:\n    print (status).staged_hash"
+    )
+    assert session.staged_hash() == original
+
+
+def test_a_list_of_one_layer_is_that_layer(session: Session) -> None:
+    one = edited(session, f"inject-concept L1 sad dose=0.5 method=memory {FORCED}")
+    session.run("undo")
+    same = edited(session, f"inject-concept [L1] sad dose=0.5 method=memory {FORCED}")
+    assert same.norm == one.norm and same.layers == one.layers == () and same.layer == 1
+    session.run("undo")
+    other = edited(session, f"inject-concept L0 sad dose=0.5 method=memory {FORCED}")
+    assert other.layer == 0 and session.staged(0).depth == 1 and session.staged(1).depth == 0, (
+        "captured at L1"
+    )
+
+
+def test_a_guard_hears_of_all_layers_together(session: Session) -> None:
+    line = f"inject-concept L0..L1 sad dose=40.0 method=memory {FORCED}"
+    free = edited(session, line)
+    assert free.applied
+    rise = (free.effect.loss_after - free.effect.loss_before) if free.effect is not None else 0.0
+    session.run(f"undo\nguard perplexity-delta {'1000' if rise <= 0 else '0.000001'}")
+    blocked = edited(session, line)
+    assert blocked.blocked == (rise > 0) and (rise <= 0 or "perplexity-delta" in blocked.reason)
+    if blocked.blocked:
+        assert session.staged(0).depth == session.staged(1).depth == 0 and blocked.layers == (0, 1)
 
 
 def test_the_edit_is_heard_as_if_it_were_added_to_the_stream(session: Session) -> None:
@@ -311,10 +363,10 @@ def test_own_replies_are_of_several_kinds_and_none_is_measured_by(session: Sessi
 def test_a_text_of_ones_own_is_another_face(session: Session, tmp_path: Path) -> None:
 
     weight = session.model.weight(1)
-    assert list(Faces(session, 1, weight).before) == ["held-out text"]
+    assert list(Faces(session, {1: weight}).before) == ["held-out text"]
     (tmp_path / "held.txt").write_text("The house by the river is old. " * 400)
     session.run('heldout "held.txt"')
-    faces = Faces(session, 1, weight)
+    faces = Faces(session, {1: weight})
     assert list(faces.before) == ["held-out text", "the given held-out text"]
     rises = dict(faces.rises(Change(weights={1: weight})))
     assert len(rises) == 3 and all(abs(rise) < 1e-6 for rise in rises.values())
