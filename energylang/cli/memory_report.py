@@ -49,7 +49,7 @@ def memory_surgery(args: argparse.Namespace) -> int:
     missing = [cell for cell in cells if found[cell] is None]
     done, summary = before, None
     for cell, result in zip(missing, in_order(examine_memory, missing, args.jobs), strict=True):
-        row = {"concept": cell.concept, "layer": cell.layer, "seed": cell.seed, **result}
+        row = {"concept": cell.concept, "layers": cell.where, "seed": cell.seed, **result}
         found[cell] = row
         _keep(args.output, cell, row)
         done += 1
@@ -76,28 +76,28 @@ def _cells(
     from energylang.studies.memories import MemoryCell
 
     [model] = args.models
-    layers = args.layer or ((len(read_header(model).dims) - 1) // 2,)
+    places = args.layer or (((len(read_header(model).dims) - 1) // 2,),)
     seeds = [args.seed + k for k in range(args.seeds)]
     concepts = _concepts(args.concepts)
     cells = [
         MemoryCell(
-            model, name, tuple(each["texts"]), tuple(each["contrasts"]), each["words"], layer, seed, args.damage,
+            model, name, tuple(each["texts"]), tuple(each["contrasts"]), each["words"], layers, seed, args.damage,
             args.replies or REPLIES, args.placebos, args.threads, others,
             prompts, kept,
         )
-        for seed in seeds for layer in layers for name, each in concepts.items()
+        for seed in seeds for layers in places for name, each in concepts.items()
     ]  # fmt: skip
     options = {
         "model": model,
         "names": list(concepts),
         "concepts": None if args.concepts is None else str(args.concepts),
-        "layers": list(layers),
+        "layers": list(dict.fromkeys(cell.where for cell in cells)),
         "seeds": seeds,
         "damage": args.damage,
         "replies": args.replies or REPLIES,
         "placebos": args.placebos,
         "threads": args.threads,
-        "command": _command(args, layers),
+        "command": _command(args, list(dict.fromkeys(cell.where for cell in cells))),
     }
     return cells, options
 
@@ -125,7 +125,7 @@ def _concepts(path: Path | None) -> dict[str, dict[str, Any]]:
 
 
 def _place(folder: Path, cell: MemoryCell) -> Path:
-    return folder / "cells" / f"{cell.concept}-L{cell.layer}-{cell.seed}.json"
+    return folder / "cells" / f"{cell.concept}-{cell.where}-{cell.seed}.json"
 
 
 def _identity(cell: MemoryCell) -> str:
@@ -188,7 +188,7 @@ def _drawn(plot: Any) -> bytes | None:
         return None
 
 
-def _command(args: argparse.Namespace, layers: Sequence[int]) -> str:
+def _command(args: argparse.Namespace, places: Sequence[str]) -> str:
     """The command line that makes the report again."""
     words = ["el", "report", "surgery", *args.models, "-o", str(args.output)]
     if args.concepts is not None:
@@ -196,7 +196,7 @@ def _command(args: argparse.Namespace, layers: Sequence[int]) -> str:
     words += [word for path in args.text for word in ("--text", str(path))]
     for option, path in (("--prompts", args.prompts), ("--kept", args.kept)):
         words += [] if path is None else [option, str(path)]
-    words += ["--layer", ",".join(f"L{layer}" for layer in layers), "--damage", f"{100 * args.damage:g}%"]
+    words += ["--layer", ",".join(places), "--damage", f"{100 * args.damage:g}%"]
     words += ["--replies", str(args.replies or REPLIES), "--placebos", str(args.placebos)]
     words += ["--seed", str(args.seed), "--seeds", str(args.seeds), "--threads", str(args.threads)]
     return shlex.join(words)

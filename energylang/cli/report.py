@@ -3,7 +3,7 @@
     el report surgery MODEL [MODEL …] -o DIR [--concepts FILE.json] [--layer L3|auto] [--method aimed|redirect]
         [--damage 2%] [--replies 256] [--doses 0.25,0.5,0.75,1,1.25] [--seed 0] [--threads 1]
 
-    el report surgery PRETRAINED -o DIR [--concepts FILE.json] [--layer L10,L14,L18] [--damage 2%] [--replies 64]
+    el report surgery PRETRAINED -o DIR [--concepts FILE.json] [--layer L10,L14,L12+L14] [--damage 2%] [--replies 64]
         [--placebos 3] [--text FILE] [--seed 0] [--seeds 1] [--threads 1] [--jobs 1]
 
     el report words MODEL [MODEL …] -o DIR --patterns FILE.json [--text FILE] [--layer L2] [--damage 1%]
@@ -155,7 +155,7 @@ def surgery(args: argparse.Namespace) -> int:
         prepare(args.output)
         return memory_surgery(args)
     check_landscapes(args)
-    layer = args.layer[0] if args.layer else None
+    layer = args.layer[0][0] if args.layer else None
     replies = args.replies or REPLIES
     for model in args.models:
         check_model(model, layer)
@@ -272,7 +272,7 @@ def check_memory(args: argparse.Namespace) -> None:
             code="EL250",
             hint="use `effect` on a plain-text model",
         )
-    for layer in args.layer or ():
+    for layer in (layer for layers in args.layer or () for layer in layers):
         if layer >= len(header.dims):
             raise ElError(
                 f"there is no L{layer} in {model}", code="EL302", hint=f"it has L0 to L{len(header.dims) - 1}"
@@ -290,7 +290,7 @@ def check_landscapes(args: argparse.Namespace) -> None:
     ):
         if given:
             raise ElError(f"{option} belongs to pretrained models", code="EL209", hint="leave it out")
-    if args.layer and len(args.layer) > 1:
+    if args.layer and sum(map(len, args.layer)) > 1:
         raise ElError("landscapes are studied at one layer", code="EL209", hint="--layer L3, or auto")
 
 
@@ -372,7 +372,7 @@ def command(args: argparse.Namespace) -> str:
     words = ["el", "report", "surgery", *args.models, "-o", str(args.output)]
     if args.concepts is not None:
         words += ["--concepts", str(args.concepts)]
-    words += ["--layer", f"L{args.layer[0]}" if args.layer else "auto", "--method", args.method]
+    words += ["--layer", f"L{args.layer[0][0]}" if args.layer else "auto", "--method", args.method]
     words += ["--damage", f"{100 * args.damage:g}%", "--replies", str(args.replies or REPLIES)]
     if args.doses != DOSES:
         words += ["--doses", ",".join(f"{dose:g}" for dose in args.doses)]
@@ -423,15 +423,15 @@ def _layer(text: str) -> int | None:
     return int(number)
 
 
-def _layers(text: str) -> tuple[int, ...] | None:
-    found = tuple(dict.fromkeys(_layer(word) for word in text.split(",")))
-    if None in found:
-        if len(found) > 1:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is neither auto nor a list of layers, such as L10,L14"
-            )
+def _layers(text: str) -> tuple[tuple[int, ...], ...] | None:
+    """Places to edit, each of one layer or of several together: ``L14,L12+L14+L16``."""
+    if text == "auto":
         return None
-    return tuple(layer for layer in found if layer is not None)
+    places = [[_layer(word) for word in place.split("+")] for place in text.split(",")]
+    found = [tuple(sorted({layer for layer in place if layer is not None})) for place in places]
+    if any(None in place for place in places):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a list of layers, such as L10,L14")
+    return tuple(dict.fromkeys(found))
 
 
 def _placebos(text: str) -> int:

@@ -79,12 +79,13 @@ def shares(study: Mapping[str, Any]) -> results.Plot | None:
 
 def _done(options: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> str:
     several = len(options["layers"]) > 1
-    where = ", ".join(f"L{layer}" for layer in options["layers"])
+    where = ", ".join(options["layers"])
+    together = "; layers with a + in one solve" if any("+" in each for each in options["layers"]) else ""
     return (
         f"{len(options['names'])} concepts ({', '.join(map(text, options['names']))}) were captured at "
         f"{'each of ' if several else ''}{where} of `{options['model']}` and written into the layer's memory (a "
-        f"rank-one edit of its down-projection), at the largest dose that costs at most {percent(options['damage'])} "
-        f"on the replies that are to stay and on held-out text. {options['replies']} replies were judged in every cell "
+        f"rank-one edit of its down-projection{together}), at the largest dose that costs at most "
+        f"{percent(options['damage'])} on the replies that are to stay and on held-out text. {options['replies']} replies were judged in every cell "
         f"({len(cells)} cells of a concept, a layer and a seed), by prompts and texts by which nothing was chosen. "
         f"Beside every edit stand {options['placebos']} with random values at the same key and of the same norm, and "
         "steering towards the concept at the strength that costs as much on the replies that are to stay."
@@ -116,14 +117,13 @@ def _how_to_read(options: Mapping[str, Any]) -> Iterable[str]:
     )
 
 
-def _means(groups: Mapping[Any, Mapping[str, Any]], head: str, shown: Sequence[str]) -> str:
+def _means(groups: Mapping[str, Mapping[str, Any]], head: str, shown: Sequence[str]) -> str:
     rows = []
     for name, each in groups.items():
-        named = text(name) if isinstance(name, str) else f"L{name}"
         for kind, label in (("edit", "edit"), ("random", "random values"), ("steering", "steering")):
             found = each[kind]
             rows.append([
-                named if kind == "edit" else "",
+                text(name) if kind == "edit" else "",
                 f"{label}, n = {each['n']}" if kind == "edit" else label,
                 *(_spread(found.get(figure), figure) for figure in shown),
             ])  # fmt: skip
@@ -135,7 +135,7 @@ def _cells(cells: Sequence[Mapping[str, Any]]) -> str:
     for row in cells:
         edit, steering = row["edit"], row["steering"]
         rows.append([
-            text(row["concept"]), f"L{row['layer']}", str(row["seed"]), f"{row['dose']:g}",
+            text(row["concept"]), row["layers"], str(row["seed"]), f"{row['dose']:g}",
             f"{percent(row['before']['share'])} → {percent(row['before']['share'] + edit['share'])}",
             *(_signed(edit.get(figure)) for figure in ("texts", "contrast", "kept", "held-out")),
             f"×{steering['strength']:.3f}: {_signed(steering['share'], 'share')}",

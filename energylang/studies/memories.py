@@ -1,10 +1,11 @@
 """Does surgery on the memories of a pretrained model work? One cell of the table, from one call.
 
-A cell is a concept, a layer and a seed. The seed draws the model's own replies and puts the neutral prompts in another
-order (of kinds, so that those of a kind stay together), so that other ones choose and other ones measure. The concept
-is captured and written by every other of its texts (``concepts.memory``) and judged by the rest (``memory_judge``),
-beside edits with the same key and random values of equal norm, and beside steering towards the concept at the strength
-that costs as much on the replies that are to stay. In the end the edit is undone, and every weight compared.
+A cell is a concept, a layer (or several that are edited together) and a seed. The seed draws the model's own replies
+and puts the neutral prompts in another order (of kinds, so that those of a kind stay together), so that other ones
+choose and other ones measure. The concept is captured and written by every other of its texts (``concepts.memory``) and
+judged by the rest (``memory_judge``), beside edits with the same key and random values of equal norm, and beside
+steering towards the concept at the strength that costs as much on the replies that are to stay. In the end the edit is
+undone, and every weight compared.
 
 Cells of one process share the loaded model; what a cell finds does not depend on those before it.
 """
@@ -24,11 +25,10 @@ import torch
 from torch import Tensor
 
 from energylang.concepts.halves import halves
-from energylang.concepts.memory import memory_edit
+from energylang.concepts.memory import changed, memory_edit
 from energylang.errors import ElError
 from energylang.landscape.draws import stable_generator
 from energylang.landscape.memory import other_values
-from energylang.models.protocol import Change
 from energylang.models.text import TextModel
 from energylang.session import Session
 from energylang.trial.draft import Draft
@@ -52,7 +52,7 @@ class MemoryCell:
     texts: tuple[str, ...]
     contrasts: tuple[str, ...]
     words: str
-    layer: int
+    layers: tuple[int, ...]
     seed: int
     damage: float = 0.02
     replies: int = 64
@@ -63,8 +63,13 @@ class MemoryCell:
     kept: tuple[str, ...] = ()  # and those to which replies are to stay
 
     @property
+    def where(self) -> str:
+        """Its layer, or those that are edited together: ``L14``, ``L12+L14+L16``."""
+        return "+".join(f"L{layer}" for layer in self.layers)
+
+    @property
     def name(self) -> str:
-        return f"{self.concept} L{self.layer} seed {self.seed}"
+        return f"{self.concept} {self.where} seed {self.seed}"
 
 
 def examine_memory(cell: MemoryCell) -> dict[str, Any]:
@@ -94,23 +99,24 @@ def _examined(cell: MemoryCell) -> dict[str, Any]:
 
 
 def _found(session: Session, cell: MemoryCell, concept: Concept) -> dict[str, Any]:
-    layer, transposed = cell.layer, session.model.header.transposed
+    transposed = session.model.header.transposed
     written_by, measured_by = halves(concept)
-    made = memory_edit(session, concept, None, cell.damage)
-    [factors] = made.factors.values()
-    [draft] = made.drafts
+    made = memory_edit(session, concept, None, cell.damage, layers=cell.layers)
+    factors, draft = made.factors, made.drafts[0]
     windows = {name: _windows(session.text, other) for name, other in cell.others}
-    judge = Judge(session, measured_by, layer, words=cell.words, replies=cell.replies, windows=windows)
-    weight = session.weight(session.memory(layer))
-    edit = Change(weights={layer: factors.added_to(weight)})
-    found = judge.read(edit)
+    judge = Judge(session, measured_by, cell.layers, words=cell.words, replies=cell.replies, windows=windows)
+    weights = {layer: session.weight(session.memory(layer)) for layer in cell.layers}
+    found = judge.read(changed(weights, factors))
     rises = judge.rises(found)
     strength, push = steered_as_dearly(judge, written_by, max(rises["kept"], LEAST_COST))
-    generator = stable_generator("study", cell.seed, layer, cell.concept)
+    where = cell.layers[0] if len(cell.layers) == 1 else cell.layers
+    generator = stable_generator("study", cell.seed, where, cell.concept)
     beside: list[dict[str, float]] = []
     for _ in range(cell.placebos):
-        other = other_values(factors, generator, transposed=transposed)
-        beside.append(judge.rises(judge.said(Change(weights={layer: other.added_to(weight)}))))
+        other = {
+            layer: other_values(factors[layer], generator, transposed=transposed) for layer in cell.layers
+        }
+        beside.append(judge.rises(judge.said(changed(weights, other))))
     return {
         "dose": draft.edit.dose,
         "within": draft.edit.applied,
@@ -119,7 +125,7 @@ def _found(session: Session, cell: MemoryCell, concept: Concept) -> dict[str, An
         "edit": rises,
         "steering": {"strength": strength, **judge.rises(judge.read(push))},
         "random": beside,
-        "undone": _undone(session, cell, draft),
+        "undone": _undone(session, made.drafts),
     }
 
 
@@ -130,16 +136,17 @@ def _windows(text: TextModel, other: str) -> Tensor:
 
 
 @torch.no_grad()
-def _undone(session: Session, cell: MemoryCell, draft: Draft) -> bool:
+def _undone(session: Session, drafts: Sequence[Draft]) -> bool:
     """Make the edit live and undo it: did the logits change, and came they back bit for bit?"""
     windows = session.text.measuring_windows(2)[:, :-1]
     logits, before = session.text.forward(windows, read=()).logits, session.state
-    commit(session, draft, force=True, reason="it is undone at once")
-    model.make_live(session, cell.layer)
-    session.timeline.record("study", before, session.state, "OK", "", cell.layer)
-    changed = not torch.equal(logits, session.text.forward(windows, read=()).logits)
+    for draft in drafts:
+        commit(session, draft, force=True, reason="it is undone at once")
+        model.make_live(session, draft.plan.layer)
+    session.timeline.record("study", before, session.state, "OK", "", None)
+    other = not torch.equal(logits, session.text.forward(windows, read=()).logits)
     session.undo()
-    return changed and torch.equal(logits, session.text.forward(windows, read=()).logits)
+    return other and torch.equal(logits, session.text.forward(windows, read=()).logits)
 
 
 def _capture(session: Session, cell: MemoryCell) -> None:
@@ -152,7 +159,7 @@ def _capture(session: Session, cell: MemoryCell) -> None:
             lines.writerow(("text", "contrast"))
             lines.writerows(zip(cell.texts, contrasts, strict=True))
         session.capture_file(
-            cell.layer,
+            cell.layers[0],
             cell.concept,
             str(table),
             column="text",

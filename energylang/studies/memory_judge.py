@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -33,20 +33,21 @@ _WEAKEST, _STRONGEST = 0.005, 2.0
 
 
 class Judge:
-    """Reads changes from a ``layer`` on for one concept: the half of its texts by which nothing was written. ``words``
-    is a regular expression, or empty; ``windows`` are further texts, (n, t) tokens by name."""
+    """Reads changes of ``layers`` and later ones for one concept: the half of its texts by which nothing was written.
+    ``words`` is a regular expression, or empty; ``windows`` are further texts, (n, t) tokens by name."""
 
     def __init__(
         self,
         ws: Workspace,
         concept: Concept,
-        layer: int,
+        layers: Sequence[int],
         *,
         words: str = "",
         replies: int = 64,
         windows: Mapping[str, Tensor] | None = None,
     ) -> None:
-        self.ws, self.layer, text = ws, layer, ws.text
+        self.ws, self.layers, text = ws, tuple(layers), ws.text
+        layer = min(layers)
         self.words = re.compile(words, re.IGNORECASE | re.DOTALL) if words else None
         usual, text.sizes = text.sizes, replace(text.sizes, prompts=replies)
         try:
@@ -100,9 +101,9 @@ class Judge:
 
 @torch.no_grad()
 def steered_as_dearly(judge: Judge, written: Concept, cost: float) -> tuple[float, Change]:
-    """The push towards a concept whose rise of the loss on kept replies is at most ``cost`` (the strongest, found by
-    halving), with its strength."""
-    push = pushes(judge.ws, written, (judge.layer,))
+    """The push of the judged layers towards a concept whose rise of the loss on kept replies is at most ``cost`` (the
+    strongest, found by halving), with its strength."""
+    push = pushes(judge.ws, written, judge.layers)
     kept, usual = judge.ruler.kept, judge.usual["kept"]
     low, high = _WEAKEST, _STRONGEST
     for _ in range(_HALVINGS if kept is not None else 0):

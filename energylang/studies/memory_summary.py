@@ -61,7 +61,7 @@ def summarise(cells: Sequence[Row]) -> dict[str, Any]:
     """By concept, by layer and over all: of every figure the mean and the standard deviation (``None`` of one)."""
     return {
         "concepts": {name: _means(rows) for name, rows in grouped(cells, "concept").items()},
-        "layers": {layer: _means(rows) for layer, rows in grouped(cells, "layer").items()},
+        "layers": {name: _means(rows) for name, rows in grouped(cells, "layers").items()},
         "all": _means(cells) if cells else None,
         "bars": [_judged(bar, cells) for bar in BARS],
         "undone": sum(bool(row["undone"]) for row in cells),
@@ -70,7 +70,7 @@ def summarise(cells: Sequence[Row]) -> dict[str, Any]:
 
 
 def grouped(cells: Sequence[Row], by: str) -> dict[Any, list[Row]]:
-    """The cells by their concept or layer, in the order in which these come first."""
+    """The cells by their concept or layers, in the order in which these come first."""
     found: dict[Any, list[Row]] = {}
     for row in cells:
         found.setdefault(row[by], []).append(row)

@@ -74,6 +74,8 @@ def test_a_study_and_how_it_goes_on_after_a_kill(
     [
         (["--layer", "L7"], "EL302"),
         (["--layer", "L0,auto"], ""),
+        (["--layer", "L0+auto"], ""),
+        (["--layer", "L0+L7"], "EL302"),
         (["--replies", "1"], ""),
         (["--text", "nowhere.txt"], ""),
     ],
@@ -90,6 +92,19 @@ def test_what_cannot_be_studied(
     said = capsys.readouterr().err
     assert code in said and "Traceback" not in said
     assert not (tmp_path / "out" / "surgery.md").exists()
+
+
+def test_layers_that_are_edited_together_are_a_place_of_their_own(chat: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    line = words(chat, out)
+    line[line.index("L1")] = "L1+L0,L1"
+    assert main(line) == 0
+    study = json.loads((out / "surgery.json").read_text("utf-8"))
+    assert [row["layers"] for row in study["cells"]] == ["L0+L1", "L0+L1", "L1", "L1"]
+    assert all(row["undone"] for row in study["cells"]) and set(study["summary"]["layers"]) == {"L0+L1", "L1"}
+    assert (out / "cells" / "sad-L0+L1-0.json").exists()
+    page = (out / "surgery.md").read_text("utf-8")
+    assert "in one solve" in page and "--layer L0+L1,L1" in page
 
 
 def test_several_models_and_plain_text_are_refused(
@@ -115,7 +130,7 @@ def test_landscapes_have_no_seeds_and_one_layer(tmp_path: Path, capsys: pytest.C
 def row(concept: str = "sad", layer: int = 14, seed: int = 0, **edit: float) -> dict[str, Any]:
     found = {"texts": 1.0, "contrast": 0.8, "share": 0.5, "kept": 0.01, "held-out": 0.01} | edit
     return {
-        "concept": concept, "layer": layer, "seed": seed, "dose": 1.0, "within": True, "reason": "",
+        "concept": concept, "layers": f"L{layer}", "seed": seed, "dose": 1.0, "within": True, "reason": "",
         "before": {"share": 0.1, "texts": -4.0}, "edit": found, "undone": True,
         "steering": {"strength": 0.1, "share": 0.0, "texts": 0.1}, "random": [{"share": 0.05, "texts": -0.1}],
     }  # fmt: skip
@@ -145,7 +160,7 @@ def test_what_is_not_there_meets_no_bar() -> None:
     assert [bar["met"] for bar in found["bars"][:4]] == [True, False, True, False]
     page = markdown(
         {
-            "options": {"names": ["sad"], "layers": [14], "model": "m", "damage": 0.02, "replies": 4, "placebos": 0,
+            "options": {"names": ["sad"], "layers": ["L14"], "model": "m", "damage": 0.02, "replies": 4, "placebos": 0,
                         "waiting": ["sea L14 seed 0"], "command": "el"},
             "cells": [cell], "summary": found,
         },
