@@ -32,7 +32,7 @@ from energylang.concepts.replies import own_replies
 from energylang.concepts.rewriting import asked
 from energylang.landscape.memory import answer, query_of
 from energylang.models import sampling
-from energylang.models.neurons import mean_along, second_moment
+from energylang.models.neurons import mean_along, second_moments
 from energylang.models.protocol import NOTHING, Change
 from energylang.models.replies_from import RepliesFrom
 from energylang.results import Rewritten
@@ -49,7 +49,7 @@ class Rome:
     def __init__(self, session: Session, layer: int) -> None:
         self.session, self.layer, text = session, layer, session.text
         windows = [w for first, second in window_halves(text).values() for w in (*first, *second)]
-        self.moment = second_moment(text, layer, [w[:-1].tolist() for w in windows])
+        self.moment = second_moments(text, (layer,), [w[:-1].tolist() for w in windows])[layer]
         said = own_replies(session, BEGINNINGS, 10)
         self.beginnings = [list(reply.token_ids) for _, reply in said]
 

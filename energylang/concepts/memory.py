@@ -31,13 +31,13 @@ from energylang.landscape.lowrank import LowRank
 from energylang.landscape.memory import answer, query_of
 from energylang.landscape.proposal import Proposal
 from energylang.models.behind import Behind
-from energylang.models.neurons import mean_activation, second_moment
+from energylang.models.neurons import mean_activation, second_moments
 from energylang.models.protocol import Change
 from energylang.models.text import TextModel
 from energylang.trial.draft import Draft, Plan
 from energylang.trial.plain import draft_plain
 from energylang.workspace.history import Concept
-from energylang.workspace.workspace import Workspace, counted, remembered
+from energylang.workspace.workspace import Workspace, remembered
 
 from .captured import pushes
 from .faces import Faces, Kept, finite, own_halves, rows_of, window_halves
@@ -89,8 +89,8 @@ def memory_edit(
     weights = {layer: ws.weight(ws.memory(layer)) for layer in chosen}
     directions = {layer: push.to(weights[layer]) for layer, push in pushes(ws, chosen_by, chosen).items()}
     queries = {
-        layer: _query(ws, replace(chosen_by, layer=layer), weights[layer])
-        for layer in counted(ws, chosen, "keys")
+        layer: _query(ws, replace(chosen_by, layer=layer), moment).to(weights[layer])
+        for layer, moment in moments_of(ws, chosen, "kept").items()
     }
     if value_is == "best":
         values = best_values(ws, chosen_by, weights, queries, directions, away=away)
@@ -130,10 +130,10 @@ def memory_edit(
     return Written(tuple(drafts), measured_by)
 
 
-def _query(ws: Workspace, concept: Concept, weight: Tensor) -> Tensor:
+def _query(ws: Workspace, concept: Concept, moment: Tensor) -> Tensor:
     """(m,): the query at a concept's layer."""
     try:
-        return query_of(key_of(ws.text, concept), moment_of(ws, concept.layer, "kept")).to(weight)
+        return query_of(key_of(ws.text, concept), moment)
     except LandscapeError as error:
         raise ElError(error.message, code="EL502", hint=error.hint) from None
 
@@ -192,21 +192,30 @@ def moment_of(ws: Workspace, layer: int, kept: Kept = "several kinds") -> Tensor
     """(m, m) float64: the second moment of the activations that an edit of a layer is to leave alone, half of own
     replies (to prompts of these kinds) and half of held-out text. Worked out once for every state of the live
     weights."""
-    return remembered(ws, lambda: _moment(ws, layer, kept), "neurons' second moment", layer, kept)
+    return moments_of(ws, (layer,), kept)[layer]
 
 
-def _moment(ws: Workspace, layer: int, kept: Kept) -> Tensor:
+def moments_of(ws: Workspace, layers: Sequence[int], kept: Kept = "several kinds") -> dict[int, Tensor]:
+    """The same by layer, of several."""
+    return remembered(ws, lambda: _moments(ws, layers, kept), "neurons' second moments", tuple(layers), kept)
+
+
+def _moments(ws: Workspace, layers: Sequence[int], kept: Kept) -> dict[int, Tensor]:
     text = ws.text
     own, _ = own_halves(ws, kept)
-    halves_: list[Tensor] = []
+    halves_: list[dict[int, Tensor]] = []
     if own:
-        halves_.append(second_moment(text, layer, rows_of(text, own)))
+        halves_.append(second_moments(text, layers, rows_of(text, own)))
     corpora = [
-        second_moment(text, layer, windows[:, :-1].tolist()) for windows, _ in window_halves(text).values()
+        second_moments(text, layers, windows[:, :-1].tolist()) for windows, _ in window_halves(text).values()
     ]
     if corpora:
-        halves_.append(torch.stack(corpora).mean(dim=0))
-    return torch.stack(halves_).mean(dim=0)
+        halves_.append(_mean(corpora, layers))
+    return _mean(halves_, layers)
+
+
+def _mean(moments: Sequence[Mapping[int, Tensor]], layers: Sequence[int]) -> dict[int, Tensor]:
+    return {layer: torch.stack([each[layer] for each in moments]).mean(dim=0) for layer in layers}
 
 
 def dose_within(

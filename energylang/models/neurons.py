@@ -6,7 +6,7 @@ of a second moment: what it stands for is the beginning, and many models keep hu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -49,30 +49,43 @@ def last_activations(model: TextModel, layer: int, rows: Sequence[list[int]]) ->
 
 
 @torch.no_grad()
-def second_moment(model: TextModel, layer: int, rows: Sequence[list[int]]) -> Tensor:
-    """(m, m) float64: the mean of a·aᵀ over all places of the rows (token ids) but the first of each."""
-    total: Tensor | None = None
+def second_moments(model: TextModel, layers: Sequence[int], rows: Sequence[list[int]]) -> dict[int, Tensor]:
+    """By layer (m, m) float64: the mean of a·aᵀ over all places of the rows (token ids) but the first of each. All
+    layers are read in one pass."""
+    totals: dict[int, Tensor] = {}
     count = 0
-    for activations, lengths, _ in _read(model, layer, rows):
-        inside = torch.cat(
-            [here[min(1, end - 1) : end] for here, end in zip(activations, lengths, strict=True)]
-        )
-        product = (inside.T @ inside).double()
-        total = product if total is None else total + product
-        count += len(inside)
-    assert total is not None  # callers have rows
-    return total / count
+    for found, lengths, _ in _passes(model, layers, rows):
+        for layer, activations in found.items():
+            inside = torch.cat(
+                [here[min(1, end - 1) : end] for here, end in zip(activations, lengths, strict=True)]
+            )
+            product = (inside.T @ inside).double()
+            totals[layer] = product if layer not in totals else totals[layer] + product
+        count += sum(end - min(1, end - 1) for end in lengths)
+    return {layer: total / count for layer, total in totals.items()}
 
 
 def _read(model: TextModel, layer: int, rows: Sequence[list[int]]) -> Iterator[tuple[Tensor, list[int], int]]:
     """(activations (b, t, m), lengths, number of the first row), pass by pass."""
-    kept: list[Tensor] = []
+    for found, lengths, first in _passes(model, (layer,), rows):
+        yield found[layer], lengths, first
 
-    def keep(activations: Tensor) -> Tensor:
-        kept.append(activations)
-        return activations
 
+def _passes(
+    model: TextModel, layers: Sequence[int], rows: Sequence[list[int]]
+) -> Iterator[tuple[dict[int, Tensor], list[int], int]]:
+    """(activations (b, t, m) by layer, lengths, number of the first row), pass by pass."""
+    kept: dict[int, Tensor] = {}
+
+    def keeper(layer: int) -> Callable[[Tensor], Tensor]:
+        def keep(activations: Tensor) -> Tensor:
+            kept[layer] = activations.float()
+            return activations
+
+        return keep
+
+    change = Change(neurons={layer: keeper(layer) for layer in layers})
     for padded, lengths, first in model.padded(list(rows)):
         nowhere = torch.zeros_like(padded, dtype=torch.bool)
-        model.run(padded, Change(neurons={layer: keep}), wanted=nowhere, read=(layer,))
-        yield kept.pop().float(), lengths, first
+        model.run(padded, change, wanted=nowhere, read=tuple(layers))
+        yield dict(kept), lengths, first

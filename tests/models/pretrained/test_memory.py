@@ -19,7 +19,7 @@ from energylang.concepts.memory import key_of, moment_of
 from energylang.concepts.replies import own_replies
 from energylang.concepts.stream_ruler import alike
 from energylang.errors import ElError
-from energylang.models.neurons import mean_activation, second_moment
+from energylang.models.neurons import mean_activation, second_moments
 from energylang.models.pretrained import loading
 from energylang.models.protocol import Change, of_rows
 from energylang.render.gallery import render
@@ -88,7 +88,8 @@ def test_activations_are_what_the_down_projection_is_given(llama: Pair) -> None:
     mean = mean_activation(llama.text, 1, rows, [(1, 4), (0, 3)])
     assert torch.allclose(mean, torch.cat([given[0][1:4], given[1]]).mean(dim=0), atol=1e-5)
     inside = torch.cat([given[0][1:], given[1][1:]]).double()
-    moment = second_moment(llama.text, 1, rows)
+    moment = second_moments(llama.text, (0, 1), rows)[1]
+    assert torch.equal(moment, second_moments(llama.text, (1,), rows)[1])
     assert torch.allclose(moment, inside.T @ inside / len(inside), atol=1e-4)
 
 
