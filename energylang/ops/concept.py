@@ -257,14 +257,22 @@ steer = Op(
 
 effect = Op(
     "effect",
-    summary="What everything staged in a layer does to a concept, against placebos.",
+    summary="What everything staged in a layer, or in several of a transformer, does to a concept, against placebos.",
     details="Where nothing is staged and pushes are held (`push`): what they do, next to other pushes of the"
     " same norms at the same positions. On a stream the controls are random values (or pushes), the directions of up "
     "to three other concepts that are captured at the layer, and three of the concept's own texts and contrasts with "
     "their labels shuffled (controls=all, the default there; controls=random leaves the last two out). They are the "
     "plain differences of means, of the norm of what is measured; the result says which kind could not be had. On a "
     "layer that is a landscape there are random ones.",
-    params=(ANY_LAYER, CONCEPT, PLACEBOS, CONTROLS),
+    params=(
+        replace(
+            EDITED,
+            help="the layer, such as L0, or auto: the concept's own; of a transformer also a range, or a list",
+        ),
+        CONCEPT,
+        PLACEBOS,
+        CONTROLS,
+    ),
     effects=Effect.READS | Effect.TEXT,
     result=results.Effect,
     examples=(

@@ -411,39 +411,52 @@ def _strengths(
 
 
 def effect(
-    ws: Workspace, layer: int | None, concept: str, placebos: int | None, controls: Kinds | None
+    ws: Workspace,
+    layer: tuple[int, ...] | None,
+    concept: str,
+    placebos: int | None,
+    controls: Kinds | None,
 ) -> results.Effect:
-    """What everything staged in a concept's layer does to it, against placebos of equal norm."""
-    named = concept_at(ws, layer, concept)
-    version = ws.memory(named.layer)
-    of_landscape = version.depth == 0 and ws.fitted(named.layer) is not None
-    if of_landscape:  # what is edited is the landscape that the layer was given
-        version = ws.staged(named.layer)
+    """What everything staged in a concept's layer, or in those that are named, does to it, against placebos of equal
+    norm."""
+    named = _to_edit(ws, layer, concept)
+    layers = (named.layer,) if ws.model.landscape else _layers(ws, layer, named)
+    memories = {each: ws.memory(each) for each in layers}
+    given = {each: ws.staged(each) for each in layers if ws.fitted(each) is not None}
+    edited = {each: version for each, version in memories.items() if version.depth}
+    of_landscape = not edited  # then what is edited is the landscape that a layer was given, if anything
+    edited = edited or {each: version for each, version in given.items() if version.depth}
     held = [each for each in ws.state.interventions.values() if isinstance(each, Push)]
-    if version.depth == 0 and held:
+    if not edited and held:
         return _effect_of_pushes(ws, named, held, placebos, controls)
-    if version.depth == 0:
+    if not edited:
+        where = ", ".join(f"L{each}" for each in layers)
         raise ElError(
-            f"nothing is staged in L{named.layer}, and no push is held: there is no effect to measure",
+            f"nothing is staged in {where}, and no push is held: there is no effect to measure",
             code="EL513",
             hint="edit the layer first, with `inject-concept` for example"
             if ws.model.landscape
-            else f"`inject-concept L{named.layer} {named.name}` or `push L{named.layer} {named.name} 1.0` first",
+            else f"`inject-concept L{layers[0]} {named.name}` or `push L{layers[0]} {named.name} 1.0` first",
         )
-    factors = [step.factors for step in version.chain if step.factors is not None]
-    whole = functools.reduce(lambda left, right: left.joined(right), factors)
+    wholes = {
+        each: functools.reduce(
+            lambda left, right: left.joined(right),
+            [step.factors for step in version.chain if step.factors is not None],
+        )
+        for each, version in edited.items()
+    }
+    roots = {each: ws.weight(version.root) for each, version in edited.items()}
     if not ws.model.landscape:
-        root = ws.weight(version.root)
         return stream_effect(
             ws,
             halves(named)[1],
-            {named.layer: whole},
-            {named.layer: root},
+            wholes,
+            roots,
             of_landscape=of_landscape,
             placebos=placebos,
             kinds=controls or "all",
         )
-    found = measure(ws, named, whole, ws.weight(version.root), None, placebos)
+    found = measure(ws, named, wholes[named.layer], roots[named.layer], None, placebos)
     if controls == "all":
         why = "of edits of landscapes the other kinds stand beside `inject-concept`, which knows how each was made"
         found = replace(found, absent=(why,))

@@ -148,7 +148,14 @@ def test_several_layers_are_edited_at_once_and_taken_back_at_once_or_each(sessio
     assert len(norms) == 2 and made.norm == pytest.approx(math.hypot(*norms), rel=1e-5)
     assert made.relative_norm == pytest.approx(math.hypot(*norms) / math.hypot(*weights), rel=1e-4)
     assert made.effect is not None and made.effect.placebos == 2
-    session.run("apply L0..L1")
+    told = session.run("effect L0..L1 sad placebos=2 controls=random")
+    assert told.log_prob_after == pytest.approx(made.effect.log_prob_after, abs=1e-4)
+    assert told.log_prob_placebo == pytest.approx(made.effect.log_prob_placebo, abs=1e-3)
+    half = session.run("effect L0 sad placebos=2 controls=all")
+    assert half.log_prob_after != told.log_prob_after
+    with pytest.raises((ElError, ScriptError), match="nothing is staged"):
+        session.run("undo\neffect L0..L1 sad")
+    session.run("redo\napply L0..L1")
     assert not torch.equal(logits(session), before)
     session.run("undo 2")
     assert session.state.layers == start.layers and torch.equal(logits(session), before)
