@@ -300,6 +300,7 @@ def test_landscape_methods_are_refused_before_and_while_it_runs(session: Session
 
     assert codes("inject-concept L1 sad method=redirect") == ["EL251"]
     assert codes("remove-concept L1 sad method=basin") == ["EL251"]
+    assert codes("inject-concept L0..L1 sad\nundo L0") == codes("inject-concept auto sad\nundo L1") == []
     assert codes("inject-concept L1 sad") == codes("remove-concept L1 sad method=memory") == []
     with pytest.raises(ElError) as caught:
         session.inject_concept("L1", "sad", method="aimed")
@@ -312,6 +313,21 @@ def test_a_landscape_has_no_memory_of_another_shape() -> None:
     session.run('capture L3 polite "Thank you so much"')
     with pytest.raises((ElError, ScriptError), match="is a landscape"):
         session.run("inject-concept L3 polite method=memory")
+    begin = 'load tiny\ncapture L3 polite "Thank you so much"\n'
+    for line in (
+        "inject-concept L1..L3 polite",
+        "inject-concept layers polite",
+        "remove-concept [L1, L3] polite",
+        "effect L1..L3 polite",
+        "inject-concept L3 polite value=mean",
+    ):
+        [found] = check(Source(begin + line + "\n")).diagnostics
+        assert found.code == "EL254" and found.span.text in line.split(maxsplit=1)[1]
+    for given in ({"layer": ["L1", "L3"]}, {"layer": "layers"}, {"layer": 3, "value": "best"}):
+        with pytest.raises(ElError) as caught:
+            session.inject_concept(concept="polite", **given)
+        assert caught.value.code == "EL254" and "of tiny have none" in caught.value.message
+    assert session.staged(3).depth == 0
 
 
 def test_a_direction_without_texts_has_no_key(session: Session) -> None:
