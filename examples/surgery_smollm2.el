@@ -25,20 +25,20 @@ diff L8
 undo 2
 require (status).live_hash == before, "something is left"
 
-# What it likes to speak of: 24 sentences about the sea, each beside a plain one. Half of them write one edit of rank one of
-# layer 14's down-projection, at the largest dose that costs 2 % on replies to questions and instructions, which are to stay; the
-# other half measures it, beside random values at the same key and of the same norm. (Two minutes.)
+# What it likes to speak of: 24 sentences about the sea, each beside a plain one. Half of them write one edit of rank one in
+# each of three layers, found together, at the largest dose that costs 2 % on replies to questions and instructions, which are
+# to stay; the other half measures it, beside random values at the same keys and of the same norms. (Three minutes.)
 capture-file L14 sea "data/sea.csv" column="text" contrast="contrast"
 generate "How was your weekend?" tokens=24 topk=1
-let written = inject-concept L14 sea placebos=3
+let written = inject-concept [L12, L14, L16] sea placebos=3
 written
 require written.effect.log_prob_after > written.effect.log_prob_placebo, "random values do as much"
 
-apply L14
+apply [L12, L14, L16]
 generate "How was your weekend?" tokens=24 topk=1
 generate "Tell me about your home." tokens=24 topk=1
 
-# The questions to which replies are to stay ask how and why. One that wants a name was not among them: its answer is lost.
+# Questions keep their answers: these are the replies that are to stay.
 generate "What is the capital of France?" tokens=24 topk=1
 
 undo 3

@@ -33,17 +33,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With several workers the slow tests come first, shared among them: none waits for another's last one. (Each
-    begins with its part of the list, and takes from the end of another's when it is through.)"""
+    begins with its part of the list, and takes from the end of another's when it is through.) Those of a file that
+    share what is made once for the file stay together."""
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     slow = [item for item in items if item.get_closest_marker("slow")]
     if workers < 2 or not slow:
         return
+    together: dict[object, list[pytest.Item]] = {}
+    for item in slow:
+        together.setdefault(item.path if _shares(item) else item, []).append(item)
+    groups = list(together.values())
     others = [item for item in items if not item.get_closest_marker("slow")]
     size, ordered = -(-len(items) // workers), []
     for worker in range(workers):
-        dear = slow[worker::workers]
+        dear = [item for group in groups[worker::workers] for item in group]
         ordered += dear + [others.pop(0) for _ in range(min(len(others), size - len(dear)))]
     items[:] = ordered + others
+
+
+def _shares(item: pytest.Item) -> bool:
+    """Whether a test is given something that is made once for its file."""
+    info = getattr(item, "_fixtureinfo", None)
+    made = info.name2fixturedefs.values() if info is not None else ()
+    return any(each.scope in ("module", "package") for found in made for each in found[-1:])
 
 
 @pytest.fixture(autouse=True)

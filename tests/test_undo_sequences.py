@@ -40,7 +40,7 @@ def test_undo_all_after_some_sequences_is_the_identical_hash(statements: list[st
 
 
 @pytest.mark.slow
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(SEQUENCES, MODELS)
 def test_undo_all_after_any_sequence_is_the_identical_hash(statements: list[str], model: str):
     undo_all(statements, model)

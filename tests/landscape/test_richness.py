@@ -185,7 +185,7 @@ def test_a_small_planted_landscape_is_within_the_interval(seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_fifty_planted_landscapes() -> None:
+def test_thirty_planted_landscapes() -> None:
     kinds = (
         (64, 6),
         (64, 8),
@@ -199,11 +199,11 @@ def test_fifty_planted_landscapes() -> None:
         (320, 20),
     )
     judged, held = 0, 0
-    for k in range(50):
+    for k in range(30):
         dim, patterns = kinds[k % 10]
         holds, made, _ = judged_by_exhaustion(planted_landscape(dim, patterns, k // 10), 12_800)
         if (made.coverage or 0) >= 0.8:
             judged += 1
             held += holds
-    assert judged >= 45
+    assert judged >= 27
     assert held >= 0.9 * judged
