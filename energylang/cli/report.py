@@ -62,7 +62,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], 
         "--concepts", type=Path, metavar="FILE.json", help="texts and marker words per concept"
     )
     parser.add_argument(
-        "--layer", type=_layers, default=None, metavar="L3|auto", help="default: auto (memories: L10,L14,…)"
+        "--layer",
+        type=_layers,
+        default=None,
+        metavar="L3|auto",
+        help="default: auto (memories: L10,L14+L16,…: those with a + are edited together)",
     )
     parser.add_argument("--method", choices=("aimed", "redirect"), default="aimed")
     parser.add_argument(
