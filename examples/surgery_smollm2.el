@@ -38,7 +38,7 @@ apply [L12, L14, L16]
 generate "How was your weekend?" tokens=24 topk=1
 generate "Tell me about your home." tokens=24 topk=1
 
-# Questions keep their answers: these are the replies that are to stay.
+# This question keeps its answer. (With layer 14 alone it does not: ask what matters to you before you keep an edit.)
 generate "What is the capital of France?" tokens=24 topk=1
 
 undo 3
