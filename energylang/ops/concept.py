@@ -115,7 +115,7 @@ inject_concept = Op(
     "the one of the three after which most replies are the concept, within the damage. On a layer of "
     "a transformer there is memory (auto means the same there): the MLP's down-projection answers the "
     "neurons' mean activation in the concept's texts with a value that makes them likelier, as "
-    "strongly as the damage allows. (value=mean takes the difference of means as it is, which is quicker and far weaker.) "
+    "strongly as the damage allows. (value=mean takes the difference of means as it is: quicker, and far weaker.) "
     "The concept is said in answer to remarks and requests to talk. The damage is the "
     "worst of that on the model's own replies to questions of fact and instructions, on held-out text, and on another "
     "one where `heldout` gave it. Every other text is for writing, the rest for measuring. The result has the share of "

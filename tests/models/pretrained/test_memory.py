@@ -15,10 +15,11 @@ from energylang.checker import check
 from energylang.concepts.captured import pushes
 from energylang.concepts.faces import MEASURED, SAID, Faces, own_halves, window_halves
 from energylang.concepts.halves import halves
-from energylang.concepts.memory import key_of, moment_of
+from energylang.concepts.memory import changed, key_of, memory_edit, moment_of
 from energylang.concepts.replies import own_replies
 from energylang.concepts.stream_ruler import alike
 from energylang.errors import ElError
+from energylang.looking.gauge import Gauge
 from energylang.models.neurons import mean_activation, second_moments
 from energylang.models.pretrained import loading
 from energylang.models.protocol import Change, of_rows
@@ -27,6 +28,7 @@ from energylang.results import Edit
 from energylang.run.interpreter import ScriptError
 from energylang.session import Session
 from energylang.syntax.parser import Source
+from energylang.trial import guards
 from tests.real import LITTLE, fewer_random_edits
 
 from . import architectures
@@ -184,15 +186,19 @@ def test_a_list_of_one_layer_is_that_layer(session: Session) -> None:
 
 
 def test_a_guard_hears_of_all_layers_together(session: Session) -> None:
-    line = f"inject-concept L0..L1 sad dose=40.0 method=memory {FORCED}"
-    free = edited(session, line)
-    assert free.applied
-    rise = (free.effect.loss_after - free.effect.loss_before) if free.effect is not None else 0.0
-    session.run(f"undo\nguard perplexity-delta {'1000' if rise <= 0 else '0.000001'}")
-    blocked = edited(session, line)
-    assert blocked.blocked == (rise > 0) and (rise <= 0 or "perplexity-delta" in blocked.reason)
-    if blocked.blocked:
-        assert session.staged(0).depth == session.staged(1).depth == 0 and blocked.layers == (0, 1)
+    written = memory_edit(session, session.state.concepts["sad"], None, 0.02, layers=(0, 1), dose=40.0)
+    weights = {layer: session.weight(session.memory(layer)) for layer in (0, 1)}
+    windows = session.text.choosing_windows(min(guards._WINDOWS, session.text.sizes.judged))
+    gauge = Gauge(session, 0, windows)
+    rise = gauge.rise(changed(weights, written.factors), gauge.losses(Change()))
+    assert guards._rise(session, written.drafts) == pytest.approx(rise, abs=1e-5)
+    assert rise != pytest.approx(guards._rise(session, written.drafts[:1]), abs=1e-5), (
+        "one of them is not all"
+    )
+    session.run("guard strength-cap 0.000001")
+    blocked = edited(session, f"inject-concept L0..L1 sad dose=40.0 method=memory {FORCED}")
+    assert blocked.blocked and blocked.layers == (0, 1) and blocked.effect is None
+    assert session.staged(0).depth == session.staged(1).depth == 0
 
 
 def test_the_edit_is_heard_as_if_it_were_added_to_the_stream(session: Session) -> None:
