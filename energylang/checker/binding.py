@@ -285,6 +285,10 @@ def argument(walk: Walk, op: Op, param: Param, expr: ast.Expr, bound: dict[str, 
         expr = ast.Name(expr.span, expr.value)
     if param.type == t.LAYERS and isinstance(expr, ast.LayersRef):
         return Given("layers")
+    if param.type == t.LAYERS and isinstance(expr, ast.List) and not expr.items:
+        walk.problems.add("EL206", "this list holds no layer", expr.span,
+                          help="name one, or write `layers` for all of them")  # fmt: skip
+        return expr
     value = constant(expr)
     if isinstance(value, str) and param.type == t.DIRECTION and parse_reference(value) is None:
         return Given(ConceptName(value))

@@ -326,6 +326,8 @@ def _layers(value: Any, layer: int | None) -> tuple[int, ...] | None:
     if isinstance(value, str) and value == "layers":
         return ()
     items = value if isinstance(value, list | tuple) else [value]
+    if items == []:  # not all of them, as the empty tuple of `layers`
+        return None
     indices = [_layer(item, layer) for item in items]
     return None if any(index is None for index in indices) else tuple(i for i in indices if i is not None)
 

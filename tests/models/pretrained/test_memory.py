@@ -320,6 +320,10 @@ def test_a_landscape_has_no_memory_of_another_shape() -> None:
     with pytest.raises((ElError, ScriptError), match="is a landscape"):
         session.run("inject-concept L3 polite method=memory")
     begin = 'load tiny\ncapture L3 polite "Thank you so much"\n'
+    for line in ("inject-concept [] polite", "apply []"):  # not all layers
+        assert [found.code for found in check(Source(begin + line + "\n")).diagnostics] == ["EL206"]
+    with pytest.raises(ElError, match="must be a layer"):
+        session.apply([])
     for line in (
         "inject-concept L1..L3 polite",
         "inject-concept layers polite",
