@@ -195,7 +195,7 @@ def _given(walk: Walk, op: Op, call: Call) -> dict[str, Any]:
             given[param.name] = t.SEED if isinstance(value, SeedOf) else kind
         if "several" in param.needs and given.get(param.name) is UNKNOWN_VALUE:
             value = argument_value(walk, call.arguments[param.name])
-            if type(value) in (list, tuple):
+            if type(value) in (list, tuple) and value:  # of none it is said already
                 given[param.name] = value
     return given
 
