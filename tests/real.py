@@ -43,11 +43,14 @@ def little_is_read_of_smollm2(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "RANDOM", 2)
     monkeypatch.setattr(concept, "FEW", 2)
     monkeypatch.setattr(controls, "SHUFFLED", 1)
-    from energylang.concepts import faces, stream_ruler, value
+    from energylang.concepts import faces, memory, stream_ruler, value
 
-    for name, little in {"_JUDGED": 4, "_WINDOWS": 2, "_KEPT": 4, "MEASURED": 4}.items():
+    for name, little in {"_JUDGED": 4, "_WINDOWS": 2, "_KEPT": 4, "MEASURED": 4, "SAID": 6}.items():
         monkeypatch.setattr(faces, name, little)
-    monkeypatch.setattr(stream_ruler, "MEASURED", 4)
+    for name, little in {"MEASURED": 4, "SAID": 6, "_TEXTS": 4}.items():
+        monkeypatch.setattr(stream_ruler, name, little)
+    monkeypatch.setattr(stream_effect, "_CONTRASTS", 4)
+    monkeypatch.setattr(memory, "DOSES", (0.3, 0.65, 1.0, 2.0))
     for name, little in {"STEPS": 3, "_TEXTS": 4, "_CONTRASTS": 3, "_OWN": 3}.items():
         monkeypatch.setattr(value, name, little)
 
