@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "examples").glob("*.el"))
 
 
-SLOW = ("make_polite", "keep_if_good")
+SLOW = ("make_polite", "keep_if_good", "interpretability", "portability")
 ON_REAL = [script for script in SCRIPTS if script.stem.endswith("smollm2")]
 
 
