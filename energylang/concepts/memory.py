@@ -46,6 +46,7 @@ from .replies import as_replies
 from .value import best_values
 
 Value = Literal["best", "mean"]
+_MEAN = "the value is the difference of means, as it was captured"
 DOSES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 8.0)
 
 
@@ -107,27 +108,25 @@ def memory_edit(
     doses = DOSES if dose is None else (dose,)
     largest, within = dose_within(ws, weights, whole, damage, doses, kept="kept")
     if dose is None and within[0]:
-        dose = _clearest(
-            ws, chosen_by, weights, whole, [each for each in doses if each <= largest], away=away
-        )
-    else:
-        dose = largest
-    notes = () if value_is == "best" else ("the value is the difference of means, as it was captured",)
-    drafts = []
-    for layer in chosen:
-        proposal = Proposal(whole[layer].scaled(dose), dose * values[layer], None, "memory", notes)
+        allowed = [each for each in doses if each <= largest]
+        largest = _clearest(ws, chosen_by, weights, whole, allowed, away=away)
+    made, notes = largest, () if value_is == "best" else (_MEAN,)
+
+    def drafted(layer: int) -> Draft:
+        proposal = Proposal(whole[layer].scaled(made), made * values[layer], None, "memory", notes)
         plan = Plan(
             name,
             layer,
             concept.name,
-            lambda _landscape, _protected, made=proposal: made,  # type: ignore[misc]
+            lambda _landscape, _protected: proposal,
             method="memory",
             strength=strength,
-            dose=dose,
+            dose=made,
             damage=within,
         )
-        drafts.append(draft_plain(ws, plan, proposal))
-    return Written(tuple(drafts), measured_by)
+        return draft_plain(ws, plan, proposal)
+
+    return Written(tuple(drafted(layer) for layer in chosen), measured_by)
 
 
 def _query(ws: Workspace, concept: Concept, moment: Tensor) -> Tensor:
