@@ -162,8 +162,9 @@ def used_after_removal(session: Session, item: Diagnostic, script: str) -> bool:
 
 def test_the_generated_programs_were_worth_it() -> None:
     """Most were accepted, and most of those ran to their end; else the test above shows little."""
-    if not STATISTICS["accepted"]:
-        pytest.skip("the test above was not run")
-    assert STATISTICS["accepted"] >= 60
-    assert STATISTICS["rejected"] >= 10
+    programs = STATISTICS["accepted"] + STATISTICS["rejected"]
+    if programs < 150:
+        pytest.skip("the tests above were not run, or most of them by another worker")
+    assert STATISTICS["accepted"] >= 0.4 * programs
+    assert STATISTICS["rejected"] >= programs / 20
     assert STATISTICS["failed"] < 0.6 * STATISTICS["accepted"]
