@@ -87,17 +87,18 @@ def _cells(
         )
         for seed in seeds for layers in places for name, each in concepts.items()
     ]  # fmt: skip
+    named = list(dict.fromkeys(cell.where for cell in cells))
     options = {
         "model": model,
         "names": list(concepts),
         "concepts": None if args.concepts is None else str(args.concepts),
-        "layers": list(dict.fromkeys(cell.where for cell in cells)),
+        "layers": named,
         "seeds": seeds,
         "damage": args.damage,
         "replies": args.replies or REPLIES,
         "placebos": args.placebos,
         "threads": args.threads,
-        "command": _command(args, list(dict.fromkeys(cell.where for cell in cells))),
+        "command": _command(args, named),
     }
     return cells, options
 

@@ -104,7 +104,7 @@ def memory_edit(
         for layer, weight in weights.items()
     }
     if dose is None and strength is not None:
-        dose = strength * _norm(weights.values()) / math.hypot(*(each.norm for each in whole.values()))
+        dose = strength * norm_of(weights.values()) / math.hypot(*(each.norm for each in whole.values()))
     doses = DOSES if dose is None else (dose,)
     largest, within = dose_within(ws, weights, whole, damage, doses, kept="kept")
     if dose is None and within[0]:
@@ -137,7 +137,7 @@ def _query(ws: Workspace, concept: Concept, moment: Tensor) -> Tensor:
         raise ElError(error.message, code="EL502", hint=error.hint) from None
 
 
-def _norm(weights: Iterable[Tensor]) -> float:
+def norm_of(weights: Iterable[Tensor]) -> float:
     """The norm of several weights together."""
     return math.hypot(*(float(torch.linalg.vector_norm(each)) for each in weights))
 

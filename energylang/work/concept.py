@@ -17,7 +17,7 @@ from energylang.concepts.captured import capture as captured
 from energylang.concepts.controls import RANDOM
 from energylang.concepts.effects import Heard, Ruler, against, effect_of, measure, placebo
 from energylang.concepts.halves import halves
-from energylang.concepts.memory import Value, memory_edit
+from energylang.concepts.memory import Value, memory_edit, norm_of
 from energylang.concepts.methods import METHODS, Candidate, aimed, attractor, redirected, removal
 from energylang.concepts.stream_controls import Kinds, beside, of_norms
 from energylang.concepts.stream_effect import RANDOM as FEW
@@ -252,7 +252,7 @@ def _as_one(
     if len(drafts) == 1:
         return edits[0]
     norm = math.hypot(*(made.edit.norm for made in drafts))
-    size = math.hypot(*(float(torch.linalg.vector_norm(weight)) for weight in weights.values()))
+    size = norm_of(weights.values())
     return replace(
         edits[0],
         layers=tuple(made.plan.layer for made in drafts),
